@@ -1,0 +1,58 @@
+# make build test lint floors bench demo: all that one needs to know.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+# Development checkouts may have networks and footage beside them; a user's machine names its own or has none.
+PYLFR_MODELS ?= $(wildcard ../shared/models)
+PYLFR_MEDIA  ?= $(wildcard ../shared/media)
+export PYLFR_MODELS PYLFR_MEDIA
+
+.PHONY: demo build test lint format floors cuda bench clean
+.DEFAULT_GOAL := build
+
+$(VENV)/.dev: pyproject.toml
+	@echo "== making $(VENV) and installing the tools of the trade"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.dev CMakeLists.txt $(shell find csrc -type f 2>/dev/null)
+	@echo "== compiling the native core and installing pylfr (editable)"
+	@$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[faiss,mqtt]'
+	@touch $@
+
+build: $(VENV)/.built ## compile and install into .venv
+
+demo: build ## run the main job on real footage; ends with a picture and a short report
+	@$(BIN)/python examples/demo.py
+
+test: build ## every test that this machine can run; says what it skipped
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## ruff, mypy --strict, clang-format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.cpp' 'csrc/*.hpp' 'csrc/*.cu' 'csrc/**/*.hpp' | sort -u)
+
+format: $(VENV)/.dev ## put everything into shape
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/clang-format -i $$(git ls-files 'csrc/*.cpp' 'csrc/*.hpp' 'csrc/*.cu' 'csrc/**/*.hpp' | sort -u)
+
+floors: build ## imports go downward only
+	@$(BIN)/lint-imports
+
+cuda: $(VENV)/.dev ## compile the CUDA half with nvcc; needs no GPU
+	@echo "== compiling the CUDA core (no GPU needed)"
+	@$(BIN)/python -m pip wheel --quiet --no-build-isolation --no-deps -Ccmake.define.PYLFR_CUDA=ON -Cbuild-dir=build/cuda -w build/wheels .
+	@$(BIN)/python tests/native/import_cuda_wheel.py build/wheels
+
+bench: build ## measure the stages and the whole; writes benchmarks/results/*.json
+	@$(BIN)/python -m benchmarks.stages
+	@$(BIN)/python -m benchmarks.end_to_end
+
+clean: ## remove what make has built
+	@rm -rf $(VENV) build

@@ -1,0 +1,134 @@
+"""The native boundary: only tensors, numbers and strings cross it. Imported by ``pylfr.ops`` alone."""
+
+from collections.abc import Sequence
+
+from pylfr.types import Float32, Int32, Int64, UInt8
+
+def built_with_cuda() -> bool: ...
+def cuda_device_count() -> int:
+    """Usable CUDA devices; 0 without a driver or a device (CUDA errors 35 and 100). Raises RuntimeError for others."""
+
+def simd_level() -> str:
+    """Which build of the hot loops runs on this processor: "avx512", "avx2" or "plain". All give the same bits."""
+
+class Picture:
+    """A borrowed view of a frame's planes; keeps the arrays alive. Checks shapes, dtypes and strides."""
+
+    def __init__(self, planes: Sequence[UInt8], layout: str, matrix: str, full_range: bool) -> None: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+
+def letterbox(
+    pictures: Sequence[Picture],
+    out: Float32,
+    bgr: bool,
+    mean: Sequence[float],
+    scale: Sequence[float],
+    per_pixel: bool = False,
+) -> Float32:
+    """Fit each picture into out[b], top left, aspect kept, bilinear; the rest is black (0 before mean and scale).
+
+    out: float32 [B, 3, H, W] C-contiguous, (value 0..255 - mean) * scale. Returns float32 [B]: network pixels a source pixel.
+    ``per_pixel`` runs the device's schedule (one item a pixel) on the CPU; the result is the same to the bit.
+    """
+
+def similarity(landmarks: Float32, template: Float32) -> Float32:
+    """float32 [N, 2, 3] that maps template (crop) pixels to frame pixels: least squares, no reflection (Umeyama).
+
+    Raises ValueError for landmarks that are not finite; coinciding landmarks give a degenerate (zero-scale) map.
+    """
+
+def warp(
+    pictures: Sequence[Picture],
+    picture_index: Int32,
+    to_frame: Float32,
+    out: Float32,
+    bgr: bool,
+    mean: Sequence[float],
+    scale: Sequence[float],
+) -> None:
+    """out[n, :, y, x] = picture sampled at to_frame[n] @ (x, y, 1), bilinear, black outside; out float32 [N, 3, S, S]."""
+
+def crop_rgb(picture: Picture, to_frame: Float32, out: UInt8) -> None:
+    """out uint8 [H, W, 3] RGB sampled at to_frame [2, 3] @ (x, y, 1), bilinear, black outside, rounded to nearest."""
+
+def decode_yunet(
+    cls: Sequence[Float32],
+    obj: Sequence[Float32],
+    bbox: Sequence[Float32],
+    kps: Sequence[Float32],
+    strides: Sequence[int],
+    width: int,
+    height: int,
+    score_floor: float,
+) -> tuple[Int32, Float32, Float32, Float32]:
+    """Faces of score >= score_floor in network pixels: batch_index [M], boxes [M, 4], scores [M], landmarks [M, 5, 2]."""
+
+def decode_scrfd(
+    scores: Sequence[Float32],
+    distances: Sequence[Float32],
+    kps: Sequence[Float32],
+    strides: Sequence[int],
+    anchors: int,
+    width: int,
+    height: int,
+    score_floor: float,
+) -> tuple[Int32, Float32, Float32, Float32]:
+    """As decode_yunet, for SCRFD: distances and keypoints in units of the stride, ``anchors`` a cell."""
+
+def nms(batch_index: Int32, boxes: Float32, scores: Float32, iou: float) -> Int64:
+    """Rows that survive greedy non-maximum suppression in each image: by image, then best score first."""
+
+def measure_quality(
+    pictures: Sequence[Picture], picture_index: Int32, landmarks: Float32
+) -> Float32:
+    """float32 [N, 7]: sharpness, interocular_px, yaw, pitch, roll (degrees), brightness, contrast (0..1)."""
+
+def normalise(vectors: Float32) -> Float32:
+    """Scale each row of float32 [N, D] to unit length in place; returns the lengths [N]. A zero row stays zero."""
+
+def search_exact(probes: Float32, references: Float32, k: int) -> tuple[Float32, Int64]:
+    """The k largest dot products a probe: scores [N, k] descending, rows [N, k]; -1 and -1 where references run out."""
+
+class Tracker:
+    """Kalman prediction and two-stage association (strong faces first, then weak ones), per camera."""
+
+    def __init__(
+        self,
+        high_score: float,
+        low_score: float,
+        iou: float,
+        max_age_ms: float,
+        max_tracks_per_camera: int,
+    ) -> None: ...
+    def update(
+        self, camera: Int32, time_ms: Int64, frame_index: Int32, boxes: Float32, scores: Float32
+    ) -> Int64:
+        """Track ids of the faces of a batch, int64 [N]; -1 where a face starts no track.
+
+        camera int32 [B] and time_ms int64 [B] describe the frames, in order; frame_index int32 [N] points into them.
+        """
+
+    def ended(self) -> tuple[Int32, Int64]:
+        """(camera [M], track_id [M]) of the tracks that ended since the last call."""
+
+    def finish(self, camera: int) -> None:
+        """End all tracks of a camera; its ids go on counting."""
+
+    @property
+    def alive(self) -> int: ...
+
+class TemplatePool:
+    """Fixed memory for probe templates: locked where the system allows it, left out of core dumps, wiped on demand."""
+
+    def __init__(self, rows: int, dimension: int) -> None: ...
+    @property
+    def is_locked(self) -> bool: ...
+    @property
+    def array(self) -> Float32:
+        """float32 [rows, D]: a view, not a copy."""
+
+    def wipe(self) -> None:
+        """Overwrite everything with zeros, in a way that the compiler cannot leave out."""

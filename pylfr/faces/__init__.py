@@ -1,0 +1,1 @@
+"""The stages: detect, track, measure, align, embed."""

@@ -1,0 +1,1 @@
+"""Who is sought: watchlists and the structures that search them."""

@@ -1,0 +1,1 @@
+"""May we, did we, who decided, when it goes."""

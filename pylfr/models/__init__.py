@@ -1,0 +1,1 @@
+"""What a network is: manifests, the catalogue, and where files are found."""

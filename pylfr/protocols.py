@@ -1,0 +1,142 @@
+"""Every plug of pylfr on one page: what a source, a runtime, a detector, an embedder, a gallery and a sink must do.
+
+Each has at least two implementations; anything that fits the protocol can be handed to the engine in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from pylfr.types import Alert, Candidates, Device, Faces, Float32, Frame, Recorded, Reference, Templates, UInt8
+
+
+class Source(Protocol):
+    """One camera. ``frames`` blocks in the decoder and is run by one thread of its own."""
+
+    @property
+    def camera(self) -> str: ...
+
+    @property
+    def is_live(self) -> bool:
+        """Whether frames keep coming whether or not anybody takes them (then the newest frame wins)."""
+        ...
+
+    def frames(self) -> Iterator[Frame]:
+        """Frames until the end. Raises ``MediaError`` where the picture cannot be had or ends too early."""
+        ...
+
+    def close(self) -> None:
+        """Stop: a blocked or later ``frames`` ends soon. May be called from any thread, more than once."""
+        ...
+
+
+class Runtime(Protocol):
+    """Runs one network on one device."""
+
+    @property
+    def device(self) -> Device: ...
+
+    @property
+    def outputs(self) -> Mapping[str, tuple[int | None, ...]]:
+        """Output names in the network's order, each with its shape; None where it depends on the input."""
+        ...
+
+    def run(self, tensor: Float32) -> dict[str, Float32]:
+        """All outputs by name for ``tensor``, float32 [B, 3, H, W]."""
+        ...
+
+    def run_into(self, tensor: Float32, output: str, out: Float32) -> None:
+        """Write one output, float32 [B, D], straight into ``out``: nothing else of the result is kept."""
+        ...
+
+
+class Detector(Protocol):
+    """Finds faces in frames of any sizes."""
+
+    @property
+    def model(self) -> str:
+        """sha256 of the network."""
+        ...
+
+    def detect(self, images: Sequence[Frame | UInt8]) -> Faces:
+        """Faces of all images, of each image the best first; arrays are uint8 [H, W, 3] RGB."""
+        ...
+
+
+class Embedder(Protocol):
+    """Turns aligned crops into templates."""
+
+    @property
+    def model(self) -> str:
+        """sha256 of the network."""
+        ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    @property
+    def side_px(self) -> int: ...
+
+    @property
+    def landmark_template(self) -> Float32:
+        """Where the five landmarks belong in a crop: float32 [5, 2], pixels."""
+        ...
+
+    def align(self, frames: Sequence[Frame], faces: Faces) -> Float32:
+        """Network-ready crops, float32 [N, 3, side_px, side_px], sampled straight from the frames' planes."""
+        ...
+
+    def embed(self, crops: Float32, out: Float32 | None = None) -> Templates:
+        """Templates of the crops, float32 [N, D] of unit length, in ``out`` where it is given."""
+        ...
+
+
+class Gallery(Protocol):
+    """An immutable search structure over one revision of a watchlist. Safe for concurrent searches."""
+
+    @property
+    def model(self) -> str:
+        """sha256 of the embedder whose templates these are."""
+        ...
+
+    @property
+    def revision(self) -> int: ...
+
+    def __len__(self) -> int:
+        """The number of reference templates."""
+        ...
+
+    def search(self, probes: Templates, k: int) -> Candidates:
+        """The k best entries for each probe. Raises ``WatchlistError`` for probes of another model."""
+        ...
+
+    def reference(self, entry: int) -> Reference:
+        """What may be shown of an entry. Raises ``KeyError`` where there is none of that number."""
+        ...
+
+
+class Sink(Protocol):
+    """Somewhere that recorded alerts go."""
+
+    def send(self, recorded: Recorded[Alert]) -> None:
+        """Deliver, or take into a bounded queue of its own. Raises ``SinkError`` where the alert would be lost."""
+        ...
+
+    def close(self) -> None:
+        """Deliver what is queued, within a bounded time. Raises ``SinkError`` saying what was not delivered."""
+        ...
+
+
+class Authority(Protocol):
+    """Says whether recognition may happen here and now."""
+
+    @property
+    def reference(self) -> str:
+        """The name by which alerts and reports refer to it; starts with "rehearsal" where it is one."""
+        ...
+
+    def require(self, cameras: frozenset[str], captured_at: tuple[datetime, datetime]) -> None:
+        """Raise ``AuthorisationError`` unless these cameras may be watched in all of this span."""
+        ...

@@ -1,0 +1,1 @@
+"""Where recorded alerts go."""

@@ -1,0 +1,309 @@
+"""The nouns of pylfr: frozen records of arrays. They refuse to be born with the wrong shape.
+
+Conventions, converted to once at the edge and then kept everywhere: boxes are xyxy in pixels of the source frame,
+colour is RGB, scores are cosine, time is UTC. N is the number of faces, D the dimension of a template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Generic, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+UInt8 = npt.NDArray[np.uint8]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+Float32 = npt.NDArray[np.float32]
+
+Layout = Literal["i420", "nv12", "rgb"]
+ColourMatrix = Literal["bt601", "bt709", "bt2020"]
+Device = Literal["cpu", "cuda"]
+
+T = TypeVar("T")
+
+
+def _require(name: str, array: npt.NDArray[np.generic], dtype: type[np.generic], shape: tuple[int | None, ...]) -> None:
+    """Raise unless ``array`` has ``dtype`` and ``shape``; None in ``shape`` stands for any length."""
+    wanted = f"{np.dtype(dtype).name} [{', '.join('any' if side is None else str(side) for side in shape)}]"
+    if not isinstance(array, np.ndarray) or array.dtype != dtype:
+        got = array.dtype.name if isinstance(array, np.ndarray) else type(array).__name__
+        raise TypeError(f"{name} must be {wanted}, got {got}")
+    if len(array.shape) != len(shape) or any(
+        want is not None and want != have for want, have in zip(shape, array.shape, strict=True)
+    ):
+        raise ValueError(f"{name} must be {wanted}, got shape {list(array.shape)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frame:
+    """One picture of one camera, as the decoder left it: no colour conversion has happened.
+
+    ``planes`` are uint8 views, possibly with padded rows:
+
+    - ``i420``: Y [H, W], U and V [ceil(H/2), ceil(W/2)]
+    - ``nv12``: Y [H, W], UV [ceil(H/2), ceil(W/2), 2]
+    - ``rgb``: RGB [H, W, 3]
+
+    ``matrix`` and ``full_range`` say how YUV becomes RGB; they mean nothing for ``rgb``.
+    Raises ``ValueError`` or ``TypeError`` when the planes do not fit the layout.
+    """
+
+    camera: str
+    sequence: int
+    captured_at: datetime
+    planes: tuple[UInt8, ...]
+    layout: Layout
+    matrix: ColourMatrix = "bt601"
+    full_range: bool = False
+    device: Device = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.captured_at.tzinfo is None:
+            raise ValueError(f"captured_at must carry a time zone (UTC), got {self.captured_at.isoformat()}")
+        count = {"i420": 3, "nv12": 2, "rgb": 1}.get(self.layout)
+        if count is None:
+            raise ValueError(f"layout must be i420, nv12 or rgb, got {self.layout!r}")
+        if len(self.planes) != count:
+            raise ValueError(f"{self.layout} has {count} planes, got {len(self.planes)}")
+        if self.layout == "rgb":
+            _require("planes[0]", self.planes[0], np.uint8, (None, None, 3))
+        else:
+            _require("planes[0]", self.planes[0], np.uint8, (None, None))
+            half = ((self.height + 1) // 2, (self.width + 1) // 2)
+            for index, plane in enumerate(self.planes[1:], start=1):
+                _require(f"planes[{index}]", plane, np.uint8, half if self.layout == "i420" else (*half, 2))
+        if self.width == 0 or self.height == 0:
+            raise ValueError(f"a frame must have pixels, got {self.width}x{self.height}")
+
+    @property
+    def width(self) -> int:
+        return int(self.planes[0].shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.planes[0].shape[0])
+
+    @classmethod
+    def still(cls, rgb: UInt8, *, camera: str = "still", sequence: int = 0) -> Frame:
+        """A frame of a single picture, uint8 [H, W, 3] RGB, captured now."""
+        return cls(camera=camera, sequence=sequence, captured_at=datetime.now(UTC), planes=(rgb,), layout="rgb")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FrameBatch:
+    """Frames of one or many cameras, of any sizes, that go through the networks together."""
+
+    frames: tuple[Frame, ...]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def cameras(self) -> frozenset[str]:
+        return frozenset(frame.camera for frame in self.frames)
+
+    @property
+    def captured_at(self) -> tuple[datetime, datetime]:
+        """The earliest and the latest capture time in the batch. Raises ``ValueError`` when it is empty."""
+        times = [frame.captured_at for frame in self.frames]
+        return min(times), max(times)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Faces:
+    """Detected faces of a batch of frames.
+
+    - ``frame_index``: int32 [N], which frame of the batch
+    - ``boxes``: float32 [N, 4], xyxy in pixels of that frame
+    - ``scores``: float32 [N], the detector's own, 0 to 1
+    - ``landmarks``: float32 [N, 5, 2], pixels: the eye, nose and mouth points in the order in which they stand in
+      the picture: left eye, right eye, nose, left corner of the mouth, right corner of the mouth
+    """
+
+    frame_index: Int32
+    boxes: Float32
+    scores: Float32
+    landmarks: Float32
+
+    def __post_init__(self) -> None:
+        _require("frame_index", self.frame_index, np.int32, (None,))
+        count = len(self.frame_index)
+        _require("boxes", self.boxes, np.float32, (count, 4))
+        _require("scores", self.scores, np.float32, (count,))
+        _require("landmarks", self.landmarks, np.float32, (count, 5, 2))
+
+    def __len__(self) -> int:
+        return len(self.frame_index)
+
+    def select(self, which: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | Int64) -> Faces:
+        """The faces that an index array or a mask names, in its order."""
+        return Faces(
+            frame_index=self.frame_index[which],
+            boxes=self.boxes[which],
+            scores=self.scores[which],
+            landmarks=self.landmarks[which],
+        )
+
+    @classmethod
+    def none(cls) -> Faces:
+        """No faces at all."""
+        return cls(
+            frame_index=np.empty(0, np.int32),
+            boxes=np.empty((0, 4), np.float32),
+            scores=np.empty(0, np.float32),
+            landmarks=np.empty((0, 5, 2), np.float32),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Quality:
+    """How fit each face is for recognition; every field is float32 [N].
+
+    - ``sharpness``: variance of the Laplacian of the face's luma, sampled on a 64 x 64 grid, grey levels squared
+    - ``interocular_px``: distance between the eyes in pixels of the source frame
+    - ``yaw``, ``pitch``, ``roll``: degrees, estimated from the five landmarks; 0 is frontal
+    - ``brightness``, ``contrast``: mean and standard deviation of the face's luma, 0 to 1
+    - ``score``: pylfr's own summary of these, 0 to 100 (this is not the UQS of ISO/IEC 29794-5)
+    """
+
+    sharpness: Float32
+    interocular_px: Float32
+    yaw: Float32
+    pitch: Float32
+    roll: Float32
+    brightness: Float32
+    contrast: Float32
+    score: Float32
+
+    def __post_init__(self) -> None:
+        count = len(self.score)
+        for name in self.__slots__:
+            _require(name, getattr(self, name), np.float32, (count,))
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def select(self, which: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | Int64) -> Quality:
+        """The rows that an index array or a mask names, in its order."""
+        return Quality(**{name: getattr(self, name)[which] for name in self.__slots__})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tracks:
+    """Faces that a tracker has tied to the faces of earlier frames.
+
+    ``track_id`` is int64 [N], counted from 1 in each camera; -1 is a face that belongs to no track.
+    """
+
+    faces: Faces
+    track_id: Int64
+    quality: Quality
+
+    def __post_init__(self) -> None:
+        _require("track_id", self.track_id, np.int64, (len(self.faces),))
+        if len(self.quality) != len(self.faces):
+            raise ValueError(f"quality must have {len(self.faces)} rows, one a face, got {len(self.quality)}")
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def select(self, which: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | Int64) -> Tracks:
+        """The tracked faces that an index array or a mask names, in its order."""
+        return Tracks(
+            faces=self.faces.select(which), track_id=self.track_id[which], quality=self.quality.select(which)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Templates:
+    """Biometric vectors, float32 [N, D] of unit length, and the sha256 of the network that made them.
+
+    Probes live in a wiped pool (``pylfr.faces.pool``): their vectors read as zeros once they are given back.
+    """
+
+    vectors: Float32
+    model: str
+
+    def __post_init__(self) -> None:
+        _require("vectors", self.vectors, np.float32, (None, None))
+
+    def __len__(self) -> int:
+        return int(self.vectors.shape[0])
+
+    @property
+    def dimension(self) -> int:
+        return int(self.vectors.shape[1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Candidates:
+    """Ranked watchlist entries for each probe, best first.
+
+    ``scores`` is float32 [N, k], cosine, -1 where there is no candidate; ``entry`` is int64 [N, k], the entry's
+    number in the watchlist, -1 where there is none. An entry stands at most once in a row.
+    """
+
+    scores: Float32
+    entry: Int64
+
+    def __post_init__(self) -> None:
+        _require("scores", self.scores, np.float32, (None, None))
+        _require("entry", self.entry, np.int64, tuple(self.scores.shape))
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reference:
+    """What an operator is shown of a watchlist entry: its name and its picture, uint8 [H, W, 3] RGB."""
+
+    entry: int
+    name: str
+    picture: UInt8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Alert:
+    """A possible match: a prompt for a person to look, never a decision. It holds no template.
+
+    ``score`` is the track's fused comparison score (cosine), ``box`` xyxy in pixels of the frame at ``captured_at``,
+    ``crop`` uint8 [H, W, 3] RGB around the face, every other face in it filled opaque. ``model`` is the sha256 of
+    the embedder; ``authorisation`` names what the run rests on; ``calibrated`` says whether the threshold comes
+    from a calibration certificate.
+    """
+
+    id: str
+    camera: str
+    captured_at: datetime
+    track_id: int
+    entry: str
+    score: float
+    threshold: float
+    calibrated: bool
+    box: tuple[float, float, float, float]
+    crop: UInt8
+    model: str
+    watchlist_revision: int
+    authorisation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Recorded(Generic[T]):
+    """Proof that ``value`` stands in the audit record. Only ``pylfr.governance.audit`` makes these.
+
+    Everything that shows or sends an alert takes ``Recorded[Alert]``, so that no alert goes out unrecorded.
+    """
+
+    value: T
+    sequence: int
+    recorded_at: datetime
+
+
+def as_frames(images: Sequence[Frame | UInt8]) -> tuple[Frame, ...]:
+    """Frames as they are, and RGB arrays uint8 [H, W, 3] as stills."""
+    return tuple(image if isinstance(image, Frame) else Frame.still(image) for image in images)
