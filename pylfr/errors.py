@@ -44,3 +44,7 @@ class CudaError(PylfrError):
 
 class SinkError(PylfrError):
     """An alert could not be recorded or delivered."""
+
+
+class AuditError(PylfrError):
+    """The audit record cannot be written or does not verify; recognition stops."""

@@ -117,6 +117,14 @@ class Gallery(Protocol):
         ...
 
 
+class GallerySource(Protocol):
+    """Gives the gallery of the watchlist's newest revision; entries come and go without a restart."""
+
+    def snapshot(self) -> Gallery: ...
+
+    def close(self) -> None: ...
+
+
 class Sink(Protocol):
     """Somewhere that recorded alerts go."""
 
@@ -129,12 +137,27 @@ class Sink(Protocol):
         ...
 
 
+class Audit(Protocol):
+    """The record that an alert enters before anybody sees it."""
+
+    def record(self, alert: Alert) -> Recorded[Alert]:
+        """Write ``alert`` down for good. Raises ``AuditError`` where that fails: then it must not be shown."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class Authority(Protocol):
     """Says whether recognition may happen here and now."""
 
     @property
     def reference(self) -> str:
-        """The name by which alerts and reports refer to it; starts with "rehearsal" where it is one."""
+        """The name by which alerts and reports refer to it; "rehearsal" where it is one."""
+        ...
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When recognition must stop by itself; None for a rehearsal on recorded material."""
         ...
 
     def require(self, cameras: frozenset[str], captured_at: tuple[datetime, datetime]) -> None:

@@ -26,7 +26,7 @@ Device = Literal["cpu", "cuda"]
 T = TypeVar("T")
 
 
-def _require(name: str, array: npt.NDArray[np.generic], dtype: type[np.generic], shape: tuple[int | None, ...]) -> None:
+def _require(name: str, array: object, dtype: type[np.generic], shape: tuple[int | None, ...]) -> None:
     """Raise unless ``array`` has ``dtype`` and ``shape``; None in ``shape`` stands for any length."""
     wanted = f"{np.dtype(dtype).name} [{', '.join('any' if side is None else str(side) for side in shape)}]"
     if not isinstance(array, np.ndarray) or array.dtype != dtype:
@@ -213,9 +213,7 @@ class Tracks:
 
     def select(self, which: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | Int64) -> Tracks:
         """The tracked faces that an index array or a mask names, in its order."""
-        return Tracks(
-            faces=self.faces.select(which), track_id=self.track_id[which], quality=self.quality.select(which)
-        )
+        return Tracks(faces=self.faces.select(which), track_id=self.track_id[which], quality=self.quality.select(which))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -272,9 +270,9 @@ class Alert:
     """A possible match: a prompt for a person to look, never a decision. It holds no template.
 
     ``score`` is the track's fused comparison score (cosine), ``box`` xyxy in pixels of the frame at ``captured_at``,
-    ``crop`` uint8 [H, W, 3] RGB around the face, every other face in it filled opaque. ``model`` is the sha256 of
-    the embedder; ``authorisation`` names what the run rests on; ``calibrated`` says whether the threshold comes
-    from a calibration certificate.
+    ``crop`` uint8 [H, W, 3] RGB around the face, every other face in it filled opaque, ``reference`` uint8 [H, W, 3]
+    the enrolled picture to compare it with. ``model`` is the sha256 of the embedder; ``authorisation`` names what
+    the run rests on; ``calibrated`` says whether the threshold comes from a calibration certificate.
     """
 
     id: str
@@ -287,6 +285,7 @@ class Alert:
     calibrated: bool
     box: tuple[float, float, float, float]
     crop: UInt8
+    reference: UInt8
     model: str
     watchlist_revision: int
     authorisation: str

@@ -1,0 +1,67 @@
+"""What a run did, in numbers: nothing is dropped, refused or kept without being counted here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from pylfr.faces.pool import Dwell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraSummary:
+    """One camera's part: ``frames`` were decoded, ``detected_frames`` of them were looked at."""
+
+    frames: int
+    detected_frames: int
+    faces: int
+    tracks: int
+    alerts: int
+    dropped: Mapping[str, int]
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The account of one run.
+
+    ``faces`` counts detections, ``tracks`` the faces followed through the picture, ``recognised`` the probes that were
+    compared, ``suppressed`` repeat alerts inside the cool-down. ``dropped`` counts frames and faces by cause.
+    ``dwell_ms`` says how long probe templates existed. ``undelivered`` are alerts that a sink could not take.
+    """
+
+    rehearsal: bool
+    authorisation: str
+    frames: int
+    detected_frames: int
+    faces: int
+    tracks: int
+    recognised: int
+    alerts: int
+    suppressed: int
+    undelivered: int
+    dropped: Mapping[str, int]
+    dwell_ms: Dwell
+    template_memory_locked: bool
+    seconds: float
+    fps: float
+    detector: str
+    embedder: str
+    threshold: float
+    calibrated: bool
+    watchlist_size: int
+    watchlist_revision: int
+    cameras: Mapping[str, CameraSummary]
+    errors: tuple[str, ...]
+    stopped_because: str
+
+    def to_record(self) -> dict[str, object]:
+        """The summary as it goes into JSON: ``{"type": "summary", ...}``."""
+        return {"type": "summary", **asdict(self)}
+
+
+def add_causes(parts: list[Mapping[str, int]]) -> dict[str, int]:
+    """The sum of several counts by cause, causes in alphabetical order, none that is zero."""
+    causes = sorted({cause for part in parts for cause in part})
+    totals = {cause: sum(part.get(cause, 0) for part in parts) for cause in causes}
+    return {cause: count for cause, count in totals.items() if count}

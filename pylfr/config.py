@@ -1,0 +1,205 @@
+"""A deployment file, deployment.toml, into a built engine. Typos are named with the nearest valid key."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic_core import ErrorDetails
+
+from pylfr.errors import ConfigError
+from pylfr.types import Device
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_are_known(cls, given: object) -> object:
+        for key in given if isinstance(given, dict) else ():
+            if key not in cls.model_fields:
+                near = difflib.get_close_matches(str(key), cls.model_fields, n=1, cutoff=0.5)
+                hint = f"the nearest valid key is {near[0]!r}" if near else f"valid are {', '.join(cls.model_fields)}"
+                raise ValueError(f"unknown key {key!r}: {hint}")
+        return given
+
+
+def _beside_deployment(path: Path, info: ValidationInfo) -> Path:
+    folder = info.context["folder"] if info.context else Path()
+    return Path(folder / path)
+
+
+# A path in a deployment file is relative to that file.
+FilePath = Annotated[Path, AfterValidator(_beside_deployment)]
+
+
+class AuthorisationSection(_Section):
+    """Who allowed this deployment, why, where, and for how long."""
+
+    purpose: str
+    place: str
+    cameras: tuple[str, ...]
+    starts_at: datetime
+    ends_at: datetime
+    authorising_officer: str
+    legal_basis: str
+
+
+class ModelsSection(_Section):
+    """The networks, by the names that ``pylfr models list`` shows, and what runs them."""
+
+    detector: str
+    embedder: str
+    device: Device = "cpu"
+    runtime: str = "onnx"
+    threads: int = Field(default=0, ge=0, description="threads a network, 0 for as many as there are cores")
+    side_px: int | None = Field(default=None, ge=32, description="long side of the picture the detector looks at")
+
+
+class WatchlistSection(_Section):
+    """Whom the deployment looks for."""
+
+    file: FilePath
+    index: Literal["native", "faiss"] = "native"
+    poll_ms: float = Field(default=500.0, gt=0)
+
+
+class RecognitionSection(_Section):
+    """How faces become alerts. Without ``threshold`` the embedder's suggested value is used and called uncalibrated."""
+
+    threshold: float | None = Field(default=None, ge=-1.0, le=1.0)
+    detect_hz: float = Field(default=8.0, gt=0)
+    best_k: int = Field(default=5, ge=1)
+    min_samples: int = Field(default=2, ge=1)
+    gap_ms: float = Field(default=200.0, ge=0)
+    recheck_ms: float = Field(default=3000.0, ge=0)
+    cooldown_s: float = Field(default=60.0, ge=0)
+    candidates: int = Field(default=5, ge=1)
+    max_faces_a_frame: int = Field(default=100, ge=1)
+    min_interocular_px: float = Field(default=10.0, ge=0)
+
+    @model_validator(mode="after")
+    def _samples_fit(self) -> RecognitionSection:
+        if self.min_samples > self.best_k:
+            raise ValueError(f"min_samples ({self.min_samples}) must not exceed best_k ({self.best_k})")
+        return self
+
+
+class BatchSection(_Section):
+    """How frames of many cameras are put together."""
+
+    size: int = Field(default=16, ge=1)
+    wait_ms: float = Field(default=20.0, ge=0)
+
+
+class CameraSection(_Section):
+    """One camera: a file, an ``rtsp://`` address or a V4L2 device. Secrets are named: ``rtsp://${USER}:${PASS}@host/``."""
+
+    name: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+    pace: Literal["real-time", "as-fast-as-possible"] = "real-time"
+    loop: bool = False
+
+
+class JsonlSink(_Section):
+    """One alert a line into a file."""
+
+    type: Literal["jsonl"]
+    path: FilePath
+
+
+class WebhookSink(_Section):
+    """Each alert as a POST. ``secret`` names an environment variable: ``${NAME}``."""
+
+    type: Literal["webhook"]
+    url: str
+    secret: str | None = None
+    pictures: bool = False
+
+
+class MqttSink(_Section):
+    """Each alert to ``prefix/<camera>/alert``. ``username`` and ``password`` may be ``${NAME}``."""
+
+    type: Literal["mqtt"]
+    host: str
+    port: int = 1883
+    prefix: str = "pylfr"
+    username: str | None = None
+    password: str | None = None
+    pictures: bool = False
+
+
+class EvidenceSink(_Section):
+    """Each alert as a picture for the operator: the probe beside the reference image."""
+
+    type: Literal["evidence"]
+    folder: FilePath
+
+
+SinkSection = Annotated[JsonlSink | WebhookSink | MqttSink | EvidenceSink, Field(discriminator="type")]
+
+
+class AuditSection(_Section):
+    """Where the record of alerts is kept."""
+
+    path: FilePath
+
+
+class Deployment(_Section):
+    """Everything that a run needs. Paths are relative to the deployment file."""
+
+    name: str = Field(min_length=1)
+    authorisation: AuthorisationSection
+    models: ModelsSection
+    watchlist: WatchlistSection
+    audit: AuditSection
+    cameras: tuple[CameraSection, ...] = Field(min_length=1)
+    recognition: RecognitionSection = RecognitionSection()
+    batch: BatchSection = BatchSection()
+    sinks: tuple[SinkSection, ...] = ()
+
+    @model_validator(mode="after")
+    def _cameras_fit(self) -> Deployment:
+        names = [camera.name for camera in self.cameras]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"camera names must differ, {twice[0]!r} stands twice")
+        strangers = sorted(set(names) - set(self.authorisation.cameras))
+        if strangers:
+            raise ValueError(f"camera {strangers[0]!r} is not named in authorisation.cameras")
+        return self
+
+
+def read_deployment(path: Path) -> Deployment:
+    """The deployment that a TOML file describes, its paths relative to that file.
+
+    Raises ``ConfigError`` naming the file, the key, what was expected and, for an unknown key, the nearest valid one.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    if "authorisation" not in tables:
+        raise ConfigError(
+            f"{path} has no [authorisation]: recognition of live cameras needs purpose, place, cameras, starts_at, "
+            "ends_at, authorising_officer and legal_basis; to try recorded material without one use `pylfr try`"
+        )
+    try:
+        return Deployment.model_validate(tables, context={"folder": path.resolve().parent})
+    except ValidationError as error:
+        raise ConfigError(f"{path}: " + "; ".join(_explain(each) for each in error.errors())) from error
+
+
+def _explain(error: ErrorDetails) -> str:
+    """One validation error in words: the key, the trouble, and the value where there is one."""
+    place = ".".join(str(part) for part in error["loc"]) or "deployment"
+    said = error["msg"].removeprefix("Value error, ")
+    given = error.get("input")
+    return f"{place}: {said}" + (f", got {given!r}" if isinstance(given, str | int | float) else "")

@@ -1,0 +1,182 @@
+"""The loop, nothing else: frames in, faces found, tracked, recognised, forgotten; alerts recorded, then sent."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from pylfr.accounting import CameraSummary, Summary, add_causes
+from pylfr.alerts import AlertDesk, PossibleMatch, compose_alert
+from pylfr.errors import AuthorisationError, ConfigError, SinkError
+from pylfr.faces.plan import RecognitionPlan
+from pylfr.faces.pool import ProbePool
+from pylfr.faces.track import FaceTracker
+from pylfr.governance.authority import REHEARSAL
+from pylfr.protocols import Audit, Authority, Detector, Embedder, Gallery, GallerySource, Sink
+from pylfr.types import Alert, Candidates, Faces, FrameBatch, Int64, Recorded, Tracks
+from pylfr.video.batch import Batcher
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stages:
+    """The parts of an engine, in the order in which a frame meets them."""
+
+    batches: Batcher
+    authority: Authority
+    detector: Detector
+    tracker: FaceTracker
+    plan: RecognitionPlan
+    embedder: Embedder
+    pool: ProbePool
+    gallery: GallerySource
+    desk: AlertDesk
+    audit: Audit
+    sinks: Sequence[Sink]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineLimits:
+    """``candidates`` a probe; ``max_faces_a_frame``: the rest of a crowd is dropped, weakest first, and counted."""
+
+    candidates: int = 5
+    max_faces_a_frame: int = 100
+
+
+class Engine:
+    """Runs once: ``run`` yields every alert after it was recorded and sent; ``summary`` gives the account."""
+
+    def __init__(self, stages: Stages, *, limits: EngineLimits, detector_name: str, embedder_name: str) -> None:
+        self._stages = stages
+        self._limits = limits
+        self._names = (detector_name, embedder_name)
+        self._dropped: Counter[str] = Counter()
+        self._faces: Counter[str] = Counter()
+        self._tracks: Counter[str] = Counter()
+        self._alerts: Counter[str] = Counter()
+        self._recognised = 0
+        self._undelivered = 0
+        self._errors: list[str] = []
+        self._stopped_because = ""
+        self._began = self._seconds = 0.0
+
+    def stop(self, because: str = "stopped by the operator") -> None:
+        """End the run soon and cleanly. May be called from any thread, more than once; the first reason stands."""
+        self._stopped_because = self._stopped_because or because
+        self._stages.batches.stop()
+
+    def run(self) -> Iterator[Recorded[Alert]]:
+        """Yield each alert once it stands in the audit record and its sinks have it.
+
+        Ends when every recording has ended, when ``stop`` is called, or when the authorisation does. Raises
+        ``AuthorisationError`` where nothing is authorised now, and ``AuditError`` where the record cannot be written.
+        """
+        stages = self._stages
+        now = datetime.now(UTC)
+        stages.authority.require(stages.batches.cameras, (now, now))
+        if stages.authority.reference == REHEARSAL and stages.batches.is_live:
+            raise AuthorisationError("a rehearsal is for recorded material: live cameras need an authorisation")
+        alarm = self._window_alarm(now)
+        self._began = time.perf_counter()
+        try:
+            with stages.batches as batches:
+                for batch in batches:
+                    try:
+                        stages.authority.require(batch.cameras, batch.captured_at)
+                    except AuthorisationError as error:
+                        self.stop(str(error))
+                        break
+                    yield from self._recognise(batch)
+        finally:
+            self._seconds = time.perf_counter() - self._began
+            if alarm is not None:
+                alarm.cancel()
+            self._close()
+
+    def _recognise(self, batch: FrameBatch) -> Iterator[Recorded[Alert]]:
+        stages = self._stages
+        gallery = stages.gallery.snapshot()
+        faces = self._capped(batch, stages.detector.detect(batch.frames))
+        tracks = stages.tracker.update(batch, faces)
+        due = stages.plan.due(batch, tracks)
+        for start in range(0, len(due), stages.pool.rows):
+            rows = due[start : start + stages.pool.rows]
+            candidates = self._search(batch, tracks, rows, gallery)
+            for match in stages.desk.decide(batch, tracks, rows, candidates):
+                yield self._alert(match, batch, tracks, gallery)
+        self._forget_ended()
+
+    def _search(self, batch: FrameBatch, tracks: Tracks, rows: Int64, gallery: Gallery) -> Candidates:
+        """Candidates of the faces ``rows``. Their templates exist inside the ``with`` block and nowhere else."""
+        stages = self._stages
+        crops = stages.embedder.align(batch.frames, tracks.faces.select(rows))
+        with stages.pool.borrow(len(rows), model=stages.embedder.model) as probes:
+            stages.embedder.embed(crops, out=probes.vectors)
+            candidates = gallery.search(probes, self._limits.candidates)
+        self._recognised += len(rows)
+        return candidates
+
+    def _alert(self, match: PossibleMatch, batch: FrameBatch, tracks: Tracks, gallery: Gallery) -> Recorded[Alert]:
+        stages = self._stages
+        alert = compose_alert(
+            match, batch, tracks, gallery, stages.desk.rules, authorisation=stages.authority.reference
+        )
+        recorded = stages.audit.record(alert)
+        self._alerts[alert.camera] += 1
+        for sink in stages.sinks:
+            try:
+                sink.send(recorded)
+            except SinkError as error:
+                self._undelivered += 1
+                self._note(f"alert {alert.id} was recorded but not delivered: {error}")
+        return recorded
+
+    def _capped(self, batch: FrameBatch, faces: Faces) -> Faces:
+        """The best faces of each frame, up to the cap, counted by camera."""
+        rank = np.arange(len(faces)) - np.searchsorted(faces.frame_index, faces.frame_index)
+        kept = rank < self._limits.max_faces_a_frame
+        if not kept.all():
+            self._dropped["face_over_cap"] += int(np.count_nonzero(~kept))
+            faces = faces.select(kept)
+        for index, count in zip(*np.unique(faces.frame_index, return_counts=True), strict=True):
+            self._faces[batch.frames[index].camera] += int(count)
+        return faces
+
+    def _forget_ended(self) -> None:
+        ended = self._stages.tracker.ended()
+        self._stages.plan.forget(ended)
+        self._stages.desk.forget(ended)
+        self._tracks.update(key.camera for key in ended)
+
+    def _window_alarm(self, now: datetime) -> threading.Timer | None:
+        """A timer that stops the run when the authorised window ends, also while no frame arrives."""
+        ends_at = self._stages.authority.ends_at
+        if ends_at is None:
+            return None
+        because = f"the authorised window ended at {ends_at.astimezone(UTC).isoformat(timespec='seconds')}"
+        alarm = threading.Timer((ends_at - now).total_seconds(), self.stop, (because,))
+        alarm.daemon = True
+        alarm.start()
+        return alarm
+
+    def _note(self, error: str) -> None:
+        self._errors.append(error)
+        log.error(error)
+
+    def _close(self) -> None:
+        self._stages.tracker.finish()
+        self._forget_ended()
+        for sink in self._stages.sinks:
+            try:
+                sink.close()
+            except SinkError as error:
+                self._note(str(error))
+        self._stages.audit.close()

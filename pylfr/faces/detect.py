@@ -1,0 +1,148 @@
+"""Faces in frames: letterbox, one network call for all of them, decode, suppress, back to source pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pylfr import ops
+from pylfr.errors import ModelError
+from pylfr.faces.heads import decode
+from pylfr.models.manifest import ModelManifest
+from pylfr.models.store import open_store
+from pylfr.protocols import Runtime
+from pylfr.runtimes.choose import open_runtime
+from pylfr.types import Device, Faces, Float32, Frame, UInt8, as_frames
+
+# Two boxes that overlap by more than this are one face; YuNet's and SCRFD's authors use 0.4 to 0.45.
+SUPPRESSION_IOU = 0.45
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectSize:
+    """The picture that a detector looks at, in pixels."""
+
+    width: int
+    height: int
+
+
+def detect_size(frames: Sequence[Frame], *, side_px: int, multiple_of: int) -> DetectSize:
+    """The smallest network input that shows every frame with its long side at ``side_px``."""
+
+    def up(pixels: float) -> int:
+        return max(multiple_of, -(-round(pixels) // multiple_of) * multiple_of)
+
+    width = max(side_px * frame.width / max(frame.width, frame.height) for frame in frames)
+    height = max(side_px * frame.height / max(frame.width, frame.height) for frame in frames)
+    return DetectSize(width=up(width), height=up(height))
+
+
+class FaceDetector:
+    """A ``Detector`` for every network with a known output head. One thread at a time: its input buffer is reused."""
+
+    def __init__(
+        self, manifest: ModelManifest, runtime: Runtime, *, model: str, side_px: int, score_floor: float
+    ) -> None:
+        if manifest.detect is None:
+            raise ModelError(f"{manifest.name} is a network for {manifest.task!r}: give one for 'detect'")
+        self._manifest = manifest
+        self._detect = manifest.detect
+        self._runtime = runtime
+        self._model = model
+        self._side_px = side_px
+        self._score_floor = score_floor
+        self._input = np.empty((0, 3, 0, 0), np.float32)
+
+    @property
+    def model(self) -> str:
+        return self._model
+
+    @property
+    def manifest(self) -> ModelManifest:
+        return self._manifest
+
+    @property
+    def score_floor(self) -> float:
+        """Faces below this score are not reported."""
+        return self._score_floor
+
+    def detect(self, images: Sequence[Frame | UInt8]) -> Faces:
+        """Faces of all images, of each image the best first.
+
+        ``images`` are frames or uint8 [H, W, 3] RGB arrays of any sizes. Raises ``ValueError`` or ``TypeError`` for
+        anything else, ``ModelError`` where the network's answer does not fit its manifest.
+        """
+        frames = as_frames(images)
+        if not frames:
+            return Faces.none()
+        tensor, factors = self.letterbox(frames)
+        outputs = self._runtime.run(tensor)
+        height, width = tensor.shape[2:]
+        raw = decode(self._manifest, outputs, width=width, height=height, score_floor=self._score_floor)
+        kept = ops.nms(raw.batch_index, raw.boxes, raw.scores, iou=SUPPRESSION_IOU)
+        index = raw.batch_index[kept]
+        per_face = factors[index]
+        sizes = np.array([(frame.width, frame.height) for frame in frames], np.float32)[index]
+        boxes = raw.boxes[kept] / per_face[:, None]
+        # A face that reaches over the edge is cut there; one that is all outside (in the padding) is no face.
+        boxes = np.clip(boxes, 0, np.tile(sizes, 2), dtype=np.float32)
+        inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        faces = Faces(
+            frame_index=index,
+            boxes=boxes,
+            scores=raw.scores[kept],
+            landmarks=raw.landmarks[kept] / per_face[:, None, None],
+        )
+        return faces if inside.all() else faces.select(inside)
+
+    def letterbox(self, frames: Sequence[Frame]) -> tuple[Float32, Float32]:
+        """The network's input, float32 [B, 3, H, W], and network pixels a source pixel, float32 [B].
+
+        The tensor is the detector's own buffer: it is overwritten by the next call.
+        """
+        size = detect_size(frames, side_px=self._side_px, multiple_of=self._detect.multiple_of)
+        shape = (len(frames), 3, size.height, size.width)
+        if self._input.shape != shape:
+            self._input = np.empty(shape, np.float32)
+        pixels = self._manifest.pixels
+        return ops.letterbox(
+            frames,
+            width=size.width,
+            height=size.height,
+            bgr=pixels.colour == "bgr",
+            mean=pixels.mean,
+            scale=pixels.scale,
+            out=self._input,
+        )
+
+
+def open_detector(
+    name: str,
+    *,
+    device: Device = "cpu",
+    runtime: str = "onnx",
+    threads: int = 0,
+    side_px: int | None = None,
+    score_floor: float | None = None,
+) -> FaceDetector:
+    """The detector of that name, ready to run.
+
+    ``side_px`` is the long side of the picture it looks at, ``score_floor`` the lowest score it reports; both default
+    to the manifest's values. Raises ``ModelError`` where the network is unknown, missing, altered or not a detector.
+    """
+    model = open_store().resolve(name)
+    manifest = model.manifest
+    if manifest.detect is None:
+        raise ModelError(f"{name} is a network for {manifest.task!r}: name one for 'detect' (see `pylfr models list`)")
+    side = manifest.detect.side_px if side_px is None else side_px
+    if side < manifest.detect.multiple_of:
+        raise ModelError(f"side_px must be at least {manifest.detect.multiple_of} for {name}, got {side}")
+    return FaceDetector(
+        manifest,
+        open_runtime(model, runtime=runtime, device=device, threads=threads),
+        model=model.sha256,
+        side_px=side,
+        score_floor=manifest.detect.score_threshold if score_floor is None else score_floor,
+    )

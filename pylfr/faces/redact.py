@@ -1,0 +1,67 @@
+"""One face and no other: every other face is filled opaque, because blur and mosaic can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pylfr import ops
+from pylfr.types import Float32, Frame, UInt8
+
+# The fill covers hair and chin too: a detector's box ends at the forehead.
+_FILL_MARGIN = 0.35
+_FILL_GREY = 96
+
+
+def fill_faces(picture: UInt8, boxes: Float32, *, keep: Sequence[float] | None = None) -> None:
+    """Fill the ``boxes``, float32 [N, 4] xyxy pixels, of ``picture``, uint8 [H, W, 3], in place and opaque.
+
+    Where a filled box reaches into the box ``keep``, the kept face stays visible inside its own box.
+    """
+    height, width = picture.shape[:2]
+    kept = None
+    if keep is not None:
+        left, top, right, bottom = _pixels(np.asarray(keep, np.float32), width, height)
+        kept = picture[top:bottom, left:right].copy()
+    for box in boxes:
+        margin = _FILL_MARGIN * np.array([box[2] - box[0], box[3] - box[1]], np.float32)
+        left_f, top_f, right_f, bottom_f = _pixels(
+            np.concatenate([box[:2] - margin, box[2:] + margin]).astype(np.float32), width, height
+        )
+        picture[top_f:bottom_f, left_f:right_f] = _FILL_GREY
+    if kept is not None:
+        picture[top:bottom, left:right] = kept
+
+
+def evidence_crop(frame: Frame, boxes: Float32, shown: int, *, side_px: int = 256) -> UInt8:
+    """The face ``boxes[shown]`` with some of its surroundings, uint8 [side_px, side_px, 3] RGB.
+
+    ``boxes`` float32 [N, 4] are all faces of ``frame``: the others are filled opaque. The crop is sampled straight
+    from the frame's planes; outside the frame it is black.
+    """
+    x1, y1, x2, y2 = boxes[shown].tolist()
+    span = 1.7 * max(x2 - x1, y2 - y1, 1.0)
+    left, top = (x1 + x2 - span) / 2, (y1 + y2 - span) / 2
+    step = span / side_px
+    # Pixel centres: crop pixel 0 covers [left, left + step], so its centre is half a step in, less half a source pixel.
+    to_frame = np.array(
+        [[step, 0, left + step / 2 - 0.5], [0, step, top + step / 2 - 0.5]],
+        np.float32,
+    )
+    crop = ops.crop_rgb(frame, to_frame, width=side_px, height=side_px)
+    in_crop = (boxes - np.array([left, top, left, top], np.float32)) / np.float32(step)
+    fill_faces(crop, np.delete(in_crop, shown, axis=0), keep=in_crop[shown].tolist())
+    return crop
+
+
+def _pixels(box: Float32, width: int, height: int) -> tuple[int, int, int, int]:
+    """The whole pixels that a box covers, inside the picture."""
+    left, top = np.floor(box[:2]).astype(int).tolist()
+    right, bottom = np.ceil(box[2:]).astype(int).tolist()
+    return (
+        min(max(left, 0), width),
+        min(max(top, 0), height),
+        min(max(right, 0), width),
+        min(max(bottom, 0), height),
+    )
