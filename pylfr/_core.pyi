@@ -81,9 +81,7 @@ def decode_scrfd(
 def nms(batch_index: Int32, boxes: Float32, scores: Float32, iou: float) -> Int64:
     """Rows that survive greedy non-maximum suppression in each image: by image, then best score first."""
 
-def measure_quality(
-    pictures: Sequence[Picture], picture_index: Int32, landmarks: Float32
-) -> Float32:
+def measure_quality(pictures: Sequence[Picture], picture_index: Int32, landmarks: Float32) -> Float32:
     """float32 [N, 7]: sharpness, interocular_px, yaw, pitch, roll (degrees), brightness, contrast (0..1)."""
 
 def normalise(vectors: Float32) -> Float32:
@@ -103,9 +101,7 @@ class Tracker:
         max_age_ms: float,
         max_tracks_per_camera: int,
     ) -> None: ...
-    def update(
-        self, camera: Int32, time_ms: Int64, frame_index: Int32, boxes: Float32, scores: Float32
-    ) -> Int64:
+    def update(self, camera: Int32, time_ms: Int64, frame_index: Int32, boxes: Float32, scores: Float32) -> Int64:
         """Track ids of the faces of a batch, int64 [N]; -1 where a face starts no track.
 
         camera int32 [B] and time_ms int64 [B] describe the frames, in order; frame_index int32 [N] points into them.

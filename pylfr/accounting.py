@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -55,9 +56,9 @@ class Summary:
     errors: tuple[str, ...]
     stopped_because: str
 
-    def to_record(self) -> dict[str, object]:
-        """The summary as it goes into JSON: ``{"type": "summary", ...}``."""
-        return {"type": "summary", **asdict(self)}
+    def to_json(self) -> str:
+        """One line of JSON: ``{"type": "summary", ...}``."""
+        return json.dumps({"type": "summary", **asdict(self)})
 
 
 def add_causes(parts: list[Mapping[str, int]]) -> dict[str, int]:

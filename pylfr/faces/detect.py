@@ -68,6 +68,12 @@ class FaceDetector:
         """Faces below this score are not reported."""
         return self._score_floor
 
+    def with_score_floor(self, score_floor: float) -> FaceDetector:
+        """The same network, reporting faces down to another score."""
+        return FaceDetector(
+            self._manifest, self._runtime, model=self._model, side_px=self._side_px, score_floor=score_floor
+        )
+
     def detect(self, images: Sequence[Frame | UInt8]) -> Faces:
         """Faces of all images, of each image the best first.
 

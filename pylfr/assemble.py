@@ -1,0 +1,256 @@
+"""Where the parts are put together: a deployment, or a rehearsal on recorded material, into a built engine."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pylfr.alerts import AlertDesk, AlertRules
+from pylfr.config import CameraSection, Deployment, RecognitionSection, SinkSection, read_deployment
+from pylfr.engine import Engine, EngineLimits, Stages
+from pylfr.errors import ConfigError
+from pylfr.faces.detect import FaceDetector, open_detector
+from pylfr.faces.embed import FaceEmbedder, open_embedder
+from pylfr.faces.plan import RecognitionPlan, RecognitionRules
+from pylfr.faces.pool import ProbePool
+from pylfr.faces.quality import ProbeGate
+from pylfr.faces.track import FaceTracker, TrackRules
+from pylfr.gallery.gate import EnrolmentGate
+from pylfr.gallery.live import open_gallery
+from pylfr.gallery.watchlist import create_watchlist
+from pylfr.governance.audit import RehearsalAudit, open_journal
+from pylfr.governance.authority import Authorisation, Rehearsal
+from pylfr.protocols import Audit, Authority, GallerySource, Sink, Source
+from pylfr.sinks.evidence import open_evidence
+from pylfr.sinks.jsonl import open_jsonl
+from pylfr.sinks.mqtt import open_mqtt
+from pylfr.sinks.webhook import open_webhook
+from pylfr.types import Device
+from pylfr.video.batch import Batcher
+from pylfr.video.ffmpeg import open_device, open_file, open_rtsp
+from pylfr.video.still import read_image
+
+# Weak detections below the detector's own threshold carry tracks on, and every one of them is redacted in evidence.
+_LOW_SCORE_SHARE = 0.5
+_POOL_ROWS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Networks:
+    detector: FaceDetector
+    embedder: FaceEmbedder
+
+
+def open_engine(deployment: Deployment | Path | str) -> Engine:
+    """The engine that a deployment, or the file that describes it, asks for; its ``run`` may start at once.
+
+    Raises ``AuthorisationError`` outside the authorised window, and the error of whichever part cannot be had:
+    ``ConfigError``, ``ModelError``, ``WatchlistError``, ``MediaError``, ``SinkError``, ``AuditError``, ``CudaError``.
+    """
+    if not isinstance(deployment, Deployment):
+        deployment = read_deployment(Path(deployment))
+    section = deployment.authorisation
+    authority = Authorisation(
+        purpose=section.purpose,
+        place=section.place,
+        cameras=frozenset(section.cameras),
+        starts_at=section.starts_at,
+        ends_at=section.ends_at,
+        authorising_officer=section.authorising_officer,
+        legal_basis=section.legal_basis,
+    )
+    now = datetime.now(UTC)
+    authority.require(frozenset(camera.name for camera in deployment.cameras), (now, now))
+    models = deployment.models
+    networks = _open_networks(
+        models.detector,
+        models.embedder,
+        device=models.device,
+        runtime=models.runtime,
+        threads=models.threads,
+        side_px=models.side_px,
+    )
+    gallery = open_gallery(
+        deployment.watchlist.file,
+        model=networks.embedder.model,
+        index=deployment.watchlist.index,
+        poll_ms=deployment.watchlist.poll_ms,
+    )
+    return _build(
+        sources=[_open_source(camera, now) for camera in deployment.cameras],
+        networks=networks,
+        gallery=gallery,
+        recognition=deployment.recognition,
+        batch_size=deployment.batch.size,
+        wait_ms=deployment.batch.wait_ms,
+        authority=authority,
+        audit=open_journal(deployment.audit.path),
+        sinks=[_open_sink(sink) for sink in deployment.sinks],
+    )
+
+
+def open_rehearsal(
+    videos: Sequence[Path],
+    people: Mapping[str, Sequence[Path]],
+    *,
+    detector: str,
+    embedder: str,
+    recognition: RecognitionSection | None = None,
+    device: Device = "cpu",
+    threads: int = 0,
+    sinks: Sequence[Sink] = (),
+) -> Engine:
+    """An engine that tries recorded ``videos`` against ``people``, each a name with its reference images.
+
+    It needs no authorisation, reads as fast as it can, drops no frame, and keeps nothing when it has ended. Raises
+    ``EnrolmentError`` where an image shows no face or several, and whatever a part that cannot be had raises.
+    """
+    networks = _open_networks(detector, embedder, device=device, threads=threads)
+    started_at = datetime.now(UTC)
+    sources = [
+        open_file(path, camera=name, started_at=started_at, pace="as-fast-as-possible")
+        for name, path in _camera_names(videos).items()
+    ]
+    return _build(
+        sources=sources,
+        networks=networks,
+        gallery=_rehearsal_gallery(people, networks),
+        recognition=recognition or RecognitionSection(),
+        batch_size=min(16, max(4, len(sources))),
+        wait_ms=20.0,
+        authority=Rehearsal(),
+        audit=RehearsalAudit(),
+        sinks=sinks,
+    )
+
+
+def _open_networks(
+    detector: str,
+    embedder: str,
+    *,
+    device: Device,
+    runtime: str = "onnx",
+    threads: int = 0,
+    side_px: int | None = None,
+) -> _Networks:
+    return _Networks(
+        detector=open_detector(detector, device=device, runtime=runtime, threads=threads, side_px=side_px),
+        embedder=open_embedder(embedder, device=device, runtime=runtime, threads=threads),
+    )
+
+
+def _build(
+    *,
+    sources: Sequence[Source],
+    networks: _Networks,
+    gallery: GallerySource,
+    recognition: RecognitionSection,
+    batch_size: int,
+    wait_ms: float,
+    authority: Authority,
+    audit: Audit,
+    sinks: Sequence[Sink],
+) -> Engine:
+    manifest = networks.embedder.manifest
+    suggested = manifest.embed.suggested_threshold if manifest.embed is not None else None
+    threshold = recognition.threshold if recognition.threshold is not None else suggested
+    if threshold is None:
+        raise ConfigError(f"{manifest.name} suggests no threshold: give one (a cosine from -1 to 1)")
+    high_score = networks.detector.score_floor
+    low_score = high_score * _LOW_SCORE_SHARE
+    stages = Stages(
+        batches=Batcher(sources, size=batch_size, wait_ms=wait_ms, detect_hz=recognition.detect_hz),
+        authority=authority,
+        detector=networks.detector.with_score_floor(low_score),
+        tracker=FaceTracker(TrackRules(high_score=high_score, low_score=low_score)),
+        plan=RecognitionPlan(
+            RecognitionRules(
+                best_k=recognition.best_k,
+                gap_ms=recognition.gap_ms,
+                recheck_ms=recognition.recheck_ms,
+                gate=ProbeGate(interocular_px=recognition.min_interocular_px),
+            )
+        ),
+        embedder=networks.embedder,
+        pool=ProbePool(rows=_POOL_ROWS, dimension=networks.embedder.dimension),
+        gallery=gallery,
+        desk=AlertDesk(
+            AlertRules(
+                threshold=threshold,
+                best_k=recognition.best_k,
+                min_samples=recognition.min_samples,
+                cooldown_s=recognition.cooldown_s,
+            )
+        ),
+        audit=audit,
+        sinks=sinks,
+    )
+    return Engine(
+        stages,
+        limits=EngineLimits(candidates=recognition.candidates, max_faces_a_frame=recognition.max_faces_a_frame),
+        detector_name=networks.detector.manifest.name,
+        embedder_name=manifest.name,
+    )
+
+
+def _rehearsal_gallery(people: Mapping[str, Sequence[Path]], networks: _Networks) -> GallerySource:
+    """The people as a watchlist that is gone from the disk as soon as it has been read."""
+    with tempfile.TemporaryDirectory(prefix="pylfr-rehearsal-") as folder:
+        path = Path(folder) / "rehearsal.watchlist"
+        with create_watchlist(path, networks.embedder) as watchlist:
+            for name, images in people.items():
+                for image in images:
+                    watchlist.enrol(
+                        name,
+                        read_image(image),
+                        detector=networks.detector,
+                        embedder=networks.embedder,
+                        gate=EnrolmentGate.one_face(),
+                    )
+        return open_gallery(path, model=networks.embedder.model)
+
+
+def _camera_names(videos: Sequence[Path]) -> dict[str, Path]:
+    """A name for each video: its stem, numbered where two would be alike."""
+    names: dict[str, Path] = {}
+    for video in videos:
+        name, number = video.stem, 2
+        while name in names:
+            name, number = f"{video.stem}-{number}", number + 1
+        names[name] = video
+    return names
+
+
+def _open_source(camera: CameraSection, started_at: datetime) -> Source:
+    if "://" in camera.source and not camera.source.startswith(("file://", "v4l2://")):
+        if not camera.source.startswith(("rtsp://", "rtsps://")):
+            scheme = camera.source.split("://", 1)[0]
+            raise ConfigError(f"camera {camera.name!r} must be a file, rtsp(s):// or v4l2://, got {scheme}://")
+        return open_rtsp(camera.source, camera=camera.name)
+    if camera.source.startswith(("v4l2://", "/dev/")):
+        return open_device(camera.source.removeprefix("v4l2://"), camera=camera.name)
+    path = Path(os.path.expandvars(camera.source.removeprefix("file://")))
+    return open_file(path, camera=camera.name, started_at=started_at, pace=camera.pace, loop=camera.loop)
+
+
+def _open_sink(section: SinkSection) -> Sink:
+    match section.type:
+        case "jsonl":
+            return open_jsonl(section.path)
+        case "evidence":
+            return open_evidence(section.folder)
+        case "webhook":
+            return open_webhook(section.url, secret=section.secret, pictures=section.pictures)
+        case "mqtt":
+            return open_mqtt(
+                section.host,
+                port=section.port,
+                prefix=section.prefix,
+                username=section.username,
+                password=section.password,
+                pictures=section.pictures,
+            )

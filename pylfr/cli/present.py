@@ -1,0 +1,86 @@
+"""How alerts and accounts look in a terminal, and how a run shows that it is alive and ends on Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pylfr.accounting import Summary
+from pylfr.engine import Engine
+from pylfr.types import Alert
+
+_REFRESH_S = 0.5
+
+
+@contextmanager
+def running(engine: Engine, console: Console) -> Iterator[None]:
+    """Show a live status line on a terminal; SIGINT and SIGTERM stop the engine cleanly, a second one at once."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        engine.stop(f"stopped by {signal.Signals(number).name}")
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    finished = threading.Event()
+    with console.status("opening cameras") as status:
+
+        def refresh() -> None:
+            while not finished.wait(_REFRESH_S):
+                now = engine.summary()
+                status.update(
+                    f"{now.frames} frames, {now.faces} faces, {now.tracks} tracks, {now.alerts} alerts, {now.fps:.0f} fps"
+                )
+
+        painter = threading.Thread(target=refresh, name="status", daemon=True)
+        painter.start()
+        try:
+            yield
+        finally:
+            finished.set()
+            painter.join()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def print_alert(alert: Alert, console: Console) -> None:
+    """One line an alert. It is a possible match; the score is a cosine, no percentage."""
+    tag = "[red]rehearsal[/] " if alert.authorisation == "rehearsal" else ""
+    console.print(
+        f"{tag}[bold]possible match[/] {escape(alert.entry)}: camera {escape(alert.camera)}, track {alert.track_id}, "
+        f"{alert.captured_at:%H:%M:%S}, score {alert.score:.3f} (threshold {alert.threshold:.3f}"
+        f"{'' if alert.calibrated else ', uncalibrated'})",
+        highlight=False,
+    )
+
+
+def print_summary(summary: Summary, console: Console) -> None:
+    """The account of a run as a table."""
+    table = Table(
+        title="Rehearsal: account" if summary.rehearsal else "Account", title_justify="left", show_header=False
+    )
+    dropped = ", ".join(f"{cause} {count}" for cause, count in summary.dropped.items()) or "none"
+    dwell = summary.dwell_ms
+    rows = {
+        "frames": f"{summary.frames} decoded, {summary.detected_frames} looked at, {summary.fps:.0f} a second",
+        "faces": f"{summary.faces} detections, {summary.tracks} tracks, {summary.recognised} compared",
+        "alerts": f"{summary.alerts} (repeats suppressed: {summary.suppressed}, undelivered: {summary.undelivered})",
+        "dropped": dropped,
+        "templates": f"{dwell.count} probes, lived {dwell.p50:.1f} ms (p50), {dwell.p99:.1f} ms (p99), "
+        f"{dwell.max:.1f} ms at most; none is left",
+        "threshold": f"{summary.threshold:.3f} cosine, {'calibrated' if summary.calibrated else 'uncalibrated'}",
+        "networks": f"{summary.detector}, {summary.embedder}",
+        "watchlist": f"{summary.watchlist_size} references, revision {summary.watchlist_revision}",
+        "ended": summary.stopped_because,
+    }
+    for name, text in rows.items():
+        table.add_row(name, escape(text))
+    console.print(table)
+    for error in summary.errors:
+        console.print(f"[red]error[/] {escape(error)}", highlight=False)

@@ -1,0 +1,35 @@
+"""``pylfr run``: a deployment, under its authorisation, until its window ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pylfr.assemble import open_engine
+from pylfr.cli.present import print_alert, print_summary, running
+
+
+def run(
+    deployment: Annotated[Path, typer.Argument(help="The deployment file (TOML).", show_default=False)],
+    summary_file: Annotated[
+        Path | None, typer.Option("--summary", help="Write the summary as JSON into this file.")
+    ] = None,
+) -> None:
+    """Run a deployment: many cameras against one watchlist. Ctrl-C ends it with its account.
+
+    It refuses to start without an authorisation and stops by itself when the authorised window ends.
+    """
+    console = Console(stderr=True)
+    engine = open_engine(deployment)
+    with running(engine, console):
+        for recorded in engine.run():
+            print_alert(recorded.value, console)
+    summary = engine.summary()
+    if summary_file is not None:
+        summary_file.write_text(summary.to_json() + "\n", encoding="utf-8")
+    print_summary(summary, console)
+    if summary.errors:
+        raise typer.Exit(1)

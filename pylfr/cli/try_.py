@@ -1,0 +1,86 @@
+"""``pylfr try``: the main job in one line, on recorded material. A rehearsal: no authorisation, nothing kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pylfr.assemble import open_rehearsal
+from pylfr.cli.present import print_alert, print_summary, running
+from pylfr.config import RecognitionSection
+from pylfr.errors import ConfigError
+from pylfr.protocols import Sink
+from pylfr.sinks.evidence import open_evidence
+from pylfr.sinks.jsonl import open_jsonl
+from pylfr.types import Device
+
+
+def try_(
+    videos: Annotated[list[Path], typer.Argument(help="Recorded videos; each plays one camera.", show_default=False)],
+    person: Annotated[
+        list[str],
+        typer.Option(
+            help="Somebody to look for, NAME=IMAGE. Again for more people, or more images of one.", show_default=False
+        ),
+    ],
+    detector: Annotated[str, typer.Option(help="The network that finds faces.")] = "yunet_n",
+    embedder: Annotated[str, typer.Option(help="The network that compares them.")] = "face_reid_0095",
+    threshold: Annotated[
+        float | None, typer.Option(help="Cosine from -1 to 1. Without it: the embedder's own suggestion, uncalibrated.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda; never falls back.")] = "cpu",
+    detect_hz: Annotated[float, typer.Option(help="Detections a second of video.")] = 8.0,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write one JSON object a line: every alert, then the summary.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for an evidence picture an alert.")] = None,
+) -> None:
+    """Look for people in recorded videos: a rehearsal. An alert is a possible match that a person has to look at.
+
+    The exit status is 0 only if every video was read to its end.
+    """
+    people = _people(person)
+    if device not in ("cpu", "cuda"):
+        raise ConfigError(f"--device must be cpu or cuda, got {device!r}")
+    chosen: Device = "cpu" if device == "cpu" else "cuda"
+    sinks: list[Sink] = []
+    if json_file is not None:
+        json_file.unlink(missing_ok=True)
+        sinks.append(open_jsonl(json_file))
+    if out is not None:
+        sinks.append(open_evidence(out))
+    engine = open_rehearsal(
+        videos,
+        people,
+        detector=detector,
+        embedder=embedder,
+        recognition=RecognitionSection(threshold=threshold, detect_hz=detect_hz),
+        device=chosen,
+        sinks=sinks,
+    )
+    console = Console(stderr=True)
+    with running(engine, console):
+        for recorded in engine.run():
+            print_alert(recorded.value, console)
+    summary = engine.summary()
+    if json_file is not None:
+        with json_file.open("a", encoding="utf-8") as file:
+            file.write(summary.to_json() + "\n")
+    print_summary(summary, console)
+    if summary.errors:
+        raise typer.Exit(1)
+
+
+def _people(given: Sequence[str]) -> dict[str, list[Path]]:
+    """NAME=IMAGE pairs by name, in the order given."""
+    people: dict[str, list[Path]] = {}
+    for pair in given:
+        name, separator, image = pair.partition("=")
+        if not separator or not name or not image:
+            raise ConfigError(f"--person must be NAME=IMAGE, got {pair!r}: for example --person 'Ada=ada.jpg'")
+        people.setdefault(name, []).append(Path(image))
+    return people

@@ -1,0 +1,92 @@
+"""Each alert as a picture for the person who decides: the probe beside the reference image, nothing else visible."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from pylfr.errors import PylfrError, SinkError
+from pylfr.governance.authority import REHEARSAL
+from pylfr.types import Alert, Recorded, UInt8
+from pylfr.video.still import write_jpeg
+
+_TILE_PX = 288
+_GAP_PX = 16
+_TEXT_PX = 112
+_PAPER = (250, 249, 246)
+_INK = (24, 24, 27)
+_QUIET = (110, 110, 116)
+_REHEARSAL_RED = (176, 0, 32)
+
+
+def draw_evidence(alert: Alert) -> UInt8:
+    """The evidence picture, uint8 [H, W, 3] RGB: probe left, reference right, the facts below.
+
+    It says "possible match" and the comparison score, which is a cosine and no percentage.
+    """
+    width = 2 * _TILE_PX + 3 * _GAP_PX
+    sheet = Image.new("RGB", (width, _TILE_PX + _TEXT_PX + 3 * _GAP_PX), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    title, small = ImageFont.load_default(size=20), ImageFont.load_default(size=14)
+    for place, (picture, name) in enumerate([(alert.crop, "probe"), (alert.reference, "reference image")]):
+        left = _GAP_PX + place * (_TILE_PX + _GAP_PX)
+        tile = _fit(picture)
+        sheet.paste(tile, (left + (_TILE_PX - tile.width) // 2, _GAP_PX + (_TILE_PX - tile.height) // 2))
+        draw.text((left, _GAP_PX + _TILE_PX + 4), name, fill=_QUIET, font=small)
+    top = 2 * _GAP_PX + _TILE_PX + 12
+    draw.text((_GAP_PX, top), f"Possible match: {alert.entry}", fill=_INK, font=title)
+    if alert.authorisation == REHEARSAL:
+        draw.text((width - _GAP_PX, top), "REHEARSAL", fill=_REHEARSAL_RED, font=title, anchor="ra")
+    at = alert.captured_at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    certainty = "calibrated" if alert.calibrated else "uncalibrated"
+    lines = [
+        f"score {alert.score:.3f} (cosine), threshold {alert.threshold:.3f} ({certainty})",
+        f"camera {alert.camera}, track {alert.track_id}, {at} UTC",
+        "A prompt, not a decision: a person compares the two pictures.",
+    ]
+    for line, text in enumerate(lines):
+        draw.text((_GAP_PX, top + 30 + 19 * line), text, fill=_INK if line < 2 else _QUIET, font=small)
+    return np.asarray(sheet)
+
+
+class EvidenceSink:
+    """Writes one JPEG an alert into a folder, whole or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def send(self, recorded: Recorded[Alert]) -> None:
+        alert = recorded.value
+        at = alert.captured_at.strftime("%Y%m%dT%H%M%S%f")[:-3]
+        path = self._folder / f"{at}-{_safe(alert.camera)}-{alert.track_id}-{_safe(alert.entry)}.jpg"
+        try:
+            write_jpeg(path, draw_evidence(alert))
+        except (OSError, PylfrError) as error:
+            raise SinkError(f"the evidence picture {path} cannot be written: {error}") from error
+
+    def close(self) -> None:
+        """Nothing is queued."""
+
+
+def open_evidence(folder: Path) -> EvidenceSink:
+    """A sink that writes into ``folder``, made where it is missing. Raises ``SinkError`` where that fails."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"the evidence folder {folder} cannot be made: {error.strerror}") from error
+    return EvidenceSink(folder)
+
+
+def _fit(picture: UInt8) -> Image.Image:
+    """The picture, as large as a tile allows, its shape kept."""
+    factor = _TILE_PX / max(picture.shape[:2])
+    size = (max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor)))
+    return Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)
+
+
+def _safe(text: str) -> str:
+    """The text as a part of a file's name."""
+    return re.sub(r"[^\w.-]+", "_", text)[:60] or "_"
