@@ -1,0 +1,101 @@
+"""When scores become an alert: fused over the track, once a track and entry, cooled down in a camera."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pylfr.alerts import AlertDesk, AlertRules, PossibleMatch
+from pylfr.faces.track import TrackKey
+from pylfr.types import Candidates, FrameBatch, Tracks
+from tests.samples import faces_at, good_quality, sample_frame
+
+
+def compare(
+    desk: AlertDesk,
+    scores: dict[int, float],
+    *,
+    second: float,
+    track: int = 1,
+    camera: str = "north",
+    quality: float = 80.0,
+    k: int = 3,
+) -> list[PossibleMatch]:
+    """Hand the desk one recognised face with these candidates."""
+    ranked = sorted(scores.items(), key=lambda item: -item[1])[:k]
+    entry, score = np.full((1, k), -1, np.int64), np.full((1, k), -1, np.float32)
+    for place, (number, value) in enumerate(ranked):
+        entry[0, place], score[0, place] = number, value
+    tracks = Tracks(
+        faces=faces_at([[10, 10, 40, 40]]), track_id=np.array([track]), quality=good_quality(1, score=quality)
+    )
+    batch = FrameBatch(frames=(sample_frame(camera=camera, second=second),))
+    return desk.decide(batch, tracks, np.array([0]), Candidates(scores=score, entry=entry))
+
+
+def test_one_alert_for_a_track_however_often_it_is_compared() -> None:
+    desk = AlertDesk(AlertRules(threshold=0.5))
+    alerts = [compare(desk, {4: 0.7}, second=second) for second in range(5)]
+    assert [len(each) for each in alerts] == [0, 1, 0, 0, 0]
+    assert alerts[1][0].key == TrackKey(camera="north", track_id=1)
+    assert alerts[1][0].entry == 4
+    assert alerts[1][0].score == pytest.approx(0.7)
+
+
+def test_one_high_score_among_low_ones_does_not_alert() -> None:
+    desk = AlertDesk(AlertRules(threshold=0.5, min_samples=2))
+    assert compare(desk, {4: 0.2}, second=0) == []
+    assert compare(desk, {4: 0.7}, second=1) == []
+    assert len(compare(desk, {4: 0.7}, second=2)) == 1
+
+
+def test_the_score_is_the_mean_over_the_best_faces() -> None:
+    desk = AlertDesk(AlertRules(threshold=0.5, best_k=2))
+    compare(desk, {4: 0.1}, second=0, quality=10)
+    compare(desk, {4: 0.4}, second=1, quality=90)
+    [match] = compare(desk, {4: 0.8}, second=2, quality=80)
+    assert match.score == pytest.approx(0.6)
+
+
+def test_an_entry_that_a_full_list_does_not_name_scores_no_more_than_its_last_candidate() -> None:
+    desk = AlertDesk(AlertRules(threshold=0.5))
+    compare(desk, {1: 0.45, 2: 0.4, 3: 0.35}, second=0)
+    [match] = compare(desk, {9: 0.8, 1: 0.1, 2: 0.1}, second=1)
+    assert match.entry == 9
+    assert match.score == pytest.approx((0.35 + 0.8) / 2)
+
+
+def test_a_second_track_of_the_same_entry_is_suppressed_inside_the_cool_down_and_counted() -> None:
+    desk = AlertDesk(AlertRules(threshold=0.5, min_samples=1, cooldown_s=60))
+    assert len(compare(desk, {4: 0.7}, second=0, track=1)) == 1
+    assert compare(desk, {4: 0.7}, second=30, track=2) == []
+    assert desk.suppressed == 1
+    assert len(compare(desk, {4: 0.7}, second=30, track=1, camera="south")) == 1
+    assert len(compare(desk, {4: 0.7}, second=100, track=3)) == 1
+
+
+def test_an_entry_removed_since_an_earlier_comparison_cannot_alert() -> None:
+    desk = AlertDesk(AlertRules(threshold=0.5))
+    compare(desk, {4: 0.9}, second=0)
+    assert compare(desk, {5: 0.2}, second=1) == []
+
+
+def test_a_track_can_alert_for_two_entries_and_an_ended_one_is_forgotten() -> None:
+    desk = AlertDesk(AlertRules(threshold=0.5, min_samples=1, cooldown_s=0))
+    assert len(compare(desk, {4: 0.7, 5: 0.6}, second=0)) == 2
+    assert compare(desk, {4: 0.7}, second=1) == []
+    desk.forget([TrackKey(camera="north", track_id=1)])
+    assert len(compare(desk, {4: 0.7}, second=2)) == 1
+
+
+def test_no_candidates_give_no_alert() -> None:
+    desk = AlertDesk(AlertRules(threshold=-1.0, min_samples=1))
+    assert compare(desk, {}, second=0) == []
+
+
+@pytest.mark.parametrize("threshold", [64.0, -2.0])
+def test_a_threshold_on_another_scale_is_refused(threshold: float) -> None:
+    with pytest.raises(ValueError, match="cosine from -1 to 1"):
+        AlertRules(threshold=threshold)
+    with pytest.raises(ValueError, match="min_samples"):
+        AlertRules(threshold=0.5, best_k=2, min_samples=3)

@@ -1,0 +1,86 @@
+"""A deployment file that cannot be followed is refused with the key, the expectation and the nearest valid name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pylfr.config import read_deployment
+from pylfr.errors import ConfigError
+
+GOOD = """
+name = "Market Square"
+[authorisation]
+purpose = "find a missing person"
+place = "Market Square"
+cameras = ["gate"]
+starts_at = 2026-01-11T08:00:00Z
+ends_at = 2026-01-11T16:00:00Z
+authorising_officer = "Superintendent A. Example"
+legal_basis = "common law powers"
+[models]
+detector = "yunet_n"
+embedder = "face_reid_0095"
+[watchlist]
+file = "square.watchlist"
+[audit]
+path = "audit.jsonl"
+[recognition]
+threshold = 0.5
+[[cameras]]
+name = "gate"
+source = "gate.mp4"
+[[sinks]]
+type = "jsonl"
+path = "alerts.jsonl"
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "deployment.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_good_file_is_read_and_its_paths_are_relative_to_it(tmp_path: Path) -> None:
+    deployment = read_deployment(write(tmp_path, GOOD))
+    assert deployment.watchlist.file == tmp_path / "square.watchlist"
+    assert deployment.audit.path == tmp_path / "audit.jsonl"
+    assert deployment.recognition.threshold == 0.5
+    assert [sink.type for sink in deployment.sinks] == ["jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("threshold =", "treshold ="), r"recognition: unknown key 'treshold': the nearest valid key is 'threshold'"),
+        (("threshold = 0.5", "threshold = 64"), r"recognition.threshold: .*less than or equal to 1, got 64"),
+        (("[watchlist]\nfile", "[watchlist]\nfle"), r"nearest valid key is 'file'"),
+        (('purpose = "find a missing person"\n', ""), r"authorisation.purpose: Field required"),
+        (('name = "gate"', 'name = "gait"'), r"camera 'gait' is not named in authorisation.cameras"),
+        (('type = "jsonl"', 'type = "jsnl"'), r"jsonl"),
+        (("detector = ", "detector ="), None),
+        (("[models]", "[models"), r"not valid TOML"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, change: tuple[str, str], words: str | None) -> None:
+    path = write(tmp_path, GOOD.replace(*change))
+    if words is None:
+        read_deployment(path)
+        return
+    with pytest.raises(ConfigError, match=words):
+        read_deployment(path)
+
+
+def test_a_file_without_an_authorisation_is_refused_and_told_what_one_holds(tmp_path: Path) -> None:
+    start, end = GOOD.index("[authorisation]"), GOOD.index("[models]")
+    with pytest.raises(ConfigError, match=r"no \[authorisation\].*authorising_officer and legal_basis"):
+        read_deployment(write(tmp_path, GOOD[:start] + GOOD[end:]))
+
+
+def test_two_cameras_of_one_name_and_a_missing_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'gate' stands twice"):
+        read_deployment(write(tmp_path, GOOD + '[[cameras]]\nname = "gate"\nsource = "b.mp4"\n'))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_deployment(tmp_path / "missing.toml")
