@@ -53,6 +53,7 @@ cuda: $(VENV)/.dev ## compile the CUDA half with nvcc; needs no GPU
 bench: build ## measure the stages and the whole; writes benchmarks/results/*.json
 	@$(BIN)/python -m benchmarks.stages
 	@$(BIN)/python -m benchmarks.end_to_end
+	@$(BIN)/python -m benchmarks.tables
 
 clean: ## remove what make has built
 	@rm -rf $(VENV) build

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
+
 import pylfr
 
 
@@ -16,7 +18,7 @@ def compare(one: Path, other: Path, *, detector: str = "yunet_n", embedder: str 
     for path, found in zip((one, other), best, strict=True):
         if not len(found):
             raise SystemExit(f"no face was found in {path}")
-    pair = faces.select([int(best[0][0]), int(best[1][0])])
+    pair = faces.select(np.array([best[0][0], best[1][0]]))
     network = pylfr.open_embedder(embedder)
     templates = network.embed(network.align(images, pair))
     return float(templates.vectors[0] @ templates.vectors[1])

@@ -84,7 +84,7 @@ class FaceDetector:
         if not frames:
             return Faces.none()
         tensor, factors = self.letterbox(frames)
-        outputs = self._runtime.run(tensor)
+        outputs = self.run(tensor)
         height, width = tensor.shape[2:]
         raw = decode(self._manifest, outputs, width=width, height=height, score_floor=self._score_floor)
         kept = ops.nms(raw.batch_index, raw.boxes, raw.scores, iou=SUPPRESSION_IOU)
@@ -102,6 +102,10 @@ class FaceDetector:
             landmarks=raw.landmarks[kept] / per_face[:, None, None],
         )
         return faces if inside.all() else faces.select(inside)
+
+    def run(self, tensor: Float32) -> dict[str, Float32]:
+        """The network's outputs by name, before they are decoded."""
+        return self._runtime.run(tensor)
 
     def letterbox(self, frames: Sequence[Frame]) -> tuple[Float32, Float32]:
         """The network's input, float32 [B, 3, H, W], and network pixels a source pixel, float32 [B].

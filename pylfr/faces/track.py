@@ -8,7 +8,7 @@ import numpy as np
 
 from pylfr import ops
 from pylfr.faces.quality import measure_quality
-from pylfr.types import Faces, FrameBatch, Int32, Tracks
+from pylfr.types import Faces, FrameBatch, Int32, Int64, Tracks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +51,13 @@ class FaceTracker:
 
     def update(self, batch: FrameBatch, faces: Faces) -> Tracks:
         """The faces with their track ids and their quality; frames of one camera must stand in order of time."""
-        time_ms = np.array([round(frame.captured_at.timestamp() * 1000) for frame in batch.frames], np.int64)
-        track_id = self._tracker.update(self._indices(batch), time_ms, faces.frame_index, faces.boxes, faces.scores)
+        track_id = self.associate(batch, faces)
         return Tracks(faces=faces, track_id=track_id, quality=measure_quality(batch.frames, faces))
+
+    def associate(self, batch: FrameBatch, faces: Faces) -> Int64:
+        """Only the track ids, int64 [N]; -1 where a face starts no track and carries none on."""
+        time_ms = np.array([round(frame.captured_at.timestamp() * 1000) for frame in batch.frames], np.int64)
+        return self._tracker.update(self._indices(batch), time_ms, faces.frame_index, faces.boxes, faces.scores)
 
     def ended(self) -> list[TrackKey]:
         """Tracks that have ended since the last call."""
