@@ -6,7 +6,7 @@ from pylfr.types import Float32, Int32, Int64, UInt8
 
 def built_with_cuda() -> bool: ...
 def cuda_device_count() -> int:
-    """Usable CUDA devices; 0 without a driver or a device (CUDA errors 35 and 100). Raises RuntimeError for others."""
+    """Usable CUDA devices; 0 without a driver or a device (CUDA errors 35 and 100). Raises CudaError for others."""
 
 def simd_level() -> str:
     """Which build of the hot loops runs on this processor: "avx512", "avx2" or "plain". All give the same bits."""

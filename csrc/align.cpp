@@ -1,0 +1,36 @@
+// Faces into a template's frame, and what can be measured there.
+#include "kernels/align.hpp"
+
+#include "kernels/quality.hpp"
+#include "ops.hpp"
+
+namespace pylfr {
+
+void similarity(const float* landmarks, std::int64_t count, const float* goal, Affine* to_frame, Place place) {
+    launch(FitSimilarity{landmarks, goal, to_frame}, count, place);
+}
+
+void warp(const PictureView* pictures, const std::int32_t* picture_index, const Affine* to_frame, std::int64_t count,
+          float* out, std::int32_t side, const Encoding& encoding, Place place) {
+    const Warp kernel{pictures,
+                      picture_index,
+                      to_frame,
+                      out,
+                      side,
+                      encoding.bgr,
+                      {encoding.mean[0], encoding.mean[1], encoding.mean[2]},
+                      {encoding.scale[0], encoding.scale[1], encoding.scale[2]}};
+    launch(kernel, count * side * side, place);
+}
+
+void crop_rgb(const PictureView& picture, const Affine& to_frame, std::uint8_t* out, std::int32_t width,
+              std::int32_t height, Place place) {
+    launch(CropRgb{picture, to_frame, out, width}, static_cast<std::int64_t>(width) * height, place);
+}
+
+void measure_quality(const PictureView* pictures, const std::int32_t* picture_index, const float* landmarks,
+                     std::int64_t count, float* out, Place place) {
+    launch(MeasureQuality{pictures, picture_index, landmarks, out}, count, place);
+}
+
+}  // namespace pylfr

@@ -1,0 +1,98 @@
+// What can be measured of a face from its picture and its five landmarks alone.
+#pragma once
+
+#include <cmath>
+
+#include "kernels/align.hpp"
+
+namespace pylfr {
+
+constexpr int quality_measures = 7;
+constexpr int quality_grid = 64;
+
+constexpr float quality_side = 112.0f;
+
+// A plain model of a head, in halves of the distance between the eyes: eyes at (-1, 0, 0) and (1, 0, 0), mouth at
+// (0, 2.31, 0), tip of the nose at (0, 1.14, 0.8), seen without perspective. The heights are those of ArcFace's
+// template; the nose's depth is taken from common generic head models (about 26 mm in front of eyes 64 mm apart).
+constexpr float head_mouth = 2.31f;
+constexpr float head_nose = 1.14f;
+constexpr float head_nose_depth = 0.8f;
+constexpr float degrees = 57.29577951f;
+
+struct Pose {
+    float interocular;       // pixels
+    float yaw, pitch, roll;  // degrees; positive: nose to the right in the picture, nose up, head leaning clockwise
+};
+
+PYLFR_HD Pose estimate_pose(const float* points) {
+    const float eye_x = points[2] - points[0], eye_y = points[3] - points[1];
+    const float distance = ::sqrtf(eye_x * eye_x + eye_y * eye_y);
+    if (!(distance > 0.0f)) return Pose{0.0f, 0.0f, 0.0f, 0.0f};
+    const float c = eye_x / distance, s = eye_y / distance;
+    const float mid_x = (points[0] + points[2]) * 0.5f, mid_y = (points[1] + points[3]) * 0.5f;
+    const float nose_x = points[4] - mid_x, nose_y = points[5] - mid_y;
+    const float mouth_x = (points[6] + points[8]) * 0.5f - mid_x, mouth_y = (points[7] + points[9]) * 0.5f - mid_y;
+    // Along the line of the eyes and down from it: the head set upright.
+    const float aside = c * nose_x + s * nose_y;
+    const float nose_down = c * nose_y - s * nose_x;
+    const float mouth_down = c * mouth_y - s * mouth_x;
+    const float half = distance * 0.5f;
+    // Turned by yaw the nose stands depth * sin aside while the eyes stand cos apart; nodding works alike.
+    const float yaw = ::atan2f(aside, head_nose_depth * half) * degrees;
+    const float rise = mouth_down * (head_nose / head_mouth) - nose_down;
+    const float pitch = ::atan2f(rise * (head_mouth / head_nose_depth), mouth_down) * degrees;
+    return Pose{distance, yaw, clamped(pitch, -90.0f, 90.0f), ::atan2f(eye_y, eye_x) * degrees};
+}
+
+// Item = face.
+struct MeasureQuality {
+    const PictureView* pictures;
+    const std::int32_t* picture_index;  // [N]
+    const float* landmarks;             // [N, 5, 2]
+    float* out;                         // [N, 7]: sharpness, interocular_px, yaw, pitch, roll, brightness, contrast
+
+    PYLFR_HD void operator()(std::int64_t i) const {
+        const float* points = landmarks + i * 2 * landmark_count;
+        const PictureView& picture = pictures[picture_index[i]];
+        // Where the landmarks of an upright frontal face stand in a square of side 112: the template of ArcFace (Deng
+        // et al., 2019), in whose frame faces of all sizes and turns are measured alike.
+        constexpr float upright[2 * landmark_count] = {38.2946f, 51.6963f, 73.5318f, 51.5014f, 56.0252f,
+                                                       71.7366f, 41.5493f, 92.3655f, 70.7299f, 92.2041f};
+        const Affine map = fit_similarity(points, upright);
+        float rows[3][quality_grid];
+        double sum = 0, squares = 0, edges = 0, edge_squares = 0;
+        for (int y = 0; y < quality_grid; ++y) {
+            float* row = rows[y % 3];
+            for (int x = 0; x < quality_grid; ++x) {
+                constexpr float step = quality_side / quality_grid;
+                const float tx = (static_cast<float>(x) + 0.5f) * step - 0.5f;
+                const float ty = (static_cast<float>(y) + 0.5f) * step - 0.5f;
+                row[x] = sample_grey(picture, map.xx * tx + map.xy * ty + map.x0, map.yx * tx + map.yy * ty + map.y0);
+                sum += row[x];
+                squares += static_cast<double>(row[x]) * row[x];
+            }
+            if (y < 2) continue;
+            const float *above = rows[(y + 1) % 3], *middle = rows[(y + 2) % 3];
+            for (int x = 1; x < quality_grid - 1; ++x) {
+                const float edge = above[x] + row[x] + middle[x - 1] + middle[x + 1] - 4.0f * middle[x];
+                edges += edge;
+                edge_squares += static_cast<double>(edge) * edge;
+            }
+        }
+        constexpr double all = quality_grid * quality_grid;
+        constexpr double inner = (quality_grid - 2) * (quality_grid - 2);
+        const double mean = sum / all, edge_mean = edges / inner;
+        const Pose pose = estimate_pose(points);
+        float* measures = out + i * quality_measures;
+        measures[0] = static_cast<float>(larger(edge_squares / inner - edge_mean * edge_mean, 0.0));
+        measures[1] = pose.interocular;
+        measures[2] = pose.yaw;
+        measures[3] = pose.pitch;
+        measures[4] = pose.roll;
+        measures[5] = static_cast<float>(mean / 255.0);
+        measures[6] = static_cast<float>(::sqrt(larger(squares / all - mean * mean, 0.0)) / 255.0);
+    }
+};
+
+}  // namespace pylfr

@@ -1,0 +1,142 @@
+"""What the native core does, in pylfr's own nouns. The only module that imports ``pylfr._core``.
+
+Everything here runs on the CPU. A device that is asked for and is not there raises ``CudaError``; nothing falls back
+in silence. Wrong shapes raise ``ValueError``, wrong dtypes ``TypeError``; each call releases the GIL while it works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pylfr._core import (
+    Picture,
+    TemplatePool,
+    Tracker,
+    built_with_cuda,
+    cuda_device_count,
+    decode_scrfd,
+    decode_yunet,
+    nms,
+    normalise,
+    search_exact,
+    simd_level,
+    similarity,
+)
+from pylfr._core import crop_rgb as _crop_rgb
+from pylfr._core import letterbox as _letterbox
+from pylfr._core import measure_quality as _measure_quality
+from pylfr._core import warp as _warp
+from pylfr.errors import CudaError
+from pylfr.types import Device, Faces, Float32, Frame, Int32, UInt8
+
+__all__ = [
+    "TemplatePool",
+    "Tracker",
+    "built_with_cuda",
+    "crop_rgb",
+    "cuda_device_count",
+    "decode_scrfd",
+    "decode_yunet",
+    "letterbox",
+    "measure_quality",
+    "nms",
+    "normalise",
+    "require_device",
+    "search_exact",
+    "simd_level",
+    "similarity",
+    "warp",
+]
+
+
+def require_device(device: Device) -> None:
+    """Raise ``CudaError``, with the reason, unless this build and this machine can work on ``device``."""
+    if device == "cpu":
+        return
+    if device != "cuda":
+        raise ValueError(f"device must be cpu or cuda, got {device!r}")
+    if not built_with_cuda():
+        raise CudaError(
+            "device 'cuda' was asked for, but this build has no CUDA: build with -Ccmake.define.PYLFR_CUDA=ON"
+        )
+    if cuda_device_count() == 0:
+        raise CudaError("device is 'cuda', but no CUDA device was found: check the driver, or use 'cpu'")
+
+
+def letterbox(
+    frames: Sequence[Frame],
+    *,
+    width: int,
+    height: int,
+    bgr: bool,
+    mean: Sequence[float],
+    scale: Sequence[float],
+    out: Float32 | None = None,
+) -> tuple[Float32, Float32]:
+    """A network's input float32 [B, 3, height, width], and network pixels a source pixel, float32 [B].
+
+    Each frame is fitted in at the top left with its aspect kept, sampled bilinearly straight from its planes; the rest
+    is black. Values are (0..255 - mean) * scale; ``mean`` and ``scale`` have one number a channel, in the order of the
+    tensor's channels (blue first where ``bgr``). ``out`` is written to where it is given.
+    """
+    if out is None:
+        out = np.empty((len(frames), 3, height, width), np.float32)
+    elif out.shape != (len(frames), 3, height, width):
+        raise ValueError(f"out must be float32 [{len(frames)}, 3, {height}, {width}], got shape {list(out.shape)}")
+    factors = _letterbox([_picture(frame) for frame in frames], out, bgr, mean, scale)
+    return out, factors
+
+
+def warp(
+    frames: Sequence[Frame],
+    frame_index: Int32,
+    to_frame: Float32,
+    *,
+    side_px: int,
+    bgr: bool,
+    mean: Sequence[float],
+    scale: Sequence[float],
+    out: Float32 | None = None,
+) -> Float32:
+    """Network-ready crops float32 [N, 3, side_px, side_px], sampled bilinearly straight from the frames' planes.
+
+    ``frame_index`` int32 [N] says which frame each crop is of, ``to_frame`` float32 [N, 2, 3] maps crop pixels to
+    frame pixels (``similarity`` gives it). What lies outside the frame is black. ``mean`` and ``scale`` as in
+    ``letterbox``.
+    """
+    shape = (len(frame_index), 3, side_px, side_px)
+    if out is None:
+        out = np.empty(shape, np.float32)
+    elif out.shape != shape:
+        raise ValueError(f"out must be float32 {list(shape)}, got shape {list(out.shape)}")
+    _warp([_picture(frame) for frame in frames], frame_index, to_frame, out, bgr, mean, scale)
+    return out
+
+
+def crop_rgb(frame: Frame, to_frame: Float32, *, width: int, height: int) -> UInt8:
+    """A picture uint8 [height, width, 3] RGB of the part of ``frame`` that ``to_frame`` float32 [2, 3] maps to.
+
+    Bilinear, black outside the frame, rounded to the nearest level.
+    """
+    out = np.empty((height, width, 3), np.uint8)
+    _crop_rgb(_picture(frame), to_frame, out)
+    return out
+
+
+def measure_quality(frames: Sequence[Frame], faces: Faces) -> Float32:
+    """Measures of each face, float32 [N, 7], in the order of ``Quality``'s fields without its score.
+
+    Sharpness, interocular_px, yaw, pitch, roll (degrees), brightness, contrast (0 to 1). Luma is sampled on a 64 x 64
+    grid in the frame of an upright face; pose is that of a plain geometric head (see csrc/kernels/quality.hpp):
+    positive is nose to the right in the picture, nose up, head leaning clockwise.
+    """
+    return _measure_quality([_picture(frame) for frame in frames], faces.frame_index, faces.landmarks)
+
+
+def _picture(frame: Frame) -> Picture:
+    if frame.device != "cpu":
+        require_device(frame.device)
+        raise CudaError(f"frames of camera {frame.camera!r} must be on 'cpu', got {frame.device!r}")
+    return Picture(frame.planes, frame.layout, frame.matrix, frame.full_range)
