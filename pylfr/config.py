@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from pylfr.errors import ConfigError
+from pylfr.tables import Section, read_tables, record_from
 from pylfr.types import Device
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _keys_are_known(cls, given: object) -> object:
-        for key in given if isinstance(given, dict) else ():
-            if key not in cls.model_fields:
-                near = difflib.get_close_matches(str(key), cls.model_fields, n=1, cutoff=0.5)
-                hint = f"the nearest valid key is {near[0]!r}" if near else f"valid are {', '.join(cls.model_fields)}"
-                raise ValueError(f"unknown key {key!r}: {hint}")
-        return given
 
 
 def _beside_deployment(path: Path, info: ValidationInfo) -> Path:
@@ -38,7 +22,7 @@ def _beside_deployment(path: Path, info: ValidationInfo) -> Path:
 FilePath = Annotated[Path, AfterValidator(_beside_deployment)]
 
 
-class AuthorisationSection(_Section):
+class AuthorisationSection(Section):
     """Who allowed this deployment, why, where, and for how long."""
 
     purpose: str
@@ -50,7 +34,7 @@ class AuthorisationSection(_Section):
     legal_basis: str
 
 
-class ModelsSection(_Section):
+class ModelsSection(Section):
     """The networks, by the names that ``pylfr models list`` shows, and what runs them."""
 
     detector: str
@@ -61,7 +45,7 @@ class ModelsSection(_Section):
     side_px: int | None = Field(default=None, ge=32, description="long side of the picture the detector looks at")
 
 
-class WatchlistSection(_Section):
+class WatchlistSection(Section):
     """Whom the deployment looks for."""
 
     file: FilePath
@@ -69,7 +53,7 @@ class WatchlistSection(_Section):
     poll_ms: float = Field(default=500.0, gt=0)
 
 
-class RecognitionSection(_Section):
+class RecognitionSection(Section):
     """How faces become alerts. Without ``threshold`` the embedder's suggested value is used and called uncalibrated."""
 
     threshold: float | None = Field(default=None, ge=-1.0, le=1.0)
@@ -90,14 +74,14 @@ class RecognitionSection(_Section):
         return self
 
 
-class BatchSection(_Section):
+class BatchSection(Section):
     """How frames of many cameras are put together."""
 
     size: int = Field(default=16, ge=1)
     wait_ms: float = Field(default=20.0, ge=0)
 
 
-class CameraSection(_Section):
+class CameraSection(Section):
     """One camera: a file, an ``rtsp://`` address or a V4L2 device. Secrets are named: ``rtsp://${USER}:${PASS}@host/``."""
 
     name: str = Field(min_length=1)
@@ -106,14 +90,14 @@ class CameraSection(_Section):
     loop: bool = False
 
 
-class JsonlSink(_Section):
+class JsonlSink(Section):
     """One alert a line into a file."""
 
     type: Literal["jsonl"]
     path: FilePath
 
 
-class WebhookSink(_Section):
+class WebhookSink(Section):
     """Each alert as a POST. ``secret`` names an environment variable: ``${NAME}``."""
 
     type: Literal["webhook"]
@@ -122,7 +106,7 @@ class WebhookSink(_Section):
     pictures: bool = False
 
 
-class MqttSink(_Section):
+class MqttSink(Section):
     """Each alert to ``prefix/<camera>/alert``. ``username`` and ``password`` may be ``${NAME}``."""
 
     type: Literal["mqtt"]
@@ -134,7 +118,7 @@ class MqttSink(_Section):
     pictures: bool = False
 
 
-class EvidenceSink(_Section):
+class EvidenceSink(Section):
     """Each alert as a picture for the operator: the probe beside the reference image."""
 
     type: Literal["evidence"]
@@ -144,13 +128,13 @@ class EvidenceSink(_Section):
 SinkSection = Annotated[JsonlSink | WebhookSink | MqttSink | EvidenceSink, Field(discriminator="type")]
 
 
-class AuditSection(_Section):
+class AuditSection(Section):
     """Where the record of alerts is kept."""
 
     path: FilePath
 
 
-class Deployment(_Section):
+class Deployment(Section):
     """Everything that a run needs. Paths are relative to the deployment file."""
 
     name: str = Field(min_length=1)
@@ -180,26 +164,10 @@ def read_deployment(path: Path) -> Deployment:
 
     Raises ``ConfigError`` naming the file, the key, what was expected and, for an unknown key, the nearest valid one.
     """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    tables = read_tables(path, ConfigError)
     if "authorisation" not in tables:
         raise ConfigError(
             f"{path} has no [authorisation]: recognition of live cameras needs purpose, place, cameras, starts_at, "
             "ends_at, authorising_officer and legal_basis; to try recorded material without one use `pylfr try`"
         )
-    try:
-        return Deployment.model_validate(tables, context={"folder": path.resolve().parent})
-    except ValidationError as error:
-        raise ConfigError(f"{path}: " + "; ".join(_explain(each) for each in error.errors())) from error
-
-
-def _explain(error: ErrorDetails) -> str:
-    """One validation error in words: the key, the trouble, and the value where there is one."""
-    place = ".".join(str(part) for part in error["loc"]) or "deployment"
-    said = error["msg"].removeprefix("Value error, ")
-    given = error.get("input")
-    return f"{place}: {said}" + (f", got {given!r}" if isinstance(given, str | int | float) else "")
+    return record_from(tables, Deployment, path=path, error_kind=ConfigError)
