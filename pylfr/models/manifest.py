@@ -1,0 +1,154 @@
+"""What a network is: a TOML manifest with its file, its licence, its input and its output head. No code is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, PositiveInt, model_validator
+
+from pylfr.errors import ModelError
+from pylfr.tables import Section, read_tables, record_from
+from pylfr.types import Float32
+
+Task = Literal["detect", "embed"]
+Head = Literal["yunet", "scrfd", "template"]
+Triple = tuple[float, float, float]
+Point = tuple[float, float]
+
+# Where the landmarks belong in ArcFace's 112 x 112 crop, pixels (insightface's published template).
+ARCFACE_SIDE_PX = 112
+ARCFACE_TEMPLATE: tuple[Point, ...] = (
+    (38.2946, 51.6963),
+    (73.5318, 51.5014),
+    (56.0252, 71.7366),
+    (41.5493, 92.3655),
+    (70.7299, 92.2041),
+)
+
+
+class SourceTable(Section):
+    """Where a user gets the file. Without ``url`` it can be imported only.
+
+    Without ``sha256`` (nobody published a certain one) it can be imported only too, and the hash seen then is recorded.
+    ``member`` is the name of the file inside the zip archive at ``url``, in whatever folder of it.
+    """
+
+    page: str
+    url: str | None = Field(default=None, pattern=r"^https://")
+    member: str | None = Field(default=None, pattern=r"^[\w.+-]+$")
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    size_bytes: int | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _what_is_fetched_is_known(self) -> SourceTable:
+        if self.url is not None and (self.sha256 is None or self.size_bytes is None):
+            raise ValueError("url needs sha256 and size_bytes beside it: nothing is fetched that cannot be verified")
+        return self
+
+
+class LicenceTable(Section):
+    """Under what terms, and what the network was trained on as far as that is known."""
+
+    id: str = Field(min_length=1)
+    commercial_use: bool
+    trained_on: str = "not stated by its authors"
+
+
+class PixelsTable(Section):
+    """What the network is fed: ``(value - mean) * scale`` of each channel, value 0 to 255, in this order of colours.
+
+    ``max_batch`` is the most images that one call takes, None where any number will do.
+    """
+
+    colour: Literal["bgr", "rgb"]
+    mean: Triple = (0.0, 0.0, 0.0)
+    scale: Triple = (1.0, 1.0, 1.0)
+    max_batch: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _scale_keeps_the_picture(self) -> PixelsTable:
+        if 0 in self.scale:
+            raise ValueError("scale must be three numbers other than 0")
+        return self
+
+
+class DetectTable(Section):
+    """How a detector is used: long side of its picture, sides in multiples of, strides and anchors of its head.
+
+    ``fixed_size`` is width and height, pixels, of the only picture that a network with static axes takes.
+    """
+
+    side_px: int = Field(default=640, ge=32)
+    multiple_of: int = Field(default=32, ge=1)
+    fixed_size: tuple[PositiveInt, PositiveInt] | None = None
+    strides: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (8, 16, 32)
+    anchors: int = Field(default=1, ge=1)
+    score_threshold: float = Field(gt=0, lt=1)
+
+
+class EmbedTable(Section):
+    """How an embedder is used: side of its crop, where landmarks belong in it, what threshold is a beginning."""
+
+    side_px: int = Field(ge=16)
+    dimension: int = Field(ge=2)
+    template: Literal["arcface"] | Annotated[tuple[Point, ...], Field(min_length=5, max_length=5)]
+    template_unit: Literal["pixels", "side"] = "pixels"
+    suggested_threshold: float | None = Field(default=None, ge=-1, le=1)
+    threshold_rests_on: str = "nothing: calibrate it"
+
+    @property
+    def landmark_template(self) -> Float32:
+        """float32 [5, 2], pixels of the crop."""
+        if self.template == "arcface":
+            points, unit = ARCFACE_TEMPLATE, self.side_px / ARCFACE_SIDE_PX
+        else:
+            points, unit = self.template, self.side_px if self.template_unit == "side" else 1.0
+        return (np.array(points) * unit).astype(np.float32)
+
+    @model_validator(mode="after")
+    def _landmarks_lie_in_the_crop(self) -> EmbedTable:
+        points = self.landmark_template
+        if not ((points >= 0) & (points <= self.side_px)).all():
+            raise ValueError(
+                f"template must be five points inside the crop of {self.side_px} pixels; is template_unit right?"
+            )
+        return self
+
+
+class ModelManifest(Section):
+    """One network. ``name`` is what it is called by: the stem of its manifest."""
+
+    name: str
+    task: Task
+    head: Head
+    file: str = Field(pattern=r"^[\w.+-]+\.onnx$", description="an .onnx file name, no path")
+    about: str
+    warning: str | None = None
+    source: SourceTable
+    licence: LicenceTable
+    pixels: PixelsTable
+    detect: DetectTable | None = None
+    embed: EmbedTable | None = None
+
+    @property
+    def notice(self) -> str | None:
+        """One line to show before the network is used: a restricted licence, a warning. None where there is neither."""
+        licence = None if self.licence.commercial_use else f"licence {self.licence.id}: not for commercial use"
+        said = [each for each in (licence, self.warning) if each]
+        return f"{self.name}: {'; '.join(said)}" if said else None
+
+    @model_validator(mode="after")
+    def _parts_fit_the_task(self) -> ModelManifest:
+        if (self.detect is not None, self.embed is not None) != (self.task == "detect", self.task == "embed"):
+            raise ValueError(f"a network for {self.task!r} has a [{self.task}] table and no other")
+        if (self.head == "template") != (self.task == "embed"):
+            raise ValueError(f"head 'template' belongs to task 'embed', got head {self.head!r} for {self.task!r}")
+        return self
+
+
+def read_manifest(path: Path) -> ModelManifest:
+    """The manifest in ``path``. Raises ``ModelError`` naming the file, the key and the expectation."""
+    tables = read_tables(path, ModelError)
+    return record_from({"name": path.stem, **tables}, ModelManifest, path=path, error_kind=ModelError)

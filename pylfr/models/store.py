@@ -1,0 +1,263 @@
+"""Where networks are: found in the user's folders, verified always, fetched only on request."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+
+import platformdirs
+
+from pylfr.errors import LicenceError, ModelError
+from pylfr.models import transfer
+from pylfr.models.ledger import Ledger
+from pylfr.models.manifest import ModelManifest, read_manifest
+
+MODELS_VARIABLE = "PYLFR_MODELS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A network whose file is there and has the sha256 of its manifest."""
+
+    manifest: ModelManifest
+    path: Path
+    sha256: str
+
+    @property
+    def notice(self) -> str | None:
+        """One line to show before it is used: a restricted licence, a warning. None where there is neither."""
+        return self.manifest.notice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Folders: of manifests that pylfr ships, the user's own (None without one), the cache, and the configuration."""
+
+    catalogue: Path
+    own: Path | None
+    cache: Path
+    config: Path
+
+    @property
+    def of_manifests(self) -> tuple[Path, ...]:
+        return tuple(each for each in (self.catalogue, self.own, self.config / "models") if each is not None)
+
+    @property
+    def of_networks(self) -> tuple[Path, ...]:
+        return tuple(each for each in (self.own, self.cache) if each is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Offer:
+    """A file, or a member of an archive, that is the network of a manifest."""
+
+    manifest: ModelManifest
+    path: Path
+    member: str | None
+    sha256: str
+
+
+class ModelStore:
+    """Knows every manifest and where its network lies. Constructing one reads nothing; ``open_store`` makes one."""
+
+    def __init__(self, places: Places, *, open_url: transfer.OpenUrl = transfer.open_url) -> None:
+        self._places = places
+        self._ledger = Ledger(places.config / "models.jsonl")
+        self._open_url = open_url
+
+    @property
+    def places(self) -> Places:
+        return self._places
+
+    def names(self) -> tuple[str, ...]:
+        """Every network that has a manifest, found or not."""
+        return tuple(sorted({path.stem for folder in self._places.of_manifests for path in folder.glob("*.toml")}))
+
+    def manifest(self, name: str) -> ModelManifest:
+        """The manifest of that name. Raises ``ModelError`` naming the nearest where there is none, both where two."""
+        paths = [path for folder in self._places.of_manifests for path in folder.glob("*.toml") if path.stem == name]
+        if not paths:
+            near = difflib.get_close_matches(name, self.names(), n=3, cutoff=0.4)
+            hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(self.names())}"
+            raise ModelError(f"no network is called {name!r}: {hint}")
+        if len(paths) > 1:
+            raise ModelError(f"two manifests are called {name!r}, {paths[0]} and {paths[1]}: rename one")
+        return read_manifest(paths[0])
+
+    def name_of(self, sha256: str) -> str | None:
+        """The name of the network with that hash, None where no manifest has it."""
+        return next((manifest.name for manifest in self._readable() if self._expected(manifest) == sha256), None)
+
+    def find(self, name: str) -> Path | None:
+        """Where the file of that network lies, unverified; None where it is nowhere."""
+        manifest = self.manifest(name)
+        files = [manifest.file] + ([manifest.source.member] if manifest.source.member else [])
+        candidates = (folder / file for folder in self._places.of_networks for file in files)
+        return next((path for path in candidates if path.is_file()), None)
+
+    def resolve(self, name: str) -> Model:
+        """The network of that name, its file verified.
+
+        Raises ``ModelError`` where it is unknown, is nowhere (saying where it was looked for and the command that gets
+        it), was altered, or has a hash that nobody vouches for.
+        """
+        manifest = self.manifest(name)
+        path = self.find(name)
+        if path is None:
+            looked = " and ".join(str(folder) for folder in self._places.of_networks)
+            raise ModelError(
+                f"{name} is not here: looked for {manifest.file} in {looked}; {self._how_to_get(manifest)}"
+            )
+        expected = self._expected(manifest)
+        status = path.stat()
+        if expected is None:
+            raise ModelError(
+                f"{name} has no sha256 in its manifest: vouch for the file with `pylfr models import {path}`, or write "
+                f'sha256 = "{_digest(path, status.st_mtime_ns, status.st_size)}" into [source] of the manifest'
+            )
+        digest = _digest(path, status.st_mtime_ns, status.st_size)
+        if digest != expected:
+            raise ModelError(
+                f"{path} must have sha256 {expected} to be {name}, got {digest}: it was altered or is another file; "
+                f"remove it, then {self._how_to_get(manifest)}"
+            )
+        return Model(manifest=manifest, path=path, sha256=digest)
+
+    def fetch(
+        self, name: str, *, accept_licence: str | None = None, on_progress: transfer.Progress | None = None
+    ) -> Model:
+        """Download that network into the cache, verify it, and give it. A file that is there already is kept.
+
+        Raises ``LicenceError`` unless a restricted licence is accepted by name, now or once before, and ``ModelError``
+        where the network is only described, or cannot be had whole; then nothing is left behind.
+        """
+        manifest = self.manifest(name)
+        source = manifest.source
+        if source.url is None or source.sha256 is None or source.size_bytes is None:
+            raise ModelError(f"{name} cannot be fetched: {self._how_to_get(manifest)}")
+        self._require_licence([manifest], accept_licence)
+        if self.find(name) is not None:
+            return self.resolve(name)
+        with transfer.arriving(self._places.cache / manifest.file, sha256=source.sha256) as file:
+            if source.member is None:
+                transfer.download(source.url, file, open_url=self._open_url, on_progress=on_progress)
+            else:
+                with transfer.temporary(self._places.cache) as archive:
+                    transfer.download(source.url, archive, open_url=self._open_url, on_progress=on_progress)
+                    transfer.unpack(Path(archive.name), source.member, file, size_bytes=source.size_bytes)
+        return self.resolve(name)
+
+    def import_path(self, path: Path, *, accept_licence: str | None = None) -> tuple[Model, ...]:
+        """Copy every known network in a file, a zip archive or a folder into the cache; what they are says their hash.
+
+        A network whose manifest has no sha256 is known by its file name, and its hash is recorded. Raises
+        ``LicenceError`` unless restricted licences are accepted by name, and ``ModelError`` where nothing is known.
+        """
+        if not path.exists():
+            raise ModelError(f"{path} does not exist: name a network (.onnx), a zip archive, or a folder of them")
+        offers = list(self._offers(path))
+        if not offers:
+            raise ModelError(
+                f"{path} holds no network that is known by its sha256: write a manifest NAME.toml beside it, or into "
+                f"{self._places.config / 'models'} (see `pylfr models show yunet_n` for a pattern)"
+            )
+        self._require_licence([offer.manifest for offer in offers], accept_licence)
+        for offer in offers:
+            with transfer.arriving(self._places.cache / offer.manifest.file, sha256=offer.sha256) as file:
+                if offer.member is None:
+                    file.write(offer.path.read_bytes())
+                else:
+                    size = transfer.members(offer.path)[offer.member]
+                    transfer.unpack(offer.path, offer.member, file, size_bytes=size)
+            if offer.manifest.source.sha256 is None:
+                self._ledger.record_sha256(offer.manifest.name, offer.sha256)
+        return tuple(self.resolve(name) for name in sorted({offer.manifest.name for offer in offers}))
+
+    def _offers(self, path: Path) -> Iterator[_Offer]:
+        manifests = list(self._readable())
+        if path.is_file():
+            files = [path]
+        else:
+            files = sorted(each for each in path.rglob("*") if each.suffix in (".onnx", ".zip") and each.is_file())
+        for file in files:
+            if file.suffix == ".zip":
+                for member, size in transfer.members(file).items():
+                    if any(manifest.source.size_bytes == size for manifest in manifests):
+                        with transfer.temporary(self._places.cache) as unpacked:
+                            transfer.unpack(file, member, unpacked, size_bytes=size)
+                            digest = transfer.sha256_of(Path(unpacked.name))
+                        yield from _matching(manifests, file, member, digest)
+            else:
+                yield from _matching(manifests, file, None, transfer.sha256_of(file))
+
+    def _readable(self) -> Iterator[ModelManifest]:
+        """Every manifest that can be read. A broken one is reported when it is asked for by name; it harms no other."""
+        for name in self.names():
+            try:
+                yield self.manifest(name)
+            except ModelError:
+                continue
+
+    def _expected(self, manifest: ModelManifest) -> str | None:
+        return manifest.source.sha256 or self._ledger.sha256_of(manifest.name)
+
+    def _require_licence(self, manifests: list[ModelManifest], accepted: str | None) -> None:
+        """Raise ``LicenceError`` unless every restricted licence is accepted; what is accepted now is recorded."""
+        restricted = {each.licence.id: each.name for each in manifests if not each.licence.commercial_use}
+        open_ones = [each for each in restricted if each != accepted and not self._ledger.accepts(each)]
+        if open_ones:
+            got = f", got {accepted!r}" if accepted is not None else ""
+            raise LicenceError(
+                f"{restricted[open_ones[0]]} is not for commercial use: accept its licence by name with "
+                f"--accept-licence {open_ones[0]}{got}"
+            )
+        if accepted in restricted and not self._ledger.accepts(accepted):
+            self._ledger.accept(accepted)
+
+    def _how_to_get(self, manifest: ModelManifest) -> str:
+        licence = manifest.licence
+        accept = "" if licence.commercial_use or self._ledger.accepts(licence.id) else f" --accept-licence {licence.id}"
+        if manifest.source.url is not None:
+            return f"get it with `pylfr models fetch {manifest.name}{accept}`"
+        return (
+            f"get {manifest.file} ({manifest.source.page}), then `pylfr models import {manifest.file}{accept}`, "
+            f"or name its folder in {MODELS_VARIABLE}"
+        )
+
+
+def _matching(manifests: list[ModelManifest], path: Path, member: str | None, digest: str) -> Iterator[_Offer]:
+    name = (member or path.name).rsplit("/", 1)[-1]
+    for manifest in manifests:
+        pinned = manifest.source.sha256
+        if digest == pinned or (pinned is None and name == manifest.file):
+            yield _Offer(manifest=manifest, path=path, member=member, sha256=digest)
+
+
+@lru_cache(maxsize=256)
+def _digest(path: Path, mtime_ns: int, size: int) -> str:  # noqa: ARG001 - they make a changed file a new question
+    """The sha256 of a file, computed once a process for each state that the file has been in."""
+    return transfer.sha256_of(path)
+
+
+def open_store() -> ModelStore:
+    """The store of this user: ``PYLFR_MODELS`` where it is set and not empty, then the user's cache.
+
+    Raises ``ModelError`` where ``PYLFR_MODELS`` is no folder.
+    """
+    named = os.environ.get(MODELS_VARIABLE, "")
+    own = Path(named).expanduser() if named else None
+    if own is not None and not own.is_dir():
+        raise ModelError(f"{MODELS_VARIABLE} must be a folder of networks, got {named}: correct or unset it")
+    return ModelStore(
+        Places(
+            catalogue=Path(str(resources.files("pylfr.models"))) / "catalogue",
+            own=own,
+            cache=platformdirs.user_cache_path("pylfr") / "models",
+            config=platformdirs.user_config_path("pylfr"),
+        )
+    )
