@@ -1,0 +1,45 @@
+"""Probe templates live in the pool and nowhere after it: wiped on return, also when an error ends the loan."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pylfr.faces.pool import ProbePool
+
+
+def test_borrowed_memory_reads_as_zeros_when_it_has_come_back() -> None:
+    pool = ProbePool(rows=8, dimension=16)
+    with pool.borrow(3, model="m") as probes:
+        probes.vectors[:] = 7.0
+        assert probes.vectors.shape == (3, 16)
+    assert not probes.vectors.any()
+
+
+def test_an_error_inside_the_loan_wipes_too() -> None:
+    pool = ProbePool(rows=2, dimension=4)
+    with pytest.raises(RuntimeError, match="inside"), pool.borrow(2, model="m") as probes:
+        probes.vectors[:] = 1.0
+        raise RuntimeError("inside")
+    assert not probes.vectors.any()
+    with pool.borrow(1, model="m"):
+        pass
+
+
+def test_too_many_rows_and_a_second_loan_are_refused() -> None:
+    pool = ProbePool(rows=2, dimension=4)
+    with pytest.raises(ValueError, match="0 to 2 templates, 3 were asked for"), pool.borrow(3, model="m"):
+        pass
+    with pool.borrow(1, model="m"), pytest.raises(RuntimeError, match="lent already"), pool.borrow(1, model="m"):
+        pass
+
+
+def test_dwell_counts_every_template_and_knows_the_longest() -> None:
+    pool = ProbePool(rows=8, dimension=4)
+    assert pool.dwell().count == 0
+    for count in (1, 0, 4):
+        with pool.borrow(count, model="m") as probes:
+            np.copyto(probes.vectors, 1.0)
+    dwell = pool.dwell()
+    assert dwell.count == 5
+    assert 0 < dwell.p50 <= dwell.p99 <= dwell.max
