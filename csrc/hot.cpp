@@ -21,21 +21,21 @@ static_assert(std::endian::native == std::endian::little, "a pair of 16-bit taps
 namespace {
 
 namespace plain {
-#include "hot_loops.inl"
+#include "hot_loops.hpp"
 }
 
 #if PYLFR_X86
 #pragma GCC push_options
 #pragma GCC target("avx2")
 namespace avx2 {
-#include "hot_loops.inl"
+#include "hot_loops.hpp"
 }
 #pragma GCC pop_options
 
 #pragma GCC push_options
 #pragma GCC target("avx2,avx512f,avx512bw,avx512dq,avx512vl")
 namespace avx512 {
-#include "hot_loops.inl"
+#include "hot_loops.hpp"
 }
 #pragma GCC pop_options
 #endif

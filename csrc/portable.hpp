@@ -26,7 +26,8 @@ PYLFR_HD T larger(T a, T b) {
 // NaN becomes `low`.
 template <class T>
 PYLFR_HD T clamped(T value, T low, T high) {
-    return value > low ? (value < high ? value : high) : low;
+    const T above = value > low ? value : low;
+    return above < high ? above : high;
 }
 
 }  // namespace pylfr

@@ -96,6 +96,7 @@ void letterbox_row(const Letterbox& job, LetterboxScratch& scratch, std::int32_t
     const float red_scale = job.scale[red], green_scale = job.scale[1], blue_scale = job.scale[blue];
     if (is_yuv) {
         const Colour colour = picture.colour;
+#pragma GCC ivdep
         for (std::int32_t x = 0; x < columns; ++x) {
             const Rgb rgb = to_rgb(colour, first[x], second[x], third[x]);
             red_out[x] = (rgb.r - red_mean) * red_scale;
@@ -103,6 +104,7 @@ void letterbox_row(const Letterbox& job, LetterboxScratch& scratch, std::int32_t
             blue_out[x] = (rgb.b - blue_mean) * blue_scale;
         }
     } else {
+#pragma GCC ivdep
         for (std::int32_t x = 0; x < columns; ++x) {
             red_out[x] = (first[x] - red_mean) * red_scale;
             green_out[x] = (second[x] - green_mean) * green_scale;
@@ -119,13 +121,18 @@ void dot_tile(const float* probes, const float* references, std::int64_t dimensi
     const std::int64_t whole = dimension - dimension % dot_lanes;
     for (std::int64_t d = 0; d < whole; d += dot_lanes) {
         Lanes right[wide];
+#pragma GCC unroll 4
         for (int r = 0; r < wide; ++r) right[r] = *reinterpret_cast<const Lanes*>(references + r * dimension + d);
+#pragma GCC unroll 4
         for (int p = 0; p < tall; ++p) {
             const Lanes left = *reinterpret_cast<const Lanes*>(probes + p * dimension + d);
+#pragma GCC unroll 4
             for (int r = 0; r < wide; ++r) sums[p][r] += left * right[r];
         }
     }
+#pragma GCC unroll 4
     for (int p = 0; p < tall; ++p) {
+#pragma GCC unroll 4
         for (int r = 0; r < wide; ++r) {
             float lanes[dot_lanes];
             __builtin_memcpy(lanes, &sums[p][r], sizeof(lanes));
