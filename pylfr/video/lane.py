@@ -1,0 +1,206 @@
+"""One camera's way into the batch: its decode thread, its few waiting frames, its counts."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pylfr.errors import PylfrError
+from pylfr.protocols import Source
+from pylfr.types import Frame
+from pylfr.video.watch import CameraEvent, WatchedSource
+
+CameraState = Literal["waiting", "running", "reconnecting", "ended", "failed", "stopped"]
+
+_STATE_AFTER: dict[str, CameraState] = {
+    "opened": "running",
+    "disconnected": "reconnecting",
+    "frozen": "reconnecting",
+    "reconnecting": "reconnecting",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraCounts:
+    """What became of one camera's frames so far.
+
+    Of ``decoded`` frames ``not_due`` were passed over to keep the rate of detection, ``passed_on`` went into a batch,
+    and ``dropped`` counts those that were lost, by cause: ``superseded`` by a newer one, ``stopped`` while waiting.
+    The rest waits. ``error`` says why the camera ``failed``.
+    """
+
+    camera: str
+    state: CameraState
+    decoded: int
+    not_due: int
+    passed_on: int
+    dropped: Mapping[str, int]
+    last_frame_at: datetime | None
+    error: str | None
+
+
+class Sampler:
+    """Picks frames at ``rate_hz`` by their capture time, evenly and without drift; None picks every frame.
+
+    Time is cut into slots of equal length from the first frame on, and the first frame of each slot is due.
+    """
+
+    def __init__(self, rate_hz: float | None) -> None:
+        if rate_hz is not None and not rate_hz > 0:
+            raise ValueError(f"detect_hz must be more than 0, or None for every frame, got {rate_hz}")
+        self._rate_hz = rate_hz
+        self._first: datetime | None = None
+        self._slot = 0
+
+    def is_due(self, captured_at: datetime) -> bool:
+        if self._rate_hz is None:
+            return True
+        if self._first is not None:
+            # A hundredth of a slot forgives time stamps that were rounded.
+            slot = math.floor((captured_at - self._first).total_seconds() * self._rate_hz + 0.01)
+            if slot > self._slot:
+                self._slot = slot
+                return True
+            if slot >= 0:
+                return False
+        # The first frame, or a clock that was set back.
+        self._first, self._slot = captured_at, 0
+        return True
+
+
+class Lane:
+    """Everything here is guarded by ``changed``, the condition that all lanes of a batcher share."""
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        changed: threading.Condition,
+        detect_hz: float | None,
+        depth: Callable[[], int],
+        on_event: Callable[[CameraEvent], None],
+    ) -> None:
+        self.source = source
+        self.waiting: deque[Frame] = deque()
+        self.is_over = False
+        self._changed = changed
+        self._sampler = Sampler(detect_hz)
+        self._depth = depth
+        self._on_event = on_event
+        self._stopping = False
+        self._state: CameraState = "waiting"
+        self._decoded = self._not_due = self._passed_on = 0
+        self._dropped: Counter[str] = Counter()
+        self._last_frame_at: datetime | None = None
+        self._error: str | None = None
+        self._thread = threading.Thread(target=self._run, name=f"pylfr-decode-{source.camera}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end; what waits is dropped and counted. Holds ``changed``."""
+        self._stopping = True
+        self._dropped["stopped"] += len(self.waiting)
+        self.waiting.clear()
+        self._changed.notify_all()
+
+    def join(self, timeout_s: float) -> bool:
+        """Whether the thread has ended, after at most ``timeout_s``."""
+        if self._thread.ident is not None:
+            self._thread.join(max(0.0, timeout_s))
+        return not self._thread.is_alive()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether waiting longer brings no further frame of this camera. Holds ``changed``."""
+        return self.is_over or len(self.waiting) >= self._room()
+
+    def take(self) -> Frame:
+        """The oldest waiting frame. Holds ``changed``."""
+        self._passed_on += 1
+        return self.waiting.popleft()
+
+    def counts(self) -> CameraCounts:
+        """Holds ``changed``."""
+        return CameraCounts(
+            camera=self.source.camera,
+            state=self._state,
+            decoded=self._decoded,
+            not_due=self._not_due,
+            passed_on=self._passed_on,
+            dropped={cause: count for cause, count in sorted(self._dropped.items()) if count},
+            last_frame_at=self._last_frame_at,
+            error=self._error,
+        )
+
+    def is_due(self, captured_at: datetime) -> bool:
+        """Count a decoded frame and say whether it is wanted."""
+        is_due = self._sampler.is_due(captured_at)
+        with self._changed:
+            self._decoded += 1
+            self._not_due += not is_due
+            self._last_frame_at = captured_at
+        return is_due
+
+    def report(self, event: CameraEvent) -> None:
+        with self._changed:
+            self._state = _STATE_AFTER.get(event.kind, self._state)
+        # A source may say "ended" too; the lane says it once, when the last frame has come.
+        if event.kind not in ("ended", "failed"):
+            self._on_event(event)
+
+    def _room(self) -> int:
+        return 1 if self.source.is_live else self._depth()
+
+    def _due_frames(self) -> Generator[Frame, None, None]:
+        if isinstance(self.source, WatchedSource):
+            yield from self.source.watched(self)
+        else:
+            yield from (frame for frame in self.source.frames() if self.is_due(frame.captured_at))
+
+    def _run(self) -> None:
+        error: str | None = None
+        try:
+            with contextlib.closing(self._due_frames()) as frames:
+                for frame in frames:
+                    if not self._put(frame):
+                        break
+        except PylfrError as caught:
+            error = str(caught)
+        except Exception as caught:  # one camera's failure must not reach the others
+            error = f"{type(caught).__name__}: {caught}"
+        self._finish(error)
+
+    def _put(self, frame: Frame) -> bool:
+        """Let the frame wait for a batch; False once nobody will take it."""
+        with self._changed:
+            if self.source.is_live:
+                self._dropped["superseded"] += len(self.waiting)
+                self.waiting.clear()
+            else:
+                self._changed.wait_for(lambda: self._stopping or len(self.waiting) < self._room())
+            if self._stopping:
+                self._dropped["stopped"] += 1
+                return False
+            self.waiting.append(frame)
+            self._changed.notify_all()
+            return True
+
+    def _finish(self, error: str | None) -> None:
+        with self._changed:
+            self._state = "stopped" if self._stopping else "ended" if error is None else "failed"
+            self._error = None if self._stopping else error
+            self.is_over = True
+            self._changed.notify_all()
+            is_stopped, decoded = self._stopping, self._decoded
+        if error is not None and not is_stopped:
+            self._on_event(CameraEvent.now(self.source.camera, "failed", error))
+        else:
+            self._on_event(CameraEvent.now(self.source.camera, "ended", f"after {decoded} frames"))

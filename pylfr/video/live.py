@@ -1,0 +1,167 @@
+"""A camera that sends by itself: its frames at the time of their arrival, and another attempt after every failure."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import av
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+
+from pylfr.types import Frame
+from pylfr.video.address import redact, resolve_secrets
+from pylfr.video.planes import FrameBuilder, reason_of
+from pylfr.video.watch import CameraEvent, EventKind, EveryFrame, Watch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a live camera is waited for, in seconds.
+
+    ``open_s`` until it answers; ``read_s`` for the next picture, then it counts as frozen; between attempts from
+    ``first_retry_s``, doubled each time, to ``longest_retry_s``, shortened by up to a half at random so that
+    cameras which failed together do not come back together.
+    """
+
+    open_s: float = 5.0
+    read_s: float = 5.0
+    first_retry_s: float = 0.5
+    longest_retry_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be more than 0 s, got {getattr(self, name)}")
+
+    def retry_s(self, failures: int) -> float:
+        """How long to wait after so many failures in a row, 1 or more."""
+        longest = min(self.longest_retry_s, self.first_retry_s * 2.0 ** min(failures - 1, 30))
+        return longest * random.uniform(0.5, 1.0)
+
+
+class LiveSource:
+    """A live camera: goes on until it is closed. Made by ``open_rtsp`` and ``open_device`` of ``pylfr.video.ffmpeg``.
+
+    ``address`` may name secrets as ``${NAME}``; they are looked up at each attempt and kept nowhere.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        camera: str,
+        input_format: str | None,
+        options: Mapping[str, str],
+        patience: Patience,
+        threads: int | Literal["auto"],
+    ) -> None:
+        self._address = address
+        self._camera = camera
+        self._input_format = input_format
+        self._options = dict(options)
+        self._patience = patience
+        self._threads = 0 if threads == "auto" else threads
+        self._closed = threading.Event()
+
+    def __repr__(self) -> str:
+        return f"LiveSource({redact(self._address)!r}, camera={self._camera!r})"
+
+    @property
+    def camera(self) -> str:
+        return self._camera
+
+    @property
+    def is_live(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        """Stop. A read that waits for a silent camera ends within ``Patience.read_s``."""
+        self._closed.set()
+
+    def frames(self) -> Iterator[Frame]:
+        return self.watched(EveryFrame())
+
+    def watched(self, watch: Watch) -> Iterator[Frame]:
+        """Frames that are due, for ever. What goes wrong is reported and tried again."""
+        builder = FrameBuilder(self._camera)
+        sequence = failures = 0
+        while not self._closed.is_set():
+            attempt = _Attempt(self._camera, self._patience, watch)
+            with contextlib.closing(attempt.pictures(self._open)) as pictures:
+                for picture in pictures:
+                    if self._closed.is_set():
+                        return
+                    failures = 0
+                    captured_at = datetime.now(UTC)
+                    if watch.is_due(captured_at):
+                        yield builder.build(picture, sequence=sequence, captured_at=captured_at)
+                    sequence += 1
+            if self._closed.is_set():
+                return
+            failures += 1
+            delay_s = self._patience.retry_s(failures)
+            watch.report(CameraEvent.now(self._camera, "reconnecting", f"attempt {failures} in {delay_s:.1f} s"))
+            self._closed.wait(delay_s)
+
+    def _open(self) -> InputContainer:
+        container = av.open(
+            resolve_secrets(self._address, name=f"the address of camera {self._camera!r}", percent_encoded=True),
+            mode="r",
+            format=self._input_format,
+            options=self._options,
+            timeout=(self._patience.open_s, self._patience.read_s),
+        )
+        if container.streams.video:
+            context = container.streams.video[0].codec_context
+            context.thread_count = self._threads
+        return container
+
+
+class _Attempt:
+    """One connection: its pictures until it breaks, and a report of how it broke."""
+
+    def __init__(self, camera: str, patience: Patience, watch: Watch) -> None:
+        self._camera = camera
+        self._patience = patience
+        self._watch = watch
+
+    def pictures(self, connect: Callable[[], InputContainer]) -> Generator[VideoFrame, None, None]:
+        try:
+            container = connect()
+        except (av.error.FFmpegError, OSError) as error:
+            # FFmpeg's own message repeats the address with its password: only the reason is passed on.
+            self._report_failure(error, f"no answer for {self._patience.open_s:g} s")
+            return
+        with container:
+            if not container.streams.video:
+                self._report("disconnected", "it offers no video stream")
+                return
+            self._report("opened", f"{container.streams.video[0].codec_context.name}")
+            try:
+                yield from self._decode(container)
+            except (av.error.FFmpegError, OSError) as error:
+                self._report_failure(error, f"no picture for {self._patience.read_s:g} s")
+            else:
+                self._report("disconnected", "the other side ended the stream")
+
+    def _decode(self, container: InputContainer) -> Iterator[VideoFrame]:
+        stream = container.streams.video[0]
+        for packet in container.demux(stream):
+            # A packet that was damaged on the way costs its pictures, not the connection.
+            with contextlib.suppress(av.error.InvalidDataError):
+                yield from packet.decode()
+
+    def _report_failure(self, error: Exception, silence: str) -> None:
+        if isinstance(error, TimeoutError):
+            self._report("frozen", silence)
+        else:
+            self._report("disconnected", reason_of(error))
+
+    def _report(self, kind: EventKind, detail: str) -> None:
+        self._watch.report(CameraEvent.now(self._camera, kind, detail))

@@ -1,0 +1,198 @@
+"""A recorded video as a camera: its frames at its own times, and an error where it ends too early."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from pylfr.errors import MediaError
+from pylfr.types import Frame
+from pylfr.video.planes import FrameBuilder, reason_of
+from pylfr.video.watch import CameraEvent, EveryFrame, Watch
+
+log = logging.getLogger(__name__)
+
+Pace = Literal["as-fast-as-possible", "real-time"]
+
+# How far a whole recording may end before its announced end: muxers round, and some leave out the last frame's length.
+_SLACK_FRAMES = 3
+_SLACK_S = 0.2
+# Containers that announce only one duration for all streams may mean a longer sound track.
+_SHARED_SLACK_S = 2.0
+
+
+class FileSource:
+    """A recording. ``frames`` may be called again and starts over. Made by ``pylfr.video.ffmpeg.open_file``."""
+
+    def __init__(
+        self, path: Path, *, camera: str, started_at: datetime, pace: Pace, loop: bool, threads: int | Literal["auto"]
+    ) -> None:
+        self._path = path
+        self._camera = camera
+        self._started_at = started_at
+        self._pace = pace
+        self._loop = loop
+        self._threads = 0 if threads == "auto" else threads
+        self._closed = threading.Event()
+
+    def __repr__(self) -> str:
+        return f"FileSource({str(self._path)!r}, camera={self._camera!r})"
+
+    @property
+    def camera(self) -> str:
+        return self._camera
+
+    @property
+    def is_live(self) -> bool:
+        """A recording played in real time comes whether or not anybody takes it."""
+        return self._pace == "real-time"
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def frames(self) -> Iterator[Frame]:
+        return self.watched(EveryFrame())
+
+    def watched(self, watch: Watch) -> Iterator[Frame]:
+        """Frames that are due, until the end. Raises ``MediaError`` after the last one of a damaged recording."""
+        builder = FrameBuilder(self._camera)
+        sequence = 0
+        offset_s = 0.0
+        began = time.monotonic()
+        while not self._closed.is_set():
+            end_s = 0.0
+            for picture, at_s, length_s in self._pictures(watch):
+                due_s = offset_s + at_s
+                end_s = max(end_s, at_s + length_s)
+                if self._pace == "real-time" and self._closed.wait(max(0.0, began + due_s - time.monotonic())):
+                    return
+                captured_at = self._started_at + timedelta(seconds=due_s)
+                if watch.is_due(captured_at):
+                    yield builder.build(picture, sequence=sequence, captured_at=captured_at)
+                sequence += 1
+                if self._closed.is_set():
+                    return
+            offset_s += end_s
+            if not self._loop:
+                watch.report(CameraEvent.now(self._camera, "ended", f"{self._path} after {sequence} frames"))
+                return
+
+    def check(self) -> None:
+        """Open the recording and close it again. Raises ``MediaError`` where it is no video."""
+        self._open()[0].close()
+
+    def _open(self) -> tuple[InputContainer, VideoStream]:
+        path = self._path
+        if not path.exists():
+            raise MediaError(f"video {path} does not exist: check the path (looked in {Path.cwd()})")
+        if path.is_dir():
+            raise MediaError(f"video {path} must be a file, got a folder: name a file in it")
+        try:
+            size = path.stat().st_size
+            container = None if size == 0 else av.open(str(path), mode="r")
+        except (av.error.FFmpegError, OSError) as error:
+            raise MediaError(
+                f"video {path} must be a recording that FFmpeg can read, got {size:,} bytes that are not "
+                f"({reason_of(error)}): it is another kind of file, damaged, or cut off before its index was written"
+            ) from error
+        if container is None:
+            raise MediaError(f"video {path} must be a recording, got a file of zero bytes: copy it again")
+        if not container.streams.video:
+            container.close()
+            raise MediaError(f"video {path} must have a video stream, got none: it holds sound or data only")
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = self._threads
+        if self._threads != 1:
+            stream.thread_type = "AUTO"
+        return container, stream
+
+    def _pictures(self, watch: Watch) -> Iterator[tuple[VideoFrame, float, float]]:
+        """Decoded pictures, each with its time from the first one and its length, in seconds."""
+        container, stream = self._open()
+        with container:
+            watch.report(CameraEvent.now(self._camera, "opened", str(self._path)))
+            interval_s = 1.0 / float(stream.average_rate) if stream.average_rate else 0.04
+            tick = stream.time_base or Fraction(1, av.time_base)
+            ending = _Ending()
+            first_s: float | None = None
+            last_s = -interval_s
+            end_s = 0.0
+            for picture in ending.follow(container, stream):
+                if picture.pts is None:
+                    at_s = last_s + interval_s
+                else:
+                    # Pictures flushed out of the decoder carry no time base of their own.
+                    pts_s = float(picture.pts * tick)
+                    first_s = pts_s if first_s is None else first_s
+                    at_s = pts_s - first_s
+                last_s = at_s
+                length_s = float(picture.duration * tick) or interval_s
+                end_s = max(end_s, at_s + length_s)
+                yield picture, at_s, length_s
+            self._check_ending(container, stream, ending, end_s, interval_s)
+
+    def _check_ending(
+        self, container: InputContainer, stream: VideoStream, ending: _Ending, end_s: float, interval_s: float
+    ) -> None:
+        """Raise ``MediaError`` unless the recording was whole."""
+        announced_s, slack_s = 0.0, 0.0
+        if stream.duration is not None:
+            announced_s = float(stream.duration * (stream.time_base or 0))
+            slack_s = max(_SLACK_FRAMES * interval_s, _SLACK_S)
+        elif container.duration is not None:
+            announced_s = container.duration / av.time_base
+            slack_s = max(_SHARED_SLACK_S, 0.05 * announced_s)
+        if ending.frames and not ending.trouble and end_s >= announced_s - slack_s:
+            return
+        expected = f"{announced_s:.1f} s" + (f" ({stream.frames} frames)" if stream.frames else "")
+        trouble = f" ({ending.trouble})" if ending.trouble else ""
+        raise MediaError(
+            f"video {self._path} must hold {expected}, got {ending.frames} frames ({end_s:.1f} s){trouble}: "
+            "it is cut off or damaged; copy it again, or go on with what it held"
+        )
+
+
+class _Ending:
+    """Decodes to the end whatever happens on the way, and remembers how it went."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.trouble = ""
+
+    def follow(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+        for packet in self._packets(container, stream):
+            try:
+                pictures = stream.decode(packet)
+            except EOFError:
+                return
+            except av.error.FFmpegError as error:
+                self.trouble = self.trouble or reason_of(error)
+                continue
+            for picture in pictures:
+                if not self.frames:
+                    # What stands before the first key frame of a cut stream cannot be decoded, and is no damage.
+                    self.trouble = ""
+                self.frames += 1
+                yield picture
+
+    def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream] | None]:
+        """The packets, and None at the end: then the decoder gives the pictures that it still holds."""
+        try:
+            for packet in container.demux(stream):
+                if packet.size:
+                    yield packet
+        except av.error.FFmpegError as error:
+            self.trouble = self.trouble or reason_of(error)
+        yield None

@@ -1,0 +1,103 @@
+"""Pictures in and out of files: checked before they are decoded, written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from pylfr.errors import MediaError, PylfrError
+from pylfr.types import UInt8
+
+# A reference image needs a few hundred pixels a face; these keep a hostile file from taking the memory.
+MAX_SIDE_PX = 16_384
+MAX_PIXELS = 50_000_000
+
+_JPEG_QUALITY = 92
+
+
+def read_image(path: Path | str) -> UInt8:
+    """The picture as uint8 [H, W, 3] RGB: upright by its EXIF orientation, what is transparent on white.
+
+    16-bit pictures are scaled to 8 bits. Raises ``MediaError`` where there is no picture, it is damaged, or it has more
+    than ``MAX_SIDE_PX`` a side or ``MAX_PIXELS`` in all.
+    """
+    path = Path(path)
+    if not path.is_file():
+        got = "a folder" if path.is_dir() else "nothing there"
+        raise MediaError(f"image {path} must be a file, got {got}: check the path")
+    if path.stat().st_size == 0:
+        raise MediaError(f"image {path} must be a picture, got a file of zero bytes: copy it again")
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns from 89 megapixels on; the check below is stricter and names the file.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(path)
+            with picture:
+                _check_size(path, picture)
+                return _as_rgb(ImageOps.exif_transpose(picture))
+    except UnidentifiedImageError as error:
+        raise MediaError(f"image {path} must be a JPEG, PNG or other picture, got a file that is none") from error
+    except Image.DecompressionBombError as error:
+        raise MediaError(
+            f"image {path} must have at most {MAX_PIXELS:,} pixels, got far more: scale it down"
+        ) from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise MediaError(
+            f"image {path} must be a whole picture, got one that is damaged or cut off: {error}"
+        ) from error
+
+
+def write_jpeg(path: Path | str, rgb: UInt8) -> None:
+    """Write uint8 [H, W, 3] RGB as a JPEG. Raises ``PylfrError``, and leaves what was there, where that fails."""
+    _write(Path(path), rgb, "JPEG")
+
+
+def write_png(path: Path | str, rgb: UInt8) -> None:
+    """As ``write_jpeg``, without loss."""
+    _write(Path(path), rgb, "PNG")
+
+
+def _check_size(path: Path, picture: Image.Image) -> None:
+    width, height = picture.size
+    if max(width, height) > MAX_SIDE_PX:
+        raise MediaError(
+            f"image {path} must have at most {MAX_SIDE_PX:,} pixels a side, got {width}x{height}: scale it down"
+        )
+    if width * height > MAX_PIXELS:
+        raise MediaError(f"image {path} must have at most {MAX_PIXELS:,} pixels, got {width}x{height}: scale it down")
+
+
+def _as_rgb(picture: Image.Image) -> UInt8:
+    if picture.mode.startswith("I"):
+        # 16-bit grey: Pillow would clip it to 255 instead of scaling.
+        grey = (np.asarray(picture).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
+        return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
+    if picture.has_transparency_data:
+        layers = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers)
+    return np.array(picture.convert("RGB"))
+
+
+def _write(path: Path, rgb: UInt8, image_format: str) -> None:
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+        raise ValueError(f"rgb must be uint8 [H, W, 3], got {rgb.dtype.name} {list(rgb.shape)}")
+    temporary = ""
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        with os.fdopen(descriptor, "wb") as file:
+            Image.fromarray(rgb).save(file, image_format, quality=_JPEG_QUALITY)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+        reason = error.strerror or str(error)
+        raise PylfrError(f"picture {path} cannot be written: {reason}; check the folder and its free space") from error

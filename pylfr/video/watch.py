@@ -1,0 +1,70 @@
+"""What a source tells its reader while it decodes: every frame that came, and every turn that the camera took."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, Protocol, runtime_checkable
+
+from pylfr.protocols import Source
+from pylfr.types import Frame
+
+log = logging.getLogger(__name__)
+
+EventKind = Literal["opened", "disconnected", "reconnecting", "frozen", "ended", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraEvent:
+    """A turn that a camera took at ``at`` (UTC). ``detail`` is for people and never holds a credential.
+
+    ``opened``: pictures come; ``disconnected``: the other side closed or refused; ``frozen``: it kept the line open
+    and sent nothing; ``reconnecting``: the next attempt and when; ``ended``: a recording was read to its end;
+    ``failed``: this camera gives no more pictures.
+    """
+
+    camera: str
+    kind: EventKind
+    at: datetime
+    detail: str = ""
+
+    @classmethod
+    def now(cls, camera: str, kind: EventKind, detail: str = "") -> CameraEvent:
+        return cls(camera=camera, kind=kind, at=datetime.now(UTC), detail=detail)
+
+
+class Watch(Protocol):
+    """Whoever reads a source and wants to know more than its frames. Called on the source's own thread."""
+
+    def is_due(self, captured_at: datetime) -> bool:
+        """Whether a decoded frame is wanted. Called once for each; where it is not, its planes are never touched."""
+        ...
+
+    def report(self, event: CameraEvent) -> None: ...
+
+
+@runtime_checkable
+class WatchedSource(Source, Protocol):
+    """A source that asks before it builds a frame and reports what happens to the camera."""
+
+    def watched(self, watch: Watch) -> Iterator[Frame]:
+        """As ``frames``, but only the frames that are due."""
+        ...
+
+
+class EveryFrame:
+    """The watch of a reader that wants every frame: what happens to the camera goes into the log."""
+
+    def is_due(self, captured_at: datetime) -> bool:  # noqa: ARG002
+        return True
+
+    def report(self, event: CameraEvent) -> None:
+        log_event(event)
+
+
+def log_event(event: CameraEvent) -> None:
+    """Write an event into the log; what a person should look at as a warning."""
+    level = logging.INFO if event.kind in ("opened", "ended") else logging.WARNING
+    log.log(level, "camera %s %s%s", event.camera, event.kind, f": {event.detail}" if event.detail else "")
