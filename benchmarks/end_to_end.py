@@ -73,7 +73,10 @@ def memory_over(clip: Path, frames: int, *, detector: str, embedder: str) -> lis
     """Resident megabytes, sampled ten times while one engine reads ``frames`` frames of the clip again and again."""
     seconds_of_clip = 250
     engine = open_rehearsal(
-        [clip] * max(1, frames // seconds_of_clip), {"somebody": [face_pictures(2)[1]]}, detector=detector, embedder=embedder
+        [clip] * max(1, frames // seconds_of_clip),
+        {"somebody": [face_pictures(2)[1]]},
+        detector=detector,
+        embedder=embedder,
     )
     samples: list[float] = []
     finished = threading.Event()

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from platformdirs import user_cache_path
 
+from pylfr.types import UInt8
 from pylfr.video.still import read_image
 
 WIDTH, HEIGHT, RATE = 1920, 1080, 25
@@ -44,7 +45,10 @@ def make_clip(*, faces: int, seconds: int, seed: int = 1) -> Path:
 
 def _encode(path: Path, pictures: Sequence[Path], *, frames: int, seed: int) -> None:
     draw = np.random.default_rng(seed)
-    tiles = [_tile(picture, round(size)) for picture, size in zip(pictures, draw.uniform(130, 280, len(pictures)))]
+    tiles = [
+        _tile(picture, round(size))
+        for picture, size in zip(pictures, draw.uniform(130, 280, len(pictures)), strict=True)
+    ]
     starts = draw.uniform((0, 150), (WIDTH, HEIGHT - 300), (len(tiles), 2))
     speeds = draw.uniform(1.5, 4.0, len(tiles)) * draw.choice([-1, 1], len(tiles))
     background = _background(draw)
@@ -58,7 +62,7 @@ def _encode(path: Path, pictures: Sequence[Path], *, frames: int, seed: int) -> 
                 span = WIDTH + tile.width
                 left = round((start[0] + speed * number) % span) - tile.width
                 picture.paste(tile, (left, round(start[1] + 6 * np.sin(number / 6))), tile)
-            for packet in stream.encode(av.VideoFrame.from_image(picture)):
+            for packet in stream.encode(av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")):
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)
@@ -73,9 +77,10 @@ def _tile(picture: Path, size: int) -> Image.Image:
     return image
 
 
-def _background(draw: np.random.Generator) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _background(draw: np.random.Generator) -> UInt8:
     """A textured street of twice the width, so that it can pass by: uint8 [HEIGHT, 2 * WIDTH, 3]."""
     coarse = draw.integers(60, 190, (HEIGHT // 40, WIDTH // 40, 3), dtype=np.uint8)
     wide = Image.fromarray(np.hstack([coarse, coarse])).resize((2 * WIDTH, HEIGHT), Image.Resampling.BICUBIC)
     grain = draw.integers(-6, 7, (HEIGHT, 2 * WIDTH, 1))
-    return np.clip(np.asarray(wide).astype(np.int16) + grain, 0, 255).astype(np.uint8)
+    street: UInt8 = np.clip(np.asarray(wide).astype(np.int16) + grain, 0, 255).astype(np.uint8)
+    return street

@@ -1,4 +1,4 @@
-"""Puts the measured tables into README.md, between its marks, from benchmarks/results/*.json. ``--check`` only compares."""
+"""Puts the measured tables into README.md, between its marks, from benchmarks/results; ``--check`` only compares."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def measured() -> str:
         found = whole["results"]
         ratio = found["ratio"]
         lines += [
-            f"The whole engine on {found['cameras']} such videos at once reads {found['engine_fps']['median']:.0f} frames "
-            f"a second, detection at {found['detect_hz']:.0f} Hz: {ratio['median']:.0%} of what decoding alone reaches "
-            f"in the same run ({ratio['min']:.0%} to {ratio['max']:.0%}). Over {found['memory_frames']:,} frames memory "
-            f"grew by {found['memory_growth_mb']:.0f} MB in the second half.",
+            f"The whole engine on {found['cameras']} such videos at once reads "
+            f"{found['engine_fps']['median']:.0f} frames a second, detection at {found['detect_hz']:.0f} Hz: {ratio['median']:.0%} of what decoding alone reaches "
+            f"in the same run ({ratio['min']:.0%} to {ratio['max']:.0%}). "
+            f"Over {found['memory_frames']:,} frames memory grew by {found['memory_growth_mb']:.0f} MB in the second half.",
             "",
         ]
     return "\n".join(lines).strip() or "Nothing has been measured yet: run `make bench`."

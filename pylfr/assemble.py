@@ -31,7 +31,7 @@ from pylfr.sinks.mqtt import open_mqtt
 from pylfr.sinks.webhook import open_webhook
 from pylfr.types import Device
 from pylfr.video.batch import Batcher
-from pylfr.video.ffmpeg import open_device, open_file, open_rtsp
+from pylfr.video.ffmpeg import FileSource, open_device, open_file, open_rtsp
 from pylfr.video.still import read_image
 
 # Weak detections below the detector's own threshold carry tracks on, and every one of them is redacted in evidence.
@@ -111,8 +111,9 @@ def open_rehearsal(
     """
     networks = _open_networks(detector, embedder, device=device, threads=threads)
     started_at = datetime.now(UTC)
+    # Not opened early: a recording that cannot be read is reported like one that breaks off, and the others go on.
     sources = [
-        open_file(path, camera=name, started_at=started_at, pace="as-fast-as-possible")
+        FileSource(path, camera=name, started_at=started_at, pace="as-fast-as-possible", loop=False, threads=1)
         for name, path in _camera_names(videos).items()
     ]
     return _build(

@@ -14,10 +14,10 @@ import numpy as np
 
 from pylfr.accounting import CameraSummary, Summary, add_causes
 from pylfr.alerts import AlertDesk, PossibleMatch, compose_alert
-from pylfr.errors import AuthorisationError, ConfigError, SinkError
+from pylfr.errors import AuthorisationError, SinkError
 from pylfr.faces.plan import RecognitionPlan
 from pylfr.faces.pool import ProbePool
-from pylfr.faces.track import FaceTracker
+from pylfr.faces.track import FaceTracker, TrackKey
 from pylfr.governance.authority import REHEARSAL
 from pylfr.protocols import Audit, Authority, Detector, Embedder, Gallery, GallerySource, Sink
 from pylfr.types import Alert, Candidates, Faces, FrameBatch, Int64, Recorded, Tracks
@@ -101,6 +101,53 @@ class Engine:
                 alarm.cancel()
             self._close()
 
+    def summary(self) -> Summary:
+        """The account so far; complete once ``run`` has ended. May be called from any thread."""
+        stages = self._stages
+        counts = stages.batches.counts()
+        gallery = stages.gallery.snapshot()
+        seconds = self._seconds or (time.perf_counter() - self._began if self._began else 0.0)
+        cameras = {
+            camera: CameraSummary(
+                frames=count.decoded,
+                detected_frames=count.passed_on,
+                faces=self._faces[camera],
+                tracks=self._tracks[camera],
+                alerts=self._alerts[camera],
+                dropped=count.dropped,
+                error=count.error,
+            )
+            for camera, count in counts.items()
+        }
+        frames = sum(camera.frames for camera in cameras.values())
+        failures = [f"camera {name}: {camera.error}" for name, camera in cameras.items() if camera.error]
+        return Summary(
+            rehearsal=stages.authority.reference == REHEARSAL,
+            authorisation=stages.authority.reference,
+            frames=frames,
+            detected_frames=sum(camera.detected_frames for camera in cameras.values()),
+            faces=sum(self._faces.values()),
+            tracks=sum(self._tracks.values()) + stages.tracker.alive,
+            recognised=self._recognised,
+            alerts=sum(self._alerts.values()),
+            suppressed=stages.desk.suppressed,
+            undelivered=self._undelivered,
+            dropped=add_causes([self._dropped, stages.plan.refused, *(camera.dropped for camera in cameras.values())]),
+            dwell_ms=stages.pool.dwell(),
+            template_memory_locked=stages.pool.is_locked,
+            seconds=round(seconds, 3),
+            fps=round(frames / seconds, 2) if seconds else 0.0,
+            detector=self._names[0],
+            embedder=self._names[1],
+            threshold=stages.desk.rules.threshold,
+            calibrated=stages.desk.rules.calibrated,
+            watchlist_size=len(gallery),
+            watchlist_revision=gallery.revision,
+            cameras=cameras,
+            errors=(*failures, *self._errors),
+            stopped_because=self._stopped_because or "every recording was read to its end",
+        )
+
     def _recognise(self, batch: FrameBatch) -> Iterator[Recorded[Alert]]:
         stages = self._stages
         gallery = stages.gallery.snapshot()
@@ -112,7 +159,7 @@ class Engine:
             candidates = self._search(batch, tracks, rows, gallery)
             for match in stages.desk.decide(batch, tracks, rows, candidates):
                 yield self._alert(match, batch, tracks, gallery)
-        self._forget_ended()
+        self._forget(stages.tracker.ended())
 
     def _search(self, batch: FrameBatch, tracks: Tracks, rows: Int64, gallery: Gallery) -> Candidates:
         """Candidates of the faces ``rows``. Their templates exist inside the ``with`` block and nowhere else."""
@@ -150,8 +197,7 @@ class Engine:
             self._faces[batch.frames[index].camera] += int(count)
         return faces
 
-    def _forget_ended(self) -> None:
-        ended = self._stages.tracker.ended()
+    def _forget(self, ended: Sequence[TrackKey]) -> None:
         self._stages.plan.forget(ended)
         self._stages.desk.forget(ended)
         self._tracks.update(key.camera for key in ended)
@@ -173,7 +219,7 @@ class Engine:
 
     def _close(self) -> None:
         self._stages.tracker.finish()
-        self._forget_ended()
+        self._forget(self._stages.tracker.ended())
         for sink in self._stages.sinks:
             try:
                 sink.close()

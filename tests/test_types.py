@@ -22,7 +22,7 @@ def test_an_odd_sized_i420_frame_has_rounded_up_chroma() -> None:
 def test_frames_refuse_other_dtypes_layouts_counts_and_naive_times() -> None:
     rgb = np.zeros((4, 4, 3), np.uint8)
     with pytest.raises(TypeError, match="got float32"):
-        Frame.still(rgb.astype(np.float32))  # type: ignore[arg-type]
+        Frame.still(rgb.astype(np.float32))
     with pytest.raises(ValueError, match="got shape"):
         Frame.still(rgb[:, :, 0])
     with pytest.raises(ValueError, match="must have pixels"):
@@ -55,7 +55,7 @@ def test_tracks_quality_templates_and_candidates_check_their_rows() -> None:
         Tracks(faces=faces, track_id=np.array([1]), quality=good_quality(2))
     with pytest.raises(TypeError, match="track_id must be int64"):
         Tracks(faces=faces, track_id=np.array([1], np.int32), quality=good_quality(1))  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="templates|vectors"):
+    with pytest.raises(ValueError, match="vectors"):
         Templates(vectors=np.zeros(4, np.float32), model="")
     with pytest.raises(ValueError, match="entry"):
         Candidates(scores=np.zeros((1, 2), np.float32), entry=np.zeros((1, 3), np.int64))

@@ -35,7 +35,7 @@ def running(engine: Engine, console: Console) -> Iterator[None]:
             while not finished.wait(_REFRESH_S):
                 now = engine.summary()
                 status.update(
-                    f"{now.frames} frames, {now.faces} faces, {now.tracks} tracks, {now.alerts} alerts, {now.fps:.0f} fps"
+                    f"{now.frames} frames, {now.fps:.0f}/s; {now.faces} faces, {now.tracks} tracks; {now.alerts} alerts"
                 )
 
         painter = threading.Thread(target=refresh, name="status", daemon=True)

@@ -14,7 +14,8 @@ from pylfr.types import Faces, Float32, Frame, Quality, UInt8, as_frames
 
 def _ramp(values: Float32, low: float, high: float) -> Float32:
     """0 at ``low`` and below, 1 at ``high`` and above, linear between; ``low`` may be the greater."""
-    return np.clip((values - low) / (high - low), 0, 1).astype(np.float32)
+    ramp: Float32 = np.clip((values - low) / (high - low), 0, 1).astype(np.float32)
+    return ramp
 
 
 def measure_quality(images: Sequence[Frame | UInt8], faces: Faces) -> Quality:

@@ -55,7 +55,7 @@ class JournalAudit:
 
 
 def open_journal(path: Path) -> JournalAudit:
-    """The journal at ``path``, made where there is none. Raises ``AuditError`` where it is damaged or cannot be written."""
+    """The journal at ``path``, made where there is none. Raises ``AuditError`` where it is damaged or out of reach."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     except OSError as error:
@@ -72,9 +72,7 @@ def open_journal(path: Path) -> JournalAudit:
             sequence = int(json.loads(line)["sequence"])
         except (ValueError, KeyError, TypeError) as error:
             os.close(descriptor)
-            raise AuditError(
-                f"line {number} of the audit record {path} is damaged: keep the file and begin another"
-            ) from error
+            raise AuditError(f"line {number} of {path} is damaged: keep that file and begin another") from error
     return JournalAudit(path, descriptor, sequence)
 
 

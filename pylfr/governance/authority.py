@@ -36,7 +36,7 @@ class Authorisation:
         for name in ("starts_at", "ends_at"):
             if getattr(self, name).tzinfo is None:
                 raise AuthorisationError(
-                    f"authorisation.{name} must carry a time zone, got {getattr(self, name).isoformat()}: add Z or +01:00"
+                    f"authorisation.{name} must carry a time zone (Z, +01:00), got {getattr(self, name).isoformat()}"
                 )
         if self.ends_at <= self.starts_at:
             raise AuthorisationError(

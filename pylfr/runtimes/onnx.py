@@ -54,9 +54,7 @@ def open_onnx(model: Model, *, threads: int = 0) -> OnnxRuntime:
     content = model.path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest != model.sha256:
-        raise ModelError(
-            f"{model.path} must have sha256 {model.sha256}, got {digest}: it was altered; get {model.manifest.name} again"
-        )
+        raise ModelError(f"{model.path} must have sha256 {model.sha256}, got {digest}: it was altered, get it again")
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3

@@ -18,9 +18,17 @@ def test_borrowed_memory_reads_as_zeros_when_it_has_come_back() -> None:
 
 def test_an_error_inside_the_loan_wipes_too() -> None:
     pool = ProbePool(rows=2, dimension=4)
-    with pytest.raises(RuntimeError, match="inside"), pool.borrow(2, model="m") as probes:
-        probes.vectors[:] = 1.0
-        raise RuntimeError("inside")
+    probes = None
+
+    def fail() -> None:
+        nonlocal probes
+        with pool.borrow(2, model="m") as probes:
+            probes.vectors[:] = 1.0
+            raise RuntimeError("inside")
+
+    with pytest.raises(RuntimeError, match="inside"):
+        fail()
+    assert probes is not None
     assert not probes.vectors.any()
     with pool.borrow(1, model="m"):
         pass
