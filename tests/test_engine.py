@@ -1,0 +1,307 @@
+"""The loop: refuses without authority, records before it sends, drops nothing uncounted, and ends cleanly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from pylfr.accounting import Summary
+from pylfr.alerts import AlertDesk, AlertRules
+from pylfr.engine import Engine, EngineLimits, Stages
+from pylfr.errors import AuditError, AuthorisationError, MediaError, SinkError
+from pylfr.faces.plan import RecognitionPlan, RecognitionRules
+from pylfr.faces.pool import ProbePool
+from pylfr.faces.quality import ProbeGate
+from pylfr.faces.track import FaceTracker, TrackRules
+from pylfr.governance.audit import RehearsalAudit
+from pylfr.governance.authority import Authorisation, Rehearsal
+from pylfr.protocols import Audit, Authority, Gallery, Sink
+from pylfr.types import Alert, Candidates, Faces, Float32, Frame, Recorded, Reference, Templates, UInt8, as_frames
+from pylfr.video.batch import Batcher
+from tests.samples import NOON, faces_at
+
+MODEL = "ab" * 32
+DIMENSION = 8
+WANTED = np.eye(DIMENSION, dtype=np.float32)[0]
+
+
+class Street:
+    """A camera of grey frames, ten a second; it may end in an error."""
+
+    def __init__(
+        self,
+        camera: str,
+        *,
+        frames: int = 20,
+        error: MediaError | None = None,
+        is_live: bool = False,
+        at: datetime = NOON,
+    ) -> None:
+        self.camera = camera
+        self.is_live = is_live
+        self._frames = frames
+        self._error = error
+        self._at = at
+        self._closed = False
+
+    def frames(self) -> Iterator[Frame]:
+        for number in range(self._frames):
+            if self._closed:
+                return
+            yield Frame(
+                camera=self.camera,
+                sequence=number,
+                captured_at=self._at + timedelta(milliseconds=100 * number),
+                planes=(np.full((240, 320, 3), 99, np.uint8),),
+                layout="rgb",
+            )
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        self._closed = True
+
+
+class Crowd:
+    """A detector that sees the same faces in every frame."""
+
+    model = "cd" * 32
+
+    def __init__(self, boxes: list[list[float]]) -> None:
+        self._boxes = boxes
+
+    def detect(self, images: Sequence[Frame | UInt8]) -> Faces:
+        each = [faces_at(self._boxes, frame_index=index) for index in range(len(as_frames(images)))]
+        return Faces(
+            frame_index=np.concatenate([faces.frame_index for faces in each]),
+            boxes=np.concatenate([faces.boxes for faces in each]),
+            scores=np.concatenate([faces.scores for faces in each]),
+            landmarks=np.concatenate([faces.landmarks for faces in each]),
+        )
+
+
+class SameFace:
+    """An embedder to which every face is the wanted one; it remembers where it wrote."""
+
+    model = MODEL
+    dimension = DIMENSION
+    side_px = 4
+    landmark_template = np.zeros((5, 2), np.float32)
+
+    def __init__(self) -> None:
+        self.written: list[Float32] = []
+
+    def align(self, frames: Sequence[Frame], faces: Faces) -> Float32:
+        return np.zeros((len(faces), 3, 4, 4), np.float32)
+
+    def embed(self, crops: Float32, out: Float32 | None = None) -> Templates:
+        assert out is not None, "the engine must say where probes go"
+        out[:] = WANTED
+        self.written.append(out)
+        return Templates(vectors=out, model=MODEL)
+
+
+class OnePerson:
+    """A gallery of one entry, and the source of itself."""
+
+    model = MODEL
+    revision = 5
+
+    def __len__(self) -> int:
+        return 1
+
+    def snapshot(self) -> Gallery:
+        return self
+
+    def close(self) -> None: ...
+
+    def search(self, probes: Templates, k: int) -> Candidates:
+        scores = np.full((len(probes), k), -1, np.float32)
+        entry = np.full((len(probes), k), -1, np.int64)
+        scores[:, 0], entry[:, 0] = probes.vectors @ WANTED, 0
+        return Candidates(scores=scores, entry=entry)
+
+    def reference(self, entry: int) -> Reference:
+        return Reference(entry=entry, name="Ada", picture=np.zeros((8, 8, 3), np.uint8))
+
+
+class Collect:
+    """A sink that keeps what it is sent, or refuses it."""
+
+    def __init__(self, *, refuses: bool = False) -> None:
+        self.sent: list[Recorded[Alert]] = []
+        self.closed = 0
+        self._refuses = refuses
+
+    def send(self, recorded: Recorded[Alert]) -> None:
+        if self._refuses:
+            raise SinkError("the line is down")
+        self.sent.append(recorded)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class FullDisk:
+    """An audit that cannot write."""
+
+    def record(self, alert: Alert) -> Recorded[Alert]:
+        raise AuditError("no space left")
+
+    def close(self) -> None: ...
+
+
+def build(
+    sources: Sequence[Street],
+    *,
+    boxes: list[list[float]] | None = None,
+    authority: Authority | None = None,
+    audit: Audit | None = None,
+    sinks: Sequence[Sink] = (),
+    embedder: SameFace | None = None,
+    max_faces: int = 100,
+) -> Engine:
+    anything = ProbeGate(interocular_px=0, sharpness=0)
+    stages = Stages(
+        batches=Batcher(list(sources), size=4, wait_ms=1, detect_hz=None),
+        authority=authority or Rehearsal(),
+        detector=Crowd([[100, 80, 160, 150]] if boxes is None else boxes),
+        tracker=FaceTracker(TrackRules(high_score=0.5, low_score=0.2)),
+        plan=RecognitionPlan(RecognitionRules(gate=anything)),
+        embedder=embedder or SameFace(),
+        pool=ProbePool(rows=2, dimension=DIMENSION),
+        gallery=OnePerson(),
+        desk=AlertDesk(AlertRules(threshold=0.5)),
+        audit=audit or RehearsalAudit(),
+        sinks=sinks,
+    )
+    return Engine(stages, limits=EngineLimits(max_faces_a_frame=max_faces), detector_name="crowd", embedder_name="same")
+
+
+def leave(
+    *,
+    cameras: frozenset[str] = frozenset({"north"}),
+    starts: timedelta = timedelta(0),
+    lasts: timedelta = timedelta(hours=1),
+) -> Authorisation:
+    now = datetime.now(UTC)
+    return Authorisation(
+        purpose="p", place="p", cameras=cameras, starts_at=now + starts, ends_at=now + starts + lasts,
+        authorising_officer="o", legal_basis="l",
+    )  # fmt: skip
+
+
+def run(engine: Engine) -> tuple[list[Alert], Summary]:
+    alerts = [recorded.value for recorded in engine.run()]
+    return alerts, engine.summary()
+
+
+def test_one_face_gives_one_alert_and_a_whole_account() -> None:
+    sink = Collect()
+    alerts, summary = run(build([Street("north")], sinks=[sink]))
+    assert [(alert.camera, alert.entry, alert.track_id) for alert in alerts] == [("north", "Ada", 1)]
+    assert [recorded.value for recorded in sink.sent] == alerts
+    assert sink.closed == 1
+    assert (summary.frames, summary.detected_frames, summary.faces, summary.tracks) == (20, 20, 20, 1)
+    assert (summary.alerts, summary.dropped, summary.errors) == (1, {}, ())
+    assert summary.rehearsal
+    assert summary.watchlist_revision == alerts[0].watchlist_revision == 5
+    assert summary.dwell_ms.count == summary.recognised > 0
+    assert summary.stopped_because == "every recording was read to its end"
+
+
+def test_no_probe_template_outlives_its_batch() -> None:
+    embedder = SameFace()
+    engine = build(
+        [Street("north")], boxes=[[10, 10, 60, 70], [100, 80, 160, 150], [200, 80, 260, 150]], embedder=embedder
+    )
+    for _ in engine.run():
+        assert not any(vectors.any() for vectors in embedder.written)
+    assert len(embedder.written) > 1
+    assert not any(vectors.any() for vectors in embedder.written)
+
+
+def test_cameras_do_not_mix_and_a_failing_one_does_not_stop_the_others() -> None:
+    broken = Street("south", frames=3, error=MediaError("the cable was cut"))
+    alerts, summary = run(build([Street("north"), broken, Street("west")]))
+    assert sorted(alert.camera for alert in alerts if alert.camera != "south") == ["north", "west"]
+    assert summary.cameras["south"].frames == 3
+    assert summary.cameras["north"].frames == 20
+    assert summary.errors == ("camera south: the cable was cut",)
+
+
+def test_live_cameras_are_refused_in_a_rehearsal_and_without_leave() -> None:
+    with pytest.raises(AuthorisationError, match="recorded material"):
+        run(build([Street("north", is_live=True)]))
+    with pytest.raises(AuthorisationError, match="'north' is not authorised"):
+        run(build([Street("north", is_live=True)], authority=leave(cameras=frozenset({"south"}))))
+    with pytest.raises(AuthorisationError, match="starts at"):
+        run(build([Street("north", is_live=True)], authority=leave(starts=timedelta(hours=1))))
+    with pytest.raises(AuthorisationError, match="ended at"):
+        run(build([Street("north", is_live=True)], authority=leave(starts=timedelta(hours=-2))))
+
+
+def test_the_run_stops_at_a_frame_after_the_window() -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    engine = build([Street("north", frames=1000, at=soon)], authority=leave(lasts=timedelta(seconds=30)))
+    alerts, summary = run(engine)
+    assert len(alerts) == 1
+    assert "window ended" in summary.stopped_because
+    assert summary.detected_frames <= 304
+    assert not summary.rehearsal
+
+
+def test_the_run_stops_when_the_window_ends_though_no_frame_comes() -> None:
+    class Silent(Street):
+        def frames(self) -> Iterator[Frame]:
+            import time
+
+            while not self._closed:
+                time.sleep(0.01)
+            yield from ()
+
+    _, summary = run(build([Silent("north", is_live=True)], authority=leave(lasts=timedelta(seconds=0.3))))
+    assert "window ended" in summary.stopped_because
+
+
+def test_an_alert_that_cannot_be_recorded_is_never_sent() -> None:
+    sink = Collect()
+    engine = build([Street("north")], audit=FullDisk(), sinks=[sink])
+    with pytest.raises(AuditError, match="no space left"):
+        run(engine)
+    assert sink.sent == []
+    assert sink.closed == 1
+    assert engine.summary().alerts == 0
+
+
+def test_an_alert_that_one_sink_refuses_reaches_the_others_and_is_counted() -> None:
+    good = Collect()
+    alerts, summary = run(build([Street("north")], sinks=[Collect(refuses=True), good]))
+    assert len(alerts) == len(good.sent) == 1
+    assert summary.undelivered == 1
+    assert "the line is down" in summary.errors[0]
+
+
+def test_faces_over_the_cap_are_dropped_weakest_first_and_counted() -> None:
+    boxes = [[20.0 + 60 * place, 80.0, 60.0 + 60 * place, 130.0] for place in range(4)]
+    _, summary = run(build([Street("north", frames=5)], boxes=boxes, max_faces=3))
+    assert summary.faces == 15
+    assert summary.dropped == {"face_over_cap": 5}
+
+
+def test_stop_ends_the_run_with_its_account() -> None:
+    engine = build([Street("north", frames=100_000)])
+    for _ in engine.run():
+        engine.stop("that is enough")
+    summary = engine.summary()
+    assert summary.stopped_because == "that is enough"
+    assert 0 < summary.frames < 100_000
+
+
+def test_frames_without_faces_give_an_account_and_no_alert() -> None:
+    alerts, summary = run(build([Street("north", frames=0), Street("south", frames=2)], boxes=[]))
+    assert alerts == []
+    assert (summary.frames, summary.faces, summary.recognised) == (2, 0, 0)
