@@ -1,0 +1,120 @@
+"""A gallery that follows its watchlist: who is enrolled or removed meanwhile counts without a restart."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pylfr.gallery import storage
+from pylfr.gallery.faiss_index import open_faiss
+from pylfr.gallery.native_index import NativeGallery
+from pylfr.gallery.snapshot import WatchlistSnapshot, read_snapshot, require_model
+from pylfr.protocols import Gallery
+from pylfr.types import Candidates, Reference, Templates
+
+IndexName = Literal["native", "faiss"]
+
+_BUILDERS: Mapping[IndexName, Callable[[WatchlistSnapshot], Gallery]] = {"native": NativeGallery, "faiss": open_faiss}
+
+
+class LiveGallery:
+    """A ``Gallery`` and ``GallerySource`` whose contents are those of the watchlist's newest revision.
+
+    A new revision is built aside and put in place in one step: a search under way keeps the snapshot it began with.
+    Entries stop being found the moment they expire. Safe for concurrent use.
+    """
+
+    def __init__(self, path: Path, snapshot: WatchlistSnapshot, *, index: IndexName, poll_ms: float | None) -> None:
+        self._path = path
+        self._build = _BUILDERS[index]
+        self._poll_s = None if poll_ms is None else poll_ms / 1000
+        self._lock = threading.Lock()
+        self._checked_at = time.monotonic()
+        self._current = (snapshot, self._build(snapshot))
+
+    @property
+    def model(self) -> str:
+        return self._current[0].model
+
+    @property
+    def revision(self) -> int:
+        return self.snapshot().revision
+
+    def __len__(self) -> int:
+        return len(self.snapshot())
+
+    def search(self, probes: Templates, k: int) -> Candidates:
+        """The k best entries of the newest revision. To know which it was, take a ``snapshot`` and search that."""
+        return self.snapshot().search(probes, k)
+
+    def reference(self, entry: int) -> Reference:
+        return self.snapshot().reference(entry)
+
+    def snapshot(self) -> Gallery:
+        """The gallery of now, immutable. Looks at the file once in ``poll_ms``, and at the clock always.
+
+        Raises ``WatchlistError`` where the watchlist is gone, damaged, or was built anew with another network: to go on
+        with people who may have been removed is worse than to stop.
+        """
+        snapshot, gallery = self._current
+        is_due = self._poll_s is not None and time.monotonic() - self._checked_at >= self._poll_s
+        if is_due and self._lock.acquire(blocking=False):
+            try:
+                snapshot, gallery = self._followed()
+            finally:
+                self._lock.release()
+        now = storage.now()
+        if snapshot.next_expiry is not None and snapshot.next_expiry <= now:
+            snapshot, gallery = self._without_expired(now)
+        return gallery
+
+    def refresh(self) -> None:
+        """Look at the file now, whatever ``poll_ms`` says. Raises as ``snapshot`` does."""
+        with self._lock:
+            self._followed()
+
+    def close(self) -> None:
+        """Nothing is held open between two looks at the file."""
+
+    def _followed(self) -> tuple[WatchlistSnapshot, Gallery]:
+        now = storage.now()
+        known = self._current[0]
+        path = self._path
+        with closing(storage.connect(path)) as connection, storage.explained(path), storage.reading(connection):
+            identity, revision = connection.execute("SELECT identity, revision FROM watchlist").fetchone()
+            if (identity, revision) != (known.identity, known.revision):
+                require_model(connection, path, known.model)
+                fresh = read_snapshot(connection, path, now=now)
+                self._current = (fresh, self._build(fresh))
+        self._checked_at = time.monotonic()
+        return self._current
+
+    def _without_expired(self, now: datetime) -> tuple[WatchlistSnapshot, Gallery]:
+        with self._lock:
+            snapshot = self._current[0].at(now)
+            if snapshot is not self._current[0]:
+                self._current = (snapshot, self._build(snapshot))
+            return self._current
+
+
+def open_gallery(
+    path: Path | str, *, model: str, index: IndexName = "native", poll_ms: float | None = None
+) -> LiveGallery:
+    """The gallery of the watchlist at ``path``, for the embedder with sha256 ``model``.
+
+    With ``poll_ms`` it follows the file, looking at most that often; without, it stays as it is now, less what
+    expires. Raises ``WatchlistError`` where the watchlist is missing, damaged or of another network, or FAISS is not
+    installed for index "faiss".
+    """
+    if index not in _BUILDERS:
+        raise ValueError(f"index must be one of {', '.join(_BUILDERS)}, got {index!r}")
+    path = Path(path)
+    with closing(storage.connect(path)) as connection, storage.explained(path), storage.reading(connection):
+        require_model(connection, path, model)
+        snapshot = read_snapshot(connection, path, now=storage.now())
+    return LiveGallery(path, snapshot, index=index, poll_ms=poll_ms)

@@ -1,0 +1,136 @@
+"""One revision of a watchlist in memory: what a gallery is built from."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from pylfr.errors import WatchlistError
+from pylfr.gallery import storage
+from pylfr.gallery.portrait import decode_jpeg
+from pylfr.models.store import open_store
+from pylfr.types import Float32, Int64, Reference
+
+# Far above rounding, far below any real change of a template.
+_UNIT_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedEntry:
+    """An entry as it is shown: its name, when it expires (UTC, None never), its first picture as a JPEG."""
+
+    name: str
+    expires_at: datetime | None
+    picture: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WatchlistSnapshot:
+    """The references of one revision, of entries that had not expired.
+
+    ``entry`` is int64 [R], the entry's number for each reference, ascending; ``vectors`` float32 [R, D] of unit
+    length; ``model`` the sha256 of ``embedder``, which made them; ``identity`` tells one watchlist from another.
+    """
+
+    identity: str
+    embedder: str
+    model: str
+    revision: int
+    entry: Int64
+    vectors: Float32
+    listed: Mapping[int, ListedEntry]
+
+    def __len__(self) -> int:
+        return len(self.entry)
+
+    @property
+    def dimension(self) -> int:
+        return int(self.vectors.shape[1])
+
+    @property
+    def next_expiry(self) -> datetime | None:
+        """When the first of these entries expires; None where none ever does."""
+        return min((each.expires_at for each in self.listed.values() if each.expires_at is not None), default=None)
+
+    def at(self, now: datetime) -> WatchlistSnapshot:
+        """The same revision without what has expired by ``now``."""
+        if self.next_expiry is None or self.next_expiry > now:
+            return self
+        listed = {
+            number: each for number, each in self.listed.items() if each.expires_at is None or each.expires_at > now
+        }
+        kept = np.isin(self.entry, np.fromiter(listed, np.int64, len(listed)))
+        return WatchlistSnapshot(
+            identity=self.identity,
+            embedder=self.embedder,
+            model=self.model,
+            revision=self.revision,
+            entry=self.entry[kept],
+            vectors=self.vectors[kept],
+            listed=listed,
+        )
+
+    def reference(self, entry: int) -> Reference:
+        """What may be shown of an entry. Raises ``KeyError`` where there is none of that number."""
+        if entry not in self.listed:
+            raise KeyError(f"revision {self.revision} of the watchlist has no entry {entry}")
+        listed = self.listed[entry]
+        return Reference(entry=entry, name=listed.name, picture=decode_jpeg(listed.picture))
+
+
+def require_model(connection: sqlite3.Connection, path: Path, model: str) -> None:
+    """Raise ``WatchlistError``, naming both networks, unless the watchlist was built with the one of that sha256."""
+    embedder, built_with = connection.execute("SELECT embedder, model FROM watchlist").fetchone()
+    if built_with != model:
+        other = open_store().name_of(model) or "another network"
+        raise WatchlistError(
+            f"watchlist {path} was built with {embedder} (sha256 {built_with[:12]}), not with {other} "
+            f"(sha256 {model[:12]}): use {embedder}, or enrol into a new watchlist"
+        )
+
+
+def read_snapshot(connection: sqlite3.Connection, path: Path, *, now: datetime) -> WatchlistSnapshot:
+    """The references that stand in the watchlist now, without what has expired. Call it inside one transaction.
+
+    Raises ``WatchlistError`` where a template is not of the watchlist's dimension and unit length: the file is damaged.
+    """
+    identity, embedder, model, dimension, revision = connection.execute(
+        "SELECT identity, embedder, model, dimension, revision FROM watchlist"
+    ).fetchone()
+    entries = connection.execute(
+        "SELECT id, name, expires_at,"
+        " (SELECT picture FROM reference_images WHERE entry = entries.id ORDER BY id LIMIT 1)"
+        " FROM entries WHERE expires_at IS NULL OR expires_at > ? ORDER BY id",
+        (storage.to_text(now),),
+    )
+    listed = {
+        number: ListedEntry(
+            name=name, expires_at=storage.to_time(expires_at) if expires_at is not None else None, picture=picture
+        )
+        for number, name, expires_at, picture in entries
+    }
+    rows = connection.execute(
+        "SELECT entry, template FROM reference_images JOIN entries ON entries.id = entry"
+        " WHERE expires_at IS NULL OR expires_at > ? ORDER BY entry, reference_images.id",
+        (storage.to_text(now),),
+    ).fetchall()
+    content = b"".join(template for _, template in rows)
+    if len(content) != len(rows) * dimension * 4:
+        raise WatchlistError(f"watchlist {path} is damaged: a template is not of dimension {dimension}")
+    vectors = np.frombuffer(content, "<f4").astype(np.float32).reshape(len(rows), dimension)
+    if not (np.abs(np.linalg.norm(vectors, axis=1) - 1) < _UNIT_TOLERANCE).all():
+        raise WatchlistError(f"watchlist {path} is damaged: a template is not of unit length")
+    return WatchlistSnapshot(
+        identity=identity,
+        embedder=embedder,
+        model=model,
+        revision=revision,
+        entry=np.array([number for number, _ in rows], np.int64),
+        vectors=vectors,
+        listed=listed,
+    )

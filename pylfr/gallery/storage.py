@@ -1,0 +1,172 @@
+"""A watchlist file: one SQLite database, its tables, and its errors in words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pylfr.errors import WatchlistError
+
+# "PLFR" in the file's header, so that another program's database is never taken for a watchlist.
+APPLICATION_ID = int.from_bytes(b"PLFR", "big")
+FORMAT_VERSION = 1
+_BUSY_S = 5.0
+
+# Ids are never used again, so that an old alert cannot point to a new person.
+_SCHEMA = """
+CREATE TABLE watchlist (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    identity TEXT NOT NULL,
+    embedder TEXT NOT NULL,
+    model TEXT NOT NULL,
+    dimension INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    created_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE entries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    category TEXT,
+    justification TEXT,
+    expires_at TEXT,
+    added_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE reference_images (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    entry INTEGER NOT NULL REFERENCES entries (id) ON DELETE CASCADE,
+    template BLOB NOT NULL,
+    picture BLOB NOT NULL,
+    sharpness REAL NOT NULL,
+    interocular_px REAL NOT NULL,
+    yaw REAL NOT NULL,
+    pitch REAL NOT NULL,
+    roll REAL NOT NULL,
+    brightness REAL NOT NULL,
+    contrast REAL NOT NULL,
+    image_sha256 TEXT NOT NULL,
+    added_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX reference_images_by_entry ON reference_images (entry);
+"""
+
+
+def create(path: Path, *, embedder: str, model: str, dimension: int) -> None:
+    """Make an empty watchlist that only this user can read. Raises ``WatchlistError`` where there is a file already."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError as error:
+        raise WatchlistError(f"{path} exists already: name a new file, or remove that one first") from error
+    except OSError as error:
+        raise WatchlistError(f"{path} cannot be created: {error.strerror}") from error
+    try:
+        with explained(path):
+            connection = _open(path)
+            try:
+                connection.executescript(
+                    f"BEGIN EXCLUSIVE; PRAGMA application_id = {APPLICATION_ID}; "
+                    f"PRAGMA user_version = {FORMAT_VERSION}; {_SCHEMA}"
+                )
+                connection.execute(
+                    "INSERT INTO watchlist VALUES (1, ?, ?, ?, ?, 0, ?)",
+                    (uuid.uuid4().hex, embedder, model, dimension, to_text(now())),
+                )
+                connection.execute("COMMIT")
+            finally:
+                connection.close()
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection to a watchlist. Raises ``WatchlistError`` where there is none, or one of another kind."""
+    if not path.is_file():
+        raise WatchlistError(f"watchlist {path} does not exist: make it with `pylfr watchlist create {path}`")
+    with explained(path):
+        connection = _open(path)
+        try:
+            kind = connection.execute("PRAGMA application_id").fetchone()[0]
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if kind != APPLICATION_ID:
+                raise WatchlistError(f"{path} must be a pylfr watchlist, it is another kind of file")
+            if version != FORMAT_VERSION:
+                raise WatchlistError(
+                    f"watchlist {path} must have format {FORMAT_VERSION}, got {version}: use the pylfr that made it"
+                )
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def writing(connection: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing, and the revision goes up with it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("UPDATE watchlist SET revision = revision + 1")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def reading(connection: sqlite3.Connection) -> Iterator[None]:
+    """Everything that is read inside is of one revision."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("COMMIT")
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Whatever SQLite says of ``path``, as a ``WatchlistError``."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            said = f"watchlist {path} has been in use by another process for {_BUSY_S:g} s: try again"
+        elif code == sqlite3.SQLITE_NOTADB:
+            said = f"{path} must be a pylfr watchlist, it is another kind of file"
+        elif code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT):
+            said = f"watchlist {path} is damaged ({error}): enrol into a new one"
+        else:
+            said = f"watchlist {path} cannot be used ({error}): nothing was changed"
+        raise WatchlistError(said) from error
+
+
+def now() -> datetime:
+    """The time that expiry is judged by, UTC."""
+    return datetime.now(UTC)
+
+
+def to_text(time: datetime) -> str:
+    """ISO 8601 in UTC, so that texts sort as times do."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def to_time(text: str) -> datetime:
+    """The time that ``to_text`` wrote."""
+    return datetime.fromisoformat(text)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    # mode=rw creates nothing, and lets a reader roll back what a killed writer left.
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=_BUSY_S, isolation_level=None)
+    # What is removed is overwritten, and no second file keeps it: the journal lives as long as a transaction.
+    # EXTRA is FULL, and a removal cannot come back after a power cut.
+    for pragma in ("secure_delete = ON", "synchronous = EXTRA", "foreign_keys = ON", "trusted_schema = OFF"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection

@@ -1,0 +1,293 @@
+"""Whom a deployment looks for: one file of reference images with their templates, each change a new revision."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from pylfr import ops
+from pylfr.errors import EnrolmentError, WatchlistError
+from pylfr.gallery import storage
+from pylfr.gallery.gate import EnrolmentGate, NearestEntry, ReferenceQuality
+from pylfr.gallery.portrait import encode_jpeg, portrait
+from pylfr.gallery.snapshot import read_snapshot, require_model
+from pylfr.models.store import open_store
+from pylfr.protocols import Detector, Embedder
+from pylfr.types import Faces, Float32, Frame, UInt8
+
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Somebody on the watchlist. ``references`` is the number of reference images; times are UTC, None is never."""
+
+    id: int
+    name: str
+    category: str | None
+    justification: str | None
+    expires_at: datetime | None
+    added_at: datetime
+    references: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolment:
+    """What an enrolment did: the entry now, the quality of the image, the revision that holds it."""
+
+    entry: Entry
+    quality: ReferenceQuality
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Reference:
+    """A face that is ready to be enrolled: its template float32 [1, D], its picture as a JPEG, its measures."""
+
+    template: Float32
+    picture: bytes
+    quality: ReferenceQuality
+    image_sha256: str
+
+
+class Watchlist:
+    """An open watchlist file. Several processes may read while one writes; use one object in one thread."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._connection = connection
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
+    def embedder(self) -> str:
+        """The name of the network that made its templates."""
+        return str(self._one("embedder"))
+
+    @property
+    def model(self) -> str:
+        """sha256 of that network."""
+        return str(self._one("model"))
+
+    @property
+    def revision(self) -> int:
+        """How many changes there have been."""
+        return int(str(self._one("revision")))
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Everybody on the list, in the order of enrolment, expired entries too."""
+        with storage.explained(self._path):
+            rows = self._connection.execute(
+                "SELECT id, name, category, justification, expires_at, added_at,"
+                " (SELECT count(*) FROM reference_images WHERE entry = entries.id) FROM entries ORDER BY id"
+            ).fetchall()
+        return tuple(_entry(row) for row in rows)
+
+    def enrol(
+        self,
+        name: str,
+        image: UInt8,
+        *,
+        detector: Detector,
+        embedder: Embedder,
+        gate: EnrolmentGate | None = None,
+        expires_at: datetime | None = None,
+        category: str | None = None,
+        justification: str | None = None,
+        image_sha256: str | None = None,
+    ) -> Enrolment:
+        """Add a reference image, uint8 [H, W, 3] RGB, to the entry ``name``, which is made where it is new.
+
+        What is given of ``expires_at``, ``category`` and ``justification`` replaces what the entry had.
+        ``image_sha256`` is that of the file the image came from; without it the pixels are hashed. Raises
+        ``EnrolmentError`` with every reason where the gate refuses, and ``WatchlistError`` where ``embedder`` is not
+        the watchlist's; then nothing is written.
+        """
+        _check_text("name", name)
+        if expires_at is not None and (expires_at.tzinfo is None or expires_at <= storage.now()):
+            raise ValueError(f"expires_at must lie in the future and carry a time zone, got {expires_at.isoformat()}")
+        gate = gate if gate is not None else EnrolmentGate()
+        with storage.explained(self._path):
+            require_model(self._connection, self._path, embedder.model)
+        frame = Frame.still(image)
+        faces = detector.detect([frame])
+        qualities = [ReferenceQuality.of(row) for row in ops.measure_quality([frame], faces)] if len(faces) else []
+        if len(faces) != 1:
+            raise _refused(name, gate.check(qualities, None))
+        reference = _Reference(
+            template=embedder.embed(embedder.align([frame], faces)).vectors,
+            picture=_picture(frame, faces, embedder),
+            quality=qualities[0],
+            image_sha256=image_sha256 if image_sha256 is not None else hashlib.sha256(image.tobytes()).hexdigest(),
+        )
+        with storage.explained(self._path), storage.writing(self._connection):
+            require_model(self._connection, self._path, embedder.model)
+            nearest = self._nearest(name, reference.template) if gate.duplicate_score is not None else None
+            reasons = gate.check(qualities, nearest)
+            if reasons:
+                raise _refused(name, reasons)
+            number = self._upsert(name, expires_at, category, justification)
+            self._insert(number, reference)
+        entry = next(each for each in self.entries() if each.id == number)
+        return Enrolment(entry=entry, quality=reference.quality, revision=self.revision)
+
+    def remove(self, name: str) -> None:
+        """Take an entry off the list, its templates and pictures overwritten. Raises ``WatchlistError`` for no such."""
+        with storage.explained(self._path), storage.writing(self._connection):
+            removed = self._connection.execute("DELETE FROM entries WHERE name = ?", (name,)).rowcount
+            if not removed:
+                near = difflib.get_close_matches(name, self._names(), n=3)
+                hint = f": the nearest are {', '.join(near)}" if near else ""
+                raise WatchlistError(f"watchlist {self._path} has no entry {name!r}{hint}")
+
+    def remove_expired(self, *, now: datetime | None = None) -> tuple[str, ...]:
+        """Take everybody off whose entry has expired; their names. No change and no new revision where nobody has."""
+        moment = storage.to_text(now if now is not None else storage.now())
+        with storage.explained(self._path):
+            expired = self._expired(moment)
+            if expired:
+                with storage.writing(self._connection):
+                    expired = self._expired(moment)
+                    self._connection.execute("DELETE FROM entries WHERE expires_at <= ?", (moment,))
+        return expired
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Watchlist:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _one(self, column: str) -> object:
+        with storage.explained(self._path):
+            return self._connection.execute(f"SELECT {column} FROM watchlist").fetchone()[0]
+
+    def _names(self) -> list[str]:
+        return [name for (name,) in self._connection.execute("SELECT name FROM entries")]
+
+    def _expired(self, moment: str) -> tuple[str, ...]:
+        rows = self._connection.execute("SELECT name FROM entries WHERE expires_at <= ? ORDER BY id", (moment,))
+        return tuple(name for (name,) in rows)
+
+    def _nearest(self, name: str, template: Float32) -> NearestEntry | None:
+        """The entry of another name that the template, float32 [1, D], is most like; None where there is no other."""
+        snapshot = read_snapshot(self._connection, self._path, now=storage.now())
+        others = np.array([snapshot.listed[number].name != name for number in snapshot.entry.tolist()], bool)
+        if not others.any():
+            return None
+        scores, rows = ops.search_exact(template, snapshot.vectors[others], 1)
+        number = int(snapshot.entry[others][rows[0, 0]])
+        return NearestEntry(name=snapshot.listed[number].name, score=float(scores[0, 0]))
+
+    def _upsert(self, name: str, expires_at: datetime | None, category: str | None, justification: str | None) -> int:
+        moment = storage.now()
+        until = storage.to_text(expires_at) if expires_at is not None else None
+        row = self._connection.execute("SELECT id, expires_at FROM entries WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            added = self._connection.execute(
+                "INSERT INTO entries (name, category, justification, expires_at, added_at) VALUES (?, ?, ?, ?, ?)",
+                (name, category, justification, until, storage.to_text(moment)),
+            )
+            return int(added.lastrowid or 0)
+        number, expired_at = int(row[0]), row[1]
+        if until is None and expired_at is not None and storage.to_time(expired_at) <= moment:
+            raise WatchlistError(
+                f"entry {name!r} expired at {expired_at}: give it a new expiry, or remove it and enrol anew"
+            )
+        self._connection.execute(
+            "UPDATE entries SET expires_at = coalesce(?, expires_at), category = coalesce(?, category),"
+            " justification = coalesce(?, justification) WHERE id = ?",
+            (until, category, justification, number),
+        )
+        return number
+
+    def _insert(self, number: int, reference: _Reference) -> None:
+        quality = reference.quality
+        self._connection.execute(
+            "INSERT INTO reference_images (entry, template, picture, sharpness, interocular_px, yaw, pitch, roll,"
+            " brightness, contrast, image_sha256, added_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                number,
+                reference.template.astype("<f4").tobytes(),
+                reference.picture,
+                quality.sharpness,
+                quality.interocular_px,
+                quality.yaw,
+                quality.pitch,
+                quality.roll,
+                quality.brightness,
+                quality.contrast,
+                reference.image_sha256,
+                storage.to_text(storage.now()),
+            ),
+        )
+
+
+def create_watchlist(path: Path | str, embedder: Embedder) -> Watchlist:
+    """A new, empty watchlist for the templates of ``embedder``, readable by this user only.
+
+    Raises ``WatchlistError`` where there is a file already or none can be written.
+    """
+    path = Path(path)
+    name = open_store().name_of(embedder.model) or "an unnamed network"
+    storage.create(path, embedder=name, model=embedder.model, dimension=embedder.dimension)
+    return open_watchlist(path)
+
+
+def open_watchlist(path: Path | str, *, model: str | None = None) -> Watchlist:
+    """The watchlist in that file; with ``model``, only if it was built with the network of that sha256.
+
+    Raises ``WatchlistError`` where there is none, where it is damaged or of another kind, and, naming both networks,
+    where it was built with another one.
+    """
+    path = Path(path)
+    connection = storage.connect(path)
+    try:
+        if model is not None:
+            with storage.explained(path):
+                require_model(connection, path, model)
+    except BaseException:
+        connection.close()
+        raise
+    return Watchlist(path, connection)
+
+
+def _picture(frame: Frame, faces: Faces, embedder: Embedder) -> bytes:
+    return encode_jpeg(
+        portrait(frame, faces.landmarks[0], embedder.landmark_template, template_side_px=embedder.side_px)
+    )
+
+
+def _entry(row: tuple[int, str, str | None, str | None, str | None, str, int]) -> Entry:
+    number, name, category, justification, expires_at, added_at, references = row
+    return Entry(
+        id=number,
+        name=name,
+        category=category,
+        justification=justification,
+        expires_at=storage.to_time(expires_at) if expires_at is not None else None,
+        added_at=storage.to_time(added_at),
+        references=references,
+    )
+
+
+def _refused(name: str, reasons: tuple[str, ...]) -> EnrolmentError:
+    return EnrolmentError(f"the image was refused for {name!r}: {'; '.join(reasons)}")
+
+
+def _check_text(what: str, text: str) -> None:
+    if not text.strip() or not text.isprintable() or len(text) > _LONGEST_NAME:
+        raise ValueError(f"{what} must be 1 to {_LONGEST_NAME} printable characters, got {text!r}")
