@@ -158,7 +158,8 @@ class _Attempt:
                 yield from packet.decode()
 
     def _report_failure(self, error: Exception, silence: str) -> None:
-        if isinstance(error, TimeoutError):
+        # Both mean that the deadline interrupted FFmpeg; which one depends on where it waited.
+        if isinstance(error, TimeoutError | av.error.ExitError):
             self._report("frozen", silence)
         else:
             self._report("disconnected", reason_of(error))

@@ -38,22 +38,24 @@ class FrameBuilder:
     def build(self, picture: VideoFrame, *, sequence: int, captured_at: datetime) -> Frame:
         """The frame of ``picture``: 4:2:0 of 8 bits without a copy; anything else and turned pictures copied."""
         name = picture.format.name
+        # A conversion keeps neither the colour tags nor the rotation.
+        source = picture
         if name not in _LAYOUTS:
             picture = self._convert(picture)
         layout = _LAYOUTS[picture.format.name]
         planes = tuple(_view(plane, layout, index) for index, plane in enumerate(picture.planes))
-        quarter_turns = round(picture.rotation / 90) % 4
+        quarter_turns = round(source.rotation / 90) % 4
         if quarter_turns:
             planes = tuple(np.ascontiguousarray(np.rot90(plane, quarter_turns)) for plane in planes)
-        unspecified: ColourMatrix = "bt709" if picture.height >= _BT709_HEIGHT else "bt601"
+        untagged: ColourMatrix = "bt709" if source.height >= _BT709_HEIGHT else "bt601"
         return Frame(
             camera=self._camera,
             sequence=sequence,
             captured_at=captured_at,
             planes=planes,
             layout=layout,
-            matrix=_MATRICES.get(int(picture.colorspace), unspecified),
-            full_range=int(picture.color_range) == _FULL_RANGE or name.startswith("yuvj"),
+            matrix=_MATRICES.get(int(source.colorspace), untagged),
+            full_range=int(source.color_range) == _FULL_RANGE or name.startswith("yuvj"),
         )
 
     def _convert(self, picture: VideoFrame) -> VideoFrame:
