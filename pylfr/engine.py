@@ -145,7 +145,7 @@ class Engine:
             watchlist_revision=gallery.revision,
             cameras=cameras,
             errors=(*failures, *self._errors),
-            stopped_because=self._stopped_because or "every recording was read to its end",
+            stopped_because=self._stopped_because or "every recording has ended",
         )
 
     def _recognise(self, batch: FrameBatch) -> Iterator[Recorded[Alert]]:

@@ -210,7 +210,7 @@ def test_one_face_gives_one_alert_and_a_whole_account() -> None:
     assert summary.rehearsal
     assert summary.watchlist_revision == alerts[0].watchlist_revision == 5
     assert summary.dwell_ms.count == summary.recognised > 0
-    assert summary.stopped_because == "every recording was read to its end"
+    assert summary.stopped_because == "every recording has ended"
 
 
 def test_no_probe_template_outlives_its_batch() -> None:

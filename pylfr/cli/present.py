@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from pylfr.accounting import Summary
 from pylfr.engine import Engine
+from pylfr.models.store import open_store
 from pylfr.types import Alert
 
 _REFRESH_S = 0.5
@@ -57,7 +58,17 @@ def print_alert(alert: Alert, console: Console) -> None:
         f"{alert.captured_at:%H:%M:%S}, score {alert.score:.3f} (threshold {alert.threshold:.3f}"
         f"{'' if alert.calibrated else ', uncalibrated'})",
         highlight=False,
+        soft_wrap=True,
     )
+
+
+def print_notices(names: Sequence[str], console: Console) -> None:
+    """What a user must know of the networks before they run: a restricted licence, a warning."""
+    store = open_store()
+    for name in names:
+        notice = store.manifest(name).notice
+        if notice is not None:
+            console.print(f"[yellow]notice[/] {escape(notice)}", highlight=False, soft_wrap=True)
 
 
 def print_summary(summary: Summary, console: Console) -> None:
@@ -83,4 +94,4 @@ def print_summary(summary: Summary, console: Console) -> None:
         table.add_row(name, escape(text))
     console.print(table)
     for error in summary.errors:
-        console.print(f"[red]error[/] {escape(error)}", highlight=False)
+        console.print(f"[red]error[/] {escape(error)}", highlight=False, soft_wrap=True)

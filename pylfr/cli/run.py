@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 
 from pylfr.assemble import open_engine
-from pylfr.cli.present import print_alert, print_summary, running
+from pylfr.cli.present import print_alert, print_notices, print_summary, running
+from pylfr.config import read_deployment
 
 
 def run(
@@ -23,7 +24,9 @@ def run(
     It refuses to start without an authorisation and stops by itself when the authorised window ends.
     """
     console = Console(stderr=True)
-    engine = open_engine(deployment)
+    described = read_deployment(deployment)
+    print_notices([described.models.detector, described.models.embedder], console)
+    engine = open_engine(described)
     with running(engine, console):
         for recorded in engine.run():
             print_alert(recorded.value, console)

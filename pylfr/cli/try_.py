@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from pylfr.assemble import open_rehearsal
-from pylfr.cli.present import print_alert, print_summary, running
+from pylfr.cli.present import print_alert, print_notices, print_summary, running
 from pylfr.config import RecognitionSection
 from pylfr.errors import ConfigError
 from pylfr.protocols import Sink
@@ -43,7 +43,9 @@ def try_(
 
     The exit status is 0 only if every video was read to its end.
     """
+    console = Console(stderr=True)
     people = _people(person)
+    print_notices([detector, embedder], console)
     if device not in ("cpu", "cuda"):
         raise ConfigError(f"--device must be cpu or cuda, got {device!r}")
     chosen: Device = "cpu" if device == "cpu" else "cuda"
@@ -62,7 +64,6 @@ def try_(
         device=chosen,
         sinks=sinks,
     )
-    console = Console(stderr=True)
     with running(engine, console):
         for recorded in engine.run():
             print_alert(recorded.value, console)
