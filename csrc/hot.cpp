@@ -18,6 +18,9 @@ namespace pylfr {
 
 static_assert(std::endian::native == std::endian::little, "a pair of 16-bit taps is loaded as one 32-bit word");
 
+// Vectors wider than the instruction set has would be returned in another way there; none leaves this file.
+#pragma GCC diagnostic ignored "-Wpsabi"
+
 namespace {
 
 namespace plain {

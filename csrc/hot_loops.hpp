@@ -113,32 +113,40 @@ void letterbox_row(const Letterbox& job, LetterboxScratch& scratch, std::int32_t
     }
 }
 
-// A tile of dot products at once: each row is read once for all rows that it meets.
+Lanes lanes_at(const float* row, std::int64_t count) {
+    Lanes lanes = {};
+    __builtin_memcpy(&lanes, row, static_cast<std::size_t>(count) * sizeof(float));
+    return lanes;
+}
+
+// A tile of dot products at once: each row is read once for all rows that it meets. The last lanes of a row are filled
+// up with zeros: their products leave sums as they are to the bit, since a sum that begins with 0 is never -0.
 template <int tall, int wide>
 void dot_tile(const float* probes, const float* references, std::int64_t dimension, float* scores,
               std::int64_t score_stride) {
     Lanes sums[tall][wide] = {};
-    const std::int64_t whole = dimension - dimension % dot_lanes;
-    for (std::int64_t d = 0; d < whole; d += dot_lanes) {
+    const auto add = [&](std::int64_t d, auto load) __attribute__((always_inline)) {
         Lanes right[wide];
 #pragma GCC unroll 4
-        for (int r = 0; r < wide; ++r) right[r] = *reinterpret_cast<const Lanes*>(references + r * dimension + d);
+        for (int r = 0; r < wide; ++r) right[r] = load(references + r * dimension + d);
 #pragma GCC unroll 4
         for (int p = 0; p < tall; ++p) {
-            const Lanes left = *reinterpret_cast<const Lanes*>(probes + p * dimension + d);
+            const Lanes left = load(probes + p * dimension + d);
 #pragma GCC unroll 4
             for (int r = 0; r < wide; ++r) sums[p][r] += left * right[r];
         }
+    };
+    const std::int64_t rest = dimension % dot_lanes, whole = dimension - rest;
+    for (std::int64_t d = 0; d < whole; d += dot_lanes) {
+        add(d, [](const float* row) __attribute__((always_inline)) { return *reinterpret_cast<const Lanes*>(row); });
     }
+    if (rest > 0) add(whole, [rest](const float* row) { return lanes_at(row, rest); });
 #pragma GCC unroll 4
     for (int p = 0; p < tall; ++p) {
 #pragma GCC unroll 4
         for (int r = 0; r < wide; ++r) {
             float lanes[dot_lanes];
             __builtin_memcpy(lanes, &sums[p][r], sizeof(lanes));
-            for (std::int64_t d = whole; d < dimension; ++d) {
-                lanes[d - whole] += probes[p * dimension + d] * references[r * dimension + d];
-            }
             scores[p * score_stride + r] = sum_of_lanes(lanes);
         }
     }
