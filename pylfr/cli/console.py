@@ -1,0 +1,27 @@
+"""Where the commands write: results to stdout, notices and refusals to stderr; plain and unwrapped in a pipe."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+
+# Wide enough that no cell of a table is broken where a program reads it.
+_PIPE_WIDTH = 1000
+
+
+def results() -> Console:
+    """The console for results: tables fit a terminal, and are never wrapped in a pipe."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
+
+
+def say(text: str) -> None:
+    """One line on stdout."""
+    Console().print(escape(text), highlight=False, soft_wrap=True)
+
+
+def warn(kind: str, text: str) -> None:
+    """One line on stderr that begins with what it is: error, refused, notice."""
+    colour = "yellow" if kind == "notice" else "red"
+    line = " ".join(text.splitlines())
+    Console(stderr=True).print(f"[{colour}]{kind}[/] {escape(line)}", highlight=False, soft_wrap=True)

@@ -1,0 +1,174 @@
+"""``pylfr watchlist``: who is looked for. Every refusal gives all its reasons."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from pylfr.cli.console import results, say, warn
+from pylfr.cli.models import print_notice
+from pylfr.errors import ConfigError, PylfrError
+from pylfr.faces.detect import open_detector
+from pylfr.faces.embed import open_embedder
+from pylfr.gallery.watchlist import Enrolment, Entry, create_watchlist, open_watchlist
+from pylfr.video.still import read_image
+
+commands = typer.Typer(help="Watchlists: create, enrol, list, remove.", no_args_is_help=True)
+
+FileArgument = Annotated[Path, typer.Argument(help="The watchlist file.", show_default=False)]
+EntryArgument = Annotated[str, typer.Argument(help="The entry's name.", show_default=False)]
+
+
+@commands.command()
+def create(
+    file: FileArgument,
+    embedder: Annotated[str, typer.Option(help="The network whose templates it holds.")] = "face_reid_0095",
+) -> None:
+    """Make an empty watchlist for the templates of one embedder."""
+    network = open_embedder(embedder)
+    print_notice(network.manifest)
+    with create_watchlist(file, network) as made:
+        say(f"{file}: an empty watchlist for {made.embedder}")
+
+
+@commands.command()
+def enrol(
+    file: FileArgument,
+    name: EntryArgument,
+    images: Annotated[list[Path], typer.Argument(help="Pictures of one face each.", show_default=False)],
+    expires: Annotated[
+        str | None,
+        typer.Option(help="When the entry ends: ISO 8601, for example 2027-01-31 or 2027-01-31T18:00+01:00."),
+    ] = None,
+    detector: Annotated[str, typer.Option(help="The network that finds the face.")] = "yunet_n",
+    category: Annotated[str | None, typer.Option(help="Why such people are on the list.")] = None,
+    justification: Annotated[str | None, typer.Option(help="Why this person is.")] = None,
+) -> None:
+    """Add reference images to an entry, which is made where it is new; each must pass the quality gate.
+
+    The exit status is 1 where an image is refused; the others are enrolled nevertheless.
+    """
+    expires_at = _time(expires) if expires is not None else None
+    if not name.strip() or not name.isprintable():
+        raise ConfigError(f"an entry's name must be printable and not empty, got {name!r}")
+    with open_watchlist(file) as opened:
+        network, finder = open_embedder(opened.embedder), open_detector(detector)
+        print_notice(network.manifest)
+        print_notice(finder.manifest)
+        refused = 0
+        for image in images:
+            try:
+                enrolment = opened.enrol(
+                    name,
+                    read_image(image),
+                    detector=finder,
+                    embedder=network,
+                    expires_at=expires_at,
+                    category=category,
+                    justification=justification,
+                    image_sha256=hashlib.sha256(image.read_bytes()).hexdigest(),
+                )
+            except PylfrError as error:
+                refused += 1
+                warn("refused", f"{image}: {error}")
+            else:
+                say(f"{image}: {_said(enrolment)}")
+    if refused:
+        raise typer.Exit(1)
+
+
+@commands.command(name="list")
+def list_(
+    file: FileArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
+) -> None:
+    """Everybody on the list. Templates and pictures stay in the file."""
+    with open_watchlist(file) as opened:
+        entries, embedder, model, revision = opened.entries(), opened.embedder, opened.model, opened.revision
+    if as_json:
+        listed = {
+            "embedder": embedder,
+            "model": model,
+            "revision": revision,
+            "entries": [asdict(entry) for entry in entries],
+        }
+        typer.echo(json.dumps(listed, default=_json_time, indent=2))
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("id", "name", "images", "category", "justification", "added", "expires"):
+        table.add_column(column, overflow="fold")
+    for entry in entries:
+        table.add_row(*(escape(cell) for cell in _cells(entry)))
+    results().print(table)
+    say(f"{len(entries)} entries, revision {revision}, templates of {embedder}")
+
+
+@commands.command()
+def remove(
+    file: FileArgument,
+    name: Annotated[str | None, typer.Argument(help="The entry's name.", show_default=False)] = None,
+    expired: Annotated[bool, typer.Option("--expired", help="Everybody whose entry has expired.")] = False,
+) -> None:
+    """Take an entry off the list; its templates and pictures are overwritten in the file."""
+    if (name is None) != expired:
+        raise typer.BadParameter("give either NAME or --expired")
+    with open_watchlist(file) as opened:
+        if name is not None:
+            opened.remove(name)
+            removed: tuple[str, ...] = (name,)
+        else:
+            removed = opened.remove_expired()
+        say(f"removed {', '.join(removed) or 'nobody'}; revision {opened.revision}")
+
+
+def _json_time(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"an entry holds texts, numbers and times, got {type(value).__name__}")
+
+
+def _time(text: str) -> datetime:
+    """A time in the future; without a zone it is UTC."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"--expires must be ISO 8601, for example 2027-01-31T18:00+01:00, got {text!r}") from error
+    time = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    if time <= datetime.now(UTC):
+        raise ConfigError(f"--expires must lie in the future, got {time.isoformat()}")
+    return time
+
+
+def _said(enrolment: Enrolment) -> str:
+    quality, entry = enrolment.quality, enrolment.entry
+    return (
+        f"enrolled as {entry.name!r}, image {entry.references}, revision {enrolment.revision}; "
+        f"{quality.interocular_px:.0f} px between the eyes, sharpness {quality.sharpness:.0f}, "
+        f"yaw {quality.yaw:.0f}, pitch {quality.pitch:.0f}, roll {quality.roll:.0f} degrees, "
+        f"brightness {quality.brightness:.2f}, contrast {quality.contrast:.2f}"
+    )
+
+
+def _cells(entry: Entry) -> tuple[str, ...]:
+    if entry.expires_at is None:
+        expires = "never"
+    else:
+        over = " (expired)" if entry.expires_at <= datetime.now(UTC) else ""
+        expires = f"{entry.expires_at:%Y-%m-%d %H:%M} UTC{over}"
+    return (
+        str(entry.id),
+        entry.name,
+        str(entry.references),
+        entry.category or "",
+        entry.justification or "",
+        f"{entry.added_at:%Y-%m-%d %H:%M} UTC",
+        expires,
+    )
