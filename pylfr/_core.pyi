@@ -30,12 +30,13 @@ def letterbox(
 ) -> Float32:
     """Fit each picture into out[b], top left, aspect kept, bilinear; the rest is black (0 before mean and scale).
 
-    out: float32 [B, 3, H, W] C-contiguous, (value 0..255 - mean) * scale. Returns float32 [B]: network pixels a source pixel.
+    out: float32 [B, 3, H, W] C-contiguous, (value 0..255 - mean) * scale. Returns float32 [B]: network pixels a source
+    pixel.
     ``per_pixel`` runs the device's schedule (one item a pixel) on the CPU; the result is the same to the bit.
     """
 
 def similarity(landmarks: Float32, template: Float32) -> Float32:
-    """float32 [N, 2, 3] that maps template (crop) pixels to frame pixels: least squares, no reflection (Umeyama).
+    """Float32 [N, 2, 3] that maps template (crop) pixels to frame pixels: least squares, no reflection (Umeyama).
 
     Raises ValueError for landmarks that are not finite; coinciding landmarks give a degenerate (zero-scale) map.
     """

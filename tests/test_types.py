@@ -54,7 +54,7 @@ def test_tracks_quality_templates_and_candidates_check_their_rows() -> None:
     with pytest.raises(ValueError, match="quality must have 1 rows"):
         Tracks(faces=faces, track_id=np.array([1]), quality=good_quality(2))
     with pytest.raises(TypeError, match="track_id must be int64"):
-        Tracks(faces=faces, track_id=np.array([1], np.int32), quality=good_quality(1))  # type: ignore[arg-type]
+        Tracks(faces=faces, track_id=np.array([1], np.int32), quality=good_quality(1))
     with pytest.raises(ValueError, match="vectors"):
         Templates(vectors=np.zeros(4, np.float32), model="")
     with pytest.raises(ValueError, match="entry"):

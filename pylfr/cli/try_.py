@@ -48,6 +48,8 @@ def try_(
     print_notices([detector, embedder], console)
     if device not in ("cpu", "cuda"):
         raise ConfigError(f"--device must be cpu or cuda, got {device!r}")
+    if threshold is not None and not -1 <= threshold <= 1:
+        raise ConfigError(f"--threshold is a cosine from -1 to 1, got {threshold:g}: it is no percentage")
     chosen: Device = "cpu" if device == "cpu" else "cuda"
     sinks: list[Sink] = []
     if json_file is not None:
