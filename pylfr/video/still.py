@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import tempfile
 import warnings
@@ -87,11 +88,14 @@ def _as_rgb(picture: Image.Image) -> UInt8:
 def _write(path: Path, rgb: UInt8, image_format: str) -> None:
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
         raise ValueError(f"rgb must be uint8 [H, W, 3], got {rgb.dtype.name} {list(rgb.shape)}")
+    # Encoded in memory first: Pillow does not notice when a full disk takes only a part of what it writes.
+    encoded = io.BytesIO()
+    Image.fromarray(rgb).save(encoded, image_format, quality=_JPEG_QUALITY)
     temporary = ""
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         with os.fdopen(descriptor, "wb") as file:
-            Image.fromarray(rgb).save(file, image_format, quality=_JPEG_QUALITY)
+            file.write(encoded.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)
