@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from pylfr.errors import ModelError
 from pylfr.tables import Section, read_tables, record_from
@@ -106,6 +106,13 @@ class EmbedTable(Section):
         else:
             points, unit = self.template, self.side_px if self.template_unit == "side" else 1.0
         return (np.array(points) * unit).astype(np.float32)
+
+    @field_validator("template", mode="before")
+    @classmethod
+    def _template_is_known(cls, given: object) -> object:
+        if given == "arcface" or (isinstance(given, list | tuple) and len(given) == 5):
+            return given
+        raise ValueError("template must be 'arcface' or five points [x, y]")
 
     @model_validator(mode="after")
     def _landmarks_lie_in_the_crop(self) -> EmbedTable:

@@ -49,7 +49,7 @@ template = "arcface"
 
 
 def fetched_manifest(content: bytes, *, file: str, member: str | None = None, licence: str | None = None) -> str:
-    """A manifest of a network with that content, served at https://example.org/get; a licence given is a restricted one."""
+    """A manifest of a network with that content, served at https://example.org/get; a ``licence`` restricts its use."""
     source = f'page = "https://example.org"\nurl = "https://example.org/get"\nsize_bytes = {len(content)}\n'
     source += f'sha256 = "{hashlib.sha256(content).hexdigest()}"\n' + (f'member = "{member}"\n' if member else "")
     text = DETECTOR.replace("finder.onnx", file).replace('page = "https://example.org/finder"\n', source)

@@ -43,7 +43,11 @@ def test_a_template_in_units_of_the_side_becomes_pixels(tmp_path: Path) -> None:
         (DETECTOR.replace('page = "', 'url = "https://example.org/x"\npage = "'), "url needs sha256"),
         (DETECTOR.replace('page = "', 'sha256 = "beef"\npage = "'), "sha256.*'beef'"),
         (DETECTOR.replace("[source]", "[sauce]"), "sauce.*'source'"),
-        (EMBEDDER.replace('template = "arcface"', "template = [[0.3, 0.4]]"), "template"),
+        (
+            EMBEDDER.replace('template = "arcface"', "template = [[0.3, 0.4]]"),
+            "template must be 'arcface' or five points",
+        ),
+        (EMBEDDER.replace('"arcface"', '"arcfase"'), "template must be 'arcface' or five points.*'arcfase'"),
         (
             EMBEDDER.replace('template = "arcface"', "template = [[300, 1], [1, 1], [1, 1], [1, 1], [1, 1]]"),
             "inside the crop of 224",
