@@ -50,10 +50,10 @@ def warp(
     mean: Sequence[float],
     scale: Sequence[float],
 ) -> None:
-    """out[n, :, y, x] = picture sampled at to_frame[n] @ (x, y, 1), bilinear, black outside; out float32 [N, 3, S, S]."""
+    """out[n, :, y, x] = picture at to_frame[n] @ (x, y, 1), bilinear, black outside; out float32 [N, 3, S, S]."""
 
 def crop_rgb(picture: Picture, to_frame: Float32, out: UInt8) -> None:
-    """out uint8 [H, W, 3] RGB sampled at to_frame [2, 3] @ (x, y, 1), bilinear, black outside, rounded to nearest."""
+    """Out uint8 [H, W, 3] RGB sampled at to_frame [2, 3] @ (x, y, 1), bilinear, black outside, rounded to nearest."""
 
 def decode_yunet(
     cls: Sequence[Float32],
@@ -65,7 +65,7 @@ def decode_yunet(
     height: int,
     score_floor: float,
 ) -> tuple[Int32, Float32, Float32, Float32]:
-    """Faces of score >= score_floor in network pixels: batch_index [M], boxes [M, 4], scores [M], landmarks [M, 5, 2]."""
+    """Faces from score_floor on, network pixels: batch_index [M], boxes [M, 4], scores [M], landmarks [M, 5, 2]."""
 
 def decode_scrfd(
     scores: Sequence[Float32],
