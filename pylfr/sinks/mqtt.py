@@ -39,7 +39,7 @@ class MqttSink:
         self._sent = self._confirmed = 0
         self._status_mids: set[int] = set()
         self._reason = "not connected"
-        self._is_closed = False
+        self._is_connected = self._is_closed = False
 
     def __repr__(self) -> str:
         return f"MqttSink({self._address!r})"
@@ -84,9 +84,7 @@ class MqttSink:
         self._client.disconnect()
         self._client.loop_stop()
         if lost:
-            raise SinkError(
-                f"{lost} alerts were not delivered to {self._address} ({self._reason}): see the audit record"
-            )
+            raise SinkError(f"alerts not delivered to {self._address} ({self._reason}): {lost}, see the audit record")
 
     def _on_connect(
         self, client: Client, _: object, __: ConnectFlags, reason: ReasonCode, ___: Properties | None
@@ -95,6 +93,7 @@ class MqttSink:
             self._reason = str(reason)
             log.warning("%s refused the connection: %s", self._address, reason)
             return
+        self._is_connected = True
         self._reason = "not confirmed in time"
         log.info("%s is connected", self._address)
         self._status_mids.add(client.publish(f"{self._prefix}/status", "online", qos=0, retain=True).mid)
@@ -102,9 +101,11 @@ class MqttSink:
     def _on_disconnect(
         self, _: Client, __: object, ___: DisconnectFlags, reason: ReasonCode, ____: Properties | None
     ) -> None:
-        if reason.is_failure:
+        # After a refusal the line goes down too, and the refusal is what a person needs to know.
+        if reason.is_failure and self._is_connected:
             self._reason = str(reason)
             log.warning("%s is gone (%s): the client tries again", self._address, reason)
+        self._is_connected = False
 
     def _on_publish(self, _: Client, __: object, mid: int, ___: ReasonCode, ____: Properties) -> None:
         with self._changed:

@@ -9,6 +9,8 @@ import numpy as np
 from av.video.stream import VideoStream
 
 from pylfr.types import UInt8
+from pylfr.video.ffmpeg import FileSource, open_file
+from tests.samples import NOON
 
 RATE_HZ = 10
 
@@ -60,3 +62,8 @@ def cut(path: Path, share: float) -> Path:
     shorter = path.with_name(f"cut-{path.name}")
     shorter.write_bytes(content[: int(len(content) * share)])
     return shorter
+
+
+def recording(path: Path, *, loop: bool = False) -> FileSource:
+    """The clip as the camera "north", from noon on."""
+    return open_file(path, camera="north", started_at=NOON, loop=loop)
