@@ -23,12 +23,13 @@ from pylfr.gallery.gate import EnrolmentGate
 from pylfr.gallery.live import open_gallery
 from pylfr.gallery.watchlist import create_watchlist
 from pylfr.governance.audit import RehearsalAudit, open_journal
-from pylfr.governance.authority import Authorisation, Rehearsal
+from pylfr.governance.authority import Rehearsal
 from pylfr.protocols import Audit, Authority, GallerySource, Sink, Source
 from pylfr.sinks.evidence import open_evidence
 from pylfr.sinks.jsonl import open_jsonl
 from pylfr.sinks.mqtt import open_mqtt
 from pylfr.sinks.webhook import open_webhook
+from pylfr.terms import open_terms, threshold_of
 from pylfr.types import Device
 from pylfr.video.batch import Batcher
 from pylfr.video.ffmpeg import FileSource, open_device, open_file, open_rtsp
@@ -48,23 +49,13 @@ class _Networks:
 def open_engine(deployment: Deployment | Path | str) -> Engine:
     """The engine that a deployment, or the file that describes it, asks for; its ``run`` may start at once.
 
-    Raises ``AuthorisationError`` outside the authorised window, and the error of whichever part cannot be had:
+    Raises ``AuthorisationError`` naming whatever was not authorised, and the error of whichever part cannot be had:
     ``ConfigError``, ``ModelError``, ``WatchlistError``, ``MediaError``, ``SinkError``, ``AuditError``, ``CudaError``.
     """
     if not isinstance(deployment, Deployment):
         deployment = read_deployment(Path(deployment))
-    section = deployment.authorisation
-    authority = Authorisation(
-        purpose=section.purpose,
-        place=section.place,
-        cameras=frozenset(section.cameras),
-        starts_at=section.starts_at,
-        ends_at=section.ends_at,
-        authorising_officer=section.authorising_officer,
-        legal_basis=section.legal_basis,
-    )
     now = datetime.now(UTC)
-    authority.require(frozenset(camera.name for camera in deployment.cameras), (now, now))
+    terms = open_terms(deployment, now=now)
     models = deployment.models
     networks = _open_networks(
         models.detector,
@@ -79,15 +70,17 @@ def open_engine(deployment: Deployment | Path | str) -> Engine:
         model=networks.embedder.model,
         index=deployment.watchlist.index,
         poll_ms=deployment.watchlist.poll_ms,
+        authorised=terms.authorised,
     )
     return _build(
         sources=[_open_source(camera, now) for camera in deployment.cameras],
         networks=networks,
         gallery=gallery,
         recognition=deployment.recognition,
+        calibrated=terms.calibrated,
         batch_size=deployment.batch.size,
         wait_ms=deployment.batch.wait_ms,
-        authority=authority,
+        authority=terms.authority,
         audit=open_journal(deployment.audit.path),
         sinks=[_open_sink(sink) for sink in deployment.sinks],
     )
@@ -155,12 +148,10 @@ def _build(
     authority: Authority,
     audit: Audit,
     sinks: Sequence[Sink],
+    calibrated: bool = False,
 ) -> Engine:
     manifest = networks.embedder.manifest
-    suggested = manifest.embed.suggested_threshold if manifest.embed is not None else None
-    threshold = recognition.threshold if recognition.threshold is not None else suggested
-    if threshold is None:
-        raise ConfigError(f"{manifest.name} suggests no threshold: give one (a cosine from -1 to 1)")
+    threshold = threshold_of(recognition, manifest)
     high_score = networks.detector.score_floor
     low_score = high_score * _LOW_SCORE_SHARE
     stages = Stages(
@@ -182,6 +173,7 @@ def _build(
         desk=AlertDesk(
             AlertRules(
                 threshold=threshold,
+                calibrated=calibrated,
                 best_k=recognition.best_k,
                 min_samples=recognition.min_samples,
                 cooldown_s=recognition.cooldown_s,

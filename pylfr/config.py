@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from pylfr.errors import ConfigError
+from pylfr.governance.authority import Leave
 from pylfr.tables import Section, read_tables, record_from
 from pylfr.types import Device
 
@@ -22,16 +22,20 @@ def _beside_deployment(path: Path, info: ValidationInfo) -> Path:
 FilePath = Annotated[Path, AfterValidator(_beside_deployment)]
 
 
-class AuthorisationSection(Section):
-    """Who allowed this deployment, why, where, and for how long."""
+class AuthoritySection(Section):
+    """Under whose signature this deployment runs. ``signed`` is what ``pylfr authority sign`` made.
 
-    purpose: str
-    place: str
-    cameras: tuple[str, ...]
-    starts_at: datetime
-    ends_at: datetime
-    authorising_officer: str
-    legal_basis: str
+    ``officer_key`` is the public key of the authorising officer, whose private half is not on this machine;
+    ``second_officer_key`` that of the officer who approves what needs a higher approval.
+    """
+
+    profile: str
+    place: str = Field(min_length=1)
+    signed: FilePath
+    officer_key: FilePath
+    second_officer_key: FilePath | None = None
+    calibration: FilePath | None = None
+    cohorts: FilePath | None = None
 
 
 class ModelsSection(Section):
@@ -138,7 +142,8 @@ class Deployment(Section):
     """Everything that a run needs. Paths are relative to the deployment file."""
 
     name: str = Field(min_length=1)
-    authorisation: AuthorisationSection
+    authorisation: Leave | None = None
+    authority: AuthoritySection | None = None
     models: ModelsSection
     watchlist: WatchlistSection
     audit: AuditSection
@@ -148,12 +153,20 @@ class Deployment(Section):
     sinks: tuple[SinkSection, ...] = ()
 
     @model_validator(mode="after")
+    def _one_leave(self) -> Deployment:
+        if (self.authorisation is None) == (self.authority is None):
+            raise ValueError(
+                "give either [authority], which names a signed authorisation, or [authorisation], for recordings alone"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _cameras_fit(self) -> Deployment:
         names = [camera.name for camera in self.cameras]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"camera names must differ, {twice[0]!r} stands twice")
-        strangers = sorted(set(names) - set(self.authorisation.cameras))
+        strangers = sorted(set(names) - self.authorisation.cameras) if self.authorisation is not None else []
         if strangers:
             raise ValueError(f"camera {strangers[0]!r} is not named in authorisation.cameras")
         return self
@@ -165,9 +178,10 @@ def read_deployment(path: Path) -> Deployment:
     Raises ``ConfigError`` naming the file, the key, what was expected and, for an unknown key, the nearest valid one.
     """
     tables = read_tables(path, ConfigError)
-    if "authorisation" not in tables:
+    if "authorisation" not in tables and "authority" not in tables:
         raise ConfigError(
-            f"{path} has no [authorisation]: recognition of live cameras needs purpose, place, cameras, starts_at, "
-            "ends_at, authorising_officer and legal_basis; to try recorded material without one use `pylfr try`"
+            f"{path} has no [authority] and no [authorisation]: recognition of live cameras needs a signed authorisation (`pylfr authority "
+            "draft`); for recordings alone [authorisation] may say purpose, place, cameras, starts_at, ends_at, "
+            "authorising_officer and legal_basis; to try recorded material without either use `pylfr try`"
         )
     return record_from(tables, Deployment, path=path, error_kind=ConfigError)

@@ -50,10 +50,11 @@ def record_from(tables: dict[str, object], kind: type[Record], *, path: Path, er
     try:
         return kind.model_validate(tables, context={"folder": path.resolve().parent})
     except ValidationError as error:
-        raise error_kind(f"{path}: " + "; ".join(_explain(each) for each in error.errors())) from error
+        raise error_kind(f"{path}: " + "; ".join(explain(each) for each in error.errors())) from error
 
 
-def _explain(error: ErrorDetails) -> str:
+def explain(error: ErrorDetails) -> str:
+    """One mistake in words: which key, what was expected, what was given."""
     place = ".".join(str(part) for part in error["loc"]) or "file"
     said = error["msg"].removeprefix("Value error, ")
     given = error.get("input")

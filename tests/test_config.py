@@ -75,8 +75,20 @@ def test_a_mistake_is_named(tmp_path: Path, change: tuple[str, str], words: str 
 
 def test_a_file_without_an_authorisation_is_refused_and_told_what_one_holds(tmp_path: Path) -> None:
     start, end = GOOD.index("[authorisation]"), GOOD.index("[models]")
-    with pytest.raises(ConfigError, match=r"no \[authorisation\].*authorising_officer and legal_basis"):
+    with pytest.raises(ConfigError, match=r"no \[authority\].*signed.*authorising_officer and legal_basis"):
         read_deployment(write(tmp_path, GOOD[:start] + GOOD[end:]))
+
+
+def test_a_signed_authorisation_and_plain_words_exclude_each_other(tmp_path: Path) -> None:
+    authority = """
+[authority]
+profile = "uk-police"
+place = "Market Square"
+signed = "authorisation.json"
+officer_key = "officer.pub"
+"""
+    with pytest.raises(ConfigError, match=r"give either \[authority\].* or \[authorisation\], for recordings alone"):
+        read_deployment(write(tmp_path, GOOD + authority))
 
 
 def test_two_cameras_of_one_name_and_a_missing_file_are_refused(tmp_path: Path) -> None:

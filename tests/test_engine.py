@@ -17,7 +17,7 @@ from pylfr.faces.pool import ProbePool
 from pylfr.faces.quality import ProbeGate
 from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.governance.audit import RehearsalAudit
-from pylfr.governance.authority import Authorisation, Rehearsal
+from pylfr.governance.authority import Leave, Rehearsal
 from pylfr.protocols import Audit, Authority, Gallery, Sink
 from pylfr.types import Alert, Candidates, Faces, Float32, Frame, Recorded, Reference, Templates, UInt8, as_frames
 from pylfr.video.batch import Batcher
@@ -186,9 +186,9 @@ def leave(
     cameras: frozenset[str] = frozenset({"north"}),
     starts: timedelta = timedelta(0),
     lasts: timedelta = timedelta(hours=1),
-) -> Authorisation:
+) -> Leave:
     now = datetime.now(UTC)
-    return Authorisation(
+    return Leave(
         purpose="p", place="p", cameras=cameras, starts_at=now + starts, ends_at=now + starts + lasts,
         authorising_officer="o", legal_basis="l",
     )  # fmt: skip

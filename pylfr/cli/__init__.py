@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from pylfr.cli.authority import commands as authority_commands
 from pylfr.cli.console import warn
 from pylfr.cli.models import commands as models_commands
 from pylfr.cli.run import run as run_command
@@ -24,6 +25,7 @@ app.command(name="try")(try_command)
 app.command(name="run")(run_command)
 app.add_typer(watchlist_commands, name="watchlist")
 app.add_typer(models_commands, name="models")
+app.add_typer(authority_commands, name="authority")
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from pylfr.gallery import storage
+from pylfr.gallery.contents import require_nothing_added
 from pylfr.gallery.faiss_index import open_faiss
 from pylfr.gallery.native_index import NativeGallery
 from pylfr.gallery.snapshot import WatchlistSnapshot, read_snapshot, require_model
@@ -29,8 +30,17 @@ class LiveGallery:
     Entries stop being found the moment they expire. Safe for concurrent use.
     """
 
-    def __init__(self, path: Path, snapshot: WatchlistSnapshot, *, index: IndexName, poll_ms: float | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        snapshot: WatchlistSnapshot,
+        *,
+        index: IndexName,
+        poll_ms: float | None,
+        authorised: frozenset[str] | None,
+    ) -> None:
         self._path = path
+        self._authorised = authorised
         self._build = _BUILDERS[index]
         self._poll_s = None if poll_ms is None else poll_ms / 1000
         self._lock = threading.Lock()
@@ -89,6 +99,8 @@ class LiveGallery:
             identity, revision = connection.execute("SELECT identity, revision FROM watchlist").fetchone()
             if (identity, revision) != (known.identity, known.revision):
                 require_model(connection, path, known.model)
+                if self._authorised is not None:
+                    require_nothing_added(connection, path, self._authorised)
                 fresh = read_snapshot(connection, path, now=now)
                 self._current = (fresh, self._build(fresh))
         self._checked_at = time.monotonic()
@@ -103,18 +115,26 @@ class LiveGallery:
 
 
 def open_gallery(
-    path: Path | str, *, model: str, index: IndexName = "native", poll_ms: float | None = None
+    path: Path | str,
+    *,
+    model: str,
+    index: IndexName = "native",
+    poll_ms: float | None = None,
+    authorised: frozenset[str] | None = None,
 ) -> LiveGallery:
     """The gallery of the watchlist at ``path``, for the embedder with sha256 ``model``.
 
     With ``poll_ms`` it follows the file, looking at most that often; without, it stays as it is now, less what
-    expires. Raises ``WatchlistError`` where the watchlist is missing, damaged or of another network, or FAISS is not
-    installed for index "faiss".
+    expires. With ``authorised``, digests of references (``read_contents``), it refuses, now and later, a watchlist that
+    holds any other: people may be removed but not added. Raises ``WatchlistError`` where the watchlist is missing,
+    damaged or of another network, or FAISS is not installed for index "faiss".
     """
     if index not in _BUILDERS:
         raise ValueError(f"index must be one of {', '.join(_BUILDERS)}, got {index!r}")
     path = Path(path)
     with closing(storage.connect(path)) as connection, storage.explained(path), storage.reading(connection):
         require_model(connection, path, model)
+        if authorised is not None:
+            require_nothing_added(connection, path, authorised)
         snapshot = read_snapshot(connection, path, now=storage.now())
-    return LiveGallery(path, snapshot, index=index, poll_ms=poll_ms)
+    return LiveGallery(path, snapshot, index=index, poll_ms=poll_ms, authorised=authorised)

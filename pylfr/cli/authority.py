@@ -1,0 +1,113 @@
+"""``pylfr authority``: who may say that a deployment runs. The officer signs; the operator cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pylfr.cli.console import say
+from pylfr.config import read_deployment
+from pylfr.errors import AuthorisationError, ConfigError
+from pylfr.governance.authority import Authorisation
+from pylfr.governance.canonical import utc_text
+from pylfr.governance.keys import make_key, read_signing_key
+from pylfr.governance.signed import parse_authorisation, sign_authorisation
+from pylfr.tables import read_tables
+from pylfr.terms import draft_authorisation, open_terms
+
+commands = typer.Typer(help="Authorisations: make keys, draft, sign, check.", no_args_is_help=True)
+
+DeploymentArgument = Annotated[Path, typer.Argument(help="The deployment file (TOML).", show_default=False)]
+PassphraseOption = Annotated[
+    str | None, typer.Option("--passphrase-env", help="Name of the environment variable that holds the passphrase.")
+]
+
+
+@commands.command()
+def keygen(
+    key: Annotated[Path, typer.Argument(help="Where the private key goes; the public one gets .pub.")],
+    passphrase_env: PassphraseOption = None,
+) -> None:
+    """Make an Ed25519 key. An officer keeps the private half where the operator cannot reach it."""
+    public = make_key(key, passphrase=_secret(passphrase_env))
+    say(f"{key} is private, {key.with_suffix('.pub')} is public: {public.text}")
+    if passphrase_env is None:
+        say(f"{key} is not encrypted; --passphrase-env encrypts it")
+
+
+@commands.command()
+def draft(
+    deployment: DeploymentArgument,
+    out: Annotated[Path, typer.Option(help="Where the draft goes (JSON).", show_default=False)],
+    case: Annotated[
+        Path | None, typer.Option(help="A TOML file with the words: purpose, necessity, officers, window, references.")
+    ] = None,
+) -> None:
+    """Write what has to be authorised: everything measurable is filled in, the words come from CASE or stay blank."""
+    fields = draft_authorisation(read_deployment(deployment))
+    if case is not None:
+        words = read_tables(case, ConfigError)
+        unknown = sorted(set(words) - set(Authorisation.model_fields))
+        if unknown:
+            raise ConfigError(f"{case}: an authorisation has no {unknown[0]!r}; it has {', '.join(fields)}")
+        measured = sorted(name for name in words if fields[name] not in ("", False, None))
+        if measured:
+            raise ConfigError(f"{case}: {measured[0]!r} comes from the deployment and cannot be stated")
+        fields |= {name: utc_text(each) if isinstance(each, datetime) else each for name, each in words.items()}
+    fields.pop("signed_at")
+    _write(out, json.dumps(fields, indent=2, ensure_ascii=False).encode() + b"\n")
+    blank = [name for name, value in fields.items() if value == ""]
+    say(f"{out}: to be read, " + (f"completed ({', '.join(blank)}) " if blank else "") + "and signed by the officer")
+
+
+@commands.command()
+def sign(
+    draft: Annotated[Path, typer.Argument(help="The draft.", show_default=False)],
+    key: Annotated[list[Path], typer.Option(help="The officer's private key; again for a second officer.")],
+    out: Annotated[Path, typer.Option(help="Where the signed authorisation goes.", show_default=False)],
+    passphrase_env: PassphraseOption = None,
+) -> None:
+    """Sign a draft that is complete. Whoever signs has read every field of it."""
+    try:
+        fields = json.loads(draft.read_bytes())
+    except ValueError as error:
+        raise AuthorisationError(f"{draft} must be a draft that `pylfr authority draft` wrote: {error}") from error
+    if not isinstance(fields, dict):
+        raise AuthorisationError(f"{draft} must be a draft that `pylfr authority draft` wrote")
+    authorisation = parse_authorisation(draft, {**fields, "signed_at": datetime.now(UTC).isoformat()})
+    keys = tuple(read_signing_key(each, passphrase=_secret(passphrase_env)) for each in key)
+    _write(out, sign_authorisation(authorisation, keys))
+    until = utc_text(authorisation.ends_at)
+    say(f"{out}: authorisation {authorisation.reference}, {authorisation.place}, until {until}, signed")
+
+
+@commands.command()
+def check(deployment: DeploymentArgument) -> None:
+    """Say whether the deployment may run now; exit status 1 names everything that does not fit."""
+    terms = open_terms(read_deployment(deployment), now=datetime.now(UTC))
+    ends_at = terms.authority.ends_at
+    say(
+        f"authorisation {terms.authority.reference} fits under profile {terms.profile.name}; "
+        f"it ends at {utc_text(ends_at) if ends_at is not None else 'no time'}"
+    )
+
+
+def _secret(name: str | None) -> str | None:
+    if name is None:
+        return None
+    if not os.environ.get(name):
+        raise ConfigError(f"--passphrase-env names {name}, which is not set")
+    return os.environ[name]
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+    except FileExistsError as error:
+        raise ConfigError(f"{path} exists already: name a new file, or remove that one first") from error

@@ -1,0 +1,120 @@
+"""Ed25519 keys in files: the officer's, which signs authorisations, and the record's, which signs checkpoints."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from pylfr.errors import AuthorisationError
+
+_PREFIX = "pylfr-ed25519 "
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """The half of a key that may be shown; ``raw`` is 32 bytes."""
+
+    raw: bytes
+
+    def verifies(self, message: bytes, signature: bytes) -> bool:
+        """Whether the owner of the private half signed ``message``."""
+        try:
+            Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, message)
+        except InvalidSignature:
+            return False
+        return True
+
+    @property
+    def text(self) -> str:
+        """The key on one line, as its file holds it."""
+        return _PREFIX + base64.b64encode(self.raw).decode("ascii")
+
+    @classmethod
+    def parse(cls, text: str) -> PublicKey:
+        """The key that ``text`` is. Raises ``ValueError`` for anything else."""
+        try:
+            raw = base64.b64decode(text.strip().removeprefix(_PREFIX), validate=True)
+        except binascii.Error as error:
+            raise ValueError(f"a public key is '{_PREFIX}' and 44 characters, got {text[:20]!r}") from error
+        if not text.startswith(_PREFIX) or len(raw) != 32:
+            raise ValueError(f"a public key is '{_PREFIX}' and 44 characters, got {text[:20]!r}")
+        return cls(raw)
+
+
+class SigningKey:
+    """The private half. It is read for one command and never copied into another file."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+
+    @property
+    def public(self) -> PublicKey:
+        return PublicKey(self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature of ``message``, 64 bytes."""
+        return self._key.sign(message)
+
+
+def make_key(path: Path, *, passphrase: str | None = None) -> PublicKey:
+    """A new key: the private half in ``path``, for its owner alone, the public one beside it with the suffix ``.pub``.
+
+    With ``passphrase`` the private half is encrypted. Raises ``AuthorisationError`` where there is a file already.
+    """
+    key = SigningKey(Ed25519PrivateKey.generate())
+    encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
+    pem = key._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+    public = path.with_suffix(".pub")
+    for file, content, mode in ((path, pem, 0o600), (public, key.public.text.encode() + b"\n", 0o644)):
+        try:
+            descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
+        except OSError as error:
+            raise AuthorisationError(f"the key {file} cannot be made ({error.strerror}): name a new file") from error
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(content)
+    return key.public
+
+
+def read_signing_key(path: Path, *, passphrase: str | None = None) -> SigningKey:
+    """The private key in ``path``.
+
+    Raises ``AuthorisationError`` where it is missing, readable for others, damaged, or its passphrase is another.
+    """
+    try:
+        mode = path.stat().st_mode
+        content = path.read_bytes()
+    except OSError as error:
+        raise AuthorisationError(f"the signing key {path} cannot be read: {error.strerror}") from error
+    if mode & 0o077:
+        raise AuthorisationError(f"the signing key {path} must be its owner's alone (chmod 600), got {mode & 0o777:o}")
+    try:
+        key = load_pem_private_key(content, passphrase.encode() if passphrase else None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise AuthorisationError(f"the signing key {path} is damaged, or its passphrase is another") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise AuthorisationError(f"the signing key {path} must be Ed25519: make one with `pylfr authority keygen`")
+    return SigningKey(key)
+
+
+def read_public_key(path: Path) -> PublicKey:
+    """The public key in ``path``. Raises ``AuthorisationError`` where it is missing or is none."""
+    try:
+        return PublicKey.parse(path.read_text(encoding="utf-8").strip())
+    except OSError as error:
+        raise AuthorisationError(f"the public key {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise AuthorisationError(f"{path}: {error}") from error

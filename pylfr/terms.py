@@ -1,0 +1,157 @@
+"""What a deployment is, found on this machine, and whether it may run: the terms that its authorisation must meet."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pylfr.config import AuthoritySection, CameraSection, Deployment, RecognitionSection
+from pylfr.errors import AuthorisationError, ConfigError
+from pylfr.gallery.contents import WatchlistContents, read_contents
+from pylfr.governance.authority import Authorisation
+from pylfr.governance.canonical import digest
+from pylfr.governance.certificates import read_calibration, read_cohorts
+from pylfr.governance.fit import DeploymentFacts, require_fit
+from pylfr.governance.keys import PublicKey, read_public_key
+from pylfr.governance.profiles import Profile, read_profile
+from pylfr.governance.signed import read_signed
+from pylfr.models.manifest import ModelManifest
+from pylfr.models.store import open_store
+from pylfr.protocols import Authority
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Under what a deployment runs: its authority, its jurisdiction's profile, and whom it may look for.
+
+    ``authorised`` are the digests of the references that were signed for; None for plain words, which name nobody.
+    """
+
+    authority: Authority
+    profile: Profile
+    authorised: frozenset[str] | None
+    calibrated: bool
+
+
+def open_terms(deployment: Deployment, *, now: datetime, record: PublicKey | None = None) -> Terms:
+    """The terms of a deployment, all of them met at ``now``.
+
+    Raises ``AuthorisationError`` naming every field that does not fit, and, for plain words, a camera that is no
+    recording; ``record`` is the operator's own key, which may not authorise.
+    """
+    section = deployment.authority
+    if section is None:
+        return _plain_terms(deployment, now)
+    profile = read_profile(section.profile)
+    contents = read_contents(deployment.watchlist.file)
+    facts = _facts(deployment, section, contents)
+    signed = read_signed(section.signed)
+    second = section.second_officer_key
+    require_fit(
+        signed,
+        facts,
+        profile,
+        officer=read_public_key(section.officer_key),
+        second_officer=read_public_key(second) if second is not None else None,
+        record=record,
+        now=now,
+    )
+    return Terms(
+        authority=signed.authorisation,
+        profile=profile,
+        authorised=contents.references,
+        calibrated=facts.calibration is not None,
+    )
+
+
+def deployment_facts(deployment: Deployment) -> DeploymentFacts:
+    """What an authorisation of this deployment has to name. Raises ``ConfigError`` where it has no [authority]."""
+    if deployment.authority is None:
+        raise ConfigError(f"{deployment.name!r} has no [authority]: name the profile, the place and the officer's key")
+    return _facts(deployment, deployment.authority, read_contents(deployment.watchlist.file))
+
+
+def draft_authorisation(deployment: Deployment) -> dict[str, object]:
+    """The fields of an authorisation for this deployment: what can be measured is filled in, the rest is blank."""
+    facts = deployment_facts(deployment)
+    blank: dict[str, object] = dict.fromkeys(Authorisation.model_fields, "")
+    return blank | {
+        "deployment": facts.deployment,
+        "profile": facts.profile,
+        "place": facts.place,
+        "cameras": dict(facts.cameras),
+        "watchlist": facts.watchlist,
+        "watchlist_size": facts.watchlist_size,
+        "detector": facts.detector,
+        "embedder": facts.embedder,
+        "threshold": facts.threshold,
+        "calibration": facts.calibration[1] if facts.calibration is not None else None,
+        "cohorts": facts.cohorts[1] if facts.cohorts is not None else None,
+        "signage_confirmed": False,
+        "urgent": False,
+        "confirms": None,
+    }
+
+
+def threshold_of(recognition: RecognitionSection, manifest: ModelManifest) -> float:
+    """The threshold (cosine) that is asked for, or else the embedder's suggestion.
+
+    Raises ``ConfigError`` where there is neither.
+    """
+    suggested = manifest.embed.suggested_threshold if manifest.embed is not None else None
+    threshold = recognition.threshold if recognition.threshold is not None else suggested
+    if threshold is None:
+        raise ConfigError(f"{manifest.name} suggests no threshold: give one (a cosine from -1 to 1)")
+    return threshold
+
+
+def preprocessing_of(manifest: ModelManifest) -> str:
+    """sha256 of how a network is fed: its pixels, its crop and where the landmarks belong in it."""
+    return digest(manifest.model_dump(mode="json", include={"head", "pixels", "embed"}))
+
+
+def _plain_terms(deployment: Deployment, now: datetime) -> Terms:
+    leave = deployment.authorisation
+    if leave is None:
+        raise AuthorisationError(f"{deployment.name!r} has neither [authority] nor [authorisation]")
+    for camera in deployment.cameras:
+        if not _is_recording(camera):
+            raise AuthorisationError(
+                f"camera {camera.name!r} is live: that needs a signed authorisation, which [authority] names "
+                "(`pylfr authority draft`); plain words are for recordings"
+            )
+    leave.require(frozenset(camera.name for camera in deployment.cameras), (now, now))
+    return Terms(authority=leave, profile=read_profile("research"), authorised=None, calibrated=False)
+
+
+def _is_recording(camera: CameraSection) -> bool:
+    """Whether the camera can only be a file: a device or a pipe under another name counts as live."""
+    if "://" in camera.source.removeprefix("file://"):
+        return False
+    path = Path(os.path.expandvars(camera.source.removeprefix("file://")))
+    return path.is_file() or not path.exists()
+
+
+def _facts(deployment: Deployment, section: AuthoritySection, contents: WatchlistContents) -> DeploymentFacts:
+    store = open_store()
+    detector, embedder = store.resolve(deployment.models.detector), store.resolve(deployment.models.embedder)
+    return DeploymentFacts(
+        deployment=deployment.name,
+        profile=section.profile,
+        place=section.place,
+        cameras={camera.name: hashlib.sha256(camera.source.encode()).hexdigest() for camera in deployment.cameras},
+        watchlist=contents.digest,
+        watchlist_size=len(contents),
+        categories=contents.categories,
+        unjustified=contents.unjustified,
+        sealed=False,
+        detector=detector.sha256,
+        embedder=embedder.sha256,
+        preprocessing=preprocessing_of(embedder.manifest),
+        threshold=threshold_of(deployment.recognition, embedder.manifest),
+        calibration=read_calibration(section.calibration) if section.calibration is not None else None,
+        cohorts=read_cohorts(section.cohorts) if section.cohorts is not None else None,
+    )

@@ -1,0 +1,121 @@
+"""An authorisation and the deployment that it fits, to be changed in one field at a time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from pylfr.governance.authority import Authorisation, plain_fields
+from pylfr.governance.certificates import CalibrationCertificate, CohortCertificate, Rate
+from pylfr.governance.fit import DeploymentFacts
+
+NOON = datetime(2026, 1, 11, 12, tzinfo=UTC)
+OFFICER = "Superintendent A. Example"
+CAMERAS = {"north": "a1" * 32, "south": "a2" * 32}
+DETECTOR, EMBEDDER, PREPROCESSING = "d1" * 32, "e1" * 32, "f1" * 32
+LIST, CALIBRATION, COHORTS = "b1" * 32, "c1" * 32, "c2" * 32
+RATE = Rate(value=0.001, numerator=10, denominator=10_000, low=0.0005, high=0.0018)
+
+
+def authorisation(**changes: object) -> Authorisation:
+    fields: dict[str, object] = {
+        "deployment": "Market Square, 11 January",
+        "profile": "uk-police",
+        "purpose": "find people wanted for robbery",
+        "use_case": "overt deployment",
+        "legal_basis": "common law policing powers",
+        "necessity": "other means were tried",
+        "proportionality": "one afternoon, one square",
+        "place": "Market Square",
+        "cameras": CAMERAS,
+        "starts_at": NOON,
+        "ends_at": NOON + timedelta(hours=6),
+        "authorising_officer": OFFICER,
+        "operator": "PC B. Example",
+        "senior_accountable_person": "ACC C. Example",
+        "dpia": "DPIA-7",
+        "eia": "EIA-7",
+        "signage_confirmed": True,
+        "watchlist": LIST,
+        "watchlist_size": 12,
+        "detector": DETECTOR,
+        "embedder": EMBEDDER,
+        "threshold": 0.568,
+        "calibration": CALIBRATION,
+        "cohorts": COHORTS,
+        "signed_at": NOON - timedelta(hours=1),
+    }
+    return Authorisation.model_validate(fields | changes)
+
+
+def changed(given: Authorisation, **changes: object) -> Authorisation:
+    return Authorisation.model_validate({**plain_fields(given), **changes})
+
+
+def calibration(**changes: object) -> CalibrationCertificate:
+    fields: dict[str, object] = {
+        "type": "calibration",
+        "model": EMBEDDER,
+        "preprocessing": PREPROCESSING,
+        "watchlist_size": 100,
+        "threshold": 0.568,
+        "fpir": RATE,
+        "material": "10,000 non-mated passes",
+        "issued_at": NOON - timedelta(days=30),
+        "expires_at": NOON + timedelta(days=300),
+    }
+    return CalibrationCertificate.model_validate(fields | changes)
+
+
+def cohorts(**changes: object) -> CohortCertificate:
+    fields: dict[str, object] = {
+        "type": "cohorts",
+        "model": EMBEDDER,
+        "preprocessing": PREPROCESSING,
+        "threshold": 0.568,
+        "groups": {"one": RATE, "other": RATE},
+        "conclusion": "no difference above 2 to 1 was found; 1.6 to 1 could have been missed",
+        "issued_at": NOON - timedelta(days=30),
+        "expires_at": NOON + timedelta(days=300),
+    }
+    return CohortCertificate.model_validate(fields | changes)
+
+
+def facts(
+    *,
+    deployment: str = "Market Square, 11 January",
+    profile: str = "uk-police",
+    place: str = "Market Square",
+    cameras: dict[str, str] | None = None,
+    watchlist: str = LIST,
+    watchlist_size: int = 12,
+    categories: frozenset[str] = frozenset({"wanted on warrant"}),
+    unjustified: int = 0,
+    sealed: bool = True,
+    detector: str = DETECTOR,
+    embedder: str = EMBEDDER,
+    preprocessing: str = PREPROCESSING,
+    threshold: float = 0.568,
+    measured: CalibrationCertificate | None = None,
+    compared: CohortCertificate | None = None,
+    calibration_digest: str = CALIBRATION,
+    cohorts_digest: str = COHORTS,
+    measured_none: bool = False,
+    compared_none: bool = False,
+) -> DeploymentFacts:
+    return DeploymentFacts(
+        deployment=deployment,
+        profile=profile,
+        place=place,
+        cameras=CAMERAS if cameras is None else cameras,
+        watchlist=watchlist,
+        watchlist_size=watchlist_size,
+        categories=categories,
+        unjustified=unjustified,
+        sealed=sealed,
+        detector=detector,
+        embedder=embedder,
+        preprocessing=preprocessing,
+        threshold=threshold,
+        calibration=None if measured_none else (measured or calibration(), calibration_digest),
+        cohorts=None if compared_none else (compared or cohorts(), cohorts_digest),
+    )
