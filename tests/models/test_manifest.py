@@ -76,3 +76,9 @@ def test_a_restricted_licence_gives_a_notice_and_a_free_one_none(tmp_path: Path)
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"nowhere.toml cannot be read"):
         read_manifest(tmp_path / "nowhere.toml")
+
+
+def test_the_example_of_an_own_manifest_is_sound() -> None:
+    manifest = read_manifest(Path(__file__).parents[2] / "examples" / "own_manifest.toml")
+    assert manifest.embed is not None
+    assert manifest.embed.landmark_template.shape == (5, 2)

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pylfr.errors import WatchlistError
+from pylfr.gallery import storage
+from pylfr.gallery.live import IndexName, open_gallery
+from pylfr.gallery.watchlist import Watchlist, create_watchlist, open_watchlist
+from tests.gallery.stand_ins import MODEL, OTHER_MODEL, StandInDetector, StandInEmbedder, image_of, probe_of
+
+REPOSITORY = Path(__file__).parents[2]
+INDICES: tuple[IndexName, ...] = ("native", "faiss")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "people.watchlist"
+    create_watchlist(path, StandInEmbedder()).close()
+    return path
+
+
+def enrol(watchlist: Watchlist, person: int, *, view: int = 0, expires_at: datetime | None = None) -> None:
+    watchlist.enrol(
+        f"person {person}",
+        image_of(person, view=view),
+        detector=StandInDetector(),
+        embedder=StandInEmbedder(),
+        expires_at=expires_at,
+    )
+
+
+@pytest.mark.parametrize("index", INDICES)
+def test_an_empty_watchlist_gives_no_candidates(path: Path, index: IndexName) -> None:
+    gallery = open_gallery(path, model=MODEL, index=index)
+    candidates = gallery.search(probe_of(1), 3)
+    assert candidates.entry.tolist() == [[-1, -1, -1]]
+    assert candidates.scores.tolist() == [[-1, -1, -1]]
+    assert len(gallery) == 0
+
+
+@pytest.mark.parametrize("index", INDICES)
+def test_whoever_is_enrolled_or_removed_counts_without_a_restart(path: Path, index: IndexName) -> None:
+    gallery = open_gallery(path, model=MODEL, index=index, poll_ms=0)
+    with open_watchlist(path) as watchlist:
+        enrol(watchlist, 1)
+        candidates = gallery.search(probe_of(1), 1)
+        assert gallery.reference(int(candidates.entry[0, 0])).name == "person 1"
+        assert candidates.scores[0, 0] > 0.7
+        enrol(watchlist, 1, view=1)
+        assert (gallery.revision, len(gallery)) == (2, 2)
+        watchlist.remove("person 1")
+        assert gallery.search(probe_of(1), 1).entry.tolist() == [[-1]]
+        with pytest.raises(KeyError, match="has no entry 1"):
+            gallery.reference(1)
+
+
+def test_a_snapshot_stays_as_it_is(path: Path) -> None:
+    gallery = open_gallery(path, model=MODEL, poll_ms=0)
+    with open_watchlist(path) as watchlist:
+        enrol(watchlist, 1)
+        snapshot = gallery.snapshot()
+        watchlist.remove("person 1")
+        assert gallery.revision == 2
+        assert snapshot.revision == 1
+        assert snapshot.search(probe_of(1), 1).entry.tolist() == [[1]]
+        assert snapshot.reference(1).name == "person 1"
+
+
+def test_the_file_is_looked_at_once_in_poll_ms_and_whenever_it_is_asked_for(path: Path) -> None:
+    gallery = open_gallery(path, model=MODEL, poll_ms=3_600_000)
+    with open_watchlist(path) as watchlist:
+        enrol(watchlist, 1)
+    assert gallery.revision == 0
+    gallery.refresh()
+    assert gallery.revision == 1
+
+
+def test_a_gallery_that_follows_nothing_outlives_its_file(path: Path) -> None:
+    with open_watchlist(path) as watchlist:
+        enrol(watchlist, 1)
+    gallery = open_gallery(path, model=MODEL)
+    path.unlink()
+    assert gallery.search(probe_of(1), 1).entry.tolist() == [[1]]
+    assert gallery.reference(1).picture.size > 0
+
+
+def test_a_watchlist_that_vanishes_stops_whoever_follows_it(path: Path) -> None:
+    gallery = open_gallery(path, model=MODEL, poll_ms=0)
+    path.unlink()
+    with pytest.raises(WatchlistError, match="does not exist"):
+        gallery.snapshot()
+
+
+def test_a_watchlist_made_anew_is_noticed_though_its_revision_is_the_same(path: Path) -> None:
+    with open_watchlist(path) as watchlist:
+        enrol(watchlist, 1)
+    gallery = open_gallery(path, model=MODEL, poll_ms=0)
+    path.unlink()
+    with create_watchlist(path, StandInEmbedder()) as watchlist:
+        enrol(watchlist, 2)
+    assert gallery.reference(1).name == "person 2"
+    path.unlink()
+    create_watchlist(path, StandInEmbedder(model=OTHER_MODEL)).close()
+    with pytest.raises(WatchlistError, match=f"{OTHER_MODEL[:12]}.*{MODEL[:12]}"):
+        gallery.snapshot()
+
+
+@pytest.mark.parametrize("poll_ms", [None, 0])
+def test_an_entry_is_not_found_from_the_moment_it_expires(
+    path: Path, monkeypatch: pytest.MonkeyPatch, poll_ms: float | None
+) -> None:
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    with open_watchlist(path) as watchlist:
+        enrol(watchlist, 1, expires_at=soon)
+        enrol(watchlist, 2)
+    gallery = open_gallery(path, model=MODEL, poll_ms=poll_ms)
+    assert gallery.search(probe_of(1), 2).entry[0, 0] == 1
+    monkeypatch.setattr(storage, "now", lambda: soon)
+    assert gallery.search(probe_of(1), 2).entry.tolist() == [[2, -1]]
+    assert len(gallery) == 1
+    assert len(open_gallery(path, model=MODEL)) == 1
+
+
+@pytest.mark.parametrize("index", INDICES)
+def test_probes_that_do_not_fit_are_refused(path: Path, index: IndexName) -> None:
+    gallery = open_gallery(path, model=MODEL, index=index)
+    with pytest.raises(WatchlistError, match=f"{MODEL}.*{OTHER_MODEL}"):
+        gallery.search(probe_of(1, model=OTHER_MODEL), 1)
+    with pytest.raises(ValueError, match="k must be at least 1, got 0"):
+        gallery.search(probe_of(1), 0)
+
+
+def test_an_unknown_index_is_refused(path: Path) -> None:
+    with pytest.raises(ValueError, match="index must be one of native, faiss, got 'annoy'"):
+        open_gallery(path, model=MODEL, index="annoy")  # type: ignore[arg-type]
+
+
+def test_faiss_is_asked_for_by_the_name_of_its_extra(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(WatchlistError, match=r'pip install "pylfr\[faiss\]"'):
+        open_gallery(path, model=MODEL, index="faiss")
+
+
+CHANGES = """
+import sys
+from pathlib import Path
+from pylfr.gallery.watchlist import open_watchlist
+from tests.gallery.stand_ins import StandInDetector, StandInEmbedder, image_of
+
+with open_watchlist(Path(sys.argv[1])) as watchlist:
+    for person in range(2, 42):
+        watchlist.enrol(f"person {person}", image_of(person), detector=StandInDetector(), embedder=StandInEmbedder())
+        if person % 2:
+            watchlist.remove(f"person {person}")
+"""
+
+
+@pytest.mark.parametrize("index", INDICES)
+def test_searches_go_on_while_another_process_enrols_and_removes(path: Path, index: IndexName) -> None:
+    with open_watchlist(path) as watchlist:
+        enrol(watchlist, 1)
+    gallery = open_gallery(path, model=MODEL, index=index, poll_ms=0)
+    faults: list[str] = []
+    revisions: set[int] = set()
+    done = threading.Event()
+
+    def search() -> None:
+        last = 0
+        while not done.is_set():
+            snapshot = gallery.snapshot()
+            candidates = snapshot.search(probe_of(1), 50)
+            found = candidates.entry[candidates.entry >= 0].tolist()
+            if found[0] != 1 or len(found) != len(snapshot) or len(set(found)) != len(found):
+                faults.append(f"revision {snapshot.revision} of {len(snapshot)} gave {found}")
+            if any(snapshot.reference(each).entry != each for each in found[:3]):
+                faults.append(f"revision {snapshot.revision} cannot show {found}")
+            if snapshot.revision < last:
+                faults.append(f"revision {snapshot.revision} came after {last}")
+            last = snapshot.revision
+            revisions.add(last)
+
+    threads = [threading.Thread(target=search) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        subprocess.run([sys.executable, "-c", CHANGES, str(path)], cwd=REPOSITORY, check=True)
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert faults == []
+    assert len(revisions) > 3, "the searches saw the list change"
+    assert (gallery.revision, len(gallery)) == (61, 21)
+    np.testing.assert_array_equal(gallery.search(probe_of(40), 1).entry, [[40]])

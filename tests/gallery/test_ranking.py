@@ -1,0 +1,126 @@
+"""Both galleries against a plain reference: the same candidates, to the bit."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pylfr import ops
+from pylfr.errors import WatchlistError
+from pylfr.gallery.faiss_index import open_faiss
+from pylfr.gallery.native_index import NativeGallery
+from pylfr.gallery.snapshot import ListedEntry, WatchlistSnapshot
+from pylfr.types import Candidates, Float32, Templates
+
+
+def snapshot_of(entry: list[int], vectors: Float32, *, revision: int = 1) -> WatchlistSnapshot:
+    listed = {number: ListedEntry(name=f"entry {number}", expires_at=None, picture=b"") for number in set(entry)}
+    return WatchlistSnapshot(
+        identity="one",
+        embedder="stand-in",
+        model="m",
+        revision=revision,
+        entry=np.array(entry, np.int64),
+        vectors=vectors,
+        listed=MappingProxyType(listed),
+    )
+
+
+def probes_of(vectors: Float32) -> Templates:
+    return Templates(vectors=vectors, model="m")
+
+
+def plainly(probes: Float32, snapshot: WatchlistSnapshot, k: int) -> Candidates:
+    """The best score of each entry by every product there is, then sorted: higher first, then the smaller number."""
+    scores = np.full((len(probes), k), -1, np.float32)
+    entries = np.full((len(probes), k), -1, np.int64)
+    for n, probe in enumerate(probes):
+        best: dict[int, float] = {}
+        for number, vector in zip(snapshot.entry.tolist(), snapshot.vectors, strict=True):
+            score = float(ops.search_exact(probe[None], vector[None], 1)[0][0, 0])
+            best[number] = max(score, best.get(number, -2.0))
+        ranked = sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
+        for place, (number, score) in enumerate(ranked):
+            scores[n, place], entries[n, place] = score, number
+    return Candidates(scores=scores, entry=entries)
+
+
+def unit(vectors: Float32) -> Float32:
+    ops.normalise(vectors)
+    return vectors
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[WatchlistSnapshot, Float32, int]:
+    """Few directions, so that references coincide and entries tie; entries with one to many references."""
+    dimension = draw(st.sampled_from([2, 8, 19]))
+    directions = draw(st.integers(1, 6))
+    seed = draw(st.integers(0, 2**16))
+    grid = np.random.default_rng(seed).integers(-2, 3, (directions, dimension)).astype(np.float32)
+    grid[:, 0] += 5
+    grid = unit(grid)
+    entry = sorted(draw(st.lists(st.integers(1, 12), max_size=40)))
+    rows = draw(st.lists(st.integers(0, directions - 1), min_size=len(entry), max_size=len(entry)))
+    probes = draw(st.lists(st.integers(0, directions - 1), max_size=25))
+    vectors = grid[rows] if rows else np.empty((0, dimension), np.float32)
+    chosen = grid[probes] if probes else np.empty((0, dimension), np.float32)
+    return snapshot_of(entry, np.ascontiguousarray(vectors)), np.ascontiguousarray(chosen), draw(st.integers(1, 15))
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases())
+def test_both_galleries_give_the_candidates_of_the_plain_reference(
+    case: tuple[WatchlistSnapshot, Float32, int],
+) -> None:
+    snapshot, vectors, k = case
+    wanted = plainly(vectors, snapshot, k)
+    for gallery in (NativeGallery(snapshot), open_faiss(snapshot)):
+        found = gallery.search(probes_of(vectors), k)
+        np.testing.assert_array_equal(found.entry, wanted.entry)
+        np.testing.assert_array_equal(found.scores, wanted.scores)
+
+
+@pytest.mark.parametrize("count", [1, 19, 64])
+def test_both_galleries_agree_on_real_sizes(count: int) -> None:
+    rng = np.random.default_rng(count)
+    entry = sorted(rng.integers(1, 800, 3000).tolist())
+    snapshot = snapshot_of(entry, unit(rng.normal(size=(3000, 256)).astype(np.float32)))
+    probes = probes_of(unit(rng.normal(size=(count, 256)).astype(np.float32)))
+    native, faiss = NativeGallery(snapshot).search(probes, 5), open_faiss(snapshot).search(probes, 5)
+    np.testing.assert_array_equal(native.entry, faiss.entry)
+    np.testing.assert_array_equal(native.scores, faiss.scores)
+    assert (np.diff(native.scores, axis=1) <= 0).all()
+    every = snapshot.vectors @ probes.vectors.T
+    np.testing.assert_allclose(native.scores[:, 0], every.max(axis=0), atol=1e-6)
+
+
+def test_an_entry_counts_once_by_its_best_reference() -> None:
+    vectors = np.array([[1, 0], [0.6, 0.8], [0.8, 0.6], [0, 1]], np.float32)
+    found = NativeGallery(snapshot_of([4, 4, 4, 9], vectors)).search(probes_of(vectors[:1].copy()), 3)
+    assert found.entry.tolist() == [[4, 9, -1]]
+    assert found.scores.tolist() == [[1, 0, -1]]
+
+
+def test_ties_go_to_the_smaller_number_however_many_there_are() -> None:
+    vectors = np.ones((500, 1), np.float32)
+    snapshot = snapshot_of(list(range(1, 501)), vectors)
+    for gallery in (NativeGallery(snapshot), open_faiss(snapshot)):
+        assert gallery.search(probes_of(vectors[:2].copy()), 3).entry.tolist() == [[1, 2, 3], [1, 2, 3]]
+
+
+def test_no_probes_give_no_rows() -> None:
+    snapshot = snapshot_of([1], np.ones((1, 1), np.float32))
+    for gallery in (NativeGallery(snapshot), open_faiss(snapshot)):
+        assert gallery.search(probes_of(np.empty((0, 1), np.float32)), 4).entry.shape == (0, 4)
+
+
+def test_another_dimension_is_refused_naming_both() -> None:
+    gallery = NativeGallery(snapshot_of([1], np.ones((1, 1), np.float32)))
+    with pytest.raises(ValueError, match="dimension 1, got 3"):
+        gallery.search(probes_of(np.ones((1, 3), np.float32)), 1)
+    with pytest.raises(WatchlistError, match="stand-in"):
+        gallery.search(Templates(vectors=np.ones((1, 1), np.float32), model="x"), 1)
