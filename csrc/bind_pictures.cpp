@@ -70,7 +70,7 @@ class Picture {
         require_shape(plane, shape, name.c_str(), wanted);
         py::ssize_t packed = 1;
         for (py::ssize_t axis = plane.ndim() - 1; axis > 0; --axis) {
-            if (plane.shape(axis) > 1 && plane.strides(axis) != packed) {
+            if (plane.size() > 0 && plane.shape(axis) > 1 && plane.strides(axis) != packed) {
                 throw py::value_error(name + " must have packed pixels (only rows may be padded), got strides " +
                                       std::string(py::str(plane.attr("strides"))) +
                                       ": pass numpy.ascontiguousarray of it");
