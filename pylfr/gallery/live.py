@@ -101,7 +101,7 @@ class LiveGallery:
                 require_model(connection, path, known.model)
                 if self._authorised is not None:
                     require_nothing_added(connection, path, self._authorised)
-                fresh = read_snapshot(connection, path, now=now)
+                fresh = read_snapshot(connection, path, now=now, known=known)
                 self._current = (fresh, self._build(fresh))
         self._checked_at = time.monotonic()
         return self._current

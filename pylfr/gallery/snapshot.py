@@ -94,26 +94,48 @@ def require_model(connection: sqlite3.Connection, path: Path, model: str) -> Non
         )
 
 
-def read_snapshot(connection: sqlite3.Connection, path: Path, *, now: datetime) -> WatchlistSnapshot:
+def read_snapshot(
+    connection: sqlite3.Connection, path: Path, *, now: datetime, known: WatchlistSnapshot | None = None
+) -> WatchlistSnapshot:
     """The references that stand in the watchlist now, without what has expired. Call it inside one transaction.
+
+    What ``known``, an earlier snapshot of the same watchlist, has of pictures is not read again: an entry's number is
+    never used twice and its first picture never changes. Raises ``WatchlistError`` as ``read_vectors`` does.
+    """
+    identity, embedder, model, revision = connection.execute(
+        "SELECT identity, embedder, model, revision FROM watchlist"
+    ).fetchone()
+    entries = connection.execute(
+        "SELECT id, name, expires_at FROM entries WHERE expires_at IS NULL OR expires_at > ? ORDER BY id",
+        (storage.to_text(now),),
+    ).fetchall()
+    seen = known.listed if known is not None and known.identity == identity else {}
+    listed = {
+        number: ListedEntry(
+            name=name,
+            expires_at=storage.to_time(expires_at) if expires_at is not None else None,
+            picture=seen[number].picture if number in seen else _first_picture(connection, number),
+        )
+        for number, name, expires_at in entries
+    }
+    entry, vectors = read_vectors(connection, path, now=now)
+    return WatchlistSnapshot(
+        identity=identity,
+        embedder=embedder,
+        model=model,
+        revision=revision,
+        entry=entry,
+        vectors=vectors,
+        listed=listed,
+    )
+
+
+def read_vectors(connection: sqlite3.Connection, path: Path, *, now: datetime) -> tuple[Int64, Float32]:
+    """The entry's number for each reference, int64 [R] ascending, and its template, float32 [R, D]; none expired.
 
     Raises ``WatchlistError`` where a template is not of the watchlist's dimension and unit length: the file is damaged.
     """
-    identity, embedder, model, dimension, revision = connection.execute(
-        "SELECT identity, embedder, model, dimension, revision FROM watchlist"
-    ).fetchone()
-    entries = connection.execute(
-        "SELECT id, name, expires_at,"
-        " (SELECT picture FROM reference_images WHERE entry = entries.id ORDER BY id LIMIT 1)"
-        " FROM entries WHERE expires_at IS NULL OR expires_at > ? ORDER BY id",
-        (storage.to_text(now),),
-    )
-    listed = {
-        number: ListedEntry(
-            name=name, expires_at=storage.to_time(expires_at) if expires_at is not None else None, picture=picture
-        )
-        for number, name, expires_at, picture in entries
-    }
+    (dimension,) = connection.execute("SELECT dimension FROM watchlist").fetchone()
     rows = connection.execute(
         "SELECT entry, template FROM reference_images JOIN entries ON entries.id = entry"
         " WHERE expires_at IS NULL OR expires_at > ? ORDER BY entry, reference_images.id",
@@ -125,12 +147,11 @@ def read_snapshot(connection: sqlite3.Connection, path: Path, *, now: datetime) 
     vectors = np.frombuffer(content, "<f4").astype(np.float32).reshape(len(rows), dimension)
     if not (np.abs(np.linalg.norm(vectors, axis=1) - 1) < _UNIT_TOLERANCE).all():
         raise WatchlistError(f"watchlist {path} is damaged: a template is not of unit length")
-    return WatchlistSnapshot(
-        identity=identity,
-        embedder=embedder,
-        model=model,
-        revision=revision,
-        entry=np.array([number for number, _ in rows], np.int64),
-        vectors=vectors,
-        listed=listed,
-    )
+    return np.array([number for number, _ in rows], np.int64), vectors
+
+
+def _first_picture(connection: sqlite3.Connection, entry: int) -> bytes:
+    (picture,) = connection.execute(
+        "SELECT picture FROM reference_images WHERE entry = ? ORDER BY id LIMIT 1", (entry,)
+    ).fetchone()
+    return bytes(picture)

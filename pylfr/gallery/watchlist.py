@@ -10,14 +10,12 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-
 from pylfr import ops
 from pylfr.errors import EnrolmentError, WatchlistError
 from pylfr.gallery import storage
 from pylfr.gallery.gate import EnrolmentGate, NearestEntry, ReferenceQuality
 from pylfr.gallery.portrait import encode_jpeg, portrait
-from pylfr.gallery.snapshot import read_snapshot, require_model
+from pylfr.gallery.snapshot import read_vectors, require_model
 from pylfr.models.store import open_store
 from pylfr.protocols import Detector, Embedder
 from pylfr.types import Faces, Float32, Frame, UInt8
@@ -184,13 +182,15 @@ class Watchlist:
 
     def _nearest(self, name: str, template: Float32) -> NearestEntry | None:
         """The entry of another name that the template, float32 [1, D], is most like; None where there is no other."""
-        snapshot = read_snapshot(self._connection, self._path, now=storage.now())
-        others = np.array([snapshot.listed[number].name != name for number in snapshot.entry.tolist()], bool)
+        entry, vectors = read_vectors(self._connection, self._path, now=storage.now())
+        row = self._connection.execute("SELECT id FROM entries WHERE name = ?", (name,)).fetchone()
+        others = entry != (row[0] if row is not None else -1)
         if not others.any():
             return None
-        scores, rows = ops.search_exact(template, snapshot.vectors[others], 1)
-        number = int(snapshot.entry[others][rows[0, 0]])
-        return NearestEntry(name=snapshot.listed[number].name, score=float(scores[0, 0]))
+        scores, rows = ops.search_exact(template, vectors[others], 1)
+        number = int(entry[others][rows[0, 0]])
+        (likest,) = self._connection.execute("SELECT name FROM entries WHERE id = ?", (number,)).fetchone()
+        return NearestEntry(name=likest, score=float(scores[0, 0]))
 
     def _upsert(self, name: str, expires_at: datetime | None, category: str | None, justification: str | None) -> int:
         moment = storage.now()
