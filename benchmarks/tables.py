@@ -51,15 +51,16 @@ def measured() -> str:
     checked = [found["results"] for path in sorted(RESULTS.glob("verification-*.json")) if (found := read(path.stem))]
     if checked:
         lines += [
-            "Verification on pairs drawn from LFW, ten-fold, through pylfr's own detection and alignment (an easy, frontal "
-            "benchmark; it proves the path, not a deployment):",
+            "Verification on pairs drawn from LFW, ten-fold, through pylfr's own detection and alignment (an easy, "
+            "frontal benchmark; it proves the path, not a deployment):",
             "",
             "| detector | embedder | accuracy | mated, non-mated pairs | no face found |",
             "|---|---|---:|---:|---:|",
         ]
         lines += [
             f"| {each['detector']} | {each['embedder']} | {each['accuracy']:.2f} % +-{each['fold_deviation']:.2f} "
-            f"| {each['mated_pairs']}, {each['non_mated_pairs']} | {each['failures_to_acquire']} of {each['photographs']} |"
+            f"| {each['mated_pairs']}, {each['non_mated_pairs']} "
+            f"| {each['failures_to_acquire']} of {each['photographs']} |"
             for each in checked
         ]
     return "\n".join(lines).strip() or "Nothing has been measured yet: run `make bench`."
