@@ -112,7 +112,7 @@ class FaceDetector:
 
         The tensor is the detector's own buffer: it is overwritten by the next call.
         """
-        size = detect_size(frames, side_px=self._side_px, multiple_of=self._detect.multiple_of)
+        size = self._size_for(frames)
         shape = (len(frames), 3, size.height, size.width)
         if self._input.shape != shape:
             self._input = np.empty(shape, np.float32)
@@ -126,6 +126,12 @@ class FaceDetector:
             scale=pixels.scale,
             out=self._input,
         )
+
+    def _size_for(self, frames: Sequence[Frame]) -> DetectSize:
+        if self._detect.fixed_size is not None:
+            width, height = self._detect.fixed_size
+            return DetectSize(width=width, height=height)
+        return detect_size(frames, side_px=self._side_px, multiple_of=self._detect.multiple_of)
 
 
 def open_detector(

@@ -9,6 +9,7 @@ from pylfr.errors import ConfigError, CudaError
 from pylfr.models.store import Model
 from pylfr.protocols import Runtime
 from pylfr.runtimes.onnx import open_onnx
+from pylfr.runtimes.parts import InParts
 from pylfr.types import Device
 
 RuntimeName = Literal["onnx"]
@@ -24,4 +25,6 @@ def open_runtime(model: Model, *, runtime: str = "onnx", device: Device = "cpu",
     ops.require_device(device)
     if device != "cpu":
         raise CudaError(f"the {runtime} runtime runs on the CPU only, got device {device!r}: use device 'cpu'")
-    return open_onnx(model, threads=threads)
+    opened = open_onnx(model, threads=threads)
+    max_batch = model.manifest.pixels.max_batch
+    return opened if max_batch is None else InParts(opened, max_batch=max_batch)

@@ -1,0 +1,112 @@
+"""Detection on real pictures: any sizes together, in source pixels; networks of one image a call give the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pylfr.errors import ModelError
+from pylfr.faces.detect import FaceDetector, detect_size, open_detector
+from pylfr.faces.embed import open_embedder
+from pylfr.models.store import open_store
+from pylfr.runtimes.choose import open_runtime
+from pylfr.types import Faces, Frame, UInt8
+from tests.footage import BOTH, WALKING_AND_PAUSE, picture_of, video
+
+pytestmark = pytest.mark.usefixtures("models_dir")
+
+
+@pytest.fixture(scope="module")
+def pictures(media_dir: Path) -> list[UInt8]:
+    """Three people, two people in another size, and nobody."""
+    three = picture_of(video(media_dir, WALKING_AND_PAUSE), 30)
+    two = picture_of(video(media_dir, BOTH), 30)
+    return [three, np.ascontiguousarray(two[:, :400]), np.zeros((90, 60, 3), np.uint8)]
+
+
+@pytest.mark.parametrize("name", ["yunet_n", "scrfd_500m_kps"])
+def test_faces_of_pictures_of_several_sizes_stand_where_they_are(name: str, pictures: list[UInt8]) -> None:
+    faces = open_detector(name).detect(pictures)
+    assert faces.frame_index.tolist() == [0, 0, 0, 1, 1]
+    assert (np.diff(faces.scores[:3]) <= 0).all()
+    for box, landmarks in zip(faces.boxes, faces.landmarks, strict=True):
+        assert ((landmarks >= box[:2]) & (landmarks <= box[2:])).all()
+        left_eye, right_eye, nose, left_mouth, right_mouth = landmarks
+        assert left_eye[0] < nose[0] < right_eye[0]
+        assert left_mouth[0] < right_mouth[0]
+        assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
+
+
+@pytest.mark.parametrize("name", ["yunet_n", "scrfd_500m_kps"])
+def test_two_detectors_agree_on_the_same_faces(name: str, pictures: list[UInt8]) -> None:
+    one, other = open_detector(name).detect(pictures[:1]), open_detector("yunet_n").detect(pictures[:1])
+    centres = [np.sort(faces.landmarks.mean(axis=1)[:, 0]) for faces in (one, other)]
+    assert np.allclose(centres[0], centres[1], atol=3)
+
+
+def test_a_network_of_one_fixed_size_and_one_image_a_call_finds_the_same_faces(pictures: list[UInt8]) -> None:
+    model = open_store().resolve("yunet_n")
+    assert model.manifest.detect is not None
+    bound = model.manifest.model_copy(
+        update={
+            "pixels": model.manifest.pixels.model_copy(update={"max_batch": 1}),
+            "detect": model.manifest.detect.model_copy(update={"fixed_size": (640, 640)}),
+        }
+    )
+    runtime = open_runtime(type(model)(manifest=bound, path=model.path, sha256=model.sha256))
+    faces = FaceDetector(bound, runtime, model=model.sha256, side_px=640, score_floor=0.6).detect(pictures)
+    free = open_detector("yunet_n", score_floor=0.6).detect(pictures)
+    assert faces.frame_index.tolist() == free.frame_index.tolist()
+    assert np.allclose(faces.boxes, free.boxes, atol=2)
+
+
+def test_embedding_in_parts_gives_the_same_templates(pictures: list[UInt8]) -> None:
+    embedder = open_embedder("face_reid_0095")
+    faces = open_detector("yunet_n").detect(pictures)
+    crops = embedder.align(pictures, faces)
+    model = open_store().resolve("face_reid_0095")
+    bound = model.manifest.model_copy(update={"pixels": model.manifest.pixels.model_copy(update={"max_batch": 2})})
+    runtime = open_runtime(type(model)(manifest=bound, path=model.path, sha256=model.sha256))
+    parts = type(embedder)(bound, runtime, model=model.sha256).embed(crops).vectors
+    assert np.allclose(parts, embedder.embed(crops).vectors, atol=1e-5)
+
+
+def test_no_pictures_and_no_faces_give_empty_arrays(pictures: list[UInt8]) -> None:
+    detector, embedder = open_detector("yunet_n"), open_embedder("face_reid_0095")
+    assert len(detector.detect([])) == 0
+    nobody = detector.detect(pictures[2:])
+    assert len(nobody) == 0
+    assert embedder.embed(embedder.align(pictures[2:], nobody)).vectors.shape == (0, 256)
+
+
+def test_what_is_no_picture_and_no_detector_is_refused(pictures: list[UInt8]) -> None:
+    with pytest.raises(TypeError, match="uint8"):
+        open_detector("yunet_n").detect([pictures[0].astype(np.float32)])
+    with pytest.raises(ModelError, match="'detect'"):
+        open_detector("face_reid_0095")
+    with pytest.raises(ModelError, match="'embed'"):
+        open_embedder("yunet_n")
+    with pytest.raises(ModelError, match="side_px must be at least 32"):
+        open_detector("yunet_n", side_px=8)
+
+
+def test_crops_of_the_wrong_size_and_a_wrong_out_are_refused() -> None:
+    embedder = open_embedder("face_reid_0095")
+    with pytest.raises(ValueError, match=r"crops must be float32 \[N, 3, 128, 128\]"):
+        embedder.embed(np.zeros((1, 3, 112, 112), np.float32))
+    with pytest.raises(ValueError, match=r"out must be float32 \[1, 256\]"):
+        embedder.embed(np.zeros((1, 3, 128, 128), np.float32), out=np.zeros((1, 128), np.float32))
+
+
+def test_the_network_input_is_the_smallest_that_holds_every_frame() -> None:
+    wide, tall = Frame.still(np.zeros((1080, 1920, 3), np.uint8)), Frame.still(np.zeros((640, 480, 3), np.uint8))
+    size = detect_size([wide], side_px=640, multiple_of=32)
+    assert (size.width, size.height) == (640, 384)
+    size = detect_size([wide, tall], side_px=640, multiple_of=32)
+    assert (size.width, size.height) == (640, 640)
+
+
+def test_faces_keep_their_order_when_selected() -> None:
+    assert len(Faces.none().select(np.empty(0, np.int64))) == 0
