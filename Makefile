@@ -4,8 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 # Development checkouts may have networks and footage beside them; a user's machine names its own or has none.
-PYLFR_MODELS ?= $(wildcard ../shared/models)
-PYLFR_MEDIA  ?= $(wildcard ../shared/media)
+PYLFR_MODELS ?= $(abspath $(wildcard ../shared/models))
+PYLFR_MEDIA  ?= $(abspath $(wildcard ../shared/media))
 export PYLFR_MODELS PYLFR_MEDIA
 
 .PHONY: demo build test lint format floors cuda bench clean
