@@ -76,7 +76,7 @@ def letterbox(
 
     def positions(count: int, siting: int) -> Float64:
         exact = (np.arange(count) + 0.5) / (factor * siting) - 0.5
-        return np.floor(exact * 128 + 0.5 + 1e-7) / 128
+        return np.asarray(np.floor(exact * 128 + 0.5 + 1e-7) / 128)
 
     x, y = np.meshgrid(positions(covered_w, 1), positions(covered_h, 1))
     chroma_x, chroma_y = np.meshgrid(positions(covered_w, 2), positions(covered_h, 2))
