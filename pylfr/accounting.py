@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from pylfr.faces.pool import Dwell
+from pylfr.types import Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,33 @@ class Summary:
     def to_json(self) -> str:
         """One line of JSON: ``{"type": "summary", ...}``."""
         return json.dumps({"type": "summary", **asdict(self)})
+
+
+def run_began(authorisation: str, cameras: frozenset[str], threshold: float) -> Event:
+    """What the record says when a run begins."""
+    return Event(
+        kind="run-began",
+        details={"authorisation": authorisation, "cameras": ", ".join(sorted(cameras)), "threshold": threshold},
+    )
+
+
+def run_ended(summary: Summary) -> Event:
+    """What the record says when a run ends: its counts, and no more."""
+    counts = ("frames", "detected_frames", "faces", "tracks", "recognised", "alerts", "suppressed", "undelivered")
+    return Event(
+        kind="run-ended",
+        details={
+            "authorisation": summary.authorisation,
+            **{name: getattr(summary, name) for name in counts},
+            "dropped": sum(summary.dropped.values()),
+            "dwell_p50_ms": summary.dwell_ms.p50,
+            "dwell_p99_ms": summary.dwell_ms.p99,
+            "dwell_max_ms": summary.dwell_ms.max,
+            "seconds": summary.seconds,
+            "watchlist_size": summary.watchlist_size,
+            "because": summary.stopped_because,
+        },
+    )
 
 
 def add_causes(parts: list[Mapping[str, int]]) -> dict[str, int]:

@@ -22,8 +22,9 @@ from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.gallery.gate import EnrolmentGate
 from pylfr.gallery.live import open_gallery
 from pylfr.gallery.watchlist import create_watchlist
-from pylfr.governance.audit import RehearsalAudit, open_journal
+from pylfr.governance.audit import RehearsalAudit, open_audit
 from pylfr.governance.authority import Rehearsal
+from pylfr.governance.keys import read_signing_key
 from pylfr.protocols import Audit, Authority, GallerySource, Sink, Source
 from pylfr.sinks.evidence import open_evidence
 from pylfr.sinks.jsonl import open_jsonl
@@ -55,7 +56,9 @@ def open_engine(deployment: Deployment | Path | str) -> Engine:
     if not isinstance(deployment, Deployment):
         deployment = read_deployment(Path(deployment))
     now = datetime.now(UTC)
-    terms = open_terms(deployment, now=now)
+    key = read_signing_key(deployment.audit.key) if deployment.audit.key is not None else None
+    terms = open_terms(deployment, now=now, record=key.public if key is not None else None)
+    audit = open_audit(deployment.audit.path, key=key, checkpoints=deployment.audit.checkpoints)
     models = deployment.models
     networks = _open_networks(
         models.detector,
@@ -81,7 +84,7 @@ def open_engine(deployment: Deployment | Path | str) -> Engine:
         batch_size=deployment.batch.size,
         wait_ms=deployment.batch.wait_ms,
         authority=terms.authority,
-        audit=open_journal(deployment.audit.path),
+        audit=audit,
         sinks=[_open_sink(sink) for sink in deployment.sinks],
     )
 

@@ -133,9 +133,17 @@ SinkSection = Annotated[JsonlSink | WebhookSink | MqttSink | EvidenceSink, Field
 
 
 class AuditSection(Section):
-    """Where the record of alerts is kept."""
+    """Where the record is kept, the key that signs it, and where its checkpoints go: another machine's disk."""
 
     path: FilePath
+    key: FilePath | None = None
+    checkpoints: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _checkpoints_are_signed(self) -> AuditSection:
+        if (self.key is None) != (self.checkpoints is None):
+            raise ValueError("checkpoints are signed and kept elsewhere: give both key and checkpoints, or neither")
+        return self
 
 
 class Deployment(Section):
@@ -158,6 +166,8 @@ class Deployment(Section):
             raise ValueError(
                 "give either [authority], which names a signed authorisation, or [authorisation], for recordings alone"
             )
+        if self.authority is not None and self.audit.key is None:
+            raise ValueError("[audit] needs key (`pylfr authority keygen`) and checkpoints, a file elsewhere")
         return self
 
     @model_validator(mode="after")
@@ -180,8 +190,9 @@ def read_deployment(path: Path) -> Deployment:
     tables = read_tables(path, ConfigError)
     if "authorisation" not in tables and "authority" not in tables:
         raise ConfigError(
-            f"{path} has no [authority] and no [authorisation]: recognition of live cameras needs a signed authorisation (`pylfr authority "
-            "draft`); for recordings alone [authorisation] may say purpose, place, cameras, starts_at, ends_at, "
-            "authorising_officer and legal_basis; to try recorded material without either use `pylfr try`"
+            f"{path} has no [authority] and no [authorisation]: recognition of live cameras needs a signed "
+            "authorisation (`pylfr authority draft`); for recordings alone [authorisation] may say purpose, place, "
+            "cameras, starts_at, ends_at, authorising_officer and legal_basis; to try recorded material without "
+            "either use `pylfr try`"
         )
     return record_from(tables, Deployment, path=path, error_kind=ConfigError)

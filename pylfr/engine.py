@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from pylfr.accounting import CameraSummary, Summary, add_causes
+from pylfr.accounting import CameraSummary, Summary, add_causes, run_began, run_ended
 from pylfr.alerts import AlertDesk, PossibleMatch, compose_alert
 from pylfr.errors import AuthorisationError, SinkError
 from pylfr.faces.plan import RecognitionPlan
@@ -84,6 +84,7 @@ class Engine:
         stages.authority.require(stages.batches.cameras, (now, now))
         if stages.authority.reference == REHEARSAL and stages.batches.is_live:
             raise AuthorisationError("a rehearsal is for recorded material: live cameras need an authorisation")
+        stages.audit.note(run_began(stages.authority.reference, stages.batches.cameras, stages.desk.rules.threshold))
         alarm = self._window_alarm(now)
         self._began = time.perf_counter()
         try:
@@ -225,4 +226,7 @@ class Engine:
                 sink.close()
             except SinkError as error:
                 self._note(str(error))
-        self._stages.audit.close()
+        try:
+            self._stages.audit.note(run_ended(self.summary()))
+        finally:
+            self._stages.audit.close()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from pylfr.types import Alert, Candidates, Device, Faces, Float32, Frame, Recorded, Reference, Templates, UInt8
+from pylfr.types import Alert, Candidates, Device, Event, Faces, Float32, Frame, Recorded, Reference, Templates, UInt8
 
 
 class Source(Protocol):
@@ -142,6 +142,10 @@ class Audit(Protocol):
 
     def record(self, alert: Alert) -> Recorded[Alert]:
         """Write ``alert`` down for good. Raises ``AuditError`` where that fails: then it must not be shown."""
+        ...
+
+    def note(self, event: Event) -> None:
+        """Write down something else that happened. Raises ``AuditError`` where that fails."""
         ...
 
     def close(self) -> None: ...

@@ -6,7 +6,7 @@ colour is RGB, scores are cosine, time is UTC. N is the number of faces, D the d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, Literal, TypeVar
@@ -289,6 +289,17 @@ class Alert:
     model: str
     watchlist_revision: int
     authorisation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something besides an alert that belongs in the audit record: a run that began, a threshold raised, a pause.
+
+    ``details`` name nobody who was seen.
+    """
+
+    kind: str
+    details: Mapping[str, str | int | float | bool | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

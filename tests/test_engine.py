@@ -19,7 +19,19 @@ from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.governance.audit import RehearsalAudit
 from pylfr.governance.authority import Leave, Rehearsal
 from pylfr.protocols import Audit, Authority, Gallery, Sink
-from pylfr.types import Alert, Candidates, Faces, Float32, Frame, Recorded, Reference, Templates, UInt8, as_frames
+from pylfr.types import (
+    Alert,
+    Candidates,
+    Event,
+    Faces,
+    Float32,
+    Frame,
+    Recorded,
+    Reference,
+    Templates,
+    UInt8,
+    as_frames,
+)
 from pylfr.video.batch import Batcher
 from tests.samples import NOON, faces_at
 
@@ -150,6 +162,8 @@ class FullDisk:
 
     def record(self, alert: Alert) -> Recorded[Alert]:
         raise AuditError("no space left")
+
+    def note(self, event: Event) -> None: ...
 
     def close(self) -> None: ...
 

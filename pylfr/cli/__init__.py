@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from pylfr.cli.audit import commands as audit_commands
 from pylfr.cli.authority import commands as authority_commands
 from pylfr.cli.console import warn
 from pylfr.cli.models import commands as models_commands
@@ -26,6 +27,7 @@ app.command(name="run")(run_command)
 app.add_typer(watchlist_commands, name="watchlist")
 app.add_typer(models_commands, name="models")
 app.add_typer(authority_commands, name="authority")
+app.add_typer(audit_commands, name="audit")
 
 
 def main() -> None:

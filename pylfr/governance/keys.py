@@ -10,6 +10,8 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -64,6 +66,10 @@ class SigningKey:
     @property
     def public(self) -> PublicKey:
         return PublicKey(self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
+
+    def derived(self, purpose: bytes) -> bytes:
+        """A secret of 32 bytes for one purpose, which only the holder of this key can make."""
+        return HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose).derive(self._key.private_bytes_raw())
 
     def sign(self, message: bytes) -> bytes:
         """The signature of ``message``, 64 bytes."""

@@ -49,7 +49,9 @@ file = "corridor.watchlist"
 [recognition]
 threshold = 0.5
 [audit]
-path = "audit.jsonl"
+path = "audit.log"
+key = "record.key"
+checkpoints = "elsewhere.checkpoints"
 [[cameras]]
 name = "north"
 source = "{video(media, MAN)}"
@@ -72,6 +74,7 @@ def folder(media_dir: Path, tmp_path: Path) -> Path:
     (tmp_path / "case.toml").write_text(WORDS + window)
     for words in (
         ("keygen", tmp_path / "officer.key"),
+        ("keygen", tmp_path / "record.key"),
         ("draft", tmp_path / "deployment.toml", "--case", tmp_path / "case.toml", "--out", tmp_path / "draft.json"),
         ("sign", tmp_path / "draft.json", "--key", tmp_path / "officer.key", "--out", tmp_path / "authorisation.json"),
     ):
@@ -130,7 +133,7 @@ def test_a_deployment_that_differs_does_not_run(folder: Path, change: Callable[[
     done = pylfr("run", folder / "deployment.toml")
     assert done.returncode == 1
     assert words in done.stderr
-    assert not (folder / "audit.jsonl").exists()
+    assert not (folder / "audit.log").exists()
 
 
 def test_a_draft_with_blanks_is_not_signed(folder: Path, tmp_path: Path) -> None:

@@ -1,73 +1,170 @@
-"""The journal has every alert on disk before anybody sees it, and no face."""
+"""The log has every alert on disk before anybody sees it, no face and no name, and goes on where it ended."""
 
 from __future__ import annotations
 
-import json
+import multiprocessing
+import os
+import random
 import re
 import resource
+import signal
+import time
+from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pylfr.errors import AuditError
-from pylfr.governance.audit import RehearsalAudit, open_journal
+from pylfr.governance.audit import AuditLog, RehearsalAudit, open_audit
+from pylfr.governance.chain import parse_entry, verify
+from pylfr.governance.keys import make_key, read_signing_key
+from pylfr.types import Event
+from tests.governance.samples import NOON
 from tests.samples import sample_alert
 
+TICK = Event(kind="tick", details={"number": 1})
 
-def test_a_recorded_alert_stands_on_disk(tmp_path: Path) -> None:
-    journal = open_journal(tmp_path / "audit.jsonl")
-    recorded = journal.record(sample_alert(entry="Ada"))
-    [line] = (tmp_path / "audit.jsonl").read_text().splitlines()
-    entry = json.loads(line)
-    assert (recorded.sequence, entry["sequence"], entry["entry"]) == (1, 1, "Ada")
-    assert len(entry["crop_sha256"]) == 64
-    assert not any(isinstance(value, list) for value in entry.values())
-    journal.close()
-    journal.close()
+
+def entries(path: Path) -> list[str]:
+    return [parse_entry(line).kind for line in path.read_bytes().splitlines()]
+
+
+def signed_log(folder: Path) -> AuditLog:
+    key = folder / "record.key"
+    if not key.exists():
+        make_key(key)
+    return open_audit(folder / "audit.log", key=read_signing_key(key), checkpoints=folder / "elsewhere")
+
+
+def test_a_recorded_alert_stands_on_disk_without_a_name_or_a_face(tmp_path: Path) -> None:
+    log = signed_log(tmp_path)
+    crop = np.arange(64 * 64 * 3, dtype=np.uint64).astype(np.uint8).reshape(64, 64, 3)
+    recorded = log.record(sample_alert(entry="Ada Lovelace", crop=crop))
+    [line] = (tmp_path / "audit.log").read_bytes().splitlines()
+    entry = parse_entry(line)
+    assert (recorded.sequence, entry.sequence, entry.kind) == (1, 1, "alert")
+    assert entry.details["crop_digest"] == log.keyed_digest(crop.tobytes())
+    assert b"Ada" not in line
+    assert not any(isinstance(value, list | dict) for value in entry.details.values())
+    log.close()
+    log.close()
+    with pytest.raises(AuditError, match="closed"):
+        log.note(TICK)
+
+
+def test_digests_mean_nothing_without_the_key_and_the_same_with_it(tmp_path: Path) -> None:
+    one, again = signed_log(tmp_path), signed_log(tmp_path)
+    assert one.keyed_digest(b"Ada") == again.keyed_digest(b"Ada")
+    unsigned = open_audit(tmp_path / "plain.log")
+    assert unsigned.keyed_digest(b"Ada") != one.keyed_digest(b"Ada")
+    for log in (one, again, unsigned):
+        log.close()
 
 
 def test_numbers_go_on_after_a_restart_and_a_line_cut_by_a_crash_is_dropped(tmp_path: Path) -> None:
-    path = tmp_path / "audit.jsonl"
-    journal = open_journal(path)
-    journal.record(sample_alert())
-    journal.close()
-    with path.open("ab") as file:
-        file.write(b'{"sequence": 2, "rec')
-    journal = open_journal(path)
-    assert journal.record(sample_alert()).sequence == 2
-    journal.close()
-    assert [json.loads(line)["sequence"] for line in path.read_text().splitlines()] == [1, 2]
+    log = signed_log(tmp_path)
+    log.record(sample_alert())
+    log.close()
+    for name in ("audit.log", "elsewhere"):
+        with (tmp_path / name).open("ab") as file:
+            file.write(b'{"sequence": 2, "rec')
+    log = signed_log(tmp_path)
+    assert log.record(sample_alert()).sequence == 2
+    log.close()
+    key = read_signing_key(tmp_path / "record.key").public
+    assert not list(verify((tmp_path / "audit.log").read_bytes(), (tmp_path / "elsewhere").read_bytes(), key))
 
 
-def test_a_damaged_line_and_an_unwritable_place_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "audit.jsonl"
+def test_two_writers_make_one_chain(tmp_path: Path) -> None:
+    one, other = signed_log(tmp_path), signed_log(tmp_path)
+    for log in (one, other, other, one):
+        log.note(TICK)
+    one.close()
+    other.close()
+    assert not list(verify((tmp_path / "audit.log").read_bytes(), None, None))
+    assert len(entries(tmp_path / "audit.log")) == 4
+
+
+def test_a_clock_that_ran_backwards_is_refused(tmp_path: Path) -> None:
+    log = open_audit(tmp_path / "audit.log", clock=lambda: NOON)
+    log.note(TICK)
+    log.close()
+    open_audit(tmp_path / "audit.log", clock=lambda: NOON - timedelta(seconds=1)).close()
+    with pytest.raises(AuditError, match=r"clock says 2026-01-11T11:59:50.000Z.*ran backwards"):
+        open_audit(tmp_path / "audit.log", clock=lambda: NOON - timedelta(seconds=10))
+
+
+def test_a_damaged_line_a_cut_log_and_an_unwritable_place_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
     path.write_text("not json\n")
     with pytest.raises(AuditError, match="line 1"):
-        open_journal(path)
+        open_audit(path)
     with pytest.raises(AuditError, match="cannot be opened"):
-        open_journal(tmp_path / "missing" / "audit.jsonl")
+        open_audit(tmp_path / "missing" / "audit.log")
+    path.unlink()
+    log = open_audit(path)
+    log.note(TICK)
+    os.truncate(path, 0)
+    with pytest.raises(AuditError, match="was cut while it was in use"):
+        log.note(TICK)
+    log.close()
 
 
 def test_a_full_disk_stops_recognition_and_leaves_no_half_line(tmp_path: Path) -> None:
-    path = tmp_path / "audit.jsonl"
-    journal = open_journal(path)
-    journal.record(sample_alert())
+    path = tmp_path / "audit.log"
+    log = open_audit(path)
+    log.record(sample_alert())
     written = path.read_bytes()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(written) + 20, before[1]))
     try:
         with pytest.raises(AuditError, match="recognition stops"):
-            journal.record(sample_alert())
+            log.record(sample_alert())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert path.read_bytes() == written
-    assert journal.record(sample_alert()).sequence == 2
-    journal.close()
+    assert log.record(sample_alert()).sequence == 2
+    log.close()
+
+
+def _killed_writer(folder: str, seed: int, kills: int) -> None:
+    """Fork writers and kill each at a random moment. A fork is 20 times as fast to start as a new interpreter."""
+    chance = random.Random(seed)
+    path = Path(folder)
+    for _ in range(kills):
+        child = os.fork()
+        if child == 0:
+            log = signed_log(path)
+            acknowledged = os.open(path / "acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            while True:
+                recorded = log.record(sample_alert())
+                os.write(acknowledged, f"{recorded.sequence}\n".encode())
+        time.sleep(chance.uniform(0.002, 0.06))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_two_hundred_kills_lose_no_acknowledged_entry(tmp_path: Path) -> None:
+    signed_log(tmp_path).close()
+    process = multiprocessing.get_context("spawn").Process(target=_killed_writer, args=(str(tmp_path), 7, 220))
+    process.start()
+    process.join(110)
+    assert process.exitcode == 0
+    signed_log(tmp_path).close()
+    log, checkpoints = (tmp_path / "audit.log").read_bytes(), (tmp_path / "elsewhere").read_bytes()
+    assert not list(verify(log, checkpoints, read_signing_key(tmp_path / "record.key").public))
+    acknowledged = [int(line) for line in (tmp_path / "acknowledged").read_text().splitlines()]
+    assert len(acknowledged) > 50
+    assert len(set(acknowledged)) == len(acknowledged)
+    written = {parse_entry(line).sequence for line in log.splitlines()}
+    assert set(acknowledged) <= written
 
 
 def test_a_rehearsal_counts_and_keeps_nothing() -> None:
     audit = RehearsalAudit()
     assert [audit.record(sample_alert()).sequence for _ in range(3)] == [1, 2, 3]
+    audit.note(TICK)
     audit.close()
 
 
