@@ -143,6 +143,8 @@ def _rows(manifest: ModelManifest, store: ModelStore) -> list[tuple[str, str]]:
         ("input", f"{pixels.colour.upper()}, (value - {list(pixels.mean)}) * {list(pixels.scale)}"),
         ("images a call", "any number" if pixels.max_batch is None else f"at most {pixels.max_batch}"),
     ]
+    if manifest.warning is not None:
+        rows.insert(2, ("warning", manifest.warning))
     if manifest.detect is not None:
         size = manifest.detect.fixed_size
         picture = f"long side {manifest.detect.side_px} px" if size is None else f"only {size[0]} x {size[1]} px"

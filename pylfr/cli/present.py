@@ -14,6 +14,8 @@ from rich.table import Table
 
 from pylfr.accounting import Summary
 from pylfr.engine import Engine
+from pylfr.models.default import choose
+from pylfr.models.manifest import Task
 from pylfr.models.store import open_store
 from pylfr.types import Alert
 
@@ -60,6 +62,14 @@ def print_alert(alert: Alert, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def chosen_network(task: Task, named: str | None, console: Console | None = None) -> str:
+    """The network to use for a task; where none was named, which one and why is said."""
+    choice = choose(task, named, open_store())
+    if named is None:
+        (console or Console(stderr=True)).print(escape(choice.reason), highlight=False, soft_wrap=True)
+    return choice.name
 
 
 def print_notices(names: Sequence[str], console: Console) -> None:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from pylfr.assemble import open_rehearsal
-from pylfr.cli.present import print_alert, print_notices, print_summary, running
+from pylfr.cli.present import chosen_network, print_alert, print_notices, print_summary, running
 from pylfr.config import RecognitionSection
 from pylfr.errors import ConfigError
 from pylfr.protocols import Sink
@@ -27,8 +27,12 @@ def try_(
             help="Somebody to look for, NAME=IMAGE. Again for more people, or more images of one.", show_default=False
         ),
     ],
-    detector: Annotated[str, typer.Option(help="The network that finds faces.")] = "yunet_n",
-    embedder: Annotated[str, typer.Option(help="The network that compares them.")] = "face_reid_0095",
+    detector: Annotated[
+        str | None, typer.Option(help="The network that finds faces.", show_default="best here")
+    ] = None,
+    embedder: Annotated[
+        str | None, typer.Option(help="The network that compares them.", show_default="best here")
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Cosine from -1 to 1. Without it: the embedder's own suggestion, uncalibrated.")
     ] = None,
@@ -45,7 +49,9 @@ def try_(
     """
     console = Console(stderr=True)
     people = _people(person)
-    print_notices([detector, embedder], console)
+    finder = chosen_network("detect", detector, console)
+    comparer = chosen_network("embed", embedder, console)
+    print_notices([finder, comparer], console)
     if device not in ("cpu", "cuda"):
         raise ConfigError(f"--device must be cpu or cuda, got {device!r}")
     if threshold is not None and not -1 <= threshold <= 1:
@@ -60,8 +66,8 @@ def try_(
     engine = open_rehearsal(
         videos,
         people,
-        detector=detector,
-        embedder=embedder,
+        detector=finder,
+        embedder=comparer,
         recognition=RecognitionSection(threshold=threshold, detect_hz=detect_hz),
         device=chosen,
         sinks=sinks,

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from pylfr.cli.console import results, say, warn
 from pylfr.cli.models import print_notice
+from pylfr.cli.present import chosen_network
 from pylfr.errors import ConfigError, PylfrError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
@@ -30,10 +31,10 @@ EntryArgument = Annotated[str, typer.Argument(help="The entry's name.", show_def
 @commands.command()
 def create(
     file: FileArgument,
-    embedder: Annotated[str, typer.Option(help="The network whose templates it holds.")] = "face_reid_0095",
+    embedder: Annotated[str | None, typer.Option(help="Whose templates it holds.", show_default="best here")] = None,
 ) -> None:
     """Make an empty watchlist for the templates of one embedder."""
-    network = open_embedder(embedder)
+    network = open_embedder(chosen_network("embed", embedder))
     print_notice(network.manifest)
     with create_watchlist(file, network) as made:
         say(f"{file}: an empty watchlist for {made.embedder}")
@@ -48,7 +49,7 @@ def enrol(
         str | None,
         typer.Option(help="When the entry ends: ISO 8601, for example 2027-01-31 or 2027-01-31T18:00+01:00."),
     ] = None,
-    detector: Annotated[str, typer.Option(help="The network that finds the face.")] = "yunet_n",
+    detector: Annotated[str | None, typer.Option(help="Finds the face.", show_default="best here")] = None,
     category: Annotated[str | None, typer.Option(help="Why such people are on the list.")] = None,
     justification: Annotated[str | None, typer.Option(help="Why this person is.")] = None,
 ) -> None:
@@ -60,7 +61,7 @@ def enrol(
     if not name.strip() or not name.isprintable():
         raise ConfigError(f"an entry's name must be printable and not empty, got {name!r}")
     with open_watchlist(file) as opened:
-        network, finder = open_embedder(opened.embedder), open_detector(detector)
+        network, finder = open_embedder(opened.embedder), open_detector(chosen_network("detect", detector))
         print_notice(network.manifest)
         print_notice(finder.manifest)
         refused = 0

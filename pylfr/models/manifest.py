@@ -32,10 +32,12 @@ class SourceTable(Section):
     """Where a user gets the file. Without ``url`` it can be imported only.
 
     Without ``sha256`` (nobody published a certain one) it can be imported only too, and the hash seen then is recorded.
-    ``member`` is the name of the file inside the zip archive at ``url``, in whatever folder of it.
+    ``shipped`` networks come with pylfr. ``member`` is the name of the file inside the zip archive at ``url``, in
+    whatever folder of it.
     """
 
     page: str
+    shipped: bool = False
     url: str | None = Field(default=None, pattern=r"^https://")
     member: str | None = Field(default=None, pattern=r"^[\w.+-]+$")
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")

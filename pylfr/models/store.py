@@ -36,12 +36,13 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Folders: of manifests that pylfr ships, the user's own (None without one), the cache, and the configuration."""
+    """Folders: of the manifests and of the networks that pylfr ships, the user's own, the cache, the configuration."""
 
     catalogue: Path
     own: Path | None
     cache: Path
     config: Path
+    shipped: Path | None = None
 
     @property
     def of_manifests(self) -> tuple[Path, ...]:
@@ -49,7 +50,7 @@ class Places:
 
     @property
     def of_networks(self) -> tuple[Path, ...]:
-        return tuple(each for each in (self.own, self.cache) if each is not None)
+        return tuple(each for each in (self.own, self.shipped, self.cache) if each is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +221,8 @@ class ModelStore:
             self._ledger.accept(accepted)
 
     def _how_to_get(self, manifest: ModelManifest) -> str:
+        if manifest.source.shipped:
+            return "it comes with pylfr: install pylfr again"
         licence = manifest.licence
         accept = "" if licence.commercial_use or self._ledger.accepts(licence.id) else f" --accept-licence {licence.id}"
         if manifest.source.url is not None:
@@ -245,7 +248,7 @@ def _digest(path: Path, mtime_ns: int, size: int) -> str:  # noqa: ARG001 - they
 
 
 def open_store() -> ModelStore:
-    """The store of this user: ``PYLFR_MODELS`` where it is set and not empty, then the user's cache.
+    """The store of this user: ``PYLFR_MODELS`` where it is set and not empty, what pylfr ships, then the user's cache.
 
     Raises ``ModelError`` where ``PYLFR_MODELS`` is no folder.
     """
@@ -253,11 +256,13 @@ def open_store() -> ModelStore:
     own = Path(named).expanduser() if named else None
     if own is not None and not own.is_dir():
         raise ModelError(f"{MODELS_VARIABLE} must be a folder of networks, got {named}: correct or unset it")
+    package = Path(str(resources.files("pylfr.models")))
     return ModelStore(
         Places(
-            catalogue=Path(str(resources.files("pylfr.models"))) / "catalogue",
+            catalogue=package / "catalogue",
             own=own,
             cache=platformdirs.user_cache_path("pylfr") / "models",
             config=platformdirs.user_config_path("pylfr"),
+            shipped=package / "shipped",
         )
     )
