@@ -20,13 +20,14 @@ $(VENV)/.dev: pyproject.toml
 
 $(VENV)/.built: $(VENV)/.dev CMakeLists.txt $(shell find csrc -type f 2>/dev/null)
 	@echo "== compiling the native core and installing pylfr (editable)"
-	@$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[faiss,mqtt]'
+	@$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[faiss,mqtt,evaluation]'
 	@touch $@
 
 build: $(VENV)/.built ## compile and install into .venv
 
-demo: build ## run the main job on real footage; ends with a picture and a short report
-	@$(BIN)/python examples/demo.py
+demo: build ## run the main job; ends with a picture and a short report in demo/
+	@test -n "$(PYLFR_MEDIA)" || $(BIN)/python -m pip install --quiet --group demo
+	@$(BIN)/python -m examples.demo
 
 test: build ## every test that this machine can run; says what it skipped
 	@$(BIN)/python -m pytest

@@ -1,6 +1,8 @@
-"""The main job on real footage: two people enrolled, six videos as six cameras, a contact sheet of what came of it.
+"""The main job, from video to contact sheet: run by ``make demo``, a rehearsal that keeps nothing but demo/.
 
-Run by ``make demo``. It is a rehearsal: recordings only, and nothing is kept but the pictures in demo/.
+Where PYLFR_MEDIA names real footage (the face videos of github.com/intel-iot-devkit/sample-videos in video/), two
+people are enrolled and all videos play as cameras. Elsewhere it makes a street of its own from two public-domain
+portraits that scikit-image and matplotlib carry: Eileen Collins (NASA) is sought, Grace Hopper (US Navy) walks by.
 """
 
 from __future__ import annotations
@@ -13,32 +15,73 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageEnhance
 from rich.console import Console
 
 import pylfr
-from pylfr.cli.present import print_alert, print_summary, running
+from examples.street import Walk, render
+from pylfr.cli.present import chosen_network, print_alert, print_notices, print_summary, running
 from pylfr.sinks.evidence import draw_evidence
 from pylfr.types import UInt8
-from pylfr.video.still import write_png
+from pylfr.video.still import write_jpeg, write_png
 
 OUT = Path("demo")
-DETECTOR, EMBEDDER = "yunet_n", "face_reid_0095"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Portrait:
-    """Somebody to look for, enrolled from one frame of a video in which nobody else is."""
+class Case:
+    """What the demo looks at: videos, people with their reference images, and a word on how hard it is."""
 
-    name: str
-    video: str
-    frame: int
+    videos: list[Path]
+    people: dict[str, list[Path]]
+    remark: str
 
 
-PEOPLE = (
-    Portrait(name="the dark-haired woman", video="head-pose-face-detection-female", frame=21),
-    Portrait(name="the man in blue", video="head-pose-face-detection-male", frame=20),
-)
+def real_footage(media: Path, folder: Path) -> Case:
+    """Two people, each enrolled from one frame of a video in which nobody else is."""
+    people = {}
+    for name, video, number in (
+        ("the dark-haired woman", "head-pose-face-detection-female", 21),
+        ("the man in blue", "head-pose-face-detection-male", 20),
+    ):
+        people[name] = [folder / f"{video}.png"]
+        write_png(people[name][0], frame_of(media / "video" / f"{video}.mp4", number))
+    remark = "Real footage of a few consenting people: it shows the engine at work and is no accuracy test."
+    return Case(videos=sorted((media / "video").glob("*.mp4")), people=people, remark=remark)
+
+
+def street_of_portraits(folder: Path) -> Case:
+    """Two walkers, several passes; the sought one is enrolled from a picture that was treated otherwise."""
+    collins, hopper = portraits()
+    walks = [
+        Walk(name="Collins", starts_s=0.0, lasts_s=7.0, across=(0.25, 0.40), tall_px=(90, 520)),
+        Walk(name="Hopper", starts_s=1.0, lasts_s=8.0, across=(0.70, 0.60), tall_px=(80, 480)),
+        Walk(name="Hopper", starts_s=9.5, lasts_s=6.0, across=(0.15, 0.35), tall_px=(120, 620)),
+        Walk(name="Collins", starts_s=10.0, lasts_s=6.0, across=(0.85, 0.72), tall_px=(70, 400)),
+    ]
+    OUT.mkdir(exist_ok=True)
+    video = OUT / "street.mp4"
+    render(video, {"Collins": collins, "Hopper": hopper}, walks, seconds=16.5)
+    treated = Image.fromarray(collins).rotate(5, Image.Resampling.BICUBIC, fillcolor=(90, 90, 90))
+    treated = ImageEnhance.Color(ImageEnhance.Brightness(treated).enhance(1.2)).enhance(0.4)
+    reference = folder / "collins.jpg"
+    write_jpeg(reference, np.asarray(treated.resize((220, 220 * treated.height // treated.width))))
+    remark = (
+        "A re-treated photograph of the same portrait is an easy case: this shows the engine at work, not its accuracy."
+    )
+    return Case(videos=[video], people={"Eileen Collins": [reference]}, remark=remark)
+
+
+def portraits() -> tuple[UInt8, UInt8]:
+    """Head and shoulders of Eileen Collins and of Grace Hopper, uint8 [H, W, 3] RGB, from packages' sample data."""
+    try:
+        import matplotlib.cbook
+        import skimage.data
+    except ImportError as error:
+        raise SystemExit(f"the demo needs scikit-image and matplotlib ({error}): pip install --group demo") from error
+    with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:
+        hopper = np.asarray(Image.open(file).convert("RGB"))
+    return np.ascontiguousarray(skimage.data.astronaut()[0:290, 95:355]), np.ascontiguousarray(hopper[20:440, 90:455])
 
 
 def frame_of(path: Path, number: int) -> UInt8:
@@ -62,29 +105,34 @@ def contact_sheet(pictures: list[UInt8], columns: int = 3) -> UInt8:
     return np.asarray(sheet)
 
 
+def report(alerts: list[pylfr.Alert], summary: pylfr.Summary, case: Case) -> list[str]:
+    """Who was alerted, who was not, what was forgotten and how fast."""
+    found = sorted({alert.entry for alert in alerts})
+    quiet = [name for name, camera in summary.cameras.items() if not camera.alerts]
+    dwell = summary.dwell_ms
+    return [
+        f"Alerted: {', '.join(found) or 'nobody'} ({len(alerts)} possible matches, {summary.suppressed} repeats "
+        "suppressed). Each is a prompt: a person decides.",
+        f"Not alerted: everybody else in {summary.tracks} tracks; cameras without an alert: "
+        f"{', '.join(quiet) or 'none'}.",
+        f"Forgotten: {dwell.count} probe templates, which lived {dwell.p50:.0f} ms (p50), {dwell.max:.0f} ms at most; "
+        "no unmatched face was kept, written or sent.",
+        f"Dropped: {', '.join(f'{count} {cause}' for cause, count in summary.dropped.items()) or 'nothing'}.",
+        case.remark,
+    ]
+
+
 def main() -> int:
     console = Console(stderr=True)
     media = os.environ.get("PYLFR_MEDIA", "")
-    videos = sorted((Path(media) / "video").glob("*.mp4")) if media else []
-    store = pylfr.open_store()
-    missing = [name for name in (DETECTOR, EMBEDDER) if store.find(name) is None]
-    if missing or not videos:
-        console.print("[bold]The demo needs networks and footage, and pylfr does not ship either yet.[/]")
-        for name in missing:
-            console.print(f"- {name} is not here: `.venv/bin/pylfr models show {name}` says where to get it; fetch or "
-                          f"import it, or name its folder in PYLFR_MODELS")  # fmt: skip
-        if not videos:
-            console.print("- no footage: name a folder with video/*.mp4 in PYLFR_MEDIA (the demo knows the face videos "
-                          "of github.com/intel-iot-devkit/sample-videos)")  # fmt: skip
-        return 1
-    with tempfile.TemporaryDirectory() as folder:
-        people = {}
-        for portrait in PEOPLE:
-            image = Path(folder) / f"{portrait.video}.png"
-            write_png(image, frame_of(Path(media) / "video" / f"{portrait.video}.mp4", portrait.frame))
-            people[portrait.name] = [image]
-        console.print(f"looking for {' and '.join(people)} in {len(videos)} videos at once")
-        engine = pylfr.open_rehearsal(videos, people, detector=DETECTOR, embedder=EMBEDDER)
+    shutil.rmtree(OUT, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        case = real_footage(Path(media), folder) if media else street_of_portraits(folder)
+        detector, embedder = chosen_network("detect", None, console), chosen_network("embed", None, console)
+        print_notices([detector, embedder], console)
+        console.print(f"looking for {' and '.join(case.people)} in {len(case.videos)} video(s)")
+        engine = pylfr.open_rehearsal(case.videos, case.people, detector=detector, embedder=embedder)
     alerts = []
     with running(engine, console):
         for recorded in engine.run():
@@ -92,16 +140,15 @@ def main() -> int:
             print_alert(recorded.value, console)
     summary = engine.summary()
     print_summary(summary, console)
-    shutil.rmtree(OUT, ignore_errors=True)
-    OUT.mkdir()
+    OUT.mkdir(exist_ok=True)
+    lines = report(alerts, summary, case)
     if alerts:
         write_png(OUT / "contact-sheet.png", contact_sheet([draw_evidence(alert) for alert in alerts]))
-        console.print(f"[bold]{len(alerts)} possible matches[/]; look at {OUT / 'contact-sheet.png'}: a person decides")
-    quiet = [name for name, camera in summary.cameras.items() if not camera.alerts]
-    console.print(f"cameras without an alert: {', '.join(quiet) or 'none'}; {summary.tracks} tracks were followed, "
-                  f"{summary.dwell_ms.count} probe templates existed for {summary.dwell_ms.max:.0f} ms at most, "
-                  "none is left")  # fmt: skip
-    return 1 if summary.errors else 0
+        lines.append(f"Look at {OUT / 'contact-sheet.png'}.")
+    (OUT / "report.txt").write_text("Rehearsal\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    for line in lines:
+        console.print(line, highlight=False)
+    return 1 if summary.errors or not alerts else 0
 
 
 if __name__ == "__main__":
