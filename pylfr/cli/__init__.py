@@ -9,6 +9,7 @@ import typer
 from pylfr.cli.audit import commands as audit_commands
 from pylfr.cli.authority import commands as authority_commands
 from pylfr.cli.console import warn
+from pylfr.cli.evaluate import evaluate as evaluate_command
 from pylfr.cli.models import commands as models_commands
 from pylfr.cli.run import run as run_command
 from pylfr.cli.try_ import try_ as try_command
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.command(name="try")(try_command)
 app.command(name="run")(run_command)
+app.command(name="evaluate")(evaluate_command)
 app.add_typer(watchlist_commands, name="watchlist")
 app.add_typer(models_commands, name="models")
 app.add_typer(authority_commands, name="authority")

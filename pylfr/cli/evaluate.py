@@ -1,0 +1,170 @@
+"""``pylfr evaluate``: how accurate a pair of networks is on a folder of people, with intervals and a report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pylfr.cli.console import say, warn
+from pylfr.cli.present import print_notices
+from pylfr.errors import ConfigError
+from pylfr.evaluation.cohorts import CohortReport, compare_groups, read_groups
+from pylfr.evaluation.evaluation import Evaluation, as_json, measure_identification
+from pylfr.evaluation.identification import Identification
+from pylfr.evaluation.people import PeopleTemplates, list_photographs, make_templates
+from pylfr.evaluation.report import write_report
+from pylfr.evaluation.verification import (
+    TenFold,
+    acquisition,
+    draw_pairs,
+    pair_scores,
+    read_pairs,
+    roc,
+    ten_fold,
+)
+from pylfr.faces.detect import open_detector
+from pylfr.faces.embed import open_embedder
+from pylfr.models.store import open_store
+
+_DEFAULT_SIZES = (100, 500)
+_NAMED_IN_TERMINAL = 5
+
+
+def evaluate(
+    folder: Annotated[Path, typer.Argument(help="A folder of people: one folder a person.", show_default=False)],
+    detector: Annotated[str, typer.Option(help="The network that finds faces.")] = "yunet_n",
+    embedder: Annotated[str, typer.Option(help="The network that compares them.")] = "face_reid_0095",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every number as JSON.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the report: HTML, Markdown, CSV, figures.")] = None,
+    pairs: Annotated[Path | None, typer.Option(help="Pair list in LFW's format. Without it pairs are drawn.")] = None,
+    watchlist_size: Annotated[
+        list[int] | None, typer.Option(help="People enrolled. Again for more sizes.", show_default="100 and 500")
+    ] = None,
+    splits: Annotated[int, typer.Option(help="Random draws of who is enrolled.", min=1)] = 10,
+    groups: Annotated[Path | None, typer.Option(help="CSV with the columns person and group, your own labels.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="The deployed threshold, for groups. Without it: that of FPIR 1 %.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Threads; 0 for one a core.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same splits.")] = 0,
+) -> None:
+    """Measure verification and open-set identification on a folder of people. Templates exist in memory only."""
+    console = Console(stderr=True)
+    print_notices([detector, embedder], console)
+    group_of = read_groups(groups) if groups is not None else None
+    began = time.perf_counter()
+    people = templates_of_folder(folder, detector, embedder, workers=workers, console=console)
+    sizes = _sizes(watchlist_size, people)
+    store = open_store()
+    verification, missing = _verification(people, pairs, seed)
+    identification = measure_identification(people, sizes, splits=splits, seed=seed) if sizes else ()
+    evaluation = Evaluation(
+        detector=detector,
+        embedder=embedder,
+        detector_sha256=store.resolve(detector).sha256,
+        embedder_sha256=people.model,
+        source=str(folder),
+        people=len(people.names),
+        pictures=len(people),
+        unreadable=people.unreadable,
+        fta=acquisition(people),
+        verification=verification,
+        verification_missing=missing,
+        roc=roc(people, seed=seed),
+        identification=identification,
+        cohorts=_cohorts(people, group_of, identification, threshold, seed),
+        seconds=time.perf_counter() - began,
+        made_at=datetime.now(UTC),
+    )
+    _print(evaluation)
+    if json_file is not None:
+        json_file.write_text(as_json(evaluation), encoding="utf-8")
+    if out is not None:
+        write_report(evaluation, out)
+        say(f"report: {out / 'report.html'}")
+
+
+def templates_of_folder(
+    folder: Path, detector: str, embedder: str, *, workers: int, console: Console
+) -> PeopleTemplates:
+    """The templates of a folder of people, with a progress bar; what could not be read is named and counted."""
+    photographs = list_photographs(folder)
+    with Progress(
+        TextColumn("detect, align, embed"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
+    ) as progress:
+        task = progress.add_task("", total=len(photographs))
+        people = make_templates(
+            photographs,
+            lambda: (open_detector(detector, threads=1), open_embedder(embedder, threads=1)),
+            workers=workers,
+            progress=lambda done: progress.advance(task, done),
+        )
+    for reason in people.unreadable[:_NAMED_IN_TERMINAL]:
+        warn("notice", f"skipped: {reason}")
+    if len(people.unreadable) > _NAMED_IN_TERMINAL:
+        warn("notice", f"skipped {len(people.unreadable)} files in all; the JSON and the report name every one")
+    return people
+
+
+def _sizes(asked: Sequence[int] | None, people: PeopleTemplates) -> Sequence[int]:
+    """The sizes asked for, or of the usual ones those that leave half of the people non-mated."""
+    if asked:
+        return asked
+    usual = [size for size in _DEFAULT_SIZES if 2 * size <= len(people.names)]
+    return usual or ([len(people.names) // 2] if len(people.names) > 1 else [])
+
+
+def _verification(people: PeopleTemplates, pairs: Path | None, seed: int) -> tuple[TenFold | None, str]:
+    try:
+        chosen = draw_pairs(people, seed=seed) if pairs is None else read_pairs(pairs, people)
+    except ConfigError as error:
+        if pairs is not None:
+            raise
+        return None, str(error)
+    return ten_fold(pair_scores(people, chosen), chosen), ""
+
+
+def _cohorts(
+    people: PeopleTemplates,
+    group_of: dict[str, str] | None,
+    identification: Sequence[Identification],
+    threshold: float | None,
+    seed: int,
+) -> CohortReport | None:
+    if group_of is None:
+        return None
+    if not identification:
+        raise ConfigError("groups are compared at a watchlist size, and the folder is too small for any")
+    first = identification[0]
+    if threshold is None:
+        if not first.points:
+            raise ConfigError("the material supports no target FPIR: give --threshold to compare the groups at")
+        threshold = min(first.points, key=lambda point: abs(point.target_fpir - 0.01)).threshold
+    return compare_groups(people, group_of, threshold=threshold, watchlist_size=first.watchlist_size, seed=seed)
+
+
+def _print(evaluation: Evaluation) -> None:
+    say(
+        f"{evaluation.embedder} behind {evaluation.detector}: {evaluation.people:,} people, "
+        f"{evaluation.pictures:,} pictures, {len(evaluation.unreadable)} skipped; FTA {evaluation.fta}"
+    )
+    if evaluation.verification is not None:
+        say(f"verification: accuracy {evaluation.verification.accuracy}")
+    else:
+        say(f"verification: not measured, {evaluation.verification_missing}")
+    for each in evaluation.identification:
+        for point in each.points:
+            say(f"N = {each.watchlist_size:,}, FPIR {point.fpir}: TPIR {point.tpir}, threshold {point.threshold:.3f}")
+        for reason in each.unsupported:
+            say(f"N = {each.watchlist_size:,}: {reason}")
+    if evaluation.cohorts is not None:
+        for group in evaluation.cohorts.groups:
+            caution = f" ({group.caution})" if group.caution else ""
+            say(f"group {group.group}: FPIR {group.fpir}, TPIR {group.tpir}{caution}")
