@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pylfr.alerts import AlertDesk, AlertRules
@@ -22,15 +22,15 @@ from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.gallery.gate import EnrolmentGate
 from pylfr.gallery.live import open_gallery
 from pylfr.gallery.watchlist import create_watchlist
-from pylfr.governance.audit import RehearsalAudit, open_audit
+from pylfr.governance.audit import RehearsalAudit
 from pylfr.governance.authority import Rehearsal
-from pylfr.governance.keys import read_signing_key
+from pylfr.governance.records import RecordsSink
 from pylfr.protocols import Audit, Authority, GallerySource, Sink, Source
 from pylfr.sinks.evidence import open_evidence
 from pylfr.sinks.jsonl import open_jsonl
 from pylfr.sinks.mqtt import open_mqtt
 from pylfr.sinks.webhook import open_webhook
-from pylfr.terms import open_terms, threshold_of
+from pylfr.terms import Terms, audit_of, open_terms, records_of, threshold_of
 from pylfr.types import Device
 from pylfr.video.batch import Batcher
 from pylfr.video.ffmpeg import FileSource, open_device, open_file, open_rtsp
@@ -56,9 +56,8 @@ def open_engine(deployment: Deployment | Path | str) -> Engine:
     if not isinstance(deployment, Deployment):
         deployment = read_deployment(Path(deployment))
     now = datetime.now(UTC)
-    key = read_signing_key(deployment.audit.key) if deployment.audit.key is not None else None
-    terms = open_terms(deployment, now=now, record=key.public if key is not None else None)
-    audit = open_audit(deployment.audit.path, key=key, checkpoints=deployment.audit.checkpoints)
+    terms = open_terms(deployment, now=now)
+    audit = audit_of(deployment)
     models = deployment.models
     networks = _open_networks(
         models.detector,
@@ -85,7 +84,7 @@ def open_engine(deployment: Deployment | Path | str) -> Engine:
         wait_ms=deployment.batch.wait_ms,
         authority=terms.authority,
         audit=audit,
-        sinks=[_open_sink(sink) for sink in deployment.sinks],
+        sinks=[*_open_records_sink(deployment, terms), *(_open_sink(sink) for sink in deployment.sinks)],
     )
 
 
@@ -231,6 +230,23 @@ def _open_source(camera: CameraSection, started_at: datetime) -> Source:
         return open_device(camera.source.removeprefix("v4l2://"), camera=camera.name)
     path = Path(os.path.expandvars(camera.source.removeprefix("file://")))
     return open_file(path, camera=camera.name, started_at=started_at, pace=camera.pace, loop=camera.loop)
+
+
+def _open_records_sink(deployment: Deployment, terms: Terms) -> list[Sink]:
+    """Where alerts wait for people, before they go anywhere else."""
+    records = records_of(deployment)
+    if records is None:
+        return []
+    records.add_deployment(
+        terms.authority.reference, name=deployment.name, profile=terms.profile.name, words=terms.words()
+    )
+    return [
+        RecordsSink(
+            records,
+            min_adjudicators=terms.profile.min_adjudicators,
+            retention=timedelta(hours=terms.profile.alert_retention_h),
+        )
+    ]
 
 
 def _open_sink(section: SinkSection) -> Sink:

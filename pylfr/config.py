@@ -146,6 +146,19 @@ class AuditSection(Section):
         return self
 
 
+class RecordsSection(Section):
+    """Where alerts wait for people: a SQLite ``file``, or a database by ``url``, its secrets as ``${NAME}``."""
+
+    file: FilePath | None = None
+    url: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> RecordsSection:
+        if (self.file is None) == (self.url is None):
+            raise ValueError("give either file, for SQLite, or url, for another database")
+        return self
+
+
 class Deployment(Section):
     """Everything that a run needs. Paths are relative to the deployment file."""
 
@@ -158,6 +171,7 @@ class Deployment(Section):
     cameras: tuple[CameraSection, ...] = Field(min_length=1)
     recognition: RecognitionSection = RecognitionSection()
     batch: BatchSection = BatchSection()
+    records: RecordsSection | None = None
     sinks: tuple[SinkSection, ...] = ()
 
     @model_validator(mode="after")
@@ -168,6 +182,8 @@ class Deployment(Section):
             )
         if self.authority is not None and self.audit.key is None:
             raise ValueError("[audit] needs key (`pylfr authority keygen`) and checkpoints, a file elsewhere")
+        if self.authority is not None and self.records is None:
+            raise ValueError("[records] is missing: alerts wait there for the people who decide")
         return self
 
     @model_validator(mode="after")

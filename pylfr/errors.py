@@ -48,3 +48,7 @@ class SinkError(PylfrError):
 
 class AuditError(PylfrError):
     """The audit record cannot be written or does not verify; recognition stops."""
+
+
+class AdjudicationError(PylfrError):
+    """A decision about an alert cannot be taken: not now, not by this person, or not about this alert."""

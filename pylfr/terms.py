@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,16 +12,18 @@ from pathlib import Path
 from pylfr.config import AuthoritySection, CameraSection, Deployment, RecognitionSection
 from pylfr.errors import AuthorisationError, ConfigError
 from pylfr.gallery.contents import WatchlistContents, read_contents
-from pylfr.governance.authority import Authorisation
+from pylfr.governance.audit import AuditLog, open_audit
+from pylfr.governance.authority import Authorisation, Leave, plain_fields
 from pylfr.governance.canonical import digest
 from pylfr.governance.certificates import read_calibration, read_cohorts
 from pylfr.governance.fit import DeploymentFacts, require_fit
-from pylfr.governance.keys import PublicKey, read_public_key
+from pylfr.governance.keys import read_public_key, read_signing_key
 from pylfr.governance.profiles import Profile, read_profile
+from pylfr.governance.records import Records, open_records
 from pylfr.governance.signed import read_signed
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import open_store
-from pylfr.protocols import Authority
+from pylfr.video.address import resolve_secrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,17 +33,21 @@ class Terms:
     ``authorised`` are the digests of the references that were signed for; None for plain words, which name nobody.
     """
 
-    authority: Authority
+    authority: Leave | Authorisation
     profile: Profile
     authorised: frozenset[str] | None
     calibrated: bool
 
+    def words(self) -> str:
+        """What was authorised, as JSON."""
+        return json.dumps(plain_fields(self.authority), ensure_ascii=False)
 
-def open_terms(deployment: Deployment, *, now: datetime, record: PublicKey | None = None) -> Terms:
+
+def open_terms(deployment: Deployment, *, now: datetime) -> Terms:
     """The terms of a deployment, all of them met at ``now``.
 
     Raises ``AuthorisationError`` naming every field that does not fit, and, for plain words, a camera that is no
-    recording; ``record`` is the operator's own key, which may not authorise.
+    recording.
     """
     section = deployment.authority
     if section is None:
@@ -56,7 +63,7 @@ def open_terms(deployment: Deployment, *, now: datetime, record: PublicKey | Non
         profile,
         officer=read_public_key(section.officer_key),
         second_officer=read_public_key(second) if second is not None else None,
-        record=record,
+        record=read_signing_key(deployment.audit.key).public if deployment.audit.key is not None else None,
         now=now,
     )
     return Terms(
@@ -94,6 +101,23 @@ def draft_authorisation(deployment: Deployment) -> dict[str, object]:
         "urgent": False,
         "confirms": None,
     }
+
+
+def records_of(deployment: Deployment) -> Records | None:
+    """The open records of a deployment; None where it has none. Raises ``AdjudicationError`` where they are away."""
+    section = deployment.records
+    if section is None:
+        return None
+    if section.url is not None:
+        return open_records(resolve_secrets(section.url, name="the records' url", percent_encoded=True))
+    return open_records(f"sqlite:///{section.file}")
+
+
+def audit_of(deployment: Deployment) -> AuditLog:
+    """The open audit log of a deployment, with the key that signs its checkpoints."""
+    section = deployment.audit
+    key = read_signing_key(section.key) if section.key is not None else None
+    return open_audit(section.path, key=key, checkpoints=section.checkpoints)
 
 
 def threshold_of(recognition: RecognitionSection, manifest: ModelManifest) -> float:

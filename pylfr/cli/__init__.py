@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from pylfr.cli.alerts import commands as alerts_commands
 from pylfr.cli.audit import commands as audit_commands
 from pylfr.cli.authority import commands as authority_commands
 from pylfr.cli.console import warn
@@ -30,6 +31,7 @@ app.add_typer(watchlist_commands, name="watchlist")
 app.add_typer(models_commands, name="models")
 app.add_typer(authority_commands, name="authority")
 app.add_typer(audit_commands, name="audit")
+app.add_typer(alerts_commands, name="alerts")
 
 
 def main() -> None:

@@ -90,10 +90,9 @@ def sign(
 def check(deployment: DeploymentArgument) -> None:
     """Say whether the deployment may run now; exit status 1 names everything that does not fit."""
     terms = open_terms(read_deployment(deployment), now=datetime.now(UTC))
-    ends_at = terms.authority.ends_at
     say(
         f"authorisation {terms.authority.reference} fits under profile {terms.profile.name}; "
-        f"it ends at {utc_text(ends_at) if ends_at is not None else 'no time'}"
+        f"it ends at {utc_text(terms.authority.ends_at)}"
     )
 
 

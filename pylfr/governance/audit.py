@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from pylfr.errors import AuditError
 from pylfr.governance.canonical import Plain, utc_text
@@ -19,6 +20,7 @@ from pylfr.governance.keys import SigningKey
 from pylfr.types import Alert, Event, Recorded
 
 Clock = Callable[[], datetime]
+Decision = TypeVar("Decision")
 
 # Two machines that share a log, or one that sets its clock, may differ by this much.
 _CLOCK_SLACK = timedelta(seconds=2)
@@ -73,6 +75,11 @@ class AuditLog:
     def note(self, event: Event) -> None:
         """Write down something that happened. Raises ``AuditError`` where that fails."""
         self._append(event.kind, dict(event.details))
+
+    def decide(self, decision: Decision, event: Event) -> Recorded[Decision]:
+        """Write a person's decision down for good, as ``event`` says it. Raises ``AuditError`` where that fails."""
+        entry = self._append(event.kind, dict(event.details))
+        return Recorded(value=decision, sequence=entry.sequence, recorded_at=entry.at)
 
     def keyed_digest(self, content: bytes) -> str:
         """What the log says in place of ``content``: only the holder of the key can tell whether it is this."""

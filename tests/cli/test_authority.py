@@ -52,6 +52,8 @@ threshold = 0.5
 path = "audit.log"
 key = "record.key"
 checkpoints = "elsewhere.checkpoints"
+[records]
+file = "records.sqlite"
 [[cameras]]
 name = "north"
 source = "{video(media, MAN)}"

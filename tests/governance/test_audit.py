@@ -135,11 +135,14 @@ def _killed_writer(folder: str, seed: int, kills: int) -> None:
     for _ in range(kills):
         child = os.fork()
         if child == 0:
-            log = signed_log(path)
-            acknowledged = os.open(path / "acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            while True:
-                recorded = log.record(sample_alert())
-                os.write(acknowledged, f"{recorded.sequence}\n".encode())
+            try:
+                log = signed_log(path)
+                acknowledged = os.open(path / "acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+                while True:
+                    recorded = log.record(sample_alert())
+                    os.write(acknowledged, f"{recorded.sequence}\n".encode())
+            finally:
+                os._exit(1)
         time.sleep(chance.uniform(0.002, 0.06))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
