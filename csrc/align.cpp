@@ -1,6 +1,7 @@
 // Faces into a template's frame, and what can be measured there.
 #include "kernels/align.hpp"
 
+#include "hot.hpp"
 #include "kernels/quality.hpp"
 #include "ops.hpp"
 
@@ -11,7 +12,7 @@ void similarity(const float* landmarks, std::int64_t count, const float* goal, A
 }
 
 void warp(const PictureView* pictures, const std::int32_t* picture_index, const Affine* to_frame, std::int64_t count,
-          float* out, std::int32_t side, const Encoding& encoding, Place place) {
+          float* out, std::int32_t side, const Encoding& encoding, bool per_pixel, Place place) {
     const Warp kernel{pictures,
                       picture_index,
                       to_frame,
@@ -20,7 +21,13 @@ void warp(const PictureView* pictures, const std::int32_t* picture_index, const 
                       encoding.bgr,
                       {encoding.mean[0], encoding.mean[1], encoding.mean[2]},
                       {encoding.scale[0], encoding.scale[1], encoding.scale[2]}};
-    launch(kernel, count * side * side, place);
+    if (per_pixel || place.device == Device::cuda) {
+        launch(kernel, count * side * side, place);
+        return;
+    }
+    for (std::int64_t face = 0; face < count; ++face) {
+        for (std::int32_t row = 0; row < side; ++row) hot_loops().warp_row(kernel, face, row);
+    }
 }
 
 void crop_rgb(const PictureView& picture, const Affine& to_frame, std::uint8_t* out, std::int32_t width,

@@ -139,7 +139,7 @@ py::array_t<float> similarity_of(const py::array& landmarks, const py::array& go
 }
 
 void warp_all(const Pictures& pictures, const py::array& picture_index, const py::array& to_frame, py::array out,
-              bool bgr, const std::vector<float>& mean, const std::vector<float>& scale) {
+              bool bgr, const std::vector<float>& mean, const std::vector<float>& scale, bool per_pixel) {
     const std::int32_t* index = values<std::int32_t>(picture_index, {any_length}, "picture_index");
     const py::ssize_t count = picture_index.shape(0);
     const auto* maps = reinterpret_cast<const Affine*>(values<float>(to_frame, {count, 2, 3}, "to_frame"));
@@ -150,7 +150,7 @@ void warp_all(const Pictures& pictures, const py::array& picture_index, const py
     const Encoding how = encoding(bgr, mean, scale);
     const std::vector<PictureView> seen = views(pictures);
     const py::gil_scoped_release release;
-    warp(seen.data(), index, maps, count, crops, static_cast<std::int32_t>(side), how, Place{});
+    warp(seen.data(), index, maps, count, crops, static_cast<std::int32_t>(side), how, per_pixel, Place{});
 }
 
 void crop_one(const Picture& picture, const py::array& to_frame, py::array out) {
@@ -187,7 +187,7 @@ void bind_pictures(py::module_& module) {
                py::arg("scale"), py::arg("per_pixel") = false);
     module.def("similarity", &similarity_of, py::arg("landmarks"), py::arg("template"));
     module.def("warp", &warp_all, py::arg("pictures"), py::arg("picture_index"), py::arg("to_frame"), py::arg("out"),
-               py::arg("bgr"), py::arg("mean"), py::arg("scale"));
+               py::arg("bgr"), py::arg("mean"), py::arg("scale"), py::arg("per_pixel") = false);
     module.def("crop_rgb", &crop_one, py::arg("picture"), py::arg("to_frame"), py::arg("out"));
     module.def("measure_quality", &quality_of, py::arg("pictures"), py::arg("picture_index"), py::arg("landmarks"));
 }

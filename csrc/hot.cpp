@@ -52,10 +52,12 @@ HotLoops choose() {
 #if PYLFR_X86
     const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    if (most == "avx512" && has_avx512) return {"avx512", avx512::letterbox_row, avx512::dot_products};
-    if (most != "plain" && __builtin_cpu_supports("avx2")) return {"avx2", avx2::letterbox_row, avx2::dot_products};
+    if (most == "avx512" && has_avx512)
+        return {"avx512", avx512::letterbox_row, avx512::warp_row, avx512::dot_products};
+    if (most != "plain" && __builtin_cpu_supports("avx2"))
+        return {"avx2", avx2::letterbox_row, avx2::warp_row, avx2::dot_products};
 #endif
-    return {"plain", plain::letterbox_row, plain::dot_products};
+    return {"plain", plain::letterbox_row, plain::warp_row, plain::dot_products};
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/align.hpp"
 #include "kernels/letterbox.hpp"
 
 namespace pylfr {
@@ -27,6 +28,8 @@ struct HotLoops {
     const char* simd_level;
     // Writes the covered pixels of network row `y`.
     void (*letterbox_row)(const Letterbox& job, LetterboxScratch& scratch, std::int32_t y);
+    // Writes row `row` of the crop of `face`.
+    void (*warp_row)(const Warp& job, std::int64_t face, std::int32_t row);
     // scores[p * score_stride + r] = probe p . reference r, for `probes` x `references` rows of `dimension`.
     void (*dot_products)(const float* probes, std::int64_t probe_count, const float* references,
                          std::int64_t reference_count, std::int64_t dimension, float* scores,

@@ -113,6 +113,102 @@ void letterbox_row(const Letterbox& job, LetterboxScratch& scratch, std::int32_t
     }
 }
 
+constexpr int warp_block = 64;
+
+// Where a block of positions lies on one axis; see taps_at.
+struct BlockTaps {
+    std::int32_t first[warp_block], second[warp_block];
+    float weight[warp_block];
+};
+
+void block_taps(const float* __restrict position, std::int32_t size, BlockTaps& taps) {
+    for (int i = 0; i < warp_block; ++i) {
+        const Taps at = taps_at(position[i], size);
+        taps.first[i] = at.first;
+        taps.second[i] = at.second;
+        taps.weight[i] = at.weight;
+    }
+}
+
+// The four neighbours are fetched one by one, the blending is done for all at once; the arithmetic is that of `sample`.
+void sample_block(const std::uint8_t* plane, std::int64_t row_bytes, int step, const BlockTaps& x, const BlockTaps& y,
+                  float* __restrict out) {
+    float upper_left[warp_block], upper_right[warp_block], lower_left[warp_block], lower_right[warp_block];
+    for (int i = 0; i < warp_block; ++i) {
+        const std::uint8_t* upper = plane + y.first[i] * row_bytes;
+        const std::uint8_t* lower = plane + y.second[i] * row_bytes;
+        const std::int64_t left = static_cast<std::int64_t>(x.first[i]) * step;
+        const std::int64_t right = static_cast<std::int64_t>(x.second[i]) * step;
+        upper_left[i] = upper[left];
+        upper_right[i] = upper[right];
+        lower_left[i] = lower[left];
+        lower_right[i] = lower[right];
+    }
+    for (int i = 0; i < warp_block; ++i) {
+        out[i] = between(between(upper_left[i], upper_right[i], x.weight[i]),
+                         between(lower_left[i], lower_right[i], x.weight[i]), y.weight[i]);
+    }
+}
+
+// The colours of a block of positions, each channel on the scale 0 to 255.
+void sample_colours(const PictureView& picture, const float* x, const float* y, float (*channels)[warp_block]) {
+    BlockTaps across, down;
+    block_taps(x, picture.width, across);
+    block_taps(y, picture.height, down);
+    if (picture.layout == Layout::rgb) {
+        for (int c = 0; c < 3; ++c) {
+            sample_block(picture.planes[0] + c, picture.row_bytes[0], 3, across, down, channels[c]);
+        }
+        return;
+    }
+    sample_block(picture.planes[0], picture.row_bytes[0], 1, across, down, channels[0]);
+    float chroma_x[warp_block], chroma_y[warp_block];
+    for (int i = 0; i < warp_block; ++i) {
+        chroma_x[i] = (x[i] + 0.5f) * 0.5f - 0.5f;
+        chroma_y[i] = (y[i] + 0.5f) * 0.5f - 0.5f;
+    }
+    block_taps(chroma_x, picture.chroma_width(), across);
+    block_taps(chroma_y, picture.chroma_height(), down);
+    const bool packed = picture.layout == Layout::nv12;
+    const int step = packed ? 2 : 1;
+    const std::uint8_t* v_plane = packed ? picture.planes[1] + 1 : picture.planes[2];
+    const std::int64_t v_row = packed ? picture.row_bytes[1] : picture.row_bytes[2];
+    sample_block(picture.planes[1], picture.row_bytes[1], step, across, down, channels[1]);
+    sample_block(v_plane, v_row, step, across, down, channels[2]);
+    for (int i = 0; i < warp_block; ++i) {
+        const Rgb rgb = to_rgb(picture.colour, channels[0][i], channels[1][i], channels[2][i]);
+        channels[0][i] = rgb.r;
+        channels[1][i] = rgb.g;
+        channels[2][i] = rgb.b;
+    }
+}
+
+void warp_row(const Warp& job, std::int64_t face, std::int32_t row) {
+    const PictureView& picture = job.pictures[job.picture_index[face]];
+    const Affine& map = job.to_frame[face];
+    const std::int64_t plane = static_cast<std::int64_t>(job.side) * job.side;
+    float* out = job.out + face * 3 * plane + static_cast<std::int64_t>(row) * job.side;
+    const auto down = static_cast<float>(row);
+    for (std::int32_t start = 0; start < job.side; start += warp_block) {
+        float x[warp_block], y[warp_block], inside[warp_block], channels[3][warp_block];
+        for (int i = 0; i < warp_block; ++i) {
+            const auto across = static_cast<float>(start + i);
+            x[i] = map.xx * across + map.xy * down + map.x0;
+            y[i] = map.yx * across + map.yy * down + map.y0;
+            inside[i] = coverage(x[i], picture.width) * coverage(y[i], picture.height);
+        }
+        sample_colours(picture, x, y, channels);
+        const int count = smaller(warp_block, job.side - start);
+        for (int c = 0; c < 3; ++c) {
+            const float* channel = channels[job.bgr ? 2 - c : c];
+            for (int i = 0; i < count; ++i) {
+                const float value = inside[i] > 0.0f ? channel[i] * inside[i] : 0.0f;
+                out[c * plane + start + i] = (value - job.mean[c]) * job.scale[c];
+            }
+        }
+    }
+}
+
 Lanes lanes_at(const float* row, std::int64_t count) {
     Lanes lanes = {};
     __builtin_memcpy(&lanes, row, static_cast<std::size_t>(count) * sizeof(float));

@@ -26,7 +26,7 @@ float letterbox(const PictureView& picture, float* out, std::int32_t width, std:
 void similarity(const float* landmarks, std::int64_t count, const float* goal, Affine* to_frame, Place place);
 
 void warp(const PictureView* pictures, const std::int32_t* picture_index, const Affine* to_frame, std::int64_t count,
-          float* out, std::int32_t side, const Encoding& encoding, Place place);
+          float* out, std::int32_t side, const Encoding& encoding, bool per_pixel, Place place);
 
 void crop_rgb(const PictureView& picture, const Affine& to_frame, std::uint8_t* out, std::int32_t width,
               std::int32_t height, Place place);

@@ -49,6 +49,7 @@ def warp(
     bgr: bool,
     mean: Sequence[float],
     scale: Sequence[float],
+    per_pixel: bool = False,
 ) -> None:
     """out[n, :, y, x] = picture at to_frame[n] @ (x, y, 1), bilinear, black outside; out float32 [N, 3, S, S]."""
 

@@ -3,7 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pylfr import ops
+from pylfr import (
+    _core,  # noqa: TID251 - the device schedule is not in ops
+    ops,
+)
 from pylfr.types import Faces, Float32, Frame, Layout
 from tests.native import reference
 from tests.native.pictures import LAYOUTS, noise
@@ -224,3 +227,23 @@ def test_quality_of_no_faces_is_empty_and_of_coinciding_landmarks_finite() -> No
     assert ops.measure_quality([], Faces.none()).shape == (0, 7)
     point = np.full((1, 5, 2), 30, np.float32)
     assert np.isfinite(ops.measure_quality([noise("i420", 64, 64)], faces_with(point, [0]))).all()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("bgr", [False, True])
+def test_the_row_schedule_of_the_warp_gives_the_bits_of_the_device_schedule(layout: Layout, bgr: bool) -> None:
+    draw = np.random.default_rng(5)
+    frames = [noise(layout, 97, 61, seed=1), noise(layout, 640, 360, seed=2)]
+    maps = np.concatenate(
+        [draw.normal(0, 2, (40, 2, 2)), draw.uniform(-80, 400, (40, 2, 1))], axis=2, dtype=np.float64
+    ).astype(np.float32)
+    maps[0] = [[np.nan, 0, 1], [0, np.inf, 2]]
+    index = draw.integers(0, 2, 40).astype(np.int32)
+    for side in (1, 63, 64, 112):
+        shape = (40, 3, side, side)
+        by_row, by_pixel = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        pictures = [_core.Picture(frame.planes, frame.layout, frame.matrix, frame.full_range) for frame in frames]
+        how = (bgr, (104.0, 117.0, 123.0), (0.5, 1.0, 0.0078125))
+        _core.warp(pictures, index, maps, by_row, *how)
+        _core.warp(pictures, index, maps, by_pixel, *how, per_pixel=True)
+        assert by_row.tobytes() == by_pixel.tobytes()

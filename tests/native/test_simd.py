@@ -23,6 +23,11 @@ for layout in LAYOUTS:
                 [frame], width=side, height=side, bgr=True, mean=(104, 117, 123), scale=(1, 0.5, 0.0078125)
             )
             digest.update(tensor.tobytes())
+        maps = np.array([[[1.7, 0.3, -9.0], [-0.3, 1.7, 4.0]], [[0.2, 0, 1], [0, 0.2, 2]]], np.float32)
+        crops = ops.warp(
+            [frame], np.zeros(2, np.int32), maps, side_px=70, bgr=True, mean=(104, 117, 123), scale=(1, 0.5, 0.25)
+        )
+        digest.update(crops.tobytes())
 draw = np.random.default_rng(0)
 for dimension in (1, 7, 8, 100, 512):
     rows = draw.standard_normal((301, dimension)).astype(np.float32)
