@@ -79,9 +79,10 @@ def portraits() -> tuple[UInt8, UInt8]:
         import skimage.data
     except ImportError as error:
         raise SystemExit(f"the demo needs scikit-image and matplotlib ({error}): pip install --group demo") from error
-    with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:
-        hopper = np.asarray(Image.open(file).convert("RGB"))
-    return np.ascontiguousarray(skimage.data.astronaut()[0:290, 95:355]), np.ascontiguousarray(hopper[20:440, 90:455])
+    collins: UInt8 = skimage.data.astronaut()
+    file = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+    hopper = np.asarray(Image.open(str(file)).convert("RGB"))
+    return np.ascontiguousarray(collins[0:290, 95:355]), np.ascontiguousarray(hopper[20:440, 90:455])
 
 
 def frame_of(path: Path, number: int) -> UInt8:

@@ -92,9 +92,7 @@ def _street(draw: np.random.Generator) -> Image.Image:
     picture = Image.fromarray(np.broadcast_to(rows, (HEIGHT, WIDTH, 3)).astype(np.uint8))
     pen = ImageDraw.Draw(picture)
     for _ in range(14):
-        left, top = draw.integers(0, WIDTH), draw.integers(0, HEIGHT * 2 // 3)
+        left, top, wide, tall = draw.integers((0, 0, 60, 80), (WIDTH, HEIGHT * 2 // 3, 300, 420)).tolist()
         grey = int(draw.integers(70, 180))
-        pen.rectangle(
-            (left, top, left + draw.integers(60, 300), top + draw.integers(80, 420)), fill=(grey, grey, grey - 8)
-        )
+        pen.rectangle((left, top, left + wide, top + tall), fill=(grey, grey, grey - 8))
     return picture.filter(ImageFilter.GaussianBlur(6))

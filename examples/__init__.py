@@ -1,0 +1,1 @@
+"""Short programs that show how pylfr is used; the tests run them."""
