@@ -9,11 +9,14 @@ import typer
 from pylfr.cli.alerts import commands as alerts_commands
 from pylfr.cli.audit import commands as audit_commands
 from pylfr.cli.authority import commands as authority_commands
+from pylfr.cli.calibrate import calibrate_command
 from pylfr.cli.console import warn
+from pylfr.cli.drift import drift as drift_command
 from pylfr.cli.evaluate import evaluate as evaluate_command
 from pylfr.cli.models import commands as models_commands
 from pylfr.cli.run import run as run_command
 from pylfr.cli.try_ import try_ as try_command
+from pylfr.cli.vault import picture, seal, sweep, was_listed
 from pylfr.cli.watchlist import commands as watchlist_commands
 from pylfr.errors import PylfrError
 
@@ -27,11 +30,17 @@ app = typer.Typer(
 app.command(name="try")(try_command)
 app.command(name="run")(run_command)
 app.command(name="evaluate")(evaluate_command)
+app.command(name="calibrate")(calibrate_command)
+app.command(name="drift")(drift_command)
 app.add_typer(watchlist_commands, name="watchlist")
 app.add_typer(models_commands, name="models")
 app.add_typer(authority_commands, name="authority")
 app.add_typer(audit_commands, name="audit")
 app.add_typer(alerts_commands, name="alerts")
+app.command(name="sweep")(sweep)
+watchlist_commands.command(name="seal")(seal)
+watchlist_commands.command(name="was-listed")(was_listed)
+alerts_commands.command(name="picture")(picture)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from pylfr.errors import ConfigError
 from pylfr.evaluation.people import PeopleTemplates
-from pylfr.evaluation.rates import Rate, bootstrap_band, by_person, needed_trials
+from pylfr.evaluation.rates import CONFIDENCE, Rate, by_person, needed_trials
 from pylfr.types import Float32, Int64
 
 FPIR_TARGETS = (0.1, 0.03, 0.01, 0.003, 0.001)
@@ -19,6 +20,7 @@ HISTOGRAM_EDGES = np.linspace(-1, 1, 201)
 # Below every cosine: the score of a picture without a face.
 _NO_FACE = -2.0
 _DET_POINTS = 40
+_RESAMPLES = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,9 @@ def identify(people: PeopleTemplates, watchlist_size: int, *, splits: int = 10, 
         false += _by_person(each.non_mated_person, each.best[:, np.newaxis] >= threshold, count)
         mated += np.bincount(each.mated_person, minlength=count)
         non_mated += np.bincount(each.non_mated_person, minlength=count)
+    low, high = _band(tried, targets, count, seed)
+    tpir = hits.sum(axis=0) / mated.sum()
+    low, high = np.minimum(low, tpir), np.maximum(high, tpir)
     points = tuple(
         OperatingPoint(
             target_fpir=target,
@@ -117,12 +122,20 @@ def identify(people: PeopleTemplates, watchlist_size: int, *, splits: int = 10, 
             threshold_low=float(ranges[:, place].min()),
             threshold_high=float(ranges[:, place].max()),
             fpir=by_person(false[:, place], non_mated, seed=seed),
-            tpir=by_person(hits[:, place], mated, seed=seed),
+            tpir=Rate(
+                value=float(tpir[place]),
+                numerator=int(hits[:, place].sum()),
+                denominator=int(mated.sum()),
+                low=float(low[place]),
+                high=float(high[place]),
+                method="cluster-bootstrap",
+            )
+            if 0 < tpir[place] < 1
+            else by_person(hits[:, place], mated, seed=seed),
         )
         for place, target in enumerate(usable)
     )
-    misses = mated[:, np.newaxis] - hits[:, len(usable) :]
-    low, high = bootstrap_band(misses, mated[:, np.newaxis], seed=seed)
+    curved = slice(len(usable), None)
     ranks = np.concatenate([each.rank for each in tried])
     return Identification(
         watchlist_size=watchlist_size,
@@ -138,15 +151,48 @@ def identify(people: PeopleTemplates, watchlist_size: int, *, splits: int = 10, 
             if target not in usable
         ),
         det=Det(
-            fpir=false[:, len(usable) :].sum(axis=0) / non_mated.sum(),
-            fnir=misses.sum(axis=0) / mated.sum(),
-            low=low,
-            high=high,
+            fpir=false[:, curved].sum(axis=0) / non_mated.sum(),
+            fnir=1 - tpir[curved],
+            low=1 - high[curved],
+            high=1 - low[curved],
         ),
         rank_rate=np.array([np.mean(ranks <= rank) for rank in range(min(RANKS, watchlist_size))]),
         mated=_histogram([each.own for each in tried]),
         non_mated=_histogram([each.best for each in tried]),
     )
+
+
+def _band(
+    tried: Sequence[Searches], targets: npt.NDArray[np.float64], count: int, seed: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The 95 % band of TPIR at each target FPIR, [targets] low and high, with people resampled.
+
+    Each resample chooses its own thresholds, so that the band carries how unsure the threshold is, too.
+    """
+    draw = np.random.default_rng(seed)
+    best, falsely = _descending([each.best for each in tried], [each.non_mated_person for each in tried])
+    first = [np.where(each.rank == 0, each.own, np.float32(_NO_FACE)) for each in tried]
+    own, rightly = _descending(first, [each.mated_person for each in tried])
+    rates = []
+    for _ in range(_RESAMPLES):
+        weight = draw.multinomial(count, np.full(count, 1 / count))
+        alerts, finds = np.cumsum(weight[falsely]), np.append(0, np.cumsum(weight[rightly]))
+        if not alerts[-1] or not finds[-1]:
+            continue
+        edge = np.searchsorted(alerts, targets * alerts[-1], side="right").clip(0, len(best) - 1)
+        rates.append(finds[np.searchsorted(-own, -best[edge], side="left")] / finds[-1])
+    if not rates:
+        return np.zeros(len(targets)), np.ones(len(targets))
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(np.array(rates), [tail, 1 - tail], axis=0)
+    return low, high
+
+
+def _descending(scores: Sequence[Float32], person: Sequence[Int64]) -> tuple[Float32, Int64]:
+    """Scores, highest first, and whose they are."""
+    every, who = np.concatenate(scores), np.concatenate(person)
+    order = np.argsort(-every, kind="stable")
+    return every[order], who[order]
 
 
 def search_once(people: PeopleTemplates, watchlist_size: int, draw: np.random.Generator) -> Searches:

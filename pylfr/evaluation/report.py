@@ -85,7 +85,8 @@ def _sections(evaluation: Evaluation, figures: Mapping[str, bytes]) -> Iterator[
             "These are photographs, each searched for once. A deployment sees moving people through its own cameras, "
             "and is judged by subject passes: measure it there too, with consenting people on the watchlist.",
             "An interval says how far chance alone could have moved a rate on people like these. It says nothing of "
-            "other people, other cameras, other light. It is taken over people, with the threshold as it was chosen.",
+            "other people, other cameras, other light. It is taken over people; that of TPIR also carries how unsure "
+            "the threshold is.",
             "The score of a comparison is a cosine: no percentage, and no probability that two people are the same.",
         ],
     )

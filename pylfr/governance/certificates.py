@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, NonNegativeInt, ValidationError
 
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authority import Digest, Moment
@@ -25,7 +25,11 @@ class Rate(Section):
 
 
 class CalibrationCertificate(Section):
-    """A threshold (cosine) that was measured to keep FPIR at ``fpir`` for one network, preprocessing and list size."""
+    """A threshold (cosine) that was measured to keep FPIR at ``fpir`` for one network, preprocessing and list size.
+
+    ``non_mated_best`` counts the best scores of non-mated searches in bins of equal width from -1 to 1: what a
+    deployment's own scores are compared with, to see whether they drift.
+    """
 
     type: Literal["calibration"]
     model: Digest
@@ -34,6 +38,7 @@ class CalibrationCertificate(Section):
     threshold: float = Field(ge=-1, le=1)
     fpir: Rate
     material: str = Field(min_length=1, description="what it was measured on")
+    non_mated_best: tuple[NonNegativeInt, ...] = ()
     issued_at: Moment
     expires_at: Moment
 
