@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pylfr.alerts import AlertDesk, AlertRules
@@ -19,18 +20,20 @@ from pylfr.faces.plan import RecognitionPlan, RecognitionRules
 from pylfr.faces.pool import ProbePool
 from pylfr.faces.quality import ProbeGate
 from pylfr.faces.track import FaceTracker, TrackRules
+from pylfr.forget import forget_expired
 from pylfr.gallery.gate import EnrolmentGate
 from pylfr.gallery.live import open_gallery
 from pylfr.gallery.watchlist import create_watchlist
 from pylfr.governance.audit import RehearsalAudit
 from pylfr.governance.authority import Rehearsal
 from pylfr.governance.records import RecordsSink
+from pylfr.governance.retention import RetentionPolicy
 from pylfr.protocols import Audit, Authority, GallerySource, Sink, Source
-from pylfr.sinks.evidence import open_evidence
+from pylfr.sinks.evidence import open_evidence, open_sealed_evidence
 from pylfr.sinks.jsonl import open_jsonl
 from pylfr.sinks.mqtt import open_mqtt
 from pylfr.sinks.webhook import open_webhook
-from pylfr.terms import Terms, audit_of, open_terms, records_of, threshold_of
+from pylfr.terms import Terms, audit_of, evidence_key_of, open_terms, records_of, threshold_of, watchlist_key_of
 from pylfr.types import Device
 from pylfr.video.batch import Batcher
 from pylfr.video.ffmpeg import FileSource, open_device, open_file, open_rtsp
@@ -56,8 +59,9 @@ def open_engine(deployment: Deployment | Path | str) -> Engine:
     if not isinstance(deployment, Deployment):
         deployment = read_deployment(Path(deployment))
     now = datetime.now(UTC)
+    with closing(audit_of(deployment)) as log:
+        forget_expired(deployment, log, now=now)
     terms = open_terms(deployment, now=now)
-    audit = audit_of(deployment)
     models = deployment.models
     networks = _open_networks(
         models.detector,
@@ -73,6 +77,7 @@ def open_engine(deployment: Deployment | Path | str) -> Engine:
         index=deployment.watchlist.index,
         poll_ms=deployment.watchlist.poll_ms,
         authorised=terms.authorised,
+        key=watchlist_key_of(deployment, now=now),
     )
     return _build(
         sources=[_open_source(camera, now) for camera in deployment.cameras],
@@ -83,8 +88,8 @@ def open_engine(deployment: Deployment | Path | str) -> Engine:
         batch_size=deployment.batch.size,
         wait_ms=deployment.batch.wait_ms,
         authority=terms.authority,
-        audit=audit,
-        sinks=[*_open_records_sink(deployment, terms), *(_open_sink(sink) for sink in deployment.sinks)],
+        audit=audit_of(deployment),
+        sinks=[*_open_records_sink(deployment, terms), *(_open_sink(sink, terms, now) for sink in deployment.sinks)],
     )
 
 
@@ -244,17 +249,21 @@ def _open_records_sink(deployment: Deployment, terms: Terms) -> list[Sink]:
         RecordsSink(
             records,
             min_adjudicators=terms.profile.min_adjudicators,
-            retention=timedelta(hours=terms.profile.alert_retention_h),
+            retention=RetentionPolicy.of(terms.profile).alerts,
         )
     ]
 
 
-def _open_sink(section: SinkSection) -> Sink:
+def _open_sink(section: SinkSection, terms: Terms, now: datetime) -> Sink:
     match section.type:
         case "jsonl":
             return open_jsonl(section.path)
         case "evidence":
-            return open_evidence(section.folder)
+            retention = RetentionPolicy.of(terms.profile).alerts
+            key = evidence_key_of(section, expires_at=terms.authority.ends_at + retention, now=now)
+            if key is None:
+                return open_evidence(section.folder)
+            return open_sealed_evidence(section.folder, key, retention=retention)
         case "webhook":
             return open_webhook(section.url, secret=section.secret, pictures=section.pictures)
         case "mqtt":

@@ -34,6 +34,7 @@ class AuthoritySection(Section):
     signed: FilePath
     officer_key: FilePath
     second_officer_key: FilePath | None = None
+    confirmed_by: FilePath | None = Field(default=None, description="what confirms an urgent authorisation")
     calibration: FilePath | None = None
     cohorts: FilePath | None = None
 
@@ -53,6 +54,7 @@ class WatchlistSection(Section):
     """Whom the deployment looks for."""
 
     file: FilePath
+    key: FilePath | None = Field(default=None, description="of a sealed watchlist; `pylfr watchlist seal` makes it")
     index: Literal["native", "faiss"] = "native"
     poll_ms: float = Field(default=500.0, gt=0)
 
@@ -123,10 +125,11 @@ class MqttSink(Section):
 
 
 class EvidenceSink(Section):
-    """Each alert as a picture for the operator: the probe beside the reference image."""
+    """Each alert as a picture for the operator: the probe beside the reference image. With ``key`` it is sealed."""
 
     type: Literal["evidence"]
     folder: FilePath
+    key: FilePath | None = None
 
 
 SinkSection = Annotated[JsonlSink | WebhookSink | MqttSink | EvidenceSink, Field(discriminator="type")]

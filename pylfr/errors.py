@@ -52,3 +52,7 @@ class AuditError(PylfrError):
 
 class AdjudicationError(PylfrError):
     """A decision about an alert cannot be taken: not now, not by this person, or not about this alert."""
+
+
+class VaultError(PylfrError):
+    """Something sealed cannot be opened: its key is gone, over or another, or it was changed."""

@@ -6,24 +6,29 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pylfr.config import AuthoritySection, CameraSection, Deployment, RecognitionSection
+from pylfr.config import AuthoritySection, CameraSection, Deployment, EvidenceSink, RecognitionSection
 from pylfr.errors import AuthorisationError, ConfigError
 from pylfr.gallery.contents import WatchlistContents, read_contents
+from pylfr.gallery.sealed import is_sealed
 from pylfr.governance.audit import AuditLog, open_audit
 from pylfr.governance.authority import Authorisation, Leave, plain_fields
-from pylfr.governance.canonical import digest
+from pylfr.governance.canonical import digest, utc_text
 from pylfr.governance.certificates import read_calibration, read_cohorts
 from pylfr.governance.fit import DeploymentFacts, require_fit
 from pylfr.governance.keys import read_public_key, read_signing_key
 from pylfr.governance.profiles import Profile, read_profile
 from pylfr.governance.records import Records, open_records
 from pylfr.governance.signed import read_signed
+from pylfr.governance.vault import VaultKey, make_vault_key, read_vault_key
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import open_store
 from pylfr.video.address import resolve_secrets
+
+# The environment variable with the passphrase of vault keys, where they have one.
+PASSPHRASE = "PYLFR_VAULT_PASSPHRASE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +58,11 @@ def open_terms(deployment: Deployment, *, now: datetime) -> Terms:
     if section is None:
         return _plain_terms(deployment, now)
     profile = read_profile(section.profile)
-    contents = read_contents(deployment.watchlist.file)
+    key = watchlist_key_of(deployment, now=now)
+    contents = read_contents(deployment.watchlist.file, key)
     facts = _facts(deployment, section, contents)
     signed = read_signed(section.signed)
+    _require_sealing(deployment, profile, signed.authorisation, key)
     second = section.second_officer_key
     require_fit(
         signed,
@@ -78,7 +85,8 @@ def deployment_facts(deployment: Deployment) -> DeploymentFacts:
     """What an authorisation of this deployment has to name. Raises ``ConfigError`` where it has no [authority]."""
     if deployment.authority is None:
         raise ConfigError(f"{deployment.name!r} has no [authority]: name the profile, the place and the officer's key")
-    return _facts(deployment, deployment.authority, read_contents(deployment.watchlist.file))
+    key = watchlist_key_of(deployment, now=datetime.now(UTC))
+    return _facts(deployment, deployment.authority, read_contents(deployment.watchlist.file, key))
 
 
 def draft_authorisation(deployment: Deployment) -> dict[str, object]:
@@ -113,6 +121,21 @@ def records_of(deployment: Deployment) -> Records | None:
     return open_records(f"sqlite:///{section.file}")
 
 
+def watchlist_key_of(deployment: Deployment, *, now: datetime) -> VaultKey | None:
+    """The key of a sealed watchlist; None for a plain one. Raises ``VaultError`` where it is gone or over."""
+    path = deployment.watchlist.key
+    return read_vault_key(path, now=now, passphrase=os.environ.get(PASSPHRASE)) if path is not None else None
+
+
+def evidence_key_of(section: EvidenceSink, *, expires_at: datetime, now: datetime) -> VaultKey | None:
+    """The key that seals evidence, made where there is none yet; None where it is kept in the open."""
+    if section.key is None:
+        return None
+    if not section.key.exists():
+        return make_vault_key(section.key, expires_at=expires_at, passphrase=os.environ.get(PASSPHRASE))
+    return read_vault_key(section.key, now=now, passphrase=os.environ.get(PASSPHRASE))
+
+
 def audit_of(deployment: Deployment) -> AuditLog:
     """The open audit log of a deployment, with the key that signs its checkpoints."""
     section = deployment.audit
@@ -135,6 +158,21 @@ def threshold_of(recognition: RecognitionSection, manifest: ModelManifest) -> fl
 def preprocessing_of(manifest: ModelManifest) -> str:
     """sha256 of how a network is fed: its pixels, its crop and where the landmarks belong in it."""
     return digest(manifest.model_dump(mode="json", include={"head", "pixels", "embed"}))
+
+
+def _require_sealing(
+    deployment: Deployment, profile: Profile, authorisation: Authorisation, key: VaultKey | None
+) -> None:
+    """The watchlist's key dies with the deployment, and pictures are sealed where the profile asks for it."""
+    latest = authorisation.ends_at + timedelta(hours=profile.watchlist_retention_h)
+    if key is not None and key.expires_at > latest:
+        raise AuthorisationError(
+            f"watchlist.key: it lives until {utc_text(key.expires_at)}, {profile.name} allows {utc_text(latest)}"
+        )
+    if profile.requires_sealed_watchlist:
+        for sink in deployment.sinks:
+            if sink.type == "evidence" and sink.key is None:
+                raise AuthorisationError(f"sinks: {profile.name} needs evidence that is sealed: give the sink a key")
 
 
 def _plain_terms(deployment: Deployment, now: datetime) -> Terms:
@@ -171,7 +209,7 @@ def _facts(deployment: Deployment, section: AuthoritySection, contents: Watchlis
         watchlist_size=len(contents),
         categories=contents.categories,
         unjustified=contents.unjustified,
-        sealed=False,
+        sealed=deployment.watchlist.key is not None and is_sealed(deployment.watchlist.file),
         detector=detector.sha256,
         embedder=embedder.sha256,
         preprocessing=preprocessing_of(embedder.manifest),

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from pylfr.errors import WatchlistError
 from pylfr.gallery import storage
+from pylfr.gallery.sealed import connect_either
+from pylfr.governance.vault import VaultKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +34,9 @@ class WatchlistContents:
         return len(self.references)
 
 
-def read_contents(path: Path) -> WatchlistContents:
-    """What the watchlist at ``path`` holds. Raises ``WatchlistError`` where it is missing or damaged."""
-    with closing(storage.connect(path)) as connection, storage.explained(path), storage.reading(connection):
+def read_contents(path: Path, key: VaultKey | None = None) -> WatchlistContents:
+    """What the watchlist at ``path`` holds. Raises ``WatchlistError`` where it is missing, damaged, or sealed."""
+    with closing(connect_either(path, key)) as connection, storage.explained(path), storage.reading(connection):
         return contents_of(connection)
 
 

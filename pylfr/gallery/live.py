@@ -10,11 +10,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from pylfr.errors import WatchlistError
 from pylfr.gallery import storage
 from pylfr.gallery.contents import require_nothing_added
 from pylfr.gallery.faiss_index import open_faiss
 from pylfr.gallery.native_index import NativeGallery
+from pylfr.gallery.sealed import connect_either, is_sealed
 from pylfr.gallery.snapshot import WatchlistSnapshot, read_snapshot, require_model
+from pylfr.governance.vault import VaultKey
 from pylfr.protocols import Gallery
 from pylfr.types import Candidates, Reference, Templates
 
@@ -38,8 +41,10 @@ class LiveGallery:
         index: IndexName,
         poll_ms: float | None,
         authorised: frozenset[str] | None,
+        key: VaultKey | None,
     ) -> None:
         self._path = path
+        self._key = key
         self._authorised = authorised
         self._build = _BUILDERS[index]
         self._poll_s = None if poll_ms is None else poll_ms / 1000
@@ -95,7 +100,17 @@ class LiveGallery:
         now = storage.now()
         known = self._current[0]
         path = self._path
-        with closing(storage.connect(path)) as connection, storage.explained(path), storage.reading(connection):
+        if self._key is not None and now >= self._key.expires_at:
+            raise WatchlistError(f"the key of the sealed watchlist {path} has ended: nobody may be looked for any more")
+        if self._key is not None and path.is_file() and is_sealed(path):
+            # A sealed watchlist is made once; to open it anew every time would cost, and leave more copies.
+            self._checked_at = time.monotonic()
+            return self._current
+        with (
+            closing(connect_either(path, self._key)) as connection,
+            storage.explained(path),
+            storage.reading(connection),
+        ):
             identity, revision = connection.execute("SELECT identity, revision FROM watchlist").fetchone()
             if (identity, revision) != (known.identity, known.revision):
                 require_model(connection, path, known.model)
@@ -121,20 +136,22 @@ def open_gallery(
     index: IndexName = "native",
     poll_ms: float | None = None,
     authorised: frozenset[str] | None = None,
+    key: VaultKey | None = None,
 ) -> LiveGallery:
     """The gallery of the watchlist at ``path``, for the embedder with sha256 ``model``.
 
     With ``poll_ms`` it follows the file, looking at most that often; without, it stays as it is now, less what
     expires. With ``authorised``, digests of references (``read_contents``), it refuses, now and later, a watchlist that
-    holds any other: people may be removed but not added. Raises ``WatchlistError`` where the watchlist is missing,
+    holds any other: people may be removed but not added. A sealed one needs
+    its ``key``. Raises ``WatchlistError`` where the watchlist is missing,
     damaged or of another network, or FAISS is not installed for index "faiss".
     """
     if index not in _BUILDERS:
         raise ValueError(f"index must be one of {', '.join(_BUILDERS)}, got {index!r}")
     path = Path(path)
-    with closing(storage.connect(path)) as connection, storage.explained(path), storage.reading(connection):
+    with closing(connect_either(path, key)) as connection, storage.explained(path), storage.reading(connection):
         require_model(connection, path, model)
         if authorised is not None:
             require_nothing_added(connection, path, authorised)
         snapshot = read_snapshot(connection, path, now=storage.now())
-    return LiveGallery(path, snapshot, index=index, poll_ms=poll_ms, authorised=authorised)
+    return LiveGallery(path, snapshot, index=index, poll_ms=poll_ms, authorised=authorised, key=key)

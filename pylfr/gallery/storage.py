@@ -18,7 +18,7 @@ FORMAT_VERSION = 1
 _BUSY_S = 5.0
 
 # Ids are never used again, so that an old alert cannot point to a new person.
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE watchlist (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     identity TEXT NOT NULL,
@@ -69,7 +69,7 @@ def create(path: Path, *, embedder: str, model: str, dimension: int) -> None:
             try:
                 connection.executescript(
                     f"BEGIN EXCLUSIVE; PRAGMA application_id = {APPLICATION_ID}; "
-                    f"PRAGMA user_version = {FORMAT_VERSION}; {_SCHEMA}"
+                    f"PRAGMA user_version = {FORMAT_VERSION}; {SCHEMA}"
                 )
                 connection.execute(
                     "INSERT INTO watchlist VALUES (1, ?, ?, ?, ?, 0, ?)",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,15 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pylfr.errors import PylfrError, SinkError
 from pylfr.governance.authority import REHEARSAL
+from pylfr.governance.retention import write_sealed
+from pylfr.governance.vault import VaultKey
 from pylfr.types import Alert, Recorded, UInt8
 from pylfr.video.still import write_jpeg
 
 _TILE_PX = 288
 _GAP_PX = 16
 _TEXT_PX = 112
+_JPEG_QUALITY = 90
 _PAPER = (250, 249, 246)
 _INK = (24, 24, 27)
 _QUIET = (110, 110, 116)
@@ -52,6 +57,28 @@ def draw_evidence(alert: Alert) -> UInt8:
     return np.asarray(sheet)
 
 
+class SealedEvidenceSink:
+    """Writes one encrypted picture an alert into a folder, to be erased by the sweeper at its time."""
+
+    def __init__(self, folder: Path, key: VaultKey, retention: timedelta) -> None:
+        self._folder = folder
+        self._key = key
+        self._retention = retention
+
+    def send(self, recorded: Recorded[Alert]) -> None:
+        alert = recorded.value
+        erase_at = min(recorded.recorded_at + self._retention, self._key.expires_at)
+        picture = io.BytesIO()
+        Image.fromarray(draw_evidence(alert)).save(picture, "JPEG", quality=_JPEG_QUALITY)
+        try:
+            write_sealed(self._folder, alert.id, picture.getvalue(), self._key, erase_at=erase_at)
+        except OSError as error:
+            raise SinkError(f"the evidence of alert {alert.id} cannot be sealed: {error}") from error
+
+    def close(self) -> None:
+        """Nothing is queued."""
+
+
 class EvidenceSink:
     """Writes one JPEG an alert into a folder, whole or not at all."""
 
@@ -69,6 +96,12 @@ class EvidenceSink:
 
     def close(self) -> None:
         """Nothing is queued."""
+
+
+def open_sealed_evidence(folder: Path, key: VaultKey, *, retention: timedelta) -> SealedEvidenceSink:
+    """A sink that seals pictures into ``folder`` for at most ``retention``. Raises ``SinkError`` where that fails."""
+    open_evidence(folder)
+    return SealedEvidenceSink(folder, key, retention)
 
 
 def open_evidence(folder: Path) -> EvidenceSink:

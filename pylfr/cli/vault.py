@@ -1,0 +1,112 @@
+"""Sealed, and gone at its time: ``watchlist seal``, ``watchlist was-listed``, ``alerts picture``, ``sweep``."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pylfr.cli.console import say
+from pylfr.config import read_deployment
+from pylfr.errors import ConfigError
+from pylfr.forget import forget_expired
+from pylfr.gallery.contents import read_contents
+from pylfr.gallery.sealed import seal_watchlist
+from pylfr.gallery.watchlist import open_watchlist
+from pylfr.governance.canonical import utc_text
+from pylfr.governance.keys import read_public_key, read_signing_key
+from pylfr.governance.manifest import read_manifest, write_manifest
+from pylfr.governance.retention import SUFFIX, read_sealed
+from pylfr.governance.vault import make_vault_key
+from pylfr.terms import PASSPHRASE, audit_of, evidence_key_of, records_of
+
+DeploymentArgument = Annotated[Path, typer.Argument(help="The deployment file (TOML).", show_default=False)]
+
+
+def seal(
+    file: Annotated[Path, typer.Argument(help="The watchlist as it was compiled.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="Where the sealed one goes.", show_default=False)],
+    key: Annotated[Path, typer.Option(help="Where the new key goes.", show_default=False)],
+    expires: Annotated[datetime, typer.Option(help="When the key must be destroyed, UTC.", show_default=False)],
+    manifest: Annotated[Path, typer.Option(help="Where the list of record references goes.", show_default=False)],
+    record_key: Annotated[Path, typer.Option(help="The record's private key, which signs it.", show_default=False)],
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the plain watchlist where it is.")] = False,
+) -> None:
+    """Encrypt a watchlist for one deployment, sign who was on it, and remove the plain one.
+
+    The key's file is encrypted with the passphrase in PYLFR_VAULT_PASSPHRASE where that is set.
+    """
+    signing = read_signing_key(record_key)
+    expires_at = expires if expires.tzinfo is not None else expires.replace(tzinfo=UTC)
+    if expires_at <= datetime.now(UTC):
+        raise ConfigError(f"--expires must lie in the future, got {utc_text(expires_at)}")
+    with open_watchlist(file) as watchlist:
+        references = [entry.name for entry in watchlist.entries()]
+    contents = read_contents(file)
+    made = make_vault_key(key, expires_at=expires_at, passphrase=os.environ.get(PASSPHRASE))
+    seal_watchlist(file, out, made)
+    write_manifest(manifest, watchlist=contents.digest, references=references, key=signing)
+    if not keep:
+        _overwrite(file)
+    protection = "under the passphrase" if os.environ.get(PASSPHRASE) else "in the open: keep it apart from the list"
+    say(f"{out}: {len(contents)} references, until {utc_text(expires_at)}; the key lies in {key}, {protection}")
+
+
+def was_listed(
+    manifest: Annotated[Path, typer.Argument(help="The signed list of record references.", show_default=False)],
+    reference: Annotated[str, typer.Argument(help="The record reference to ask for.", show_default=False)],
+    key: Annotated[Path, typer.Option(help="The record's public key.", show_default=False)],
+) -> None:
+    """Say whether somebody was on a watchlist that is gone; exit status 0 for yes, 3 for no."""
+    listed = read_manifest(manifest, read_public_key(key)).holds(reference)
+    say(f"{reference!r} was {'' if listed else 'not '}listed")
+    if not listed:
+        raise typer.Exit(3)
+
+
+def picture(
+    deployment: DeploymentArgument,
+    alert: Annotated[str, typer.Argument(help="The alert's id, or how it begins.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Where the picture goes (JPEG); remove it when you have looked.")],
+) -> None:
+    """Open the sealed picture of an alert for the person who decides."""
+    opened, now = read_deployment(deployment), datetime.now(UTC)
+    records = records_of(opened)
+    if records is None:
+        raise ConfigError(f"{opened.name!r} has no [records]")
+    with closing(records):
+        row = records.alert(alert)
+    for sink in opened.sinks:
+        if sink.type == "evidence" and sink.key is not None:
+            key = evidence_key_of(sink, expires_at=now, now=now)
+            path = sink.folder / f"{row.id}{SUFFIX}"
+            if key is not None and path.exists():
+                descriptor = os.open(out, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(read_sealed(path, key, now=now))
+                say(f"{out}: possible match, to be looked at by a person")
+                return
+    raise ConfigError(f"there is no sealed picture of alert {row.id}: it was erased, or never sealed")
+
+
+def sweep(deployment: DeploymentArgument) -> None:
+    """Erase what is over: pictures, who was matched, keys past their deadline. Run it from a timer, every minute."""
+    opened = read_deployment(deployment)
+    with closing(audit_of(opened)) as audit:
+        gone = forget_expired(opened, audit, now=datetime.now(UTC))
+    say(f"erased {gone.pictures} pictures, {gone.alerts} alerts' names, keys: {', '.join(gone.keys) or 'none'}")
+
+
+def _overwrite(path: Path) -> None:
+    """Overwrite and remove. On flash and on copying file systems old blocks may outlive this: encrypt the disk."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.write(secrets.token_bytes(size))
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()

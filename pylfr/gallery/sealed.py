@@ -1,0 +1,122 @@
+"""A watchlist sealed for one deployment: every person and every picture encrypted on its own, and opened in memory."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from pylfr.errors import VaultError, WatchlistError
+from pylfr.gallery import storage
+from pylfr.governance.canonical import Plain, canonical
+from pylfr.governance.vault import VaultKey
+
+_FORMAT = "pylfr-sealed-watchlist-1"
+_TABLES = ("entries", "reference_images")
+
+
+def seal_watchlist(path: Path, sealed: Path, key: VaultKey) -> None:
+    """Write the watchlist at ``path`` into ``sealed``, encrypted under ``key``; the plain file stays.
+
+    Each row is bound to the watchlist, its model, its table and its number, so that none can be moved, and the list
+    of all rows is sealed too, so that none can be left out. Raises ``WatchlistError`` where it cannot be written.
+    """
+    with closing(storage.connect(path)) as connection, storage.explained(path), storage.reading(connection):
+        content = b"".join(_lines(connection, key))
+    try:
+        descriptor = os.open(sealed, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except OSError as error:
+        raise WatchlistError(f"{sealed} cannot be made ({error.strerror}): name a new file") from error
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether the file is a sealed watchlist."""
+    try:
+        with path.open("rb") as file:
+            return file.read(200).startswith(b'{"format":"' + _FORMAT.encode())
+    except OSError:
+        return False
+
+
+def connect_either(path: Path, key: VaultKey | None) -> sqlite3.Connection:
+    """A connection to a plain watchlist, or with its key to a sealed one. Raises ``WatchlistError`` without the key."""
+    if not is_sealed(path):
+        return storage.connect(path)
+    if key is None:
+        raise WatchlistError(f"watchlist {path} is sealed: name its key")
+    return open_sealed(path, key)
+
+
+def open_sealed(path: Path, key: VaultKey) -> sqlite3.Connection:
+    """The watchlist in memory, nowhere on a disk. Raises ``WatchlistError`` where it was changed or the key is another.
+
+    What is in memory is not locked out of swap; ``pylfr run`` keeps it out of core dumps.
+    """
+    try:
+        header, *lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+        watchlist = header["watchlist"]
+        rows = {(each["table"], each["number"]): base64.b64decode(each["sealed"]) for each in lines}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WatchlistError(f"the sealed watchlist {path} is damaged: seal it anew") from error
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    try:
+        connection.executescript(storage.SCHEMA)
+        connection.execute("INSERT INTO watchlist VALUES (1, ?, ?, ?, ?, ?, ?)", watchlist)
+        listed = json.loads(key.open(rows.pop(("all", 0)), _about(watchlist, "all", 0)))
+        if sorted([table, number] for table, number in rows) != sorted(listed):
+            raise WatchlistError(f"the sealed watchlist {path} was changed: rows were added or left out")
+        for (table, number), content in sorted(rows.items()):
+            values = [_value(each) for each in json.loads(key.open(content, _about(watchlist, table, number)))]
+            # The table's name was bound by the seal: it is one of ours.
+            connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
+    except (VaultError, KeyError, sqlite3.Error) as error:
+        connection.close()
+        raise WatchlistError(f"the sealed watchlist {path} cannot be opened: {error}") from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _lines(connection: sqlite3.Connection, key: VaultKey) -> Iterator[bytes]:
+    columns = "identity, embedder, model, dimension, revision, created_at"
+    watchlist: list[Plain] = list(connection.execute(f"SELECT {columns} FROM watchlist").fetchone())
+    yield canonical({"format": _FORMAT, "watchlist": watchlist}) + b"\n"
+    listed: list[Plain] = []
+    for table in _TABLES:
+        for row in connection.execute(f"SELECT * FROM {table} ORDER BY id"):
+            number = int(row[0])
+            listed.append([table, number])
+            values: list[Plain] = [_plain(value) for value in row]
+            yield _line(watchlist, table, number, key, canonical(values))
+    yield _line(watchlist, "all", 0, key, canonical(listed))
+
+
+def _line(watchlist: list[Plain], table: str, number: int, key: VaultKey, content: bytes) -> bytes:
+    sealed = base64.b64encode(key.seal(content, _about(watchlist, table, number))).decode("ascii")
+    return canonical({"table": table, "number": number, "sealed": sealed}) + b"\n"
+
+
+def _about(watchlist: list[Plain], table: str, number: int) -> list[Plain]:
+    """What a row is bound to: its watchlist with model and revision, and its own place."""
+    return [_FORMAT, *watchlist, table, number]
+
+
+def _plain(value: object) -> Plain:
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode("ascii")}
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise TypeError(f"a watchlist holds texts, numbers and bytes, got {type(value).__name__}")
+
+
+def _value(plain: str | int | float | dict[str, str] | None) -> str | int | float | bytes | None:
+    return base64.b64decode(plain["base64"]) if isinstance(plain, dict) else plain

@@ -1,0 +1,98 @@
+"""What is kept is sealed, and goes at its time: also after a crash, and also when nobody was there to delete it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pylfr.errors import VaultError
+from pylfr.governance.canonical import Plain, canonical, utc_text
+from pylfr.governance.profiles import Profile
+from pylfr.governance.vault import VaultKey
+
+SUFFIX = ".sealed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionPolicy:
+    """How long things are kept. The sweeper enforces it and ``sentences`` says it: both from these numbers."""
+
+    alerts: timedelta
+    watchlist: timedelta
+    outcomes: timedelta
+
+    @classmethod
+    def of(cls, profile: Profile) -> RetentionPolicy:
+        """What a jurisdiction's profile asks for."""
+        return cls(
+            alerts=timedelta(hours=profile.alert_retention_h),
+            watchlist=timedelta(hours=profile.watchlist_retention_h),
+            outcomes=timedelta(days=profile.outcome_retention_days),
+        )
+
+    def sentences(self) -> tuple[str, ...]:
+        """The policy as it is published."""
+        return (
+            "Video is not recorded.",
+            "Templates of people who pass are overwritten when their batch has been searched.",
+            f"Evidence pictures, and who was possibly matched, are erased {_hours(self.alerts)} after the alert.",
+            f"The key of the watchlist is destroyed {_hours(self.watchlist)} after the window ends, at the latest.",
+        )
+
+
+def write_sealed(folder: Path, name: str, content: bytes, key: VaultKey, *, erase_at: datetime) -> Path:
+    """Write ``content`` into ``folder``, encrypted, whole or not at all, to be erased at ``erase_at``."""
+    about: dict[str, Plain] = {"name": name, "erase_at": utc_text(erase_at)}
+    path = folder / f"{name}{SUFFIX}"
+    part = folder / f".{name}.part"
+    descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(canonical(about) + b"\n" + key.seal(content, about))
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    return path
+
+
+def read_sealed(path: Path, key: VaultKey, *, now: datetime) -> bytes:
+    """What was sealed in ``path``. Raises ``VaultError`` where it is over, was changed, or has another key."""
+    about, sealed = _parts(path)
+    if now >= datetime.fromisoformat(str(about["erase_at"])):
+        path.unlink()
+        raise VaultError(f"{path} was to be erased at {about['erase_at']}, and is now")
+    return key.open(sealed, about)
+
+
+def sweep(folder: Path, *, now: datetime) -> Iterator[str]:
+    """Erase what is over, what cannot be read, and what a crash left half-written; the name of each."""
+    for path in sorted(folder.glob(".*.part")):
+        path.unlink(missing_ok=True)
+        yield path.name
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            is_over = now >= datetime.fromisoformat(str(_parts(path)[0]["erase_at"]))
+        except (VaultError, ValueError, KeyError, TypeError):
+            # Nobody can open it, and nobody can say until when it may be kept.
+            is_over = True
+        if is_over:
+            path.unlink(missing_ok=True)
+            yield path.name
+
+
+def _parts(path: Path) -> tuple[dict[str, Plain], bytes]:
+    try:
+        line, _, sealed = path.read_bytes().partition(b"\n")
+        about = json.loads(line)
+    except (OSError, ValueError) as error:
+        raise VaultError(f"{path} cannot be read: it is damaged or gone") from error
+    if not isinstance(about, dict):
+        raise VaultError(f"{path} is damaged")
+    return about, sealed
+
+
+def _hours(length: timedelta) -> str:
+    return f"{length.total_seconds() / 3600:g} h"
