@@ -47,8 +47,9 @@ class Accuracy:
         ]
         return (
             f"verification {shares[0]}, TAR at FMR 1e-2 {shares[1]}, 1e-3 {shares[2]}, "
-            f"TPIR at FPIR 1 % {shares[3]}, 0.1 % {shares[4]} "
-            f"with {SMALL_WATCHLIST} enrolled at FPIR 1 % {100 * self.tpir_small:.1f} (threshold {self.threshold_small:.3f}) "
+            f"TPIR at FPIR 1 % {shares[3]}, 0.1 % {shares[4]}, "
+            f"with {SMALL_WATCHLIST} enrolled at FPIR 1 % {100 * self.tpir_small:.1f} "
+            f"(threshold {self.threshold_small:.3f}) "
             f"(thresholds {self.threshold_fmr_1e3:.3f} {self.threshold_fpir_1:.3f} {self.threshold_fpir_01:.3f}; "
             f"{self.enrolled} enrolled, {self.mated_searches} mated searches, {self.strangers} strangers)"
         )
