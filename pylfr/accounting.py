@@ -70,6 +70,11 @@ def run_began(authorisation: str, cameras: frozenset[str], threshold: float) -> 
     )
 
 
+def threshold_raised(before: float, threshold: float, by: str) -> Event:
+    """What the record says when somebody asks for more before an alert."""
+    return Event(kind="threshold-raised", details={"from": before, "to": threshold, "by": by})
+
+
 def run_ended(summary: Summary) -> Event:
     """What the record says when a run ends: its counts, and no more."""
     counts = ("frames", "detected_frames", "faces", "tracks", "recognised", "alerts", "suppressed", "undelivered")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
@@ -107,6 +107,12 @@ class AlertDesk:
                 else:
                     matches.append(PossibleMatch(row=row, key=key, entry=entry, score=score))
         return matches
+
+    def raise_threshold(self, threshold: float) -> None:
+        """Alert from ``threshold`` (cosine) on. Raises ``ValueError`` for one that is lower than now."""
+        if threshold < self.rules.threshold:
+            raise ValueError(f"threshold may not be lowered from {self.rules.threshold}, got {threshold}")
+        self.rules = replace(self.rules, threshold=threshold)
 
     def forget(self, ended: Iterable[TrackKey]) -> None:
         """Drop what is remembered of tracks that have ended."""

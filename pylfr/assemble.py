@@ -26,9 +26,10 @@ from pylfr.gallery.live import open_gallery
 from pylfr.gallery.watchlist import create_watchlist
 from pylfr.governance.audit import RehearsalAudit
 from pylfr.governance.authority import Rehearsal
+from pylfr.governance.ceiling import FalseAlertCeiling, NoCeiling
 from pylfr.governance.records import RecordsSink
 from pylfr.governance.retention import RetentionPolicy
-from pylfr.protocols import Audit, Authority, GallerySource, Sink, Source
+from pylfr.protocols import Audit, Authority, Ceiling, GallerySource, Sink, Source
 from pylfr.sinks.evidence import open_evidence, open_sealed_evidence
 from pylfr.sinks.jsonl import open_jsonl
 from pylfr.sinks.mqtt import open_mqtt
@@ -79,6 +80,7 @@ def open_engine(deployment: Deployment | Path | str) -> Engine:
         authorised=terms.authorised,
         key=watchlist_key_of(deployment, now=now),
     )
+    waiting, ceiling = _open_records_sink(deployment, terms, now)
     return _build(
         sources=[_open_source(camera, now) for camera in deployment.cameras],
         networks=networks,
@@ -89,7 +91,8 @@ def open_engine(deployment: Deployment | Path | str) -> Engine:
         wait_ms=deployment.batch.wait_ms,
         authority=terms.authority,
         audit=audit_of(deployment),
-        sinks=[*_open_records_sink(deployment, terms), *(_open_sink(sink, terms, now) for sink in deployment.sinks)],
+        ceiling=ceiling,
+        sinks=[*waiting, *(_open_sink(sink, terms, now) for sink in deployment.sinks)],
     )
 
 
@@ -124,6 +127,7 @@ def open_rehearsal(
         batch_size=min(16, max(4, len(sources))),
         wait_ms=20.0,
         authority=Rehearsal(),
+        ceiling=NoCeiling(),
         audit=RehearsalAudit(),
         sinks=sinks,
     )
@@ -153,6 +157,7 @@ def _build(
     batch_size: int,
     wait_ms: float,
     authority: Authority,
+    ceiling: Ceiling,
     audit: Audit,
     sinks: Sequence[Sink],
     calibrated: bool = False,
@@ -164,6 +169,7 @@ def _build(
     stages = Stages(
         batches=Batcher(sources, size=batch_size, wait_ms=wait_ms, detect_hz=recognition.detect_hz),
         authority=authority,
+        ceiling=ceiling,
         detector=networks.detector.with_score_floor(low_score),
         tracker=FaceTracker(TrackRules(high_score=high_score, low_score=low_score)),
         plan=RecognitionPlan(
@@ -237,21 +243,23 @@ def _open_source(camera: CameraSection, started_at: datetime) -> Source:
     return open_file(path, camera=camera.name, started_at=started_at, pace=camera.pace, loop=camera.loop)
 
 
-def _open_records_sink(deployment: Deployment, terms: Terms) -> list[Sink]:
-    """Where alerts wait for people, before they go anywhere else."""
+def _open_records_sink(deployment: Deployment, terms: Terms, now: datetime) -> tuple[list[Sink], Ceiling]:
+    """Where alerts wait for people, before they go anywhere else, and what people found false pauses the run."""
     records = records_of(deployment)
     if records is None:
-        return []
+        return [], NoCeiling()
     records.add_deployment(
         terms.authority.reference, name=deployment.name, profile=terms.profile.name, words=terms.words()
     )
-    return [
-        RecordsSink(
-            records,
-            min_adjudicators=terms.profile.min_adjudicators,
-            retention=RetentionPolicy.of(terms.profile).alerts,
-        )
-    ]
+    sink = RecordsSink(
+        records,
+        min_adjudicators=terms.profile.min_adjudicators,
+        retention=RetentionPolicy.of(terms.profile).alerts,
+    )
+    ceiling = FalseAlertCeiling(
+        records, authorisation=terms.authority.reference, since=now, ceiling=terms.profile.fpir_ceiling
+    )
+    return [sink], ceiling
 
 
 def _open_sink(section: SinkSection, terms: Terms, now: datetime) -> Sink:

@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from pylfr.accounting import CameraSummary, Summary, add_causes, run_began, run_ended
+from pylfr.accounting import CameraSummary, Summary, add_causes, run_began, run_ended, threshold_raised
 from pylfr.alerts import AlertDesk, PossibleMatch, compose_alert
 from pylfr.errors import AuthorisationError, SinkError
 from pylfr.faces.plan import RecognitionPlan
 from pylfr.faces.pool import ProbePool
 from pylfr.faces.track import FaceTracker, TrackKey
 from pylfr.governance.authority import REHEARSAL
-from pylfr.protocols import Audit, Authority, Detector, Embedder, Gallery, GallerySource, Sink
+from pylfr.protocols import Audit, Authority, Ceiling, Detector, Embedder, Gallery, GallerySource, Sink
 from pylfr.types import Alert, Candidates, Faces, FrameBatch, Int64, Recorded, Tracks
 from pylfr.video.batch import Batcher
 
@@ -32,6 +32,7 @@ class Stages:
 
     batches: Batcher
     authority: Authority
+    ceiling: Ceiling
     detector: Detector
     tracker: FaceTracker
     plan: RecognitionPlan
@@ -92,6 +93,7 @@ class Engine:
                 for batch in batches:
                     try:
                         stages.authority.require(batch.cameras, batch.captured_at)
+                        stages.ceiling.require(self._tracks.total() + stages.tracker.alive)
                     except AuthorisationError as error:
                         self.stop(str(error))
                         break
@@ -101,6 +103,20 @@ class Engine:
             if alarm is not None:
                 alarm.cancel()
             self._close()
+
+    def raise_threshold(self, threshold: float, *, by: str) -> None:
+        """Ask for more before an alert, from now on; recorded with who wanted it. May be called from any thread.
+
+        Raises ``AuthorisationError`` for a lower one: that needs another authorisation.
+        """
+        before = self._stages.desk.rules.threshold
+        if not by.strip() or not before <= threshold <= 1:
+            raise AuthorisationError(
+                f"the threshold may be raised from {before} by a named person, got {threshold} by {by!r}: a lower one "
+                "needs another authorisation"
+            )
+        self._stages.audit.note(threshold_raised(before, threshold, by))
+        self._stages.desk.raise_threshold(threshold)
 
     def summary(self) -> Summary:
         """The account so far; complete once ``run`` has ended. May be called from any thread."""

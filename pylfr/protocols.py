@@ -151,6 +151,14 @@ class Audit(Protocol):
     def close(self) -> None: ...
 
 
+class Ceiling(Protocol):
+    """Says whether a run does too much harm to go on."""
+
+    def require(self, faces_seen: int) -> None:
+        """Raise ``AuthorisationError`` where too many alerts of this run turned out to be false."""
+        ...
+
+
 class Authority(Protocol):
     """Says whether recognition may happen here and now."""
 

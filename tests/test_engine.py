@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from pylfr.faces.quality import ProbeGate
 from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.governance.audit import RehearsalAudit
 from pylfr.governance.authority import Leave, Rehearsal
-from pylfr.protocols import Audit, Authority, Gallery, Sink
+from pylfr.governance.ceiling import NoCeiling
+from pylfr.protocols import Audit, Authority, Ceiling, Gallery, Sink
 from pylfr.types import (
     Alert,
     Candidates,
@@ -173,6 +175,7 @@ def build(
     *,
     boxes: list[list[float]] | None = None,
     authority: Authority | None = None,
+    ceiling: Ceiling | None = None,
     audit: Audit | None = None,
     sinks: Sequence[Sink] = (),
     embedder: SameFace | None = None,
@@ -182,6 +185,7 @@ def build(
     stages = Stages(
         batches=Batcher(list(sources), size=4, wait_ms=1, detect_hz=None),
         authority=authority or Rehearsal(),
+        ceiling=ceiling or NoCeiling(),
         detector=Crowd([[100, 80, 160, 150]] if boxes is None else boxes),
         tracker=FaceTracker(TrackRules(high_score=0.5, low_score=0.2)),
         plan=RecognitionPlan(RecognitionRules(gate=anything)),
@@ -313,6 +317,36 @@ def test_stop_ends_the_run_with_its_account() -> None:
     summary = engine.summary()
     assert summary.stopped_because == "that is enough"
     assert 0 < summary.frames < 100_000
+
+
+def test_a_run_that_does_too_much_harm_pauses_itself() -> None:
+    class Brake:
+        def require(self, faces_seen: int) -> None:
+            if faces_seen:
+                raise AuthorisationError(f"paused: too many false alerts in {faces_seen} faces")
+
+    _, summary = run(build([Street("north", frames=1000)], ceiling=Brake()))
+    assert summary.stopped_because == "paused: too many false alerts in 1 faces"
+    assert summary.detected_frames < 1000
+
+
+def test_the_threshold_may_be_raised_by_name_and_never_lowered() -> None:
+    class Notes(RehearsalAudit):
+        kinds: ClassVar[list[str]] = []
+
+        def note(self, event: Event) -> None:
+            self.kinds.append(event.kind)
+
+    audit = Notes()
+    engine = build([Street("north")], audit=audit)
+    for threshold, by in ((0.49, "Ann"), (0.6, " "), (1.1, "Ann")):
+        with pytest.raises(AuthorisationError, match="another authorisation"):
+            engine.raise_threshold(threshold, by=by)
+    engine.raise_threshold(1.0, by="Ann")
+    with pytest.raises(AuthorisationError, match="may be raised from 1.0"):
+        engine.raise_threshold(0.9, by="Ann")
+    assert engine.summary().threshold == 1.0
+    assert audit.kinds == ["threshold-raised"]
 
 
 def test_frames_without_faces_give_an_account_and_no_alert() -> None:

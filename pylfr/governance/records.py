@@ -113,6 +113,19 @@ class Records:
             )
             return audit.decide(decided, Event(kind="outcome", details=_said(case.alert, by, finding)))
 
+    def count_false(self, authorisation: str, *, since: datetime) -> int:
+        """How many alerts recorded since then people have refuted, or found to be false afterwards."""
+        different = sa.select(ADJUDICATIONS.c.alert).where(ADJUDICATIONS.c.verdict == "different person")
+        false = sa.select(OUTCOMES.c.alert).where(OUTCOMES.c.finding == "false alert")
+        wanted = (
+            sa.select(sa.func.count())
+            .select_from(ALERTS)
+            .where(ALERTS.c.authorisation == authorisation, ALERTS.c.recorded_at >= utc_text(since))
+            .where(ALERTS.c.id.in_(different) | ALERTS.c.id.in_(false))
+        )
+        with self._engine.connect() as connection:
+            return int(connection.execute(wanted).scalar_one())
+
     def erase(self, *, now: datetime) -> int:
         """Erase who was matched from alerts whose retention has ended; how many there were."""
         with self._writing() as connection:
