@@ -343,7 +343,7 @@ def test_the_threshold_may_be_raised_by_name_and_never_lowered() -> None:
         with pytest.raises(AuthorisationError, match="another authorisation"):
             engine.raise_threshold(threshold, by=by)
     engine.raise_threshold(1.0, by="Ann")
-    with pytest.raises(AuthorisationError, match="may be raised from 1.0"):
+    with pytest.raises(AuthorisationError, match=r"may be raised from 1\.0"):
         engine.raise_threshold(0.9, by="Ann")
     assert engine.summary().threshold == 1.0
     assert audit.kinds == ["threshold-raised"]

@@ -14,6 +14,7 @@ from pylfr.cli.console import warn
 from pylfr.cli.drift import drift as drift_command
 from pylfr.cli.evaluate import evaluate as evaluate_command
 from pylfr.cli.models import commands as models_commands
+from pylfr.cli.report import report
 from pylfr.cli.run import run as run_command
 from pylfr.cli.try_ import try_ as try_command
 from pylfr.cli.vault import picture, seal, sweep, was_listed
@@ -37,6 +38,7 @@ app.add_typer(models_commands, name="models")
 app.add_typer(authority_commands, name="authority")
 app.add_typer(audit_commands, name="audit")
 app.add_typer(alerts_commands, name="alerts")
+app.command(name="report")(report)
 app.command(name="sweep")(sweep)
 watchlist_commands.command(name="seal")(seal)
 watchlist_commands.command(name="was-listed")(was_listed)

@@ -53,7 +53,7 @@ def show(
     table = Table(box=None, pad_edge=False)
     for column in ("entry", "at", "kind", "details"):
         table.add_column(column, overflow="fold")
-    for entry in _entries(log):
+    for entry in read_entries(log):
         if kind is None or entry.kind == kind:
             details = ", ".join(f"{name} {value}" for name, value in entry.details.items())
             table.add_row(str(entry.sequence), f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.kind, escape(details))
@@ -75,7 +75,8 @@ def export(
     say(f"{out}: `pylfr audit verify audit.log --checkpoints audit.checkpoints --key record.pub`, run there")
 
 
-def _entries(log: Path) -> list[LogEntry]:
+def read_entries(log: Path) -> list[LogEntry]:
+    """Every entry of a log. Raises ``AuditError`` at the first that is damaged."""
     entries = []
     for number, line in enumerate(_read(log).splitlines(), start=1):
         try:

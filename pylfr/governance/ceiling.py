@@ -73,6 +73,11 @@ def lower_bound(count: int, trials: int, *, confidence: float = _CONFIDENCE) -> 
     return low
 
 
+def upper_bound(count: int, trials: int, *, confidence: float = _CONFIDENCE) -> float:
+    """The one-sided upper Clopper-Pearson bound of a rate: 1 for all of any number of trials."""
+    return 1.0 - lower_bound(trials - count, trials, confidence=confidence)
+
+
 def _at_least(count: int, trials: int, rate: float) -> float:
     """The probability of ``count`` or more in ``trials`` at ``rate``."""
     if rate <= 0:
