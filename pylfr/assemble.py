@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -43,6 +43,10 @@ from pylfr.video.still import read_image
 # Weak detections below the detector's own threshold carry tracks on, and every one of them is redacted in evidence.
 _LOW_SCORE_SHARE = 0.5
 _POOL_ROWS = 64
+
+
+# Who decides on alerts, made from the rules and the gallery that names entries.
+MakeDesk = Callable[[AlertRules, GallerySource], AlertDesk]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -106,14 +110,17 @@ def open_rehearsal(
     device: Device = "cpu",
     threads: int = 0,
     sinks: Sequence[Sink] = (),
+    started_at: datetime | None = None,
+    make_desk: MakeDesk = lambda rules, _: AlertDesk(rules),
 ) -> Engine:
     """An engine that tries recorded ``videos`` against ``people``, each a name with its reference images.
 
-    It needs no authorisation, reads as fast as it can, drops no frame, and keeps nothing when it has ended. Raises
+    It needs no authorisation, reads as fast as it can, drops no frame, and keeps nothing when it has ended. Every
+    video begins at ``started_at``, or now; ``make_desk`` is given the rules and the gallery. Raises
     ``EnrolmentError`` where an image shows no face or several, and whatever a part that cannot be had raises.
     """
     networks = _open_networks(detector, embedder, device=device, threads=threads)
-    started_at = datetime.now(UTC)
+    started_at = started_at or datetime.now(UTC)
     # Not opened early: a recording that cannot be read is reported like one that breaks off, and the others go on.
     sources = [
         FileSource(path, camera=name, started_at=started_at, pace="as-fast-as-possible", loop=False, threads=1)
@@ -130,6 +137,7 @@ def open_rehearsal(
         ceiling=NoCeiling(),
         audit=RehearsalAudit(),
         sinks=sinks,
+        make_desk=make_desk,
     )
 
 
@@ -161,6 +169,7 @@ def _build(
     audit: Audit,
     sinks: Sequence[Sink],
     calibrated: bool = False,
+    make_desk: MakeDesk = lambda rules, _: AlertDesk(rules),
 ) -> Engine:
     manifest = networks.embedder.manifest
     threshold = threshold_of(recognition, manifest)
@@ -183,14 +192,15 @@ def _build(
         embedder=networks.embedder,
         pool=ProbePool(rows=_POOL_ROWS, dimension=networks.embedder.dimension),
         gallery=gallery,
-        desk=AlertDesk(
+        desk=make_desk(
             AlertRules(
                 threshold=threshold,
                 calibrated=calibrated,
                 best_k=recognition.best_k,
                 min_samples=recognition.min_samples,
                 cooldown_s=recognition.cooldown_s,
-            )
+            ),
+            gallery,
         ),
         audit=audit,
         sinks=sinks,

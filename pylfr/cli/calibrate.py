@@ -64,8 +64,8 @@ def _say(threshold: Threshold) -> None:
     )
     say(
         f"best guess without that margin {threshold.best_guess:.4f}, plain quantile {threshold.empirical:.4f}; "
-        f"{threshold.searched_people:,} non-mated people a draw; {threshold.alerts:,} of {threshold.searches:,} searches reach "
-        "it"
+        f"{threshold.searched_people:,} non-mated people a draw; {threshold.alerts:,} of {threshold.searches:,} "
+        "searches reach it"
     )
     tail = threshold.tail
     say(

@@ -104,6 +104,9 @@ def threshold_plot(identification: Sequence[Identification]) -> bytes:
             label=f"FPIR {100 * target:g} %",
         )
     axes.set_xscale("log")
+    every = sorted({each.watchlist_size for each in identification})
+    axes.set_xticks(every, [f"{size:,}" for size in every])
+    axes.set_xticks([], minor=True)
     axes.set_xlabel("people on the watchlist, N (logarithmic)")
     axes.set_ylabel("threshold (cosine)")
     axes.set_title("Threshold that keeps a target FPIR; bars: range over the splits")
@@ -121,6 +124,7 @@ def rank_plot(identification: Sequence[Identification]) -> bytes:
             marker=".",
             label=f"N = {each.watchlist_size:,}",
         )
+    axes.set_xticks([1, 5, 10, 15, 20])
     axes.set_xlabel("rank r")
     axes.set_ylabel("mated searches found among the best r, %")
     axes.set_title("Rank curve (no threshold)")

@@ -1,0 +1,226 @@
+"""A made-up crowd on video with exact truth: photographs of faces walk towards the camera, each on its own path.
+
+What it shows of a real crowd: size, place, motion blur, uneven light, things in front, people in front of each other,
+compression. What it does not: heads do not turn and faces do not move between the photographs of one person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFilter
+
+from pylfr.evaluation.passes import SubjectPass, write_truth
+from pylfr.types import Float32, UInt8
+
+WIDTH, HEIGHT, RATE = 1920, 1080, 25
+
+# Another photograph of the same person takes over this often, standing in for a turn of the head.
+_PHOTOGRAPH_S = 0.8
+_OCCLUDED_SHARE = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Head:
+    """A square picture around one face, uint8 [S, S, 3] RGB; ``box`` is the face in it, xyxy as shares of the side."""
+
+    picture: UInt8
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Walker:
+    """Somebody who walks past: the truth's name, whether it is on the watchlist, and the pictures that are shown."""
+
+    subject: str
+    is_mated: bool
+    heads: tuple[Head, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrowdRules:
+    """How the crowd walks. Sizes are the longer side of a face in pixels, from far to near."""
+
+    lanes: int = 6
+    far_px: tuple[float, float] = (20.0, 36.0)
+    near_px: tuple[float, float] = (90.0, 200.0)
+    walk_s: tuple[float, float] = (3.0, 5.0)
+    pause_s: tuple[float, float] = (0.2, 1.0)
+    crf: int = 26
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Walk:
+    walker: Walker
+    sprites: tuple[Image.Image, ...]
+    first: int
+    frames: int
+    far_px: float
+    near_px: float
+    from_x: float
+    drift_px: float
+    bob_px: float
+    gain: float
+    occluded: tuple[float, float] | None
+
+    def size_px(self, number: int) -> float:
+        """At a steady pace size goes with one over the distance left."""
+        gone = (number - self.first) / max(self.frames - 1, 1)
+        return self.far_px / (1 - gone * (1 - self.far_px / self.near_px))
+
+    def centre(self, number: int) -> tuple[float, float]:
+        gone = (number - self.first) / max(self.frames - 1, 1)
+        size = self.size_px(number)
+        bob = self.bob_px * size / self.near_px * np.sin(2 * np.pi * 1.9 * number / RATE)
+        return self.from_x + self.drift_px * gone, 240 + 1.7 * size + float(bob)
+
+
+def cut_head(picture: UInt8, box: Float32, *, side_px: int = 224) -> Head:
+    """The square around a face, 1.9 times its longer side, grey where the picture ends; ``box`` float32 [4] xyxy."""
+    x1, y1, x2, y2 = (float(each) for each in box)
+    span = 1.9 * max(x2 - x1, y2 - y1)
+    left, top = (x1 + x2 - span) / 2, (y1 + y2 - span) / 2
+    cut = Image.fromarray(picture).transform(
+        (side_px, side_px),
+        Image.Transform.EXTENT,
+        (left, top, left + span, top + span),
+        Image.Resampling.BILINEAR,
+        fillcolor=(110, 110, 110),
+    )
+    return Head(
+        picture=np.asarray(cut),
+        box=((x1 - left) / span, (y1 - top) / span, (x2 - left) / span, (y2 - top) / span),
+    )
+
+
+def render_crowd(
+    walkers: Sequence[Walker], folder: Path, *, camera: str, seed: int = 0, rules: CrowdRules | None = None
+) -> tuple[SubjectPass, ...]:
+    """Write ``camera.mp4`` (1080p, 25 frames a second, H.264) and ``camera.json``, the truth, into ``folder``.
+
+    The same walkers, seed and rules give the same frames. Raises ``ValueError`` for nobody, or somebody without a head.
+    """
+    rules = rules or CrowdRules()
+    if not walkers or not all(walker.heads for walker in walkers):
+        raise ValueError("a crowd needs walkers, and each of them a head to show")
+    draw = np.random.default_rng(seed)
+    walks = _plan(walkers, rules, draw)
+    last = max(walk.first + walk.frames for walk in walks) + RATE // 2
+    street = _street(draw)
+    paths: list[list[tuple[float, float, float, float, float]]] = [[] for _ in walks]
+    with av.open(str(folder / f"{camera}.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(RATE))
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.options = {"preset": "ultrafast", "crf": str(rules.crf), "g": "50"}
+        for number in range(last):
+            frame = street.copy()
+            here = [index for index, walk in enumerate(walks) if walk.first <= number < walk.first + walk.frames]
+            # Who is nearer is painted later, in front.
+            for index in sorted(here, key=lambda each: walks[each].size_px(number)):
+                paths[index].append((number / RATE, *_paint(frame, walks[index], number)))
+            for packet in stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    truth = tuple(
+        SubjectPass(
+            camera=camera,
+            subject=walk.walker.subject,
+            is_mated=walk.walker.is_mated,
+            starts_s=path[0][0],
+            ends_s=path[-1][0],
+            path=tuple(path),
+        )
+        for walk, path in zip(walks, paths, strict=True)
+    )
+    write_truth(truth, folder / f"{camera}.json")
+    return truth
+
+
+def _plan(walkers: Sequence[Walker], rules: CrowdRules, draw: np.random.Generator) -> list[_Walk]:
+    """One walk for each walker: each lane is walked by one person after the other."""
+    free = np.zeros(rules.lanes)
+    width = WIDTH / rules.lanes
+    walks = []
+    for walker in walkers:
+        lane = int(np.argmin(free))
+        frames = int(draw.uniform(*rules.walk_s) * RATE)
+        first = int(free[lane] + draw.uniform(*rules.pause_s) * RATE)
+        free[lane] = first + frames
+        begin = float(draw.uniform(0.0, 0.7))
+        walks.append(
+            _Walk(
+                walker=walker,
+                sprites=tuple(_sprite(head) for head in walker.heads),
+                first=first,
+                frames=frames,
+                far_px=float(draw.uniform(*rules.far_px)),
+                near_px=float(draw.uniform(*rules.near_px)),
+                from_x=(lane + 0.5) * width + float(draw.uniform(-0.25, 0.25)) * width,
+                drift_px=float(draw.uniform(-0.35, 0.35)) * width,
+                bob_px=float(draw.uniform(4, 12)),
+                gain=float(draw.uniform(0.6, 1.15)),
+                occluded=(begin, begin + 0.3) if draw.random() < _OCCLUDED_SHARE else None,
+            )
+        )
+    return walks
+
+
+def _sprite(head: Head) -> Image.Image:
+    """The head with a soft oval edge, so that it stands in the scene without a frame around it."""
+    image = Image.fromarray(head.picture)
+    side = image.width
+    mask = Image.new("L", (side, side), 0)
+    ImageDraw.Draw(mask).ellipse((side * 0.1, side * 0.02, side * 0.9, side * 0.98), fill=255)
+    image.putalpha(mask.filter(ImageFilter.GaussianBlur(side / 24)))
+    return image
+
+
+def _paint(frame: UInt8, walk: _Walk, number: int) -> tuple[float, float, float, float]:
+    """Paint one head into ``frame``, uint8 [HEIGHT, WIDTH, 3]; gives the face's box, xyxy pixels."""
+    shown = int((number - walk.first) / RATE / _PHOTOGRAPH_S) % len(walk.sprites)
+    face = walk.walker.heads[shown].box
+    longer = max(face[2] - face[0], face[3] - face[1])
+    side = max(4, round(walk.size_px(number) / longer))
+    x, y = walk.centre(number)
+    left, top = round(x - side / 2), round(y - side / 2)
+    sprite = np.asarray(walk.sprites[shown].resize((side, side), Image.Resampling.BILINEAR), np.float32)
+    light = walk.gain * (0.75 + 0.4 * x / WIDTH)
+    colour, alpha = sprite[:, :, :3] * light, sprite[:, :, 3:] / 255
+    gone = (number - walk.first) / walk.frames
+    if walk.occluded is not None and walk.occluded[0] <= gone < walk.occluded[1]:
+        # Something held before mouth and chin.
+        colour[round(side * 0.56) :] = 70 * light
+    speed = abs(x - walk.centre(number - 1)[0]) + abs(y - walk.centre(number - 1)[1]) + 0.02 * side
+    taps = int(np.clip(round(0.5 * speed), 1, 7))
+    if taps > 1:
+        # The shutter is open while the head moves: the mean of shifted pictures, along the greater motion.
+        colour = np.mean([np.roll(colour, shift - taps // 2, axis=shift % 2) for shift in range(taps)], axis=0)
+    x1, y1, x2, y2 = max(left, 0), max(top, 0), min(left + side, WIDTH), min(top + side, HEIGHT)
+    if x2 > x1 and y2 > y1:
+        part = (slice(y1 - top, y2 - top), slice(x1 - left, x2 - left))
+        under = frame[y1:y2, x1:x2]
+        blended = under + alpha[part] * (colour[part] - under)
+        frame[y1:y2, x1:x2] = np.clip(blended, 0, 255).astype(np.uint8)
+    box = np.array(face) * side + np.array([left, top, left, top])
+    inside: npt.NDArray[np.float64] = np.clip(box, 0, [WIDTH, HEIGHT, WIDTH, HEIGHT])
+    return (
+        round(float(inside[0]), 1),
+        round(float(inside[1]), 1),
+        round(float(inside[2]), 1),
+        round(float(inside[3]), 1),
+    )
+
+
+def _street(draw: np.random.Generator) -> UInt8:
+    """A still, textured background: uint8 [HEIGHT, WIDTH, 3]."""
+    coarse = draw.integers(70, 180, (HEIGHT // 60, WIDTH // 60, 3), dtype=np.uint8)
+    wide = np.asarray(Image.fromarray(coarse).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)).astype(np.int16)
+    street: UInt8 = np.clip(wide + draw.integers(-5, 6, (HEIGHT, WIDTH, 1)), 0, 255).astype(np.uint8)
+    return street
