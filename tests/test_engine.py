@@ -179,6 +179,8 @@ def build(
     audit: Audit | None = None,
     sinks: Sequence[Sink] = (),
     embedder: SameFace | None = None,
+    gallery: OnePerson | None = None,
+    dimension: int = DIMENSION,
     max_faces: int = 100,
 ) -> Engine:
     anything = ProbeGate(interocular_px=0, sharpness=0)
@@ -190,8 +192,8 @@ def build(
         tracker=FaceTracker(TrackRules(high_score=0.5, low_score=0.2)),
         plan=RecognitionPlan(RecognitionRules(gate=anything)),
         embedder=embedder or SameFace(),
-        pool=ProbePool(rows=2, dimension=DIMENSION),
-        gallery=OnePerson(),
+        pool=ProbePool(rows=2, dimension=dimension),
+        gallery=gallery or OnePerson(),
         desk=AlertDesk(AlertRules(threshold=0.5)),
         audit=audit or RehearsalAudit(),
         sinks=sinks,
