@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pylfr.cli.console import say, warn
+from pylfr.cli.passes import evaluate_passes
 from pylfr.cli.present import print_notices
 from pylfr.errors import ConfigError
 from pylfr.evaluation.cohorts import CohortReport, compare_groups, read_groups
@@ -38,7 +39,7 @@ _NAMED_IN_TERMINAL = 5
 
 
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="A folder of people: one folder a person.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="A folder of people, one folder a person; or of videos.")],
     detector: Annotated[str, typer.Option(help="The network that finds faces.")] = "yunet_n",
     embedder: Annotated[str, typer.Option(help="The network that compares them.")] = "face_reid_0095",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write every number as JSON.")] = None,
@@ -52,12 +53,30 @@ def evaluate(
     threshold: Annotated[
         float | None, typer.Option(help="The deployed threshold, for groups. Without it: that of FPIR 1 %.")
     ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="FOLDER holds videos; this JSON or CSV says who passes when.")
+    ] = None,
+    references: Annotated[
+        Path | None, typer.Option(help="With --truth: a folder of the people on the watchlist.")
+    ] = None,
     workers: Annotated[int, typer.Option(help="Threads; 0 for one a core.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="The same seed draws the same splits.")] = 0,
 ) -> None:
-    """Measure verification and open-set identification on a folder of people. Templates exist in memory only."""
+    """Measure verification and open-set identification on a folder of people, or passes on videos (--truth)."""
     console = Console(stderr=True)
     print_notices([detector, embedder], console)
+    if truth is not None:
+        evaluate_passes(
+            folder,
+            truth,
+            references,
+            detector=detector,
+            embedder=embedder,
+            threshold=threshold,
+            json_file=json_file,
+            console=console,
+        )
+        return
     group_of = read_groups(groups) if groups is not None else None
     began = time.perf_counter()
     people = templates_of_folder(folder, detector, embedder, workers=workers, console=console)

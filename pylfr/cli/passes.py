@@ -1,0 +1,94 @@
+"""``pylfr evaluate --truth``: recordings whose passes are known, through the whole engine, scored by pass."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+from rich.console import Console
+
+from pylfr.cli.console import say, warn
+from pylfr.config import RecognitionSection
+from pylfr.errors import ConfigError
+from pylfr.evaluation.passes import PassRates, SubjectPass, read_truth, score_passes
+from pylfr.evaluation.people import list_photographs
+from pylfr.evaluation.rates import Rate
+from pylfr.trial import Trial, run_trial
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".ts"})
+
+
+def evaluate_passes(
+    folder: Path,
+    truth_file: Path,
+    references: Path | None,
+    *,
+    detector: str,
+    embedder: str,
+    threshold: float | None,
+    json_file: Path | None,
+    console: Console,
+) -> None:
+    """Score the videos of ``folder``, whose stems are the truth's cameras, against the people in ``references``."""
+    if references is None:
+        raise ConfigError("--truth needs --references: a folder of the people on the watchlist, one folder a person")
+    videos = sorted(each for each in folder.iterdir() if each.suffix.lower() in VIDEO_SUFFIXES)
+    if not videos:
+        raise ConfigError(f"{folder} must hold videos ({', '.join(sorted(VIDEO_SUFFIXES))}) where --truth is given")
+    people: dict[str, list[Path]] = {}
+    for photograph in list_photographs(references):
+        people.setdefault(photograph.person, []).append(photograph.path)
+    truth = read_truth(truth_file, [each.stem for each in videos])
+    strangers = sorted({each.subject for each in truth if each.is_mated} - set(people))
+    if strangers:
+        raise ConfigError(f"{truth_file}: {strangers[0]!r} is mated, but {references} has no folder of that name")
+    with console.status(f"{len(videos)} videos through the whole engine"):
+        trial = run_trial(
+            videos,
+            people,
+            detector=detector,
+            embedder=embedder,
+            recognition=RecognitionSection(threshold=threshold),
+        )
+    for error in trial.summary.errors:
+        warn("notice", error)
+    rates = score_passes(truth, trial.compared, trial.raised)
+    _say(rates, truth, trial)
+    if json_file is not None:
+        json_file.write_text(_as_json(rates, truth, trial, len(people)), encoding="utf-8")
+
+
+def _say(rates: PassRates, truth: tuple[SubjectPass, ...], trial: Trial) -> None:
+    say(f"{len(truth)} passes, {trial.summary.frames:,} frames, threshold {trial.summary.threshold:.3f}")
+    say(f"TPIR {rates.tpir}, FPIR {rates.fpir}; by track, FPIR {rates.fpir_by_track}")
+    say(
+        f"{rates.alerts} alerts, {rates.false_alerts} false ({_number(rates.false_alerts_per_1000_faces)} per 1,000 "
+        f"faces), {rates.strays} of no known pass; {rates.unseen} passes unseen"
+    )
+    say(
+        f"tracks a pass {_number(rates.fragmentation)}; time to alert "
+        f"{'no right alert' if rates.time_to_alert_s is None else f'{rates.time_to_alert_s:.2f} s (median)'}"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "no data" if value is None else f"{value:.2f}"
+
+
+def _as_json(rates: PassRates, truth: tuple[SubjectPass, ...], trial: Trial, watchlist_size: int) -> str:
+    values = {field.name: getattr(rates, field.name) for field in fields(rates)}
+    return json.dumps(
+        {
+            "type": "passes",
+            "passes": len(truth),
+            "watchlist_size": watchlist_size,
+            "threshold": trial.summary.threshold,
+            "detector": trial.summary.detector,
+            "embedder": trial.summary.embedder,
+            **{name: value.as_json() if isinstance(value, Rate) else value for name, value in values.items()},
+            "errors": list(trial.summary.errors),
+        },
+        indent=1,
+        allow_nan=False,
+    )

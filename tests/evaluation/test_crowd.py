@@ -1,0 +1,74 @@
+"""The crowd on video: what the truth says is what the picture shows, and the same seed makes the same crowd."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pylfr.evaluation.crowd import HEIGHT, WIDTH, CrowdRules, Head, Walker, cut_head, render_crowd
+from pylfr.evaluation.passes import read_truth
+
+SHORT = CrowdRules(lanes=2, walk_s=(0.4, 0.6), pause_s=(0.0, 0.1))
+
+
+def _walker(subject: str, colour: tuple[int, int, int], *, mated: bool = False) -> Walker:
+    head = Head(picture=np.full((64, 64, 3), colour, np.uint8), box=(0.25, 0.25, 0.75, 0.75))
+    return Walker(subject=subject, is_mated=mated, heads=(head,))
+
+
+def test_faces_stand_where_the_truth_says_and_grow(tmp_path: Path) -> None:
+    truth = render_crowd([_walker("Ada", (255, 0, 0), mated=True)], tmp_path, camera="gate", seed=3, rules=SHORT)
+    (walk,) = truth
+    with av.open(str(tmp_path / "gate.mp4")) as container:
+        assert (container.streams.video[0].width, container.streams.video[0].height) == (WIDTH, HEIGHT)
+        assert container.streams.video[0].average_rate == 25
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    sizes = []
+    for at_s, x1, y1, x2, y2 in walk.path:
+        # The lower half may be covered; between the eyes it is the face's own colour.
+        x, y = round((x1 + x2) / 2), round(y1 + 0.25 * (y2 - y1))
+        red, green, blue = frames[round(at_s * 25)][y, x].astype(int)
+        assert red > green + 60
+        assert red > blue + 60
+        sizes.append(x2 - x1)
+    assert sizes == sorted(sizes)
+    assert 18 <= sizes[0] <= 40
+    assert 85 <= sizes[-1] <= 205
+
+
+def test_the_truth_on_disk_is_the_truth(tmp_path: Path) -> None:
+    walkers = [_walker(name, (200, 180, 160), mated=name == "A") for name in "ABCDE"]
+    truth = render_crowd(walkers, tmp_path, camera="gate", rules=SHORT)
+    assert read_truth(tmp_path / "gate.json", ["gate"]) == truth
+    assert [each.subject for each in truth if each.is_mated] == ["A"]
+    assert len(truth) == 5
+
+
+def test_the_same_seed_makes_the_same_crowd(tmp_path: Path) -> None:
+    walkers = [_walker(name, (200, 180, 160)) for name in "ABC"]
+    one, other, third = (
+        render_crowd(walkers, tmp_path, camera=name, seed=seed, rules=SHORT)
+        for name, seed in (("one", 1), ("other", 1), ("third", 2))
+    )
+    assert [each.path for each in one] == [each.path for each in other]
+    assert [each.path for each in one] != [each.path for each in third]
+    assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "other.mp4").read_bytes()
+
+
+def test_a_head_is_cut_around_its_face_also_at_the_edge() -> None:
+    picture = np.zeros((100, 100, 3), np.uint8)
+    picture[10:30, 0:20] = 255
+    head = cut_head(picture, np.array([0, 10, 20, 30], np.float32), side_px=76)
+    x1, y1, x2, y2 = (round(each * 76) for each in head.box)
+    assert (x2 - x1, y2 - y1) == (40, 40)
+    assert head.picture[y1 + 4 : y2 - 4, x1 + 4 : x2 - 4].min() > 240
+
+
+def test_nobody_and_a_walker_without_a_head_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="needs walkers"):
+        render_crowd([], tmp_path, camera="gate")
+    with pytest.raises(ValueError, match="a head to show"):
+        render_crowd([Walker(subject="A", is_mated=False, heads=())], tmp_path, camera="gate")
