@@ -14,6 +14,7 @@ from pylfr.alerts import AlertRules
 from pylfr.assemble import open_engine, open_rehearsal
 from pylfr.engine import Engine
 from pylfr.errors import PylfrError
+from pylfr.evaluation.calibration import Threshold
 from pylfr.faces.align import align_faces
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
@@ -34,6 +35,7 @@ __all__ = [
     "Recorded",
     "Summary",
     "Templates",
+    "Threshold",
     "align_faces",
     "create_watchlist",
     "open_detector",

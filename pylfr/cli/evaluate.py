@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +32,9 @@ from pylfr.evaluation.verification import (
 )
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
+from pylfr.governance.certificates import CohortCertificate, Rate
 from pylfr.models.store import open_store
+from pylfr.terms import preprocessing_of
 
 _DEFAULT_SIZES = (100, 500)
 _NAMED_IN_TERMINAL = 5
@@ -53,6 +55,13 @@ def evaluate(
     threshold: Annotated[
         float | None, typer.Option(help="The deployed threshold, for groups. Without it: that of FPIR 1 %.")
     ] = None,
+    cohort_certificate: Annotated[
+        Path | None, typer.Option(help="With --groups: where the cohort certificate goes (JSON).")
+    ] = None,
+    conclusion: Annotated[
+        str, typer.Option(help="What you conclude of the groups, in words, for the certificate.")
+    ] = "",
+    days: Annotated[int, typer.Option(help="Days until the cohort certificate expires.", min=1)] = 365,
     truth: Annotated[
         Path | None, typer.Option(help="FOLDER holds videos; this JSON or CSV says who passes when.")
     ] = None,
@@ -77,6 +86,8 @@ def evaluate(
             console=console,
         )
         return
+    if cohort_certificate is not None and (groups is None or not conclusion.strip()):
+        raise ConfigError("a cohort certificate needs --groups and --conclusion: somebody has to say what follows")
     group_of = read_groups(groups) if groups is not None else None
     began = time.perf_counter()
     people = templates_of_folder(folder, detector, embedder, workers=workers, console=console)
@@ -103,6 +114,10 @@ def evaluate(
         made_at=datetime.now(UTC),
     )
     _print(evaluation)
+    if cohort_certificate is not None and evaluation.cohorts is not None:
+        certificate = _cohort_certificate(evaluation.cohorts, people.model, embedder, conclusion, days)
+        cohort_certificate.write_text(certificate.model_dump_json(indent=1), encoding="utf-8")
+        say(f"cohort certificate: {cohort_certificate}, until {certificate.expires_at:%Y-%m-%d}")
     if json_file is not None:
         json_file.write_text(as_json(evaluation), encoding="utf-8")
     if out is not None:
@@ -167,6 +182,31 @@ def _cohorts(
             raise ConfigError("the material supports no target FPIR: give --threshold to compare the groups at")
         threshold = min(first.points, key=lambda point: abs(point.target_fpir - 0.01)).threshold
     return compare_groups(people, group_of, threshold=threshold, watchlist_size=first.watchlist_size, seed=seed)
+
+
+def _cohort_certificate(
+    report: CohortReport, model: str, embedder: str, conclusion: str, days: int
+) -> CohortCertificate:
+    now = datetime.now(UTC).replace(microsecond=0)
+    return CohortCertificate(
+        type="cohorts",
+        model=model,
+        preprocessing=preprocessing_of(open_store().manifest(embedder)),
+        threshold=report.threshold,
+        groups={
+            each.group: Rate(
+                value=each.fpir.value or 0.0,
+                numerator=each.fpir.numerator,
+                denominator=each.fpir.denominator,
+                low=each.fpir.low,
+                high=each.fpir.high,
+            )
+            for each in report.groups
+        },
+        conclusion=conclusion,
+        issued_at=now,
+        expires_at=now + timedelta(days=days),
+    )
 
 
 def _print(evaluation: Evaluation) -> None:

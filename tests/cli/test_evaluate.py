@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pylfr.governance.certificates import read_calibration
+from pylfr.governance.certificates import read_calibration, read_cohorts
 from tests.cli.command import pylfr
 from tests.footage import BOTH, save_references, video
 
@@ -41,6 +41,7 @@ def test_evaluate_writes_rates_that_can_be_checked(folder: Path, tmp_path: Path)
     done = pylfr(
         "evaluate", folder, "--json", result, "--out", tmp_path / "report", "--watchlist-size", "8",
         "--splits", "3", "--groups", groups, "--threshold", "0.4",
+        "--cohort-certificate", tmp_path / "cohorts.json", "--conclusion", "too few people",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "broken.jpg" in done.stderr
@@ -56,6 +57,9 @@ def test_evaluate_writes_rates_that_can_be_checked(folder: Path, tmp_path: Path)
     assert "ten folds" in record["verification"]["missing"]
     assert record["cohorts"]["groups"]["few"]["fpir"]["denominator"] == 3
     assert "NaN" not in result.read_text()
+    cohorts, _ = read_cohorts(tmp_path / "cohorts.json")
+    assert cohorts.groups["few"].denominator == 3
+    assert cohorts.conclusion == "too few people"
     html = (tmp_path / "report" / "report.html").read_text()
     assert html.count("data:image/png;base64,") == 4
     words = html[: html.index("data:image")]
