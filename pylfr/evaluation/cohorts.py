@@ -54,7 +54,9 @@ class GroupTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
-    """The greatest group rate over the least, with a 95 % interval (log ratio, half an error added to each count).
+    """The greatest rate over the least, of groups of ``LEAST_PEOPLE`` or more, with a 95 % interval.
+
+    The interval is that of the log ratio with half an error added to each count.
 
     ``detectable`` is the least ratio that groups of these sizes would have shown with a power of 80 %, None where not
     even certainty in one of them would show: "not significant" is no pass without it.
@@ -253,7 +255,7 @@ def _counts(groups: Sequence[GroupRates], measure: str) -> dict[str, tuple[int, 
 
 
 def _ratio(measure: str, counts: Mapping[str, tuple[int, int]]) -> tuple[Ratio, ...]:
-    known = {name: count for name, count in counts.items() if count[1]}
+    known = {name: count for name, count in counts.items() if count[1] >= LEAST_PEOPLE}
     if len(known) < 2:
         return ()
     share = {name: (errors + 0.5) / (trials + 0.5) for name, (errors, trials) in known.items()}

@@ -112,7 +112,7 @@ def _material(evaluation: Evaluation) -> list[Block]:
         ("embedder", f"{evaluation.embedder}, sha256 {evaluation.embedder_sha256[:16]}"),
         ("material", f"{evaluation.source}: {evaluation.people:,} people, {evaluation.pictures:,} readable pictures"),
         ("failure to acquire (FTA)", f"{evaluation.fta} of the pictures show no face that the detector finds"),
-        ("skipped", f"{len(evaluation.unreadable)} files that could not be read"),
+        ("skipped", f"files that could not be read: {len(evaluation.unreadable)}"),
         ("made", f"{evaluation.made_at:%Y-%m-%d %H:%M} UTC, in {evaluation.seconds:.0f} s"),
     ]
     blocks: list[Block] = [Table(heads=("", ""), rows=tuple(rows))]

@@ -59,6 +59,7 @@ def test_a_group_of_three_carries_a_caution_and_no_nan() -> None:
     assert "3 people" in few.caution
     assert "too few to conclude" in few.caution
     assert report.unlabelled == 4
+    assert report.ratios == (), "a ratio over three people would only mislead"
     json.dumps(report.as_json(), allow_nan=False)
 
 
@@ -70,10 +71,12 @@ def test_a_person_counts_once_however_many_pictures_there_are() -> None:
 
 
 def test_groups_without_a_single_picture_to_search_have_no_rate_but_words() -> None:
-    crowd = people(40, pictures=1)
-    report = compare_groups(crowd, {name: name[-1] for name in crowd.names}, threshold=0.5, watchlist_size=10)
+    crowd = people(80, pictures=1)
+    groups = {name: str(index % 2) for index, name in enumerate(crowd.names)}
+    report = compare_groups(crowd, groups, threshold=0.2, watchlist_size=10)
     assert all(each.tpir.value is None for each in report.groups)
     assert {each.measure for each in report.ratios} == {"fpir"}
+    assert report.ratios[0].low <= report.ratios[0].value <= report.ratios[0].high
 
 
 @pytest.mark.parametrize(
