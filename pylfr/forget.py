@@ -10,6 +10,7 @@ from pathlib import Path
 from pylfr.config import Deployment
 from pylfr.errors import AuthorisationError, VaultError
 from pylfr.governance.audit import AuditLog
+from pylfr.governance.keys import read_public_key
 from pylfr.governance.retention import sweep
 from pylfr.governance.signed import read_signed
 from pylfr.governance.vault import destroy_key, expiry_of
@@ -74,6 +75,8 @@ def _is_revoked(deployment: Deployment, now: datetime) -> bool:
     if confirming is None or not confirming.exists():
         return True
     later = read_signed(confirming)
+    if read_public_key(deployment.authority.officer_key) not in later.signers:
+        return True
     return later.authorisation.urgent or later.authorisation.confirms != authorisation.reference
 
 

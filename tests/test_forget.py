@@ -1,0 +1,140 @@
+"""What is over goes, by a clock of the test's own: at the sweeper's hand, or at the next start after a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from pylfr.config import Deployment, read_deployment
+from pylfr.forget import Forgotten, forget_expired
+from pylfr.governance.audit import AuditLog, open_audit
+from pylfr.governance.chain import parse_entry
+from pylfr.governance.keys import make_key, read_signing_key
+from pylfr.governance.retention import write_sealed
+from pylfr.governance.signed import sign_authorisation
+from pylfr.governance.vault import make_vault_key
+from pylfr.terms import records_of
+from tests.governance.samples import NOON, authorisation
+from tests.samples import sample_alert
+
+NOTHING = Forgotten(pictures=0, alerts=0, keys=())
+END = NOON + timedelta(hours=6)
+
+DEPLOYMENT = """
+name = "Square"
+[authority]
+profile = "eu-leo"
+place = "Square"
+signed = "authorisation.json"
+confirmed_by = "confirmed.json"
+officer_key = "officer.pub"
+[models]
+detector = "yunet_n"
+embedder = "face_reid_0095"
+[watchlist]
+file = "square.sealed"
+key = "square.key"
+[audit]
+path = "audit.log"
+key = "record.key"
+checkpoints = "elsewhere"
+[records]
+file = "records.sqlite"
+[[cameras]]
+name = "north"
+source = "north.mp4"
+[[sinks]]
+type = "evidence"
+folder = "evidence"
+key = "evidence.key"
+"""
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[AuditLog]:
+    with closing(open_audit(tmp_path / "audit.log", clock=lambda: NOON)) as opened:
+        yield opened
+
+
+def deployed(folder: Path, log: AuditLog, *, urgent: bool = True) -> Deployment:
+    """A deployment at noon with one alert, its sealed picture, and keys that live until two days later."""
+    make_key(folder / "officer.key")
+    words = authorisation(profile="eu-leo", urgent=urgent)
+    (folder / "authorisation.json").write_bytes(sign_authorisation(words, (read_signing_key(folder / "officer.key"),)))
+    (folder / "deployment.toml").write_text(DEPLOYMENT)
+    deployment = read_deployment(folder / "deployment.toml")
+    (folder / "evidence").mkdir()
+    make_vault_key(folder / "square.key", expires_at=NOON + timedelta(days=2))
+    key = make_vault_key(folder / "evidence.key", expires_at=NOON + timedelta(days=2))
+    write_sealed(folder / "evidence", "a1", b"a face, as it were", key, erase_at=NOON + timedelta(hours=24))
+    records = records_of(deployment)
+    assert records is not None
+    with closing(records):
+        recorded = log.record(replace(sample_alert(entry="Ada"), id="a1"))
+        records.add(recorded, min_adjudicators=2, retention=timedelta(hours=24))
+    return deployment
+
+
+def confirm(folder: Path, *, reference: str, by: str = "officer.key") -> None:
+    words = authorisation(profile="eu-leo", confirms=reference)
+    (folder / "confirmed.json").write_bytes(sign_authorisation(words, (read_signing_key(folder / by),)))
+
+
+def left(folder: Path) -> set[str]:
+    return {path.name for path in [*folder.glob("*.key"), *(folder / "evidence").iterdir()]} - {
+        "officer.key",
+        "operator.key",
+    }
+
+
+@pytest.mark.parametrize("later", [timedelta(0), timedelta(hours=17)])
+def test_before_its_time_nothing_goes(tmp_path: Path, log: AuditLog, later: timedelta) -> None:
+    deployment = deployed(tmp_path, log, urgent=False)
+    assert forget_expired(deployment, log, now=NOON + later) == NOTHING
+    assert left(tmp_path) == {"square.key", "evidence.key", "a1.sealed"}
+
+
+def test_everything_goes_at_its_time_and_the_log_says_so(tmp_path: Path, log: AuditLog) -> None:
+    deployment = deployed(tmp_path, log, urgent=False)
+    assert forget_expired(deployment, log, now=NOON + timedelta(hours=24)) == Forgotten(pictures=1, alerts=1, keys=())
+    gone = forget_expired(deployment, log, now=NOON + timedelta(days=2))
+    assert set(gone.keys) == {"square.key", "evidence.key"}
+    assert left(tmp_path) == set()
+    assert forget_expired(deployment, log, now=NOON + timedelta(days=3)) == NOTHING
+    kinds = [parse_entry(line).kind for line in (tmp_path / "audit.log").read_bytes().splitlines()]
+    assert kinds == ["alert", "erased", "erased"]
+
+
+def test_a_provisional_authorisation_that_nobody_confirms_takes_everything_with_it(
+    tmp_path: Path, log: AuditLog
+) -> None:
+    deployment = deployed(tmp_path, log)
+    assert forget_expired(deployment, log, now=END - timedelta(seconds=1)) == NOTHING
+    gone = forget_expired(deployment, log, now=END)
+    assert (gone.pictures, gone.alerts, set(gone.keys)) == (1, 1, {"square.key", "evidence.key"})
+    assert left(tmp_path) == set()
+    assert b"was not confirmed" in (tmp_path / "audit.log").read_bytes()
+
+
+def test_a_later_authorisation_that_confirms_it_keeps_what_it_found(tmp_path: Path, log: AuditLog) -> None:
+    deployment = deployed(tmp_path, log)
+    confirm(tmp_path, reference=authorisation(profile="eu-leo", urgent=True).reference)
+    assert forget_expired(deployment, log, now=END) == NOTHING
+
+
+def test_a_confirmation_by_anybody_but_the_officer_does_not_count(tmp_path: Path, log: AuditLog) -> None:
+    deployment = deployed(tmp_path, log)
+    make_key(tmp_path / "operator.key")
+    confirm(tmp_path, reference=authorisation(profile="eu-leo", urgent=True).reference, by="operator.key")
+    assert forget_expired(deployment, log, now=END) != NOTHING
+
+
+def test_one_that_confirms_another_does_not(tmp_path: Path, log: AuditLog) -> None:
+    deployment = deployed(tmp_path, log)
+    confirm(tmp_path, reference="another")
+    assert forget_expired(deployment, log, now=END) != NOTHING
