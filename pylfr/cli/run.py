@@ -11,6 +11,7 @@ from rich.console import Console
 from pylfr.assemble import open_engine
 from pylfr.cli.present import print_alert, print_notices, print_summary, running
 from pylfr.config import read_deployment
+from pylfr.governance.memory import refuse_core_dumps
 
 
 def run(
@@ -23,6 +24,7 @@ def run(
 
     It refuses to start without an authorisation and stops by itself when the authorised window ends.
     """
+    refuse_core_dumps()
     console = Console(stderr=True)
     described = read_deployment(deployment)
     print_notices([described.models.detector, described.models.embedder], console)
