@@ -223,7 +223,7 @@ def main() -> None:
     on_gpu = torch.cuda.is_available()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=90)
-    parser.add_argument("--batch", type=int, default=128, help="over all processes")
+    parser.add_argument("--batch", type=int, default=64, help="over all processes")
     parser.add_argument("--processes", type=int, default=1 if on_gpu else os.cpu_count())
     parser.add_argument("--workers", type=int, default=8 if on_gpu else 0, help="loaders a process; 0 loads in line")
     parser.add_argument("--seed", type=int, default=0)
