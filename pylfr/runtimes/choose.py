@@ -1,7 +1,9 @@
-"""Which runtime runs a network: chosen by name, never by falling back."""
+"""Which runtime runs a network: chosen by name, with the reason logged, never by falling back."""
 
 from __future__ import annotations
 
+import logging
+from importlib.util import find_spec
 from typing import Literal, get_args
 
 from pylfr import ops
@@ -12,19 +14,43 @@ from pylfr.runtimes.onnx import open_onnx
 from pylfr.runtimes.parts import InParts
 from pylfr.types import Device
 
-RuntimeName = Literal["onnx"]
+RuntimeName = Literal["onnx", "torch"]
+
+log = logging.getLogger(__name__)
 
 
 def open_runtime(model: Model, *, runtime: str = "onnx", device: Device = "cpu", threads: int = 0) -> Runtime:
     """The runtime of that name with ``model`` loaded on ``device``.
 
-    Raises ``ConfigError`` for an unknown name and ``CudaError`` where the device cannot be had.
+    Raises ``ConfigError`` for an unknown name or a runtime that is not installed, and ``CudaError`` where the device
+    cannot be had. ``threads`` is for onnxruntime; PyTorch's threads belong to the process.
     """
     if runtime not in get_args(RuntimeName):
         raise ConfigError(f"runtime must be one of {', '.join(get_args(RuntimeName))}, got {runtime!r}")
-    ops.require_device(device)
-    if device != "cpu":
-        raise CudaError(f"the {runtime} runtime runs on the CPU only, got device {device!r}: use device 'cpu'")
-    opened = open_onnx(model, threads=threads)
+    if runtime == "torch":
+        opened = _open_torch(model, device)
+    else:
+        ops.require_device(device)
+        if device != "cpu":
+            raise CudaError(
+                f"the {runtime} runtime runs on the CPU only, got device {device!r}: use device 'cpu', or runtime "
+                "'torch'"
+            )
+        opened = open_onnx(model, threads=threads)
+    log.info("%s runs in %s on %s: it was asked for by name", model.manifest.name, runtime, device)
     max_batch = model.manifest.pixels.max_batch
     return opened if max_batch is None else InParts(opened, max_batch=max_batch)
+
+
+def _open_torch(model: Model, device: Device) -> Runtime:
+    if device not in get_args(Device):
+        raise ValueError(f"device must be cpu or cuda, got {device!r}")
+    missing = [name for name in ("torch", "onnx") if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"runtime 'torch' needs {' and '.join(missing)}, which this Python has not: install pylfr[torch], or use "
+            "runtime 'onnx'"
+        )
+    from pylfr.runtimes.torch import open_torch  # the extra is imported only by those who ask for it
+
+    return open_torch(model, device=device)

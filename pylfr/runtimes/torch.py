@@ -1,0 +1,211 @@
+"""PyTorch, on the CPU or on CUDA: for machines that have it and no TensorRT. Needs the extra ``torch``.
+
+An ONNX network is run node by node by the operators of ``torch_operators``. On CUDA weights and activations are fp16,
+pictures lie channels-last, and each batch size (rounded up to a power of two) is captured once as a CUDA graph.
+The CUDA half has never run on a device: see docs/gpu.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import torch
+
+from pylfr.errors import CudaError, ModelError
+from pylfr.models.store import Model
+from pylfr.runtimes.torch_operators import OPERATORS, Attribute, Attributes
+from pylfr.types import Device, Float32
+
+# A graph holds its activations for good: pictures of more sizes than this are run without one.
+_MOST_GRAPHS = 16
+_WARM_UP_RUNS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One step of a network. An empty name in ``inputs`` is an optional input that is left out."""
+
+    operator: str
+    inputs: tuple[str, ...]
+    output: str
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Network:
+    """An ONNX network, read: its weights on their device, its nodes in the order in which they run."""
+
+    input: str
+    outputs: Mapping[str, tuple[int | None, ...]]
+    weights: Mapping[str, torch.Tensor]
+    nodes: tuple[Node, ...]
+
+    def run(self, tensor: torch.Tensor) -> list[torch.Tensor]:
+        """All outputs for a batch, in the network's order. What is no longer needed is let go on the way."""
+        values: dict[str, torch.Tensor] = {**self.weights, self.input: tensor}
+        for node, spent in zip(self.nodes, self._spent(), strict=True):
+            given = [values[name] if name else None for name in node.inputs]
+            values[node.output] = OPERATORS[node.operator](node.attributes, given)
+            for name in spent:
+                del values[name]
+        return [values[name] for name in self.outputs]
+
+    def _spent(self) -> list[list[str]]:
+        """For each node the intermediate values that nobody reads after it."""
+        last = {name: place for place, node in enumerate(self.nodes) for name in node.inputs if name}
+        made = {node.output for node in self.nodes} - set(self.outputs)
+        spent: list[list[str]] = [[] for _ in self.nodes]
+        for name in made & set(last):
+            spent[last[name]].append(name)
+        return spent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Captured:
+    """A CUDA graph of one input shape, with the memory that it reads and writes."""
+
+    graph: torch.cuda.CUDAGraph
+    input: torch.Tensor
+    outputs: list[torch.Tensor]
+
+
+class TorchRuntime:
+    """Runs one verified ONNX network in PyTorch. Safe for concurrent calls; on CUDA they take turns."""
+
+    def __init__(self, network: Network, *, device: Device) -> None:
+        self._network = network
+        self._device = device
+        self._captured: dict[tuple[int, ...], Captured] = {}
+        self._turn = threading.Lock()
+
+    @property
+    def device(self) -> Device:
+        return self._device
+
+    @property
+    def outputs(self) -> Mapping[str, tuple[int | None, ...]]:
+        return self._network.outputs
+
+    def run(self, tensor: Float32) -> dict[str, Float32]:
+        results = {name: np.empty(0, np.float32) for name in self.outputs}
+        with self._turn, torch.inference_mode():
+            for name, output in zip(self.outputs, self._forward(tensor), strict=True):
+                results[name] = np.array(output[: len(tensor)].float().cpu().numpy(), np.float32, copy=True)
+        return results
+
+    def run_into(self, tensor: Float32, output: str, out: Float32) -> None:
+        if out.dtype != np.float32 or not out.flags.c_contiguous:
+            raise TypeError(f"out must be C-contiguous float32, got {out.dtype.name}; pass a slice of whole rows")
+        place = list(self.outputs).index(output)
+        with self._turn, torch.inference_mode():
+            result = self._forward(tensor)[place]
+            rows = result[: len(tensor)]
+            if tuple(rows.shape) != out.shape:
+                raise ValueError(f"out must be float32 {list(rows.shape)}, got shape {list(out.shape)}")
+            torch.from_numpy(out).copy_(rows)
+            # The copy in `out` is wiped by whoever lent it; the one that PyTorch made is wiped here.
+            result.zero_()
+
+    def _forward(self, tensor: Float32) -> list[torch.Tensor]:
+        if self._device == "cpu":
+            return self._network.run(torch.from_numpy(np.ascontiguousarray(tensor)))
+        batch = 1 << (len(tensor) - 1).bit_length()
+        shape = (batch, *tensor.shape[1:])
+        if shape not in self._captured and len(self._captured) >= _MOST_GRAPHS:
+            return self._network.run(_on_cuda(torch.from_numpy(tensor)))
+        captured = self._captured.get(shape) or self._capture(shape)
+        captured.input[: len(tensor)].copy_(torch.from_numpy(np.ascontiguousarray(tensor)))
+        captured.graph.replay()
+        return captured.outputs
+
+    def _capture(self, shape: tuple[int, ...]) -> Captured:
+        given = _on_cuda(torch.zeros(shape))
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(_WARM_UP_RUNS):
+                self._network.run(given)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            outputs = self._network.run(given)
+        captured = Captured(graph=graph, input=given, outputs=outputs)
+        self._captured[shape] = captured
+        return captured
+
+
+def open_torch(model: Model, *, device: Device = "cpu") -> TorchRuntime:
+    """Load ``model`` for PyTorch on ``device``: float32 on the CPU, fp16 on CUDA.
+
+    Raises ``ModelError`` where the file was altered or uses an operator that is not known here, and ``CudaError``
+    where PyTorch finds no CUDA device.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        built = torch.version.cuda or "no CUDA"
+        raise CudaError(
+            f"device is 'cuda', but PyTorch {torch.__version__} ({built}) finds none: check the driver, or use 'cpu'"
+        )
+    content = model.path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != model.sha256:
+        raise ModelError(f"{model.path} must have sha256 {model.sha256}, got {digest}: it was altered, get it again")
+    try:
+        return TorchRuntime(_read(onnx.load_from_string(content), device), device=device)
+    except ValueError as error:
+        raise ModelError(f"{model.path} cannot be run by PyTorch: {error}; use runtime 'onnx'") from error
+
+
+def _read(proto: onnx.ModelProto, device: Device) -> Network:
+    graph = proto.graph
+    unknown = sorted({node.op_type for node in graph.node} - set(OPERATORS))
+    if unknown:
+        raise ValueError(f"it uses {', '.join(unknown)}, which pylfr does not know")
+    weights = {each.name: _tensor(each, device) for each in graph.initializer}
+    inputs = [each.name for each in graph.input if each.name not in weights]
+    if len(inputs) != 1:
+        raise ValueError(f"it must take one tensor [B, 3, H, W], it takes {len(inputs)}")
+    return Network(
+        input=inputs[0],
+        outputs={each.name: _lengths(each) for each in graph.output},
+        weights=weights,
+        nodes=tuple(
+            Node(
+                operator=node.op_type,
+                inputs=tuple(node.input),
+                output=node.output[0],
+                attributes={each.name: _attribute(each, device) for each in node.attribute},
+            )
+            for node in graph.node
+        ),
+    )
+
+
+def _tensor(proto: onnx.TensorProto, device: Device) -> torch.Tensor:
+    """A weight in the network's precision on its device; whole numbers, which are shapes, stay on the CPU."""
+    tensor = torch.from_numpy(np.array(onnx.numpy_helper.to_array(proto)))
+    if not tensor.is_floating_point():
+        return tensor
+    return tensor.float() if device == "cpu" else _on_cuda(tensor)
+
+
+def _on_cuda(tensor: torch.Tensor) -> torch.Tensor:
+    layout = torch.channels_last if tensor.ndim == 4 else torch.preserve_format
+    return tensor.to("cuda", torch.float16, memory_format=layout)
+
+
+def _attribute(proto: onnx.AttributeProto, device: Device) -> Attribute:
+    value = onnx.helper.get_attribute_value(proto)
+    if isinstance(value, onnx.TensorProto):
+        return _tensor(value, device)
+    if isinstance(value, bytes):
+        return value.decode()
+    return value if isinstance(value, int | float | str) else list(value)
+
+
+def _lengths(output: onnx.ValueInfoProto) -> tuple[int | None, ...]:
+    return tuple(each.dim_value or None for each in output.type.tensor_type.shape.dim)
