@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pylfr import ops
+from pylfr.errors import CudaError
+
 
 def _folder_from(variable: str, holds: str) -> Path:
     value = os.environ.get(variable, "")
@@ -28,3 +31,21 @@ def models_dir() -> Path:
 def media_dir() -> Path:
     """The folder of real footage and photographs."""
     return _folder_from("PYLFR_MEDIA", "footage")
+
+
+def why_not_cuda() -> str | None:
+    """Why tests marked ``cuda`` cannot run here; None where they can."""
+    try:
+        ops.require_device("cuda")
+    except CudaError as error:
+        return str(error)
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a CUDA device where there is none; fail it where a device was promised."""
+    if item.get_closest_marker("cuda") is None or (reason := why_not_cuda()) is None:
+        return
+    if os.environ.get("PYLFR_REQUIRE_CUDA") == "1":
+        pytest.fail(f"PYLFR_REQUIRE_CUDA=1, but {reason}", pytrace=False)
+    pytest.skip(reason)
