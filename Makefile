@@ -8,7 +8,7 @@ PYLFR_MODELS ?= $(abspath $(wildcard ../shared/models))
 PYLFR_MEDIA  ?= $(abspath $(wildcard ../shared/media))
 export PYLFR_MODELS PYLFR_MEDIA
 
-.PHONY: demo build test lint format floors cuda bench clean
+.PHONY: demo build test lint format floors cuda rtx bench clean
 .DEFAULT_GOAL := build
 
 $(VENV)/.dev: pyproject.toml
@@ -50,6 +50,9 @@ cuda: $(VENV)/.dev ## compile the CUDA half with nvcc; needs no GPU
 	@echo "== compiling the CUDA core (no GPU needed)"
 	@$(BIN)/python -m pip wheel --quiet --no-build-isolation --no-deps -Ccmake.define.PYLFR_CUDA=ON -Cbuild-dir=build/cuda -w build/wheels .
 	@$(BIN)/python tests/native/import_cuda_wheel.py build/wheels
+
+rtx: build ## install TensorRT-RTX (about 230 MB), so that the tests build engines with it; needs no GPU
+	@$(BIN)/python -m pip install --quiet 'tensorrt-rtx==1.7.1.116'
 
 bench: build ## measure the stages and the whole; writes benchmarks/results/*.json
 	@$(BIN)/python -m benchmarks.stages
