@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
+from benchmarks.footage import lfw_folder
 from benchmarks.measure import print_machine, this_machine, write_results
 from pylfr.config import RecognitionSection
 from pylfr.evaluation.crowd import CrowdRules, Head, Walker, cut_head, render_crowd
@@ -124,10 +125,10 @@ def _render(job: tuple[str, Sequence[Walker], Path, int]) -> tuple[SubjectPass, 
     return render_crowd(walkers, folder, camera=camera, seed=seed, rules=_RULES)
 
 
-def measure(given: argparse.Namespace, media: Path, folder: Path) -> Crowd:
+def measure(given: argparse.Namespace, lfw: Path, folder: Path) -> Crowd:
     detector = open_detector(given.detector)
     cast = cast_people(
-        detector, list_photographs(media / "lfw"), folder,
+        detector, list_photographs(lfw), folder,
         mated=given.mated, non_mated=given.non_mated, fillers=given.fillers, seed=given.seed,
     )  # fmt: skip
     began = time.perf_counter()
@@ -179,13 +180,11 @@ def main() -> None:
     parser.add_argument("--detector", default="yunet_n")
     parser.add_argument("--embedder", default="face_reid_0095")
     given = parser.parse_args()
-    media = os.environ.get("PYLFR_MEDIA", "")
-    if not media:
-        raise SystemExit("PYLFR_MEDIA must name the folder that holds lfw/")
+    lfw = lfw_folder()
     machine = this_machine()
     print_machine(machine)
     with tempfile.TemporaryDirectory(prefix="pylfr-crowd-") as folder:
-        crowd = measure(given, Path(media), Path(folder))
+        crowd = measure(given, lfw, Path(folder))
     print(asdict(crowd.default))
     for target, results in crowd.rules.items():
         print(f"FPIR {target}:")

@@ -19,12 +19,17 @@ from pylfr.video.still import read_image
 WIDTH, HEIGHT, RATE = 1920, 1080, 25
 
 
-def face_pictures(count: int) -> list[Path]:
-    """Photographs of different people from the folder that PYLFR_MEDIA names."""
+def lfw_folder() -> Path:
+    """Photographs, one folder a person, under the folder that PYLFR_MEDIA names. Exits where it names none."""
     media = os.environ.get("PYLFR_MEDIA", "")
     if not media:
-        raise SystemExit("PYLFR_MEDIA must name the folder of footage (with lfw/): the clip is made from real faces")
-    people = sorted(folder for folder in (Path(media) / "lfw").iterdir() if folder.is_dir())
+        raise SystemExit("PYLFR_MEDIA must name the folder that holds lfw/: this is measured on real faces")
+    return Path(media) / "lfw"
+
+
+def face_pictures(count: int) -> list[Path]:
+    """Photographs of that many different people."""
+    people = sorted(folder for folder in lfw_folder().iterdir() if folder.is_dir())
     step = max(1, len(people) // count)
     return [sorted(person.glob("*.jpg"))[0] for person in people[::step][:count]]
 

@@ -10,13 +10,12 @@ somebody whom k of the K others resemble at the threshold, the chance that a wat
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from scipy.special import gammaln
 
+from benchmarks.footage import lfw_folder
 from benchmarks.measure import print_machine, this_machine, write_results
 from pylfr.errors import ConfigError
 from pylfr.evaluation.calibration import Threshold
@@ -122,13 +121,11 @@ def main() -> None:
     parser.add_argument("--detector", default="yunet_n")
     parser.add_argument("--embedder", default="face_reid_0095")
     given = parser.parse_args()
-    media = os.environ.get("PYLFR_MEDIA", "")
-    if not media:
-        raise SystemExit("PYLFR_MEDIA must name the folder that holds lfw/")
+    lfw = lfw_folder()
     machine = this_machine()
     print_machine(machine)
     people = make_templates(
-        list_photographs(Path(media) / "lfw"),
+        list_photographs(lfw),
         lambda: (open_detector(given.detector, threads=1), open_embedder(given.embedder, threads=1)),
     )
     result = hold_out(people, detector=given.detector, embedder=given.embedder, splits=given.splits)

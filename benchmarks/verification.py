@@ -11,13 +11,13 @@ to acquire, and its pairs score -1.
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from rich.progress import track
 
+from benchmarks.footage import lfw_folder
 from benchmarks.measure import print_machine, this_machine, write_results
 from pylfr.faces.detect import FaceDetector, open_detector
 from pylfr.faces.embed import FaceEmbedder, open_embedder
@@ -43,11 +43,9 @@ class Verification:
     threshold: float
 
 
-def photographs(media: Path) -> dict[str, list[Path]]:
+def photographs(lfw: Path) -> dict[str, list[Path]]:
     """Photographs by person."""
-    return {
-        folder.name: sorted(folder.glob("*.jpg")) for folder in sorted((media / "lfw").iterdir()) if folder.is_dir()
-    }
+    return {folder.name: sorted(folder.glob("*.jpg")) for folder in sorted(lfw.iterdir()) if folder.is_dir()}
 
 
 def draw_pairs(people: dict[str, list[Path]], count: int, *, seed: int) -> list[tuple[Path, Path, bool]]:
@@ -108,9 +106,9 @@ def ten_fold(scores: Float32, mated: np.ndarray) -> tuple[float, float, float]:
     return float(np.mean(accuracies)), float(np.std(accuracies)), float(np.mean(thresholds))
 
 
-def measure(*, detector_name: str, embedder_name: str, pairs: int, seed: int, media: Path) -> Verification:
+def measure(*, detector_name: str, embedder_name: str, pairs: int, seed: int, lfw: Path) -> Verification:
     detector, embedder = open_detector(detector_name), open_embedder(embedder_name)
-    drawn = draw_pairs(photographs(media), pairs, seed=seed)
+    drawn = draw_pairs(photographs(lfw), pairs, seed=seed)
     images = sorted({image for one, other, _ in drawn for image in (one, other)})
     templates = templates_of(detector, embedder, images)
     scores = np.array(
@@ -138,9 +136,7 @@ def main() -> None:
     parser.add_argument("--detector", default="yunet_n")
     parser.add_argument("--embedder", default="face_reid_0095")
     given = parser.parse_args()
-    media = os.environ.get("PYLFR_MEDIA", "")
-    if not media:
-        raise SystemExit("PYLFR_MEDIA must name the folder that holds lfw/")
+    lfw = lfw_folder()
     machine = this_machine()
     print_machine(machine)
     result = measure(
@@ -148,7 +144,7 @@ def main() -> None:
         embedder_name=given.embedder,
         pairs=given.pairs,
         seed=given.seed,
-        media=Path(media),
+        lfw=lfw,
     )
     print(f"{result.embedder} behind {result.detector}: {result.accuracy} % (folds +-{result.fold_deviation}) on "
           f"{result.mated_pairs} mated and {result.non_mated_pairs} non-mated pairs, {result.failures_to_acquire} of "

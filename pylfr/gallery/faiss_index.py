@@ -9,8 +9,8 @@ import numpy as np
 from pylfr import ops
 from pylfr.errors import WatchlistError
 from pylfr.gallery.ranking import Shortlist, best_entries, require_fitting
-from pylfr.gallery.snapshot import WatchlistSnapshot
-from pylfr.types import Candidates, Float32, Int64, Reference, Templates
+from pylfr.gallery.snapshot import OverSnapshot, WatchlistSnapshot
+from pylfr.types import Candidates, Float32, Int64, Templates
 
 # From this many probes on FAISS multiplies matrices. Its own default (128,000 since 1.15) keeps to single products,
 # which took 32 ms where this takes 8.5 for 64 probes against 10,000 references. It holds for the whole process.
@@ -23,26 +23,12 @@ class FlatIndex(Protocol):
     def search(self, probes: Float32, k: int, /) -> tuple[Float32, Int64]: ...
 
 
-class FaissGallery:
+class FaissGallery(OverSnapshot):
     """A ``Gallery`` over one snapshot, searched by a FAISS index of its vectors. Safe for concurrent searches."""
 
     def __init__(self, snapshot: WatchlistSnapshot, index: FlatIndex) -> None:
-        self._snapshot = snapshot
+        super().__init__(snapshot)
         self._index = index
-
-    @property
-    def model(self) -> str:
-        return self._snapshot.model
-
-    @property
-    def revision(self) -> int:
-        return self._snapshot.revision
-
-    def __len__(self) -> int:
-        return len(self._snapshot)
-
-    def reference(self, entry: int) -> Reference:
-        return self._snapshot.reference(entry)
 
     def search(self, probes: Templates, k: int) -> Candidates:
         """The k best entries for each probe; raises as ``Gallery.search`` says."""

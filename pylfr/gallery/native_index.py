@@ -4,29 +4,12 @@ from __future__ import annotations
 
 from pylfr import ops
 from pylfr.gallery.ranking import Shortlist, best_entries, require_fitting
-from pylfr.gallery.snapshot import WatchlistSnapshot
-from pylfr.types import Candidates, Reference, Templates
+from pylfr.gallery.snapshot import OverSnapshot
+from pylfr.types import Candidates, Templates
 
 
-class NativeGallery:
+class NativeGallery(OverSnapshot):
     """A ``Gallery`` over one snapshot, by the core's exact search. Safe for concurrent searches."""
-
-    def __init__(self, snapshot: WatchlistSnapshot) -> None:
-        self._snapshot = snapshot
-
-    @property
-    def model(self) -> str:
-        return self._snapshot.model
-
-    @property
-    def revision(self) -> int:
-        return self._snapshot.revision
-
-    def __len__(self) -> int:
-        return len(self._snapshot)
-
-    def reference(self, entry: int) -> Reference:
-        return self._snapshot.reference(entry)
 
     def search(self, probes: Templates, k: int) -> Candidates:
         """The k best entries for each probe; raises as ``Gallery.search`` says."""

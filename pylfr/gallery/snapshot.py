@@ -83,6 +83,27 @@ class WatchlistSnapshot:
         return Reference(entry=entry, name=listed.name, picture=decode_jpeg(listed.picture))
 
 
+class OverSnapshot:
+    """What every gallery over one snapshot has in common: all of ``Gallery`` but the search."""
+
+    def __init__(self, snapshot: WatchlistSnapshot) -> None:
+        self._snapshot = snapshot
+
+    @property
+    def model(self) -> str:
+        return self._snapshot.model
+
+    @property
+    def revision(self) -> int:
+        return self._snapshot.revision
+
+    def __len__(self) -> int:
+        return len(self._snapshot)
+
+    def reference(self, entry: int) -> Reference:
+        return self._snapshot.reference(entry)
+
+
 def require_model(connection: sqlite3.Connection, path: Path, model: str) -> None:
     """Raise ``WatchlistError``, naming both networks, unless the watchlist was built with the one of that sha256."""
     embedder, built_with = connection.execute("SELECT embedder, model FROM watchlist").fetchone()

@@ -12,10 +12,9 @@ from types import TracebackType
 from pylfr.protocols import Source
 from pylfr.types import Frame, FrameBatch
 from pylfr.video.lane import CameraCounts, Lane
-from pylfr.video.prefetch import prefetch
 from pylfr.video.watch import CameraEvent, log_event
 
-__all__ = ["Batcher", "CameraCounts", "prefetch"]
+__all__ = ["Batcher", "CameraCounts"]
 
 log = logging.getLogger(__name__)
 
