@@ -39,6 +39,7 @@ from pylfr.types import Device
 from pylfr.video.batch import Batcher
 from pylfr.video.ffmpeg import FileSource, open_device, open_file, open_rtsp
 from pylfr.video.still import read_image
+from pylfr.video.zone import ZonedSource
 
 # Weak detections below the detector's own threshold carry tracks on, and every one of them is redacted in evidence.
 _LOW_SCORE_SHARE = 0.5
@@ -242,6 +243,11 @@ def _camera_names(videos: Sequence[Path]) -> dict[str, Path]:
 
 
 def _open_source(camera: CameraSection, started_at: datetime) -> Source:
+    source = _open_camera(camera, started_at)
+    return source if camera.zone is None else ZonedSource(source, camera.zone.zone())
+
+
+def _open_camera(camera: CameraSection, started_at: datetime) -> Source:
     if "://" in camera.source and not camera.source.startswith(("file://", "v4l2://")):
         if not camera.source.startswith(("rtsp://", "rtsps://")):
             scheme = camera.source.split("://", 1)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ from pylfr.errors import ConfigError
 from pylfr.governance.authority import Leave
 from pylfr.tables import Section, read_tables, record_from
 from pylfr.types import Device
+from pylfr.video.zone import Polygon, Zone
 
 
 def _beside_deployment(path: Path, info: ValidationInfo) -> Path:
@@ -87,6 +89,24 @@ class BatchSection(Section):
     wait_ms: float = Field(default=20.0, ge=0)
 
 
+class ZoneSection(Section):
+    """The part of a camera's picture that is watched, as polygons whose corners are shares of width and height.
+
+    What lies outside ``watch`` or inside one of ``ignore`` is never looked at and stands in no evidence.
+    """
+
+    watch: Polygon = ()
+    ignore: tuple[Polygon, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_a_zone(self) -> ZoneSection:
+        self.zone()
+        return self
+
+    def zone(self) -> Zone:
+        return Zone(watch=self.watch, ignore=self.ignore)
+
+
 class CameraSection(Section):
     """One camera: a file, an ``rtsp://`` address or a V4L2 device. Secrets are named: ``rtsp://${USER}:${PASS}@host/``."""
 
@@ -94,6 +114,13 @@ class CameraSection(Section):
     source: str = Field(min_length=1)
     pace: Literal["real-time", "as-fast-as-possible"] = "real-time"
     loop: bool = False
+    zone: ZoneSection | None = None
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the address and the zone: what an authorisation names, so that neither changes under it."""
+        zone = "" if self.zone is None else f"\n{self.zone.model_dump_json()}"
+        return hashlib.sha256(f"{self.source}{zone}".encode()).hexdigest()
 
 
 class JsonlSink(Section):

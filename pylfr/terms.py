@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -204,7 +203,7 @@ def _facts(deployment: Deployment, section: AuthoritySection, contents: Watchlis
         deployment=deployment.name,
         profile=section.profile,
         place=section.place,
-        cameras={camera.name: hashlib.sha256(camera.source.encode()).hexdigest() for camera in deployment.cameras},
+        cameras={camera.name: camera.digest for camera in deployment.cameras},
         watchlist=contents.digest,
         watchlist_size=len(contents),
         categories=contents.categories,

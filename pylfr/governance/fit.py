@@ -22,8 +22,9 @@ _SAME = 1e-9
 class DeploymentFacts:
     """What a deployment is, as found on this machine now. Digests are sha256, hexadecimal.
 
-    ``cameras`` gives the digest of each camera's address; ``categories`` are those on the watchlist; ``unjustified``
-    counts its entries without a justification; ``sealed`` says whether it is encrypted under a key that expires.
+    ``cameras`` gives the digest of each camera's address and zone; ``categories`` are those on the watchlist;
+    ``unjustified`` counts its entries without a justification; ``sealed`` says whether it is encrypted under a key
+    that expires.
     """
 
     deployment: str
@@ -113,7 +114,7 @@ def _mismatches(authorisation: Authorisation, facts: DeploymentFacts) -> Iterato
         elif camera not in authorisation.cameras:
             yield f"cameras: {camera!r} is not authorised"
         elif authorisation.cameras[camera] != facts.cameras[camera]:
-            yield f"cameras: the address of {camera!r} is not the one that was authorised"
+            yield f"cameras: the address or the zone of {camera!r} is not the one that was authorised"
 
 
 def _policy(authorisation: Authorisation, facts: DeploymentFacts, profile: Profile) -> Iterator[str]:

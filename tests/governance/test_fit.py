@@ -46,7 +46,7 @@ def test_a_deployment_that_fits_may_start_in_its_window() -> None:
         (facts(place="Low Street"), "place"),
         (facts(cameras={"north": CAMERAS["north"]}), "cameras: 'south' is authorised"),
         (facts(cameras={**CAMERAS, "west": "a3" * 32}), "cameras: 'west' is not authorised"),
-        (facts(cameras={**CAMERAS, "north": "00" * 32}), "cameras: the address of 'north'"),
+        (facts(cameras={**CAMERAS, "north": "00" * 32}), "cameras: the address or the zone of 'north'"),
         (facts(watchlist="00" * 32), "watchlist"),
         (facts(watchlist_size=13), "watchlist_size"),
         (facts(detector="00" * 32), "detector"),
