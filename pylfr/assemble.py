@@ -177,7 +177,13 @@ def _build(
     high_score = networks.detector.score_floor
     low_score = high_score * _LOW_SCORE_SHARE
     stages = Stages(
-        batches=Batcher(sources, size=batch_size, wait_ms=wait_ms, detect_hz=recognition.detect_hz),
+        batches=Batcher(
+            sources,
+            size=batch_size,
+            wait_ms=wait_ms,
+            detect_hz=recognition.detect_hz,
+            min_detect_hz=recognition.slowest_hz,
+        ),
         authority=authority,
         ceiling=ceiling,
         detector=networks.detector.with_score_floor(low_score),

@@ -66,6 +66,7 @@ class RecognitionSection(Section):
 
     threshold: float | None = Field(default=None, ge=-1.0, le=1.0)
     detect_hz: float = Field(default=8.0, gt=0)
+    min_detect_hz: float = Field(default=2.0, gt=0)
     best_k: int = Field(default=5, ge=1)
     min_samples: int = Field(default=2, ge=1)
     gap_ms: float = Field(default=200.0, ge=0)
@@ -80,6 +81,11 @@ class RecognitionSection(Section):
         if self.min_samples > self.best_k:
             raise ValueError(f"min_samples ({self.min_samples}) must not exceed best_k ({self.best_k})")
         return self
+
+    @property
+    def slowest_hz(self) -> float:
+        """How rarely live cameras are looked at when more comes than can be looked at."""
+        return min(self.min_detect_hz, self.detect_hz)
 
 
 class BatchSection(Section):

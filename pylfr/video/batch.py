@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -12,7 +13,8 @@ from types import TracebackType
 from pylfr.protocols import Source
 from pylfr.types import Frame, FrameBatch
 from pylfr.video.lane import CameraCounts, Lane
-from pylfr.video.watch import CameraEvent, log_event
+from pylfr.video.pace import DetectionPace
+from pylfr.video.watch import EVERY_CAMERA, CameraEvent, log_event
 
 __all__ = ["Batcher", "CameraCounts"]
 
@@ -32,6 +34,8 @@ class Batcher:
     A batch goes out when ``size`` frames wait, when the oldest has waited ``wait_ms``, or when no camera can add to it.
     Frames of one camera stay in order; where more wait than fit, cameras take turns. ``detect_hz`` picks frames by
     their capture time (None: every frame). A live camera keeps its newest frame only, a recording is held back instead.
+    Where live frames come faster than batches are taken, all live cameras are looked at less often, down to
+    ``min_detect_hz`` (None: never less often): an event says so, and ``rate_lowered`` counts what was passed over.
     A camera that fails is reported, and the others go on. The iteration ends when all cameras have, or after ``stop``.
     """
 
@@ -42,6 +46,7 @@ class Batcher:
         size: int = 16,
         wait_ms: float = 20.0,
         detect_hz: float | None = 8.0,
+        min_detect_hz: float | None = None,
     ) -> None:
         if size < 1:
             raise ValueError(f"size must be 1 or more, got {size}")
@@ -49,7 +54,12 @@ class Batcher:
             raise ValueError(f"wait_ms must be 0 or more, got {wait_ms}")
         self._size = size
         self._wait_s = wait_ms / 1000.0
+        if detect_hz is not None and min_detect_hz is not None and not 0 < min_detect_hz <= detect_hz:
+            raise ValueError(f"min_detect_hz must be more than 0 and at most {detect_hz}, got {min_detect_hz}")
         self._detect_hz = detect_hz
+        self._pace = DetectionPace(
+            slowest=1 if detect_hz is None or min_detect_hz is None else math.floor(detect_hz / min_detect_hz + 1e-6)
+        )
         self._changed = threading.Condition()
         self._lanes: dict[str, Lane] = {}
         self._events: deque[CameraEvent] = deque(maxlen=_EVENTS_KEPT)
@@ -145,10 +155,14 @@ class Batcher:
             raise RuntimeError("a Batcher must be started: iterate inside `with batcher:`")
         while True:
             with self._changed:
+                came_s = time.monotonic()
                 if not self._await_batch():
                     return
                 batch = FrameBatch(frames=tuple(self._take()))
                 self._changed.notify_all()
+                changed = self._keep_pace(came_s, batch)
+            if changed is not None:
+                self._note(changed)
             yield batch
 
     def _admit(self, source: Source) -> Lane:
@@ -158,6 +172,7 @@ class Batcher:
             source,
             changed=self._changed,
             detect_hz=self._detect_hz,
+            pace=self._pace,
             depth=self._depth,
             on_event=self._note,
         )
@@ -202,6 +217,19 @@ class Batcher:
                 yield lane.take()
             else:
                 idle += 1
+
+    def _keep_pace(self, came_s: float, batch: FrameBatch) -> CameraEvent | None:
+        """Look less often where too much comes, and more often again; the event that says so. Holds ``changed``."""
+        now_s = time.monotonic()
+        live = sum(self._lanes[frame.camera].source.is_live for frame in batch.frames if frame.camera in self._lanes)
+        self._pace.count(taken=live, idle_s=now_s - came_s)
+        before = self._pace.every
+        if self._detect_hz is None or not self._pace.adapt(now_s):
+            return None
+        rate = f"live cameras are looked at {self._detect_hz / self._pace.every:.3g} times a second"
+        if self._pace.every > before:
+            return CameraEvent.now(EVERY_CAMERA, "slowed", f"{rate}: more comes than can be looked at")
+        return CameraEvent.now(EVERY_CAMERA, "recovered", rate)
 
     def _note(self, event: CameraEvent) -> None:
         log_event(event)

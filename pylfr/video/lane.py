@@ -14,6 +14,7 @@ from typing import Literal
 from pylfr.errors import PylfrError
 from pylfr.protocols import Source
 from pylfr.types import Frame
+from pylfr.video.pace import DetectionPace
 from pylfr.video.watch import CameraEvent, WatchedSource
 
 CameraState = Literal["waiting", "running", "reconnecting", "ended", "failed", "stopped"]
@@ -31,7 +32,8 @@ class CameraCounts:
     """What became of one camera's frames so far.
 
     Of ``decoded`` frames ``not_due`` were passed over to keep the rate of detection, ``passed_on`` went into a batch,
-    and ``dropped`` counts those that were lost, by cause: ``superseded`` by a newer one, ``stopped`` while waiting.
+    and ``dropped`` counts those that were lost, by cause: ``superseded`` by a newer one, ``rate_lowered`` under load,
+    ``stopped`` while waiting.
     The rest waits. ``error`` says why the camera ``failed``.
     """
 
@@ -83,6 +85,7 @@ class Lane:
         *,
         changed: threading.Condition,
         detect_hz: float | None,
+        pace: DetectionPace,
         depth: Callable[[], int],
         on_event: Callable[[CameraEvent], None],
     ) -> None:
@@ -91,6 +94,8 @@ class Lane:
         self.is_over = False
         self._changed = changed
         self._sampler = Sampler(detect_hz)
+        self._pace = pace
+        self._due = 0
         self._depth = depth
         self._on_event = on_event
         self._stopping = False
@@ -147,6 +152,11 @@ class Lane:
             self._decoded += 1
             self._not_due += not is_due
             self._last_frame_at = captured_at
+            if is_due and self.source.is_live:
+                self._due += 1
+                if not self._pace.takes(self._due - 1):
+                    self._dropped["rate_lowered"] += 1
+                    return False
         return is_due
 
     def report(self, event: CameraEvent) -> None:
@@ -183,6 +193,7 @@ class Lane:
         with self._changed:
             if self.source.is_live:
                 self._dropped["superseded"] += len(self.waiting)
+                self._pace.count(lost=len(self.waiting))
                 self.waiting.clear()
             else:
                 self._changed.wait_for(lambda: self._stopping or len(self.waiting) < self._room())

@@ -13,7 +13,10 @@ from pylfr.types import Frame
 
 log = logging.getLogger(__name__)
 
-EventKind = Literal["opened", "disconnected", "reconnecting", "frozen", "ended", "failed"]
+EventKind = Literal["opened", "disconnected", "reconnecting", "frozen", "ended", "failed", "slowed", "recovered"]
+
+# The camera of an event that concerns all of them.
+EVERY_CAMERA = "*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +25,8 @@ class CameraEvent:
 
     ``opened``: pictures come; ``disconnected``: the other side closed or refused; ``frozen``: it kept the line open
     and sent nothing; ``reconnecting``: the next attempt and when; ``ended``: a recording was read to its end;
-    ``failed``: this camera gives no more pictures.
+    ``failed``: this camera gives no more pictures. ``slowed`` and ``recovered``: under load all live cameras
+    (``EVERY_CAMERA``) are looked at less often, or more often again.
     """
 
     camera: str
@@ -66,5 +70,5 @@ class EveryFrame:
 
 def log_event(event: CameraEvent) -> None:
     """Write an event into the log; what a person should look at as a warning."""
-    level = logging.INFO if event.kind in ("opened", "ended") else logging.WARNING
+    level = logging.INFO if event.kind in ("opened", "ended", "recovered") else logging.WARNING
     log.log(level, "camera %s %s%s", event.camera, event.kind, f": {event.detail}" if event.detail else "")

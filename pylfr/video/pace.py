@@ -1,0 +1,54 @@
+"""How often live cameras are looked at when more comes than can be looked at: less often, evenly, never in silence."""
+
+from __future__ import annotations
+
+# Long enough to see a share, short enough to be back at the full rate within two seconds.
+_WINDOW_S = 0.25
+
+# More than this share of the offered frames was superseded before anybody took them: too much comes.
+_TOO_MANY_LOST = 0.1
+
+# The next faster rate is tried where it would keep the engine busy for less than this share of the time.
+_ENOUGH_ROOM = 0.85
+
+
+class DetectionPace:
+    """Takes one of ``every`` frames that are due, 1 while all can be looked at and never more than ``slowest``.
+
+    The same for all live cameras, so that none starves. Not thread-safe: its owner holds a lock.
+    """
+
+    def __init__(self, *, slowest: int) -> None:
+        if slowest < 1:
+            raise ValueError(f"slowest must be 1 or more, got {slowest}")
+        self.every = 1
+        self._slowest = slowest
+        self._began_s: float | None = None
+        self._taken = self._lost = 0
+        self._idle_s = 0.0
+
+    def takes(self, number: int) -> bool:
+        """Whether the ``number``-th due frame of a camera, from 0, is looked at."""
+        return number % self.every == 0
+
+    def count(self, *, taken: int = 0, lost: int = 0, idle_s: float = 0.0) -> None:
+        """Frames that went into a batch, frames that a newer one superseded, time spent waiting for any frame."""
+        self._taken += taken
+        self._lost += lost
+        self._idle_s += idle_s
+
+    def adapt(self, now_s: float) -> bool:
+        """Slow down or recover by one step, at most once a window; whether the pace has changed."""
+        if self._began_s is None:
+            self._began_s = now_s
+        window_s = now_s - self._began_s
+        if window_s < _WINDOW_S:
+            return False
+        before = self.every
+        busy = 1.0 - min(1.0, self._idle_s / window_s)
+        if self._lost > _TOO_MANY_LOST * (self._taken + self._lost):
+            self.every = min(self._slowest, self.every + 1)
+        elif self.every > 1 and busy * self.every / (self.every - 1) < _ENOUGH_ROOM:
+            self.every -= 1
+        self._began_s, self._taken, self._lost, self._idle_s = now_s, 0, 0, 0.0
+        return self.every != before
