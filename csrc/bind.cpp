@@ -93,4 +93,5 @@ PYBIND11_MODULE(_core, module) {
     pylfr::bind_detections(module);
     pylfr::bind_tracker(module);
     pylfr::bind_templates(module);
+    pylfr::bind_tensor(module);
 }

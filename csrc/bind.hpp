@@ -81,6 +81,7 @@ void require_finite(const float* numbers, py::ssize_t length, const char* name);
 void bind_detections(py::module_& module);
 void bind_pictures(py::module_& module);
 void bind_templates(py::module_& module);
+void bind_tensor(py::module_& module);
 void bind_tracker(py::module_& module);
 
 }  // namespace pylfr

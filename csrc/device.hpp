@@ -1,6 +1,10 @@
-// Where work happens: a device and a stream on it. Nothing here moves data or falls back to another device.
+// Where work happens: a device and a stream on it. Nothing here falls back to another device.
+//
+// The CUDA half stands behind these few functions: device_cuda.cu and launch_cuda.cu have it, no_cuda.cpp says that it
+// is missing. Work is queued on the context that is current, the primary one or a caller's own; none is made or reset.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <stdexcept>
 
@@ -24,12 +28,42 @@ bool built_with_cuda();
 // Usable devices; 0 without a driver or a device. Throws CudaError for any other failure.
 int cuda_device_count();
 
+// Each throws CudaError with the reason, unless it says otherwise.
+namespace cuda {
+
+int current_device();
+void* make_stream();
+void destroy_stream(void* stream) noexcept;
+void synchronise(void* stream);
+void synchronise_all() noexcept;  // the whole device
+void* make_event(bool is_timed);
+void destroy_event(void* event) noexcept;
+void record(void* event, void* stream);
+void wait(void* stream, void* event);
+void synchronise_event(void* event);
+bool is_done(void* event);
+float elapsed_ms(void* from, void* to);
+void* allocate(std::size_t bytes);  // null where there is no room
+void release(void* memory) noexcept;
+void* allocate_pinned(std::size_t bytes);  // null where there is no room
+void release_pinned(void* memory) noexcept;
+
+}  // namespace cuda
+
+// Queued on the place's stream where either end is on CUDA; on the CPU it is done on return. Pinned host memory must
+// outlive the copy; the driver takes care of pageable memory.
+void copy_bytes(void* to, Device to_device, const void* from, Device from_device, std::size_t bytes, void* stream);
+void zero_bytes(void* memory, Device device, std::size_t bytes, void* stream);
+
 template <class Kernel>
 void launch_cpu(const Kernel& kernel, std::int64_t count);
 
 // Throws CudaError where the build has no CUDA, where there is no device, or where the launch fails.
 template <class Kernel>
 void launch_cuda(const Kernel& kernel, std::int64_t count, void* stream);
+
+// How many kernels were launched on a device by this process so far.
+std::int64_t cuda_launches();
 
 // Does `kernel(i)` for i in 0 .. count - 1, in any order.
 template <class Kernel>

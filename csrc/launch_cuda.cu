@@ -1,6 +1,7 @@
-// The GPU's loop over the items of a kernel, and what CUDA is there to run it.
+// The GPU's loop over the items of a kernel.
 #include <cuda_runtime_api.h>
 
+#include <atomic>
 #include <string>
 
 #include "device.hpp"
@@ -13,6 +14,8 @@ namespace {
 constexpr int threads_per_block = 256;
 constexpr std::int64_t most_blocks = 1 << 20;
 
+std::atomic<std::int64_t> launches{0};
+
 template <class Kernel>
 __global__ void for_each_item(Kernel kernel, std::int64_t count) {
     const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
@@ -21,19 +24,16 @@ __global__ void for_each_item(Kernel kernel, std::int64_t count) {
     }
 }
 
-}  // namespace
-
-bool built_with_cuda() {
-    return true;
+void require_launched() {
+    const cudaError_t error = cudaGetLastError();
+    if (error != cudaSuccess) throw CudaError(std::string("a CUDA launch failed: ") + cudaGetErrorString(error));
+    ++launches;
 }
 
-int cuda_device_count() {
-    int count = 0;
-    const cudaError_t error = cudaGetDeviceCount(&count);
-    if (error == cudaErrorInsufficientDriver || error == cudaErrorNoDevice) return 0;
-    if (error != cudaSuccess)
-        throw CudaError(std::string("CUDA devices cannot be counted: ") + cudaGetErrorString(error));
-    return count;
+}  // namespace
+
+std::int64_t cuda_launches() {
+    return launches;
 }
 
 template <class Kernel>
@@ -42,8 +42,7 @@ void launch_cuda(const Kernel& kernel, std::int64_t count, void* stream) {
     const std::int64_t wanted = (count + threads_per_block - 1) / threads_per_block;
     const auto blocks = static_cast<unsigned>(wanted < most_blocks ? wanted : most_blocks);
     for_each_item<<<blocks, threads_per_block, 0, static_cast<cudaStream_t>(stream)>>>(kernel, count);
-    const cudaError_t error = cudaGetLastError();
-    if (error != cudaSuccess) throw CudaError(std::string("a CUDA launch failed: ") + cudaGetErrorString(error));
+    require_launched();
 }
 
 #define PYLFR_INSTANTIATE(Kernel) template void launch_cuda<Kernel>(const Kernel&, std::int64_t, void*)

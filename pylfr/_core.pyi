@@ -2,7 +2,13 @@
 
 from collections.abc import Sequence
 
-from pylfr.types import Float32, Int32, Int64, UInt8
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import CapsuleType
+
+from pylfr.types import Device, Element, Float32, Int32, Int64, MemoryKind, UInt8
+
+AnyArray = npt.NDArray[np.generic]
 
 def built_with_cuda() -> bool: ...
 def cuda_device_count() -> int:
@@ -10,6 +16,127 @@ def cuda_device_count() -> int:
 
 def simd_level() -> str:
     """Which build of the hot loops runs on this processor: "avx512", "avx2" or "plain". All give the same bits."""
+
+class Event:
+    """Where a stream stood when ``Stream.record`` was called."""
+
+    @property
+    def is_done(self) -> bool: ...
+    def synchronise(self) -> None:
+        """Wait until the stream's work up to here has ended; other threads run meanwhile."""
+
+    def ms_since(self, earlier: Event) -> float:
+        """Milliseconds on the device; both events must be recorded with ``timed=True`` and done."""
+
+class Stream:
+    """The order in which a device works. On "cpu" work is done when it is called, so that the same code runs there.
+
+    On "cuda" it is made in the context that is current, the primary one or the caller's (pycuda's), and never becomes
+    the default stream. Raises ``CudaError`` with the reason where there is no CUDA.
+    """
+
+    def __init__(self, device: Device) -> None: ...
+    @staticmethod
+    def borrow(handle: int, owner: object = None) -> Stream:
+        """A CUDA stream of pycuda, torch or cupy by its integer handle; ``owner`` is kept alive with it."""
+
+    @property
+    def device(self) -> Device: ...
+    @property
+    def handle(self) -> int:
+        """The CUDA handle; 0 is the legacy default stream, and every stream of the CPU."""
+
+    def synchronise(self) -> None: ...
+    def wait(self, event: Event) -> None:
+        """What is queued here from now on comes after ``event``; the caller does not wait."""
+
+    def record(self, timed: bool = False) -> Event: ...
+
+class Tensor:
+    """A row-major array on a device: new memory (whatever it holds), or somebody else's.
+
+    It leaves by DLPack (``numpy.from_dlpack``, ``torch.from_dlpack``) and, on CUDA, by ``__cuda_array_interface__``,
+    without a copy; it enters by ``borrow``. New memory comes out of the pool and goes back to it, in the order of
+    ``stream``; ``pooled=False`` is for what is held for long. Work on another stream than its own must be ordered by
+    events.
+    """
+
+    def __init__(self, shape: Sequence[int], dtype: Element, stream: Stream, pooled: bool = True) -> None: ...
+    @staticmethod
+    def borrow(array: object, stream: Stream) -> Tensor:
+        """Somebody's array (DLPack, else ``__cuda_array_interface__``), kept alive; ``stream`` waits for its work.
+
+        Raises ``TypeError`` for another kind of object or number, ``ValueError`` where it is not on the stream's
+        device, or not row-major (rows may be padded). Nothing is copied.
+        """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> Element: ...
+    @property
+    def device(self) -> Device: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def row_bytes(self) -> int:
+        """Bytes from one row (step of the first axis) to the next."""
+
+    @property
+    def is_read_only(self) -> bool: ...
+    @property
+    def stream(self) -> Stream: ...
+    @property
+    def pointer(self) -> int: ...
+    def __len__(self) -> int: ...
+    def rows(self, start: int, stop: int) -> Tensor:
+        """A view of some rows."""
+
+    def reshaped(self, shape: Sequence[int]) -> Tensor:
+        """A view of the same numbers."""
+
+    def copy_from(self, array: AnyArray, stream: Stream) -> None:
+        """Take over a host array of the same shape and dtype; on return it may be changed again."""
+
+    def copy_to(self, array: AnyArray, stream: Stream) -> None:
+        """Write into a host array of the same shape and dtype; on return the values are there."""
+
+    def wipe(self, stream: Stream) -> None:
+        """Zeros, in the order of ``stream``; on CUDA it is done once the stream was synchronised."""
+
+    def __dlpack__(
+        self,
+        *,
+        stream: int | None = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> CapsuleType: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+    @property
+    def __cuda_array_interface__(self) -> dict[str, object]:
+        """On CUDA only."""
+
+class MemoryCounts:
+    """What a memory pool has done: bytes held (lent or waiting), lent now, most ever held; calls to the system."""
+
+    @property
+    def held_bytes(self) -> int: ...
+    @property
+    def lent_bytes(self) -> int: ...
+    @property
+    def high_water_bytes(self) -> int: ...
+    @property
+    def allocations(self) -> int: ...
+    @property
+    def loans(self) -> int: ...
+
+def memory_counts(kind: MemoryKind) -> MemoryCounts: ...
+def release_memory(kind: MemoryKind) -> None:
+    """Give what waits in a pool back to the system, after the device has done its work."""
+
+def cuda_launches() -> int:
+    """Kernels that pylfr launched on CUDA in this process so far."""
 
 class Picture:
     """A borrowed view of a frame's planes; keeps the arrays alive. Checks shapes, dtypes and strides."""

@@ -1,7 +1,8 @@
 """What the native core does, in pylfr's own nouns. The only module that imports ``pylfr._core``.
 
-Everything here runs on the CPU. A device that is asked for and is not there raises ``CudaError``; nothing falls back
-in silence. Wrong shapes raise ``ValueError``, wrong dtypes ``TypeError``; each call releases the GIL while it works.
+What takes arrays runs on the CPU; what takes a ``Tensor`` runs where that is, in the order of a ``Stream``. A device
+that is asked for and is not there raises ``CudaError``; nothing falls back in silence. Wrong shapes raise
+``ValueError``, wrong dtypes ``TypeError``; each call releases the GIL while it works.
 """
 
 from __future__ import annotations
@@ -11,15 +12,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from pylfr._core import (
+    Event,
+    MemoryCounts,
     Picture,
+    Stream,
     TemplatePool,
+    Tensor,
     Tracker,
     built_with_cuda,
     cuda_device_count,
+    cuda_launches,
     decode_scrfd,
     decode_yunet,
+    memory_counts,
     nms,
     normalise,
+    release_memory,
     search_exact,
     simd_level,
     similarity,
@@ -32,17 +40,24 @@ from pylfr.errors import CudaError
 from pylfr.types import Device, Faces, Float32, Frame, Int32, UInt8
 
 __all__ = [
+    "Event",
+    "MemoryCounts",
+    "Stream",
     "TemplatePool",
+    "Tensor",
     "Tracker",
     "built_with_cuda",
     "crop_rgb",
     "cuda_device_count",
+    "cuda_launches",
     "decode_scrfd",
     "decode_yunet",
     "letterbox",
     "measure_quality",
+    "memory_counts",
     "nms",
     "normalise",
+    "release_memory",
     "require_device",
     "search_exact",
     "simd_level",
@@ -136,7 +151,6 @@ def measure_quality(frames: Sequence[Frame], faces: Faces) -> Float32:
 
 
 def _picture(frame: Frame) -> Picture:
-    if frame.device != "cpu":
-        require_device(frame.device)
-        raise CudaError(f"frames of camera {frame.camera!r} must be on 'cpu', got {frame.device!r}")
+    if frame.surfaces:
+        raise CudaError(f"frames of camera {frame.camera!r} must be on the host, got surfaces on {frame.device!r}")
     return Picture(frame.planes, frame.layout, frame.matrix, frame.full_range)

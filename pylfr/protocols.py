@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from pylfr.ops import Stream, Tensor
 from pylfr.types import Alert, Candidates, Device, Event, Faces, Float32, Frame, Recorded, Reference, Templates, UInt8
 
 
@@ -49,6 +50,34 @@ class Runtime(Protocol):
 
     def run_into(self, tensor: Float32, output: str, out: Float32) -> None:
         """Write one output, float32 [B, D], straight into ``out``: nothing else of the result is kept."""
+        ...
+
+
+class DeviceRuntime(Protocol):
+    """Runs one network on tensors that lie where it runs: nothing of a batch passes through the host.
+
+    A runtime may be this and a ``Runtime`` at once. One thread at a time.
+    """
+
+    @property
+    def device(self) -> Device: ...
+
+    @property
+    def outputs(self) -> Mapping[str, tuple[int | None, ...]]:
+        """As ``Runtime.outputs``."""
+        ...
+
+    def output_shapes(self, shape: tuple[int, ...]) -> Mapping[str, tuple[int, ...]]:
+        """The shape of every output, in the network's order, for an input of ``shape`` [B, 3, H, W]."""
+        ...
+
+    def run_on(self, stream: Stream, tensor: Tensor, outputs: Mapping[str, Tensor]) -> None:
+        """Queue the network on ``stream``: float32 [B, 3, H, W] in, every output named in ``outputs`` written there.
+
+        All tensors are float32, row-major, on this runtime's device, and stay untouched until the stream has passed.
+        Other memory that an output went through is overwritten before this returns to the order of the stream, so that
+        no copy of a template stays behind. Returns without waiting. Raises ``ValueError`` for shapes that do not fit.
+        """
         ...
 
 

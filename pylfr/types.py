@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,20 +22,48 @@ Float32 = npt.NDArray[np.float32]
 Layout = Literal["i420", "nv12", "rgb"]
 ColourMatrix = Literal["bt601", "bt709", "bt2020"]
 Device = Literal["cpu", "cuda"]
+Element = Literal["float32", "float16", "int8", "uint8", "int32", "int64"]
+MemoryKind = Literal["cpu", "cuda", "pinned"]
 
 T = TypeVar("T")
 
 
+class DeviceArray(Protocol):
+    """An array on a device, as ``pylfr.ops.Tensor`` is one: row-major, its rows perhaps padded."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> Element: ...
+
+    @property
+    def device(self) -> Device: ...
+
+    @property
+    def pointer(self) -> int: ...
+
+    @property
+    def row_bytes(self) -> int: ...
+
+
 def _require(name: str, array: object, dtype: type[np.generic], shape: tuple[int | None, ...]) -> None:
     """Raise unless ``array`` has ``dtype`` and ``shape``; None in ``shape`` stands for any length."""
-    wanted = f"{np.dtype(dtype).name} [{', '.join('any' if side is None else str(side) for side in shape)}]"
     if not isinstance(array, np.ndarray) or array.dtype != dtype:
         got = array.dtype.name if isinstance(array, np.ndarray) else type(array).__name__
-        raise TypeError(f"{name} must be {wanted}, got {got}")
-    if len(array.shape) != len(shape) or any(
-        want is not None and want != have for want, have in zip(shape, array.shape, strict=True)
+        raise TypeError(f"{name} must be {_text(dtype, shape)}, got {got}")
+    _require_shape(name, array.shape, dtype, shape)
+
+
+def _require_shape(name: str, given: tuple[int, ...], dtype: type[np.generic], shape: tuple[int | None, ...]) -> None:
+    if len(given) != len(shape) or any(
+        want is not None and want != have for want, have in zip(shape, given, strict=True)
     ):
-        raise ValueError(f"{name} must be {wanted}, got shape {list(array.shape)}")
+        raise ValueError(f"{name} must be {_text(dtype, shape)}, got shape {list(given)}")
+
+
+def _text(dtype: type[np.generic], shape: tuple[int | None, ...]) -> str:
+    return f"{np.dtype(dtype).name} [{', '.join('any' if side is None else str(side) for side in shape)}]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,6 +76,7 @@ class Frame:
     - ``nv12``: Y [H, W], UV [ceil(H/2), ceil(W/2), 2]
     - ``rgb``: RGB [H, W, 3]
 
+    A picture that was decoded on a device has no ``planes`` but ``surfaces``: the same planes there, one for one.
     ``matrix`` and ``full_range`` say how YUV becomes RGB; they mean nothing for ``rgb``.
     Raises ``ValueError`` or ``TypeError`` when the planes do not fit the layout.
     """
@@ -59,7 +88,7 @@ class Frame:
     layout: Layout
     matrix: ColourMatrix = "bt601"
     full_range: bool = False
-    device: Device = "cpu"
+    surfaces: tuple[DeviceArray, ...] = ()
 
     def __post_init__(self) -> None:
         if self.captured_at.tzinfo is None:
@@ -67,25 +96,42 @@ class Frame:
         count = {"i420": 3, "nv12": 2, "rgb": 1}.get(self.layout)
         if count is None:
             raise ValueError(f"layout must be i420, nv12 or rgb, got {self.layout!r}")
-        if len(self.planes) != count:
-            raise ValueError(f"{self.layout} has {count} planes, got {len(self.planes)}")
+        if self.planes and self.surfaces:
+            raise ValueError("a frame lies on the host or on a device: give planes or surfaces, not both")
+        given = self.planes or self.surfaces
+        if len(given) != count:
+            raise ValueError(f"{self.layout} has {count} planes, got {len(given)}")
         if self.layout == "rgb":
-            _require("planes[0]", self.planes[0], np.uint8, (None, None, 3))
+            self._require_plane(0, (None, None, 3))
         else:
-            _require("planes[0]", self.planes[0], np.uint8, (None, None))
+            self._require_plane(0, (None, None))
             half = ((self.height + 1) // 2, (self.width + 1) // 2)
-            for index, plane in enumerate(self.planes[1:], start=1):
-                _require(f"planes[{index}]", plane, np.uint8, half if self.layout == "i420" else (*half, 2))
+            for index in range(1, count):
+                self._require_plane(index, half if self.layout == "i420" else (*half, 2))
         if self.width == 0 or self.height == 0:
             raise ValueError(f"a frame must have pixels, got {self.width}x{self.height}")
 
     @property
+    def device(self) -> Device:
+        """Where its pixels lie."""
+        return self.surfaces[0].device if self.surfaces else "cpu"
+
+    @property
     def width(self) -> int:
-        return int(self.planes[0].shape[1])
+        return int((self.planes or self.surfaces)[0].shape[1])
 
     @property
     def height(self) -> int:
-        return int(self.planes[0].shape[0])
+        return int((self.planes or self.surfaces)[0].shape[0])
+
+    def _require_plane(self, index: int, shape: tuple[int | None, ...]) -> None:
+        if self.planes:
+            _require(f"planes[{index}]", self.planes[index], np.uint8, shape)
+            return
+        surface = self.surfaces[index]
+        if surface.dtype != "uint8":
+            raise TypeError(f"surfaces[{index}] must be {_text(np.uint8, shape)}, got {surface.dtype}")
+        _require_shape(f"surfaces[{index}]", surface.shape, np.uint8, shape)
 
     @classmethod
     def still(cls, rgb: UInt8, *, camera: str = "still", sequence: int = 0) -> Frame:

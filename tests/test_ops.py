@@ -31,11 +31,12 @@ def test_an_unknown_device_is_refused_by_name() -> None:
         ops.require_device("tpu")  # type: ignore[arg-type]
 
 
-def test_frames_on_another_device_never_fall_back_to_the_cpu() -> None:
-    frame = replace(noise("rgb", 8, 8), device="cuda")
-    with pytest.raises(CudaError):
+def test_frames_on_a_device_are_never_copied_to_the_host_in_silence() -> None:
+    home = ops.Stream("cpu")
+    frame = replace(noise("rgb", 8, 8), planes=(), surfaces=(ops.Tensor((8, 8, 3), "uint8", home),))
+    with pytest.raises(CudaError, match="must be on the host"):
         ops.letterbox([frame], width=8, height=8, bgr=False, mean=PLAIN[0], scale=PLAIN[1])
-    with pytest.raises(CudaError):
+    with pytest.raises(CudaError, match="must be on the host"):
         ops.crop_rgb(frame, np.zeros((2, 3), np.float32), width=8, height=8)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
+from pylfr import ops
 from pylfr.types import Candidates, Faces, Frame, FrameBatch, Quality, Templates, Tracks, as_frames
 from tests.samples import NOON, faces_at, good_quality, sample_frame
 
@@ -71,3 +73,18 @@ def test_arrays_become_stills_and_frames_stay_what_they_are() -> None:
     assert first is frame
     assert second.planes[0] is still
     assert second.captured_at.tzinfo is UTC
+
+
+def test_a_frame_on_a_device_has_surfaces_instead_of_planes() -> None:
+    home = ops.Stream("cpu")
+    luma, chroma = ops.Tensor((5, 7), "uint8", home), ops.Tensor((3, 4, 2), "uint8", home)
+    frame = Frame(camera="a", sequence=0, captured_at=NOON, planes=(), surfaces=(luma, chroma), layout="nv12")
+    assert (frame.width, frame.height, frame.device) == (7, 5, "cpu")
+    with pytest.raises(ValueError, match=r"surfaces\[1\] must be uint8 \[3, 4, 2\], got shape \[5, 7\]"):
+        replace(frame, surfaces=(luma, luma))
+    with pytest.raises(TypeError, match=r"surfaces\[0\] must be uint8 \[any, any\], got int8"):
+        replace(frame, surfaces=(ops.Tensor((5, 7), "int8", home), chroma))
+    with pytest.raises(ValueError, match="planes or surfaces, not both"):
+        replace(frame, planes=(np.zeros((5, 7), np.uint8),))
+    with pytest.raises(ValueError, match="nv12 has 2 planes, got 0"):
+        replace(frame, surfaces=())
