@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 from pylfr.faces.pool import Dwell
 from pylfr.types import Event
+from pylfr.video.watch import CameraEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,14 @@ def run_began(authorisation: str, cameras: frozenset[str], threshold: float) -> 
     return Event(
         kind="run-began",
         details={"authorisation": authorisation, "cameras": ", ".join(sorted(cameras)), "threshold": threshold},
+    )
+
+
+def camera_turned(event: CameraEvent) -> Event:
+    """What the record says when a camera comes, breaks off, freezes, fails, or is looked at less often under load."""
+    return Event(
+        kind=f"camera-{event.kind}",
+        details={"camera": event.camera, "at": event.at.isoformat(timespec="milliseconds"), "detail": event.detail},
     )
 
 

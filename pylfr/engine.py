@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from pylfr.accounting import CameraSummary, Summary, add_causes, run_began, run_ended, threshold_raised
+from pylfr.accounting import CameraSummary, Summary, add_causes, camera_turned, run_began, run_ended, threshold_raised
 from pylfr.alerts import AlertDesk, PossibleMatch, compose_alert
 from pylfr.errors import AuthorisationError, SinkError
 from pylfr.faces.plan import RecognitionPlan
@@ -91,6 +91,7 @@ class Engine:
         try:
             with stages.batches as batches:
                 for batch in batches:
+                    self._note_cameras()
                     try:
                         stages.authority.require(batch.cameras, batch.captured_at)
                         stages.ceiling.require(self._tracks.total() + stages.tracker.alive)
@@ -230,6 +231,10 @@ class Engine:
         alarm.start()
         return alarm
 
+    def _note_cameras(self) -> None:
+        for event in self._stages.batches.take_events():
+            self._stages.audit.note(camera_turned(event))
+
     def _note(self, error: str) -> None:
         self._errors.append(error)
         log.error(error)
@@ -243,6 +248,7 @@ class Engine:
             except SinkError as error:
                 self._note(str(error))
         try:
+            self._note_cameras()
             self._stages.audit.note(run_ended(self.summary()))
         finally:
             self._stages.audit.close()

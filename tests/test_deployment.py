@@ -122,7 +122,8 @@ def test_the_guide_leads_from_the_key_to_the_shred(media_dir: Path, tmp_path: Pa
     published = "".join((tmp_path / "report" / f"report.{kind}").read_text() for kind in ("md", "json", "html"))
     for personal in ("REF-1", "REF-2", "Ann Example", "Bob Example", "Cem"):
         assert personal not in published
-    kinds = [parse_entry(line).kind for line in (tmp_path / "audit.log").read_bytes().splitlines()]
+    lines = (tmp_path / "audit.log").read_bytes().splitlines()
+    kinds = [kind for line in lines if not (kind := parse_entry(line).kind).startswith("camera-")]
     assert kinds == ["run-began", "alert", "run-ended", "adjudication", "adjudication", "engagement", "outcome"]
 
     [picture] = (tmp_path / "evidence").iterdir()

@@ -355,3 +355,27 @@ def test_frames_without_faces_give_an_account_and_no_alert() -> None:
     alerts, summary = run(build([Street("north", frames=0), Street("south", frames=2)], boxes=[]))
     assert alerts == []
     assert (summary.frames, summary.faces, summary.recognised) == (2, 0, 0)
+
+
+def test_what_befalls_a_camera_stands_in_the_record_before_the_run_ends() -> None:
+    class Notes(RehearsalAudit):
+        def __init__(self) -> None:
+            super().__init__()
+            self.events: list[Event] = []
+
+        def note(self, event: Event) -> None:
+            self.events.append(event)
+
+    class Broken(Street):
+        def frames(self) -> Iterator[Frame]:
+            yield from super().frames()
+            raise MediaError("the lens fell off")
+
+    audit = Notes()
+    run(build([Broken("north", frames=2), Street("south", frames=2)], audit=audit))
+    turns = {(event.kind, event.details.get("camera")) for event in audit.events}
+    assert turns >= {("camera-failed", "north"), ("camera-ended", "south")}
+    assert (
+        next(event.details["detail"] for event in audit.events if event.kind == "camera-failed") == "the lens fell off"
+    )
+    assert (audit.events[0].kind, audit.events[-1].kind) == ("run-began", "run-ended")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from pylfr.governance.authority import Authorisation
@@ -15,6 +15,13 @@ from pylfr.governance.chain import LogEntry
 from pylfr.governance.profiles import Profile
 from pylfr.governance.records import AlertRow
 from pylfr.governance.retention import RetentionPolicy
+
+_CAMERA_TROUBLE = {
+    "camera-disconnected": "broke off",
+    "camera-frozen": "sent nothing",
+    "camera-failed": "failed",
+    "camera-slowed": "looked at less often because more came than could be looked at",
+}
 
 _CONTROLS = {
     "signed authorisation that fitted the deployment": "run-began",
@@ -215,7 +222,7 @@ def compose_report(
         engagements=sum(row.case.engagement is not None and row.case.engagement.decision == "engage" for row in rows),
         false_alert_rate=ReportedRate.of(false + refuted, max(faces, false + refuted)),
         retention=RetentionPolicy.of(profile).sentences(),
-        incidents=tuple(incidents),
+        incidents=(*incidents, *_camera_incidents(log, reference)),
         controls={name: kinds[kind] for name, kind in _CONTROLS.items()},
     )
 
@@ -226,6 +233,20 @@ def _found(rows: Iterable[AlertRow], finding: str) -> int:
 
 def _is_incident(because: str) -> bool:
     return not because.startswith(("every recording", "the authorised window ended", "stopped by"))
+
+
+def _camera_incidents(log: Iterable[LogEntry], reference: str) -> Iterator[str]:
+    """What befell the cameras in the runs under an authorisation, in one sentence a camera and kind."""
+    turns: Counter[tuple[str, str]] = Counter()
+    running = ""
+    for entry in log:
+        if entry.kind in ("run-began", "run-ended"):
+            running = str(entry.details.get("authorisation")) if entry.kind == "run-began" else ""
+        elif running == reference and entry.kind in _CAMERA_TROUBLE:
+            turns[str(entry.details["camera"]), _CAMERA_TROUBLE[entry.kind]] += 1
+    for (camera, words), count in sorted(turns.items()):
+        who = "the live cameras were" if camera == "*" else f"camera {camera}"
+        yield f"{who} {words}, {count} time{'s' if count > 1 else ''}"
 
 
 def _whole(entry: LogEntry, name: str) -> int:
