@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pylfr.alerts import AlertDesk, AlertRules
-from pylfr.config import CameraSection, Deployment, RecognitionSection, SinkSection, read_deployment
+from pylfr.config import BatchSection, CameraSection, Deployment, RecognitionSection, SinkSection, read_deployment
 from pylfr.engine import Engine, EngineLimits, Stages
 from pylfr.errors import ConfigError
 from pylfr.faces.detect import FaceDetector, open_detector
@@ -25,7 +25,7 @@ from pylfr.gallery.gate import EnrolmentGate
 from pylfr.gallery.live import open_gallery
 from pylfr.gallery.watchlist import create_watchlist
 from pylfr.governance.audit import RehearsalAudit
-from pylfr.governance.authority import Rehearsal
+from pylfr.governance.authority import Leave, Rehearsal
 from pylfr.governance.ceiling import FalseAlertCeiling, NoCeiling
 from pylfr.governance.records import RecordsSink
 from pylfr.governance.retention import RetentionPolicy
@@ -38,12 +38,15 @@ from pylfr.terms import Terms, audit_of, evidence_key_of, open_terms, records_of
 from pylfr.types import Device
 from pylfr.video.batch import Batcher
 from pylfr.video.ffmpeg import FileSource, open_device, open_file, open_rtsp
+from pylfr.video.looped import LoopedRecording
 from pylfr.video.still import read_image
 from pylfr.video.zone import ZonedSource
 
 # Weak detections below the detector's own threshold carry tracks on, and every one of them is redacted in evidence.
 _LOW_SCORE_SHARE = 0.5
 _POOL_ROWS = 64
+# Played recordings run ahead of the clock where they are read as fast as possible.
+_LONGEST_LOAD = timedelta(days=30)
 
 
 # Who decides on alerts, made from the rules and the gallery that names entries.
@@ -142,6 +145,48 @@ def open_rehearsal(
     )
 
 
+def open_load(
+    cameras: Sequence[LoopedRecording],
+    *,
+    detector: FaceDetector,
+    embedder: FaceEmbedder,
+    gallery: GallerySource,
+    recognition: RecognitionSection | None = None,
+    batch: BatchSection | None = None,
+    make_desk: MakeDesk = lambda rules, _: AlertDesk(rules),
+    watch: Callable[[Stages], None] = lambda _: None,
+) -> Engine:
+    """An engine under load, to be measured: recordings played for ever in place of cameras, until ``stop``.
+
+    ``watch`` is shown the stages before the engine runs. Nothing is recorded or sent. It cannot look through a live
+    camera: it takes recordings alone, under words that name each of them.
+    """
+    recognition, batch = recognition or RecognitionSection(), batch or BatchSection()
+    now = datetime.now(UTC)
+    return _build(
+        sources=cameras,
+        networks=_Networks(detector=detector, embedder=embedder),
+        gallery=gallery,
+        recognition=recognition,
+        batch_size=batch.size,
+        wait_ms=batch.wait_ms,
+        authority=Leave(
+            purpose="to measure what this machine can do",
+            place="this machine",
+            cameras=frozenset(camera.camera for camera in cameras),
+            starts_at=now - timedelta(minutes=1),
+            ends_at=now + _LONGEST_LOAD,
+            authorising_officer="whoever measures",
+            legal_basis="recorded material; nothing is kept",
+        ),
+        ceiling=NoCeiling(),
+        audit=RehearsalAudit(),
+        sinks=(),
+        make_desk=make_desk,
+        watch=watch,
+    )
+
+
 def _open_networks(
     detector: str,
     embedder: str,
@@ -171,6 +216,7 @@ def _build(
     sinks: Sequence[Sink],
     calibrated: bool = False,
     make_desk: MakeDesk = lambda rules, _: AlertDesk(rules),
+    watch: Callable[[Stages], None] = lambda _: None,
 ) -> Engine:
     manifest = networks.embedder.manifest
     threshold = threshold_of(recognition, manifest)
@@ -212,6 +258,7 @@ def _build(
         audit=audit,
         sinks=sinks,
     )
+    watch(stages)
     return Engine(
         stages,
         limits=EngineLimits(candidates=recognition.candidates, max_faces_a_frame=recognition.max_faces_a_frame),

@@ -16,6 +16,7 @@ from pylfr.cli.evaluate import evaluate as evaluate_command
 from pylfr.cli.models import commands as models_commands
 from pylfr.cli.report import report
 from pylfr.cli.run import run as run_command
+from pylfr.cli.size import size as size_command
 from pylfr.cli.try_ import try_ as try_command
 from pylfr.cli.vault import picture, seal, sweep, was_listed
 from pylfr.cli.watchlist import commands as watchlist_commands
@@ -33,6 +34,7 @@ app.command(name="run")(run_command)
 app.command(name="evaluate")(evaluate_command)
 app.command(name="calibrate")(calibrate_command)
 app.command(name="drift")(drift_command)
+app.command(name="size")(size_command)
 app.add_typer(watchlist_commands, name="watchlist")
 app.add_typer(models_commands, name="models")
 app.add_typer(authority_commands, name="authority")

@@ -25,7 +25,7 @@ _DPI = 130
 
 def det_plot(identification: Sequence[Identification]) -> bytes:
     """FNIR against FPIR on probit axes, one curve a watchlist size, each with its 95 % band over people."""
-    figure, axes = _figure()
+    figure, axes = blank_figure()
     shown: list[float] = []
     for colour, each in zip(_COLOURS, identification, strict=False):
         order = np.argsort(each.det.fpir)
@@ -45,12 +45,12 @@ def det_plot(identification: Sequence[Identification]) -> bytes:
     axes.set_xlabel("FPIR, % of non-mated searches (probit axis)")
     axes.set_ylabel("FNIR, % of mated searches (probit axis)")
     axes.set_title("DET: misses against false alerts, with 95 % bands")
-    return _png(figure, axes)
+    return figure_png(figure, axes)
 
 
 def histogram_plot(each: Identification) -> bytes:
     """Best scores of mated and of non-mated searches, logarithmic, with the threshold of each target FPIR."""
-    figure, axes = _figure()
+    figure, axes = blank_figure()
     for counts, colour, name in (
         (each.non_mated, _COLOURS[1], "non-mated: best score of any entry"),
         (each.mated, _COLOURS[0], "mated: score of the right entry"),
@@ -76,12 +76,12 @@ def histogram_plot(each: Identification) -> bytes:
     axes.set_xlabel("comparison score (cosine)")
     axes.set_ylabel("share of searches (logarithmic)")
     axes.set_title(f"Scores against {each.watchlist_size:,} enrolled people")
-    return _png(figure, axes)
+    return figure_png(figure, axes)
 
 
 def threshold_plot(identification: Sequence[Identification]) -> bytes:
     """The threshold that keeps each target FPIR against the size of the watchlist, with its range over the splits."""
-    figure, axes = _figure()
+    figure, axes = blank_figure()
     targets = sorted({point.target_fpir for each in identification for point in each.points}, reverse=True)
     for colour, target in zip(_COLOURS, targets, strict=False):
         at = [
@@ -110,12 +110,12 @@ def threshold_plot(identification: Sequence[Identification]) -> bytes:
     axes.set_xlabel("people on the watchlist, N (logarithmic)")
     axes.set_ylabel("threshold (cosine)")
     axes.set_title("Threshold that keeps a target FPIR; bars: range over the splits")
-    return _png(figure, axes)
+    return figure_png(figure, axes)
 
 
 def rank_plot(identification: Sequence[Identification]) -> bytes:
     """The share of mated searches whose person is among the best r entries, whatever the score."""
-    figure, axes = _figure()
+    figure, axes = blank_figure()
     for colour, each in zip(_COLOURS, identification, strict=False):
         axes.plot(
             np.arange(1, len(each.rank_rate) + 1),
@@ -128,14 +128,15 @@ def rank_plot(identification: Sequence[Identification]) -> bytes:
     axes.set_xlabel("rank r")
     axes.set_ylabel("mated searches found among the best r, %")
     axes.set_title("Rank curve (no threshold)")
-    return _png(figure, axes)
+    return figure_png(figure, axes)
 
 
 def _probit(shares: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[float]:
     return [normal_quantile(share) for share in shares.tolist()]
 
 
-def _figure() -> tuple[Figure, Axes]:
+def blank_figure() -> tuple[Figure, Axes]:
+    """A figure with one pair of axes, never shown on a screen. Raises ``ConfigError`` without Matplotlib."""
     figure = _matplotlib_figure().Figure(figsize=(7.2, 4.6), layout="constrained")
     axes: Axes = figure.add_subplot()
     axes.grid(color="#dddddd", linewidth=0.6)
@@ -144,7 +145,8 @@ def _figure() -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _png(figure: Figure, axes: Axes) -> bytes:
+def figure_png(figure: Figure, axes: Axes) -> bytes:
+    """The figure with its legend, where it has one, as PNG bytes."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=8.5)
     buffer = io.BytesIO()

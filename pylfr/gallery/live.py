@@ -26,6 +26,11 @@ IndexName = Literal["native", "faiss"]
 _BUILDERS: Mapping[IndexName, Callable[[WatchlistSnapshot], Gallery]] = {"native": NativeGallery, "faiss": open_faiss}
 
 
+def build_gallery(snapshot: WatchlistSnapshot, index: IndexName = "native") -> Gallery:
+    """The gallery over one snapshot. Raises ``WatchlistError`` where FAISS is not installed for index "faiss"."""
+    return _BUILDERS[index](snapshot)
+
+
 class LiveGallery:
     """A ``Gallery`` and ``GallerySource`` whose contents are those of the watchlist's newest revision.
 

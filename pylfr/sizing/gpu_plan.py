@@ -1,0 +1,128 @@
+"""A plan for a GPU, from what was measured on it: how many cameras each of its parts would carry. Not a measurement."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pylfr.errors import ConfigError
+
+RATE = 25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoders:
+    """The hardware decoders of one kind of GPU, 1080p frames a second each, as NVIDIA publishes them for its clocks."""
+
+    engines: int
+    h264_fps: int
+    hevc_fps: int
+
+
+# NVIDIA, "NVDEC Application Note" (Video Codec SDK): engines a GPU and 1080p throughput of each generation.
+_DECODERS: Mapping[str, Decoders] = {
+    "T4": Decoders(engines=2, h264_fps=771, hevc_fps=1316),
+    "A100": Decoders(engines=5, h264_fps=771, hevc_fps=1316),
+    "L40S": Decoders(engines=3, h264_fps=903, hevc_fps=1641),
+    "L4": Decoders(engines=4, h264_fps=903, hevc_fps=1641),
+    "H100": Decoders(engines=7, h264_fps=771, hevc_fps=1316),
+    "H200": Decoders(engines=7, h264_fps=771, hevc_fps=1316),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What one camera asks for: pictures to decode and look at, and faces to embed, a second."""
+
+    codec: str
+    width: int
+    height: int
+    detect_hz: float
+    embed_hz: float
+    watchlist: int
+    dimension: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuPlan:
+    """Cameras that each part of ``device`` would carry alone, and the least of them. ``missing``: what is not known."""
+
+    answer: str
+    device: str
+    cameras: int | None
+    binds: str
+    by_part: dict[str, float]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuRates:
+    """From a results file of ``benchmarks/gpu.py``: the device, its copy bandwidth, and images a second by network."""
+
+    device: str
+    copy_gigabytes_a_second: float
+    images_a_second: Mapping[str, float]
+
+
+def read_gpu_rates(path: Path) -> GpuRates:
+    """The best rate of each network in a results file. Raises ``ConfigError`` naming what the file lacks."""
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))["results"]
+        best: dict[str, float] = {}
+        for rate in results["rates"]:
+            # Of a detector's sizes the smallest is the one that cameras are looked at in by default.
+            key = f"{rate['network']} {int(rate['width']) * int(rate['height'])}"
+            best[key] = max(best.get(key, 0.0), float(rate["images_a_second"]))
+        smallest: dict[str, tuple[int, float]] = {}
+        for key, images in best.items():
+            network, _, pixels = key.rpartition(" ")
+            if network not in smallest or int(pixels) < smallest[network][0]:
+                smallest[network] = (int(pixels), images)
+        return GpuRates(
+            device=str(results["device"]),
+            copy_gigabytes_a_second=float(results["copy_gigabytes_a_second"]),
+            images_a_second={network: images for network, (_, images) in smallest.items()},
+        )
+    except OSError as error:
+        raise ConfigError(f"GPU results {path} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"GPU results {path} must be what `python -m benchmarks.gpu` wrote, it lacks {error}: run it on the GPU"
+        ) from error
+
+
+def plan_for_gpu(rates: GpuRates, demand: Demand, *, detector: str, embedder: str) -> GpuPlan:
+    """What the rates would carry if nothing else stood in the way; a part without a figure is named as missing."""
+    by_part: dict[str, float] = {}
+    missing = []
+    decoders = next(
+        (each for name, each in _DECODERS.items() if name in rates.device.split() or name in rates.device), None
+    )
+    if decoders is None:
+        missing.append(f"decode: no published decoder figure is known here for {rates.device!r}")
+    else:
+        fps = decoders.h264_fps if demand.codec == "h264" else decoders.hevc_fps
+        share_of_1080p = demand.width * demand.height / (1920 * 1080)
+        by_part["decode"] = decoders.engines * fps / share_of_1080p / RATE
+    for part, network, hz in (("detect", detector, demand.detect_hz), ("embed", embedder, demand.embed_hz)):
+        if network not in rates.images_a_second:
+            missing.append(f"{part}: the results hold no rate of {network}")
+        elif hz > 0:
+            by_part[part] = rates.images_a_second[network] / hz
+    if rates.copy_gigabytes_a_second and demand.embed_hz > 0:
+        # Half of a copy is reading; an exact search reads every template once for each group of probes.
+        bytes_a_search = demand.watchlist * demand.dimension * 4
+        by_part["search"] = rates.copy_gigabytes_a_second * 1e9 / 2 / bytes_a_search / demand.embed_hz
+    binds = min(by_part, key=lambda part: by_part[part]) if by_part else ""
+    cameras = int(by_part[binds]) if by_part else None
+    answer = (
+        f"Planned, not measured: a {rates.device} would hold {cameras} cameras; {binds} binds."
+        if cameras is not None
+        else f"Nothing can be planned for {rates.device}: {'; '.join(missing)}."
+    )
+    return GpuPlan(
+        answer=answer, device=rates.device, cameras=cameras, binds=binds,
+        by_part={part: round(each, 1) for part, each in by_part.items()}, missing=tuple(missing),
+    )  # fmt: skip

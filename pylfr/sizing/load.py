@@ -1,0 +1,432 @@
+"""Run so many cameras for so long, and see what came of it: latency, drops, processor time, memory."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+from pylfr.accounting import Summary
+from pylfr.alerts import AlertDesk, AlertRules, PossibleMatch
+from pylfr.assemble import open_load
+from pylfr.config import BatchSection, RecognitionSection
+from pylfr.engine import Engine, Stages
+from pylfr.errors import MediaError
+from pylfr.faces.detect import FaceDetector
+from pylfr.faces.embed import FaceEmbedder
+from pylfr.protocols import GallerySource
+from pylfr.sizing.machine import PowerMeter, give_memory_back, resident_mb
+from pylfr.sizing.stopwatch import CpuTimes, Spent, Stopwatch, cpu_times
+from pylfr.types import Candidates, FrameBatch, Int64, Tracks
+from pylfr.video.looped import LoopedRecording
+
+RATE = 25
+# Cameras begin at odd moments within this time, and what happens before all of them run does not count.
+STAGGER_S = 2.0
+_SETTLE_S = 1.5
+_TICK_S = 0.25
+# The part of a second that consecutive multiples of it divide most evenly.
+_GOLDEN = 0.618034
+
+# Stages in the order in which a frame meets them. What the engine's thread does besides is Python's.
+STAGES = ("decode", "detect", "track", "embed", "search", "Python")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Setting:
+    """What every camera of a load shows, and what looks at it."""
+
+    video: Path
+    detector: FaceDetector
+    embedder: FaceEmbedder
+    gallery: GallerySource
+    recognition: RecognitionSection
+    batch: BatchSection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Milliseconds from the moment a frame was due to the decision on it."""
+
+    count: int
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What came of ``cameras`` cameras over ``seconds``, once all of them ran.
+
+    ``decided`` is the latency of every frame with a recognised face, ``seen`` that of every frame looked at.
+    ``late`` is the share of frames due that had not been decoded. ``cpu_s`` is processor seconds by stage;
+    ``cores_busy`` and ``others_busy`` are the share of the machine that this program and all others used (None: not readable).
+    ``loop_busy`` is the share of time in which the engine's thread was not waiting for frames.
+    """
+
+    cameras: int
+    seconds: float
+    decided: Latency
+    seen: Latency
+    frames: int
+    late: float
+    looked_at: int
+    faces: int
+    recognised: int
+    alerts: int
+    dropped: dict[str, int]
+    least_share: float
+    cpu_s: dict[str, float]
+    stages: dict[str, Spent]
+    cores_busy: float
+    others_busy: float | None
+    loop_busy: float
+    memory_mb: float
+    memory_before_mb: float
+    watts: float | None
+    watts_missing: str
+    errors: tuple[str, ...]
+
+    @property
+    def latency(self) -> Latency:
+        """Of decisions; of frames looked at where no face was recognised at all."""
+        return self.decided if self.decided.count else self.seen
+
+    @property
+    def faces_a_frame(self) -> float:
+        return self.faces / self.looked_at if self.looked_at else 0.0
+
+    def why_not_held(self, bound_ms: float) -> str:
+        """Why this load is too much, "" where it is held."""
+        if self.errors:
+            return self.errors[0]
+        if not self.looked_at:
+            return "no frame was looked at in time"
+        if self.dropped:
+            return "dropped " + ", ".join(f"{count:,} ({cause})" for cause, count in self.dropped.items())
+        if self.late > 0.01:
+            return f"{self.late:.0%} of the frames were not decoded in time"
+        if self.latency.p99_ms > bound_ms:
+            return f"p99 latency {self.latency.p99_ms:.0f} ms is over the bound of {bound_ms:.0f} ms"
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """How a load stands while it runs, for whoever shows it."""
+
+    cameras: int
+    elapsed_s: float
+    of_s: float
+    dropped: int
+
+
+class _Clock:
+    """Latencies of frames, each with the moment at which it was noted."""
+
+    def __init__(self, cameras: Sequence[LoopedRecording]) -> None:
+        self._cameras = {camera.camera: camera for camera in cameras}
+        self.decided: list[tuple[float, float]] = []
+        self.seen: list[tuple[float, float]] = []
+
+    def note(self, batch: FrameBatch, which: Sequence[int], kept: list[tuple[float, float]]) -> None:
+        now = time.monotonic()
+        for index in which:
+            frame = batch.frames[index]
+            kept.append((now, 1000 * self._cameras[frame.camera].age_s(frame.captured_at)))
+
+
+class _TimedDesk(AlertDesk):
+    def __init__(self, rules: AlertRules, clock: _Clock, stopwatch: Stopwatch) -> None:
+        super().__init__(rules)
+        self._clock = clock
+        self._stopwatch = stopwatch
+
+    def decide(self, batch: FrameBatch, tracks: Tracks, rows: Int64, candidates: Candidates) -> list[PossibleMatch]:
+        with self._stopwatch.stage("decide"):
+            matches = super().decide(batch, tracks, rows, candidates)
+        self._clock.note(batch, np.unique(tracks.faces.frame_index[rows]).tolist(), self._clock.decided)
+        return matches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mark:
+    """Everything that counts up, at one moment."""
+
+    summary: Summary
+    spent: dict[str, Spent]
+    cpu: CpuTimes
+
+
+def run_load(
+    setting: Setting,
+    cameras: int,
+    *,
+    seconds: float,
+    decode_floor_ms: float,
+    impatient: bool = False,
+    on_moment: Callable[[Moment], None] = lambda _: None,
+    slow_down: Callable[[Stages], None] = lambda _: None,
+) -> Load:
+    """Play the setting's recording as ``cameras`` live cameras and measure for ``seconds`` once they all run.
+
+    ``decode_floor_ms`` is the processor time that decoding one frame takes by itself (``decode_floor``). An
+    ``impatient`` load ends as soon as a frame was dropped. ``slow_down`` may make a stage slower, for tests.
+    """
+    sources = [
+        LoopedRecording(setting.video, camera=f"camera-{number:03d}", starts_after_s=STAGGER_S * (number * _GOLDEN % 1))
+        for number in range(cameras)
+    ]
+    clock = _Clock(sources)
+    give_memory_back()
+    before_mb = resident_mb()
+    with Stopwatch() as stopwatch:
+
+        def watch(stages: Stages) -> None:
+            slow_down(stages)
+            _watch(stages, stopwatch, clock)
+
+        engine = open_load(
+            sources,
+            detector=setting.detector,
+            embedder=setting.embedder,
+            gallery=setting.gallery,
+            recognition=setting.recognition,
+            batch=setting.batch,
+            make_desk=lambda rules, _: _TimedDesk(rules, clock, stopwatch),
+            watch=watch,
+        )
+        observer = _Observer(engine, stopwatch, cameras, seconds, impatient=impatient, on_moment=on_moment)
+        observer.start()
+        try:
+            for _ in engine.run():
+                pass
+        finally:
+            observer.finish()
+    return _account(observer, clock, cameras, before_mb, decode_floor_ms)
+
+
+def _watch(stages: Stages, stopwatch: Stopwatch, clock: _Clock) -> None:
+    """Take the time of every stage. Networks count for themselves, inside the stage that calls them."""
+    update = stages.tracker.update
+
+    def noted(batch: FrameBatch, faces: object) -> object:
+        clock.note(batch, range(len(batch)), clock.seen)
+        return update(batch, faces)  # type: ignore[arg-type]
+
+    gallery = stages.gallery.snapshot()
+    stopwatch.watch(stages.detector, "detect", "detect")
+    if hasattr(stages.detector, "run"):
+        stopwatch.watch(stages.detector, "run", "detect network")
+    setattr(stages.tracker, "update", noted)  # noqa: B010 - the instance alone is watched
+    stopwatch.watch(stages.tracker, "update", "track")
+    stopwatch.watch(stages.plan, "due", "plan")
+    stopwatch.watch(stages.embedder, "align", "align")
+    stopwatch.watch(stages.embedder, "embed", "embed network")
+    stopwatch.watch(gallery, "search", "search")
+
+
+class _Observer:
+    """Marks the beginning and the end of what is measured, from a thread that is not measured itself."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        stopwatch: Stopwatch,
+        cameras: int,
+        seconds: float,
+        *,
+        impatient: bool,
+        on_moment: Callable[[Moment], None],
+    ) -> None:
+        self._engine = engine
+        self._stopwatch = stopwatch
+        self._cameras = cameras
+        self._seconds = seconds
+        self._impatient = impatient
+        self._on_moment = on_moment
+        self._finished = threading.Event()
+        self._thread = threading.Thread(target=self._observe, name="pylfr-observer", daemon=True)
+        self.marks: list[_Mark] = []
+        self.memory_mb: list[float] = []
+        self.watts: float | None = None
+        self.watts_missing = "it ended too early"
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def errors(self) -> tuple[str, ...]:
+        return self._engine.summary().errors
+
+    def finish(self) -> None:
+        self._finished.set()
+        self._thread.join()
+
+    def _observe(self) -> None:
+        try:
+            if self._wait(STAGGER_S + _SETTLE_S, 0.0):
+                return
+            meter = PowerMeter()
+            self.marks.append(self._mark())
+            self._wait(self._seconds, STAGGER_S + _SETTLE_S)
+            self.marks.append(self._mark())
+            self.watts, self.watts_missing = meter.watts()
+        finally:
+            self._engine.stop("measured")
+
+    def _wait(self, seconds: float, already_s: float) -> bool:
+        """Whether the run ended by itself within that time."""
+        until = time.monotonic() + seconds
+        of_s = STAGGER_S + _SETTLE_S + self._seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._finished.wait(min(_TICK_S, left)):
+                return True
+            dropped = 0
+            if self.marks:
+                self.memory_mb.append(resident_mb())
+                dropped = sum(_drops(self._engine.summary(), self.marks[0].summary).values())
+                if dropped and self._impatient:
+                    return False
+            self._on_moment(
+                Moment(cameras=self._cameras, elapsed_s=already_s + seconds - left, of_s=of_s, dropped=dropped)
+            )
+        return False
+
+    def _mark(self) -> _Mark:
+        me = threading.get_native_id()
+        return _Mark(
+            summary=self._engine.summary(), spent=self._stopwatch.spent(), cpu=cpu_times(without=frozenset({me}))
+        )
+
+
+def _drops(after: Summary, before: Summary) -> dict[str, int]:
+    """Frames lost between two moments, by cause, in whatever camera."""
+    dropped: Counter[str] = Counter()
+    for name, camera in after.cameras.items():
+        was = before.cameras[name].dropped if name in before.cameras else {}
+        for cause, count in camera.dropped.items():
+            dropped[cause] += count - was.get(cause, 0)
+    return {cause: count for cause, count in dropped.items() if count and cause != "stopped"}
+
+
+def _account(observer: _Observer, clock: _Clock, cameras: int, before_mb: float, decode_floor_ms: float) -> Load:
+    if len(observer.marks) < 2:
+        raise MediaError(
+            "the cameras ended before anything could be measured: "
+            + ("; ".join(observer.errors()) or "they were stopped")
+        )
+    first, last = observer.marks
+    seconds = last.cpu.at_s - first.cpu.at_s
+    spent = _difference(first.spent, last.spent)
+    frames = last.summary.frames - first.summary.frames
+    looked_at = {
+        name: camera.detected_frames - first.summary.cameras[name].detected_frames
+        for name, camera in last.summary.cameras.items()
+    }
+    mean = sum(looked_at.values()) / max(cameras, 1)
+    own_s = last.cpu.own_s - first.cpu.own_s
+    busy = _or_none(last.cpu.busy_s, first.cpu.busy_s)
+    cores = len(os.sched_getaffinity(0))
+    return Load(
+        cameras=cameras,
+        seconds=round(seconds, 2),
+        decided=_latency(clock.decided, first.cpu.at_s, last.cpu.at_s),
+        seen=_latency(clock.seen, first.cpu.at_s, last.cpu.at_s),
+        frames=frames,
+        late=max(0.0, 1 - frames / max(1.0, cameras * RATE * seconds)),
+        looked_at=sum(looked_at.values()),
+        faces=last.summary.faces - first.summary.faces,
+        recognised=last.summary.recognised - first.summary.recognised,
+        alerts=last.summary.alerts - first.summary.alerts,
+        dropped=_drops(last.summary, first.summary),
+        least_share=min(looked_at.values()) / mean if mean else 0.0,
+        cpu_s=_by_stage(first.cpu, last.cpu, spent, frames * decode_floor_ms / 1000),
+        stages=spent,
+        cores_busy=own_s / (seconds * cores),
+        others_busy=None if busy is None else max(0.0, (busy - own_s) / (seconds * cores)),
+        loop_busy=min(1.0, sum(each.wall_s for each in spent.values()) / seconds),
+        memory_mb=float(np.median(observer.memory_mb)) if observer.memory_mb else resident_mb(),
+        memory_before_mb=before_mb,
+        watts=observer.watts,
+        watts_missing=observer.watts_missing,
+        errors=last.summary.errors,
+    )
+
+
+def _difference(first: dict[str, Spent], last: dict[str, Spent]) -> dict[str, Spent]:
+    none = Spent(calls=0, wall_s=0.0, cpu_s=0.0)
+    return {
+        name: Spent(
+            calls=each.calls - first.get(name, none).calls,
+            wall_s=each.wall_s - first.get(name, none).wall_s,
+            cpu_s=each.cpu_s - first.get(name, none).cpu_s,
+        )
+        for name, each in last.items()
+    }
+
+
+def _by_stage(first: CpuTimes, last: CpuTimes, spent: dict[str, Spent], decode_floor_s: float) -> dict[str, float]:
+    """Processor seconds by stage.
+
+    Threads of libraries work for the networks: their time is divided as the networks' time by the clock is. Python's
+    part is what its threads used outside every stage, and what decoding used beyond the decoder's own need.
+    """
+
+    def cpu(*names: str) -> float:
+        return sum(spent[name].cpu_s for name in names if name in spent)
+
+    def wall(name: str) -> float:
+        return spent[name].wall_s if name in spent else 0.0
+
+    library_s = last.library_s - first.library_s
+    networks_s = wall("detect network") + wall("embed network")
+    to_detect = wall("detect network") / networks_s if networks_s else 0.5
+    decode_s = last.decode_s - first.decode_s
+    python_s = last.python_s - first.python_s - sum(each.cpu_s for each in spent.values())
+    return {
+        "decode": min(decode_s, decode_floor_s),
+        "detect": cpu("detect", "detect network") + library_s * to_detect,
+        "track": cpu("track"),
+        "embed": cpu("align", "embed network") + library_s * (1 - to_detect),
+        "search": cpu("search"),
+        "Python": max(0.0, python_s) + cpu("plan", "decide") + max(0.0, decode_s - decode_floor_s),
+    }
+
+
+def _latency(noted: list[tuple[float, float]], since: float, until: float) -> Latency:
+    taken = np.array([ms for at, ms in noted if since <= at <= until])
+    if not len(taken):
+        return Latency(count=0, p50_ms=0.0, p99_ms=0.0, max_ms=0.0)
+    p50, p99 = np.percentile(taken, (50, 99))
+    return Latency(count=len(taken), p50_ms=float(p50), p99_ms=float(p99), max_ms=float(taken.max()))
+
+
+def decode_floor(video: Path, *, frames: int = 150) -> float:
+    """Milliseconds of processor time to decode one frame of ``video``, and nothing else. Raises ``MediaError``."""
+    taken: list[float] = []
+    try:
+        with av.open(str(video)) as container:
+            container.streams.video[0].codec_context.thread_count = 1
+            before = time.thread_time()
+            for _ in container.decode(video=0):
+                now = time.thread_time()
+                taken.append((now - before) * 1000)
+                before = now
+                if len(taken) == frames:
+                    break
+    except (av.error.FFmpegError, OSError, IndexError) as error:
+        raise MediaError(f"video {video} cannot be decoded ({error}): give another one") from error
+    if not taken:
+        raise MediaError(f"video {video} holds no frame: give another one")
+    return float(np.mean(taken))
+
+
+def _or_none(after: float | None, before: float | None) -> float | None:
+    return None if after is None or before is None else after - before
