@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -61,6 +62,8 @@ def size(
     Takes two to four minutes. Ctrl-C prints what is known by then. The exit status is 1 where not one camera is held.
     """
     console = Console(stderr=True)
+    # Every trial that is too much slows cameras down and says so: here that is counted, and shown as a trial's end.
+    logging.getLogger("pylfr.video").setLevel(logging.ERROR)
     width, height = _resolution(resolution)
     if codec not in ("h264", "hevc"):
         raise ConfigError(f"--codec must be h264 or hevc, got {codec!r}")

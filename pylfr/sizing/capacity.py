@@ -215,17 +215,22 @@ def _wall(load: Load, *names: str) -> float:
 
 def _load_of(found: Found, trials: list[Trial]) -> Load:
     """The longest trial of the number found; of the least that failed where none held."""
-    same = [each for each in trials if each.load.cameras == found.largest]
-    if not same:
-        same = sorted(trials, key=lambda each: abs(each.load.cameras - max(found.largest, 1)))[:1]
-    return max(same, key=lambda each: each.load.seconds).load
+    same = [each for each in trials if each.load.cameras == found.largest and not each.why_not]
+    return max(same, key=lambda each: each.load.seconds).load if same else _least_failed(trials).load
+
+
+def _least_failed(trials: list[Trial]) -> Trial:
+    """The latest trial of the fewest cameras that was too much; of the fewest tried where none was."""
+    failed = [each for each in trials if each.why_not] or trials
+    least = min(each.load.cameras for each in failed)
+    return next(each for each in reversed(failed) if each.load.cameras == least)
 
 
 def _answer(found: Found, trials: list[Trial], rules: SizingRules, binds: str, why: str, interrupted: bool) -> str:
     limit = " or more" if found.at_most else ""
     cameras = "1 camera" if found.largest == 1 else f"{found.largest} cameras"
     if found.largest == 0 and not interrupted:
-        least = min(trials, key=lambda each: each.load.cameras)
+        least = _least_failed(trials)
         return f"This machine holds no camera: with {least.load.cameras}, {least.why_not}; {binds} binds ({why})."
     if interrupted:
         failed = [each.load.cameras for each in trials if each.why_not and each.load.cameras > found.largest]

@@ -1,0 +1,113 @@
+"""A load is measured for what it was: real frames, real stages, every frame and every drop in the account."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from pylfr.config import BatchSection, RecognitionSection
+from pylfr.engine import Stages
+from pylfr.errors import MediaError
+from pylfr.faces.detect import open_detector
+from pylfr.faces.embed import open_embedder
+from pylfr.sizing.footage import ClipRules, find_portraits, make_clip
+from pylfr.sizing.load import STAGES, Load, Setting, decode_floor, run_load
+from pylfr.sizing.made_up import made_up_watchlist
+from pylfr.types import Faces
+from pylfr.video.looped import LoopedRecording
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYLFR_MEDIA", raising=False)
+        portraits = find_portraits(None, count=2)
+    clip = make_clip(
+        ClipRules(faces=2, seconds=2, width=640, height=360), portraits, folder=tmp_path_factory.mktemp("footage")
+    )
+    embedder = open_embedder("pylfr_nano_embed", threads=1)
+    return Setting(
+        video=clip,
+        detector=open_detector("pylfr_nano_detect", threads=1),
+        embedder=embedder,
+        gallery=made_up_watchlist(100, embedder),
+        recognition=RecognitionSection(detect_hz=5.0),
+        batch=BatchSection(),
+    )
+
+
+@pytest.fixture(scope="module")
+def load(setting: Setting) -> Load:
+    return run_load(setting, 2, seconds=2.0, decode_floor_ms=decode_floor(setting.video))
+
+
+def test_frames_and_faces_of_all_cameras_are_counted(load: Load) -> None:
+    assert load.cameras == 2
+    assert load.frames > 0
+    assert 0 < load.looked_at <= load.frames
+    assert load.faces > 0
+    assert load.seen.count > 0
+    assert 0 <= load.seen.p50_ms <= load.seen.p99_ms <= load.seen.max_ms
+    assert load.errors == ()
+
+
+def test_processor_time_is_divided_among_the_stages(load: Load) -> None:
+    assert tuple(load.cpu_s) == STAGES
+    assert load.cpu_s["detect"] > 0
+    assert load.cpu_s["decode"] > 0
+    assert 0 < load.cores_busy <= 1.1
+    assert load.stages["detect network"].calls == load.stages["detect"].calls > 0
+
+
+def test_nothing_stays_watched_afterwards(setting: Setting, load: Load) -> None:
+    assert "align" not in vars(setting.embedder)
+    assert "search" not in vars(setting.gallery.snapshot())
+
+
+def test_a_detector_that_is_too_slow_drops_frames_and_says_which(setting: Setting) -> None:
+    def slow(stages: Stages) -> None:
+        quick = stages.detector.detect
+
+        def detect(images: object) -> Faces:
+            time.sleep(0.3 * len(images))  # type: ignore[arg-type]
+            return quick(images)  # type: ignore[arg-type]
+
+        setattr(stages.detector, "detect", detect)  # noqa: B010 - this instance alone
+
+    load = run_load(setting, 3, seconds=2.5, decode_floor_ms=1.0, slow_down=slow)
+    assert sum(load.dropped.values()) > 0
+    assert load.why_not_held(60_000).startswith("dropped ")
+
+
+def test_cameras_that_break_off_are_an_error_and_not_a_result(setting: Setting, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    bad = Setting(
+        video=broken, detector=setting.detector, embedder=setting.embedder, gallery=setting.gallery,
+        recognition=setting.recognition, batch=setting.batch,
+    )  # fmt: skip
+    with pytest.raises(MediaError, match=r"broken\.mp4"):
+        run_load(bad, 1, seconds=1.0, decode_floor_ms=1.0)
+    with pytest.raises(MediaError, match=r"broken\.mp4"):
+        decode_floor(broken)
+
+
+def test_a_recording_plays_for_ever_and_its_frames_have_an_age(setting: Setting) -> None:
+    camera = LoopedRecording(setting.video, camera="a", pace="as-fast-as-possible")
+    assert not camera.is_live
+    sequences = []
+    for frame in camera.frames():
+        sequences.append(frame.sequence)
+        if len(sequences) == 120:
+            camera.close()
+    assert sequences == list(range(120))
+    assert camera.age_s(frame.captured_at) < 0, "it was read faster than it plays"
+
+
+def test_a_recording_closed_before_it_was_read_gives_nothing(setting: Setting) -> None:
+    camera = LoopedRecording(setting.video, camera="a", starts_after_s=60)
+    camera.close()
+    assert list(camera.frames()) == []
+    assert camera.is_live
