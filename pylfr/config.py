@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +20,9 @@ def _beside_deployment(path: Path, info: ValidationInfo) -> Path:
     folder = info.context["folder"] if info.context else Path()
     return Path(folder / path)
 
+
+# A secret in a deployment file is named, not told.
+_REFERENCE = re.compile(r"\$\{[A-Za-z_]\w*\}")
 
 # A path in a deployment file is relative to that file.
 FilePath = Annotated[Path, AfterValidator(_beside_deployment)]
@@ -57,6 +61,7 @@ class WatchlistSection(Section):
 
     file: FilePath
     key: FilePath | None = Field(default=None, description="of a sealed watchlist; `pylfr watchlist seal` makes it")
+    manifest: FilePath | None = Field(default=None, description="the signed list of record references")
     index: Literal["native", "faiss"] = "native"
     poll_ms: float = Field(default=500.0, gt=0)
 
@@ -173,12 +178,19 @@ class AuditSection(Section):
 
     path: FilePath
     key: FilePath | None = None
+    passphrase: str | None = Field(
+        default=None, description="of the key, named as ${NAME}; never the passphrase itself"
+    )
     checkpoints: FilePath | None = None
 
     @model_validator(mode="after")
     def _checkpoints_are_signed(self) -> AuditSection:
         if (self.key is None) != (self.checkpoints is None):
             raise ValueError("checkpoints are signed and kept elsewhere: give both key and checkpoints, or neither")
+        if self.passphrase is not None and not _REFERENCE.fullmatch(self.passphrase):
+            raise ValueError(
+                "passphrase must name an environment variable, ${NAME}, and never be the passphrase itself"
+            )
         return self
 
 

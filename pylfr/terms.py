@@ -17,7 +17,7 @@ from pylfr.governance.authority import Authorisation, Leave, plain_fields
 from pylfr.governance.canonical import digest, utc_text
 from pylfr.governance.certificates import read_calibration, read_cohorts
 from pylfr.governance.fit import DeploymentFacts, require_fit
-from pylfr.governance.keys import read_public_key, read_signing_key
+from pylfr.governance.keys import SigningKey, read_public_key, read_signing_key
 from pylfr.governance.profiles import Profile, read_profile
 from pylfr.governance.records import Records, open_records
 from pylfr.governance.signed import read_signed
@@ -63,13 +63,14 @@ def open_terms(deployment: Deployment, *, now: datetime) -> Terms:
     signed = read_signed(section.signed)
     _require_sealing(deployment, profile, signed.authorisation, key)
     second = section.second_officer_key
+    record = record_key_of(deployment)
     require_fit(
         signed,
         facts,
         profile,
         officer=read_public_key(section.officer_key),
         second_officer=read_public_key(second) if second is not None else None,
-        record=read_signing_key(deployment.audit.key).public if deployment.audit.key is not None else None,
+        record=record.public if record is not None else None,
         now=now,
     )
     return Terms(
@@ -135,11 +136,21 @@ def evidence_key_of(section: EvidenceSink, *, expires_at: datetime, now: datetim
     return read_vault_key(section.key, now=now, passphrase=os.environ.get(PASSPHRASE))
 
 
+def record_key_of(deployment: Deployment) -> SigningKey | None:
+    """The key that signs the record of a deployment, opened with its passphrase where it has one; None without one."""
+    section = deployment.audit
+    if section.key is None:
+        return None
+    if section.passphrase is None:
+        return read_signing_key(section.key)
+    return read_signing_key(
+        section.key, passphrase=resolve_secrets(section.passphrase, name="the passphrase of the record's key")
+    )
+
+
 def audit_of(deployment: Deployment) -> AuditLog:
     """The open audit log of a deployment, with the key that signs its checkpoints."""
-    section = deployment.audit
-    key = read_signing_key(section.key) if section.key is not None else None
-    return open_audit(section.path, key=key, checkpoints=section.checkpoints)
+    return open_audit(deployment.audit.path, key=record_key_of(deployment), checkpoints=deployment.audit.checkpoints)
 
 
 def threshold_of(recognition: RecognitionSection, manifest: ModelManifest) -> float:
@@ -205,9 +216,10 @@ def _facts(deployment: Deployment, section: AuthoritySection, contents: Watchlis
         place=section.place,
         cameras={camera.name: camera.digest for camera in deployment.cameras},
         watchlist=contents.digest,
-        watchlist_size=len(contents),
+        watchlist_size=contents.signed_size,
         categories=contents.categories,
         unjustified=contents.unjustified,
+        references=contents.origins,
         sealed=deployment.watchlist.key is not None and is_sealed(deployment.watchlist.file),
         detector=detector.sha256,
         embedder=embedder.sha256,

@@ -60,6 +60,7 @@ embedder = "face_reid_0095"
 [watchlist]
 file = "square.sealed"
 key = "square.key"
+manifest = "listed.json"
 [recognition]
 threshold = 0.568
 [audit]
@@ -120,11 +121,20 @@ def test_the_guide_leads_from_the_key_to_the_shred(media_dir: Path, tmp_path: Pa
     assert report["watchlist_categories"] == {"wanted on warrant": 2}
     assert report["faces_seen"] >= 3
     published = "".join((tmp_path / "report" / f"report.{kind}").read_text() for kind in ("md", "json", "html"))
-    for personal in ("REF-1", "REF-2", "Ann Example", "Bob Example", "Cem"):
+    for personal in ("REF-1", "REF-2", "Ann Example", "Bob Example", "Cem", "Dee", "Eve"):
         assert personal not in published
     lines = (tmp_path / "audit.log").read_bytes().splitlines()
     kinds = [kind for line in lines if not (kind := parse_entry(line).kind).startswith("camera-")]
-    assert kinds == ["run-began", "alert", "run-ended", "adjudication", "adjudication", "engagement", "outcome"]
+    assert kinds == [
+        "run-began",
+        "alert",
+        "run-ended",
+        "adjudication",
+        "adjudication",
+        "engagement",
+        "outcome",
+        "withdrawn",
+    ]
 
     [picture] = (tmp_path / "evidence").iterdir()
     assert b"JFIF" in (tmp_path / "look.jpg").read_bytes()
@@ -148,4 +158,5 @@ def test_the_guide_leads_from_the_key_to_the_shred(media_dir: Path, tmp_path: Pa
     done = shell(tmp_path, commands(after), tomorrow=tomorrow)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "whole and in order, as signed" in done.stdout
-    assert "'REF-1' was listed" in done.stdout
+    assert "'REF-1' was listed\n" in done.stdout
+    assert "'REF-2' was listed, and taken off at" in done.stdout

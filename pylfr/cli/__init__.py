@@ -12,6 +12,7 @@ from pylfr.cli.authority import commands as authority_commands
 from pylfr.cli.calibrate import calibrate_command
 from pylfr.cli.console import warn
 from pylfr.cli.drift import drift as drift_command
+from pylfr.cli.enrolment import copy, review, show, upgrade, withdraw
 from pylfr.cli.evaluate import evaluate as evaluate_command
 from pylfr.cli.models import commands as models_commands
 from pylfr.cli.report import report
@@ -42,7 +43,8 @@ app.add_typer(audit_commands, name="audit")
 app.add_typer(alerts_commands, name="alerts")
 app.command(name="report")(report)
 app.command(name="sweep")(sweep)
-watchlist_commands.command(name="seal")(seal)
+for _command in (review, show, copy, upgrade, withdraw, seal):
+    watchlist_commands.command(name=_command.__name__)(_command)
 watchlist_commands.command(name="was-listed")(was_listed)
 alerts_commands.command(name="picture")(picture)
 

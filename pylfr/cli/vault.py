@@ -50,7 +50,7 @@ def seal(
     contents = read_contents(file)
     made = make_vault_key(key, expires_at=expires_at, passphrase=os.environ.get(PASSPHRASE))
     seal_watchlist(file, out, made)
-    write_manifest(manifest, watchlist=contents.digest, references=references, key=signing)
+    write_manifest(manifest, watchlist=contents.digest, references=references, key=signing, origins=contents.origins)
     if not keep:
         _overwrite(file)
     protection = "under the passphrase" if os.environ.get(PASSPHRASE) else "in the open: keep it apart from the list"
@@ -63,8 +63,10 @@ def was_listed(
     key: Annotated[Path, typer.Option(help="The record's public key.", show_default=False)],
 ) -> None:
     """Say whether somebody was on a watchlist that is gone; exit status 0 for yes, 3 for no."""
-    listed = read_manifest(manifest, read_public_key(key)).holds(reference)
-    say(f"{reference!r} was {'' if listed else 'not '}listed")
+    read = read_manifest(manifest, read_public_key(key))
+    listed, withdrawn_at = read.holds(reference), read.withdrawn_at(reference)
+    until = f", and taken off at {utc_text(withdrawn_at)}" if withdrawn_at is not None else ""
+    say(f"{reference!r} was {'' if listed else 'not '}listed{until}")
     if not listed:
         raise typer.Exit(3)
 

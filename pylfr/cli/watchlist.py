@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,12 +14,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from pylfr.cli.console import results, say, warn
+from pylfr.cli.enrolment import KeyOption, read_key
 from pylfr.cli.models import print_notice
 from pylfr.cli.present import chosen_network
 from pylfr.errors import ConfigError, PylfrError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.gallery.watchlist import Enrolment, Entry, create_watchlist, open_watchlist
+from pylfr.governance.enrolment import Origin
 from pylfr.video.still import read_image
 
 commands = typer.Typer(help="Watchlists: create, enrol, list, remove.", no_args_is_help=True)
@@ -32,11 +34,14 @@ EntryArgument = Annotated[str, typer.Argument(help="The entry's name.", show_def
 def create(
     file: FileArgument,
     embedder: Annotated[str | None, typer.Option(help="Whose templates it holds.", show_default="best here")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="The policy that every enrolment must meet, for example uk-police.")
+    ] = None,
 ) -> None:
     """Make an empty watchlist for the templates of one embedder."""
     network = open_embedder(chosen_network("embed", embedder))
     print_notice(network.manifest)
-    with create_watchlist(file, network) as made:
+    with create_watchlist(file, network, profile=profile) as made:
         say(f"{file}: an empty watchlist for {made.embedder}")
 
 
@@ -52,12 +57,22 @@ def enrol(
     detector: Annotated[str | None, typer.Option(help="Finds the face.", show_default="best here")] = None,
     category: Annotated[str | None, typer.Option(help="Why such people are on the list.")] = None,
     justification: Annotated[str | None, typer.Option(help="Why this person is.")] = None,
+    source: Annotated[str | None, typer.Option(help="Where the pictures come from.")] = None,
+    lawful_basis: Annotated[str | None, typer.Option(help="On what basis they are held.")] = None,
+    captured: Annotated[str | None, typer.Option(help="When they were taken: 2025-03-01.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who proposes them: your own name.")] = None,
 ) -> None:
     """Add reference images to an entry, which is made where it is new; each must pass the quality gate.
 
     The exit status is 1 where an image is refused; the others are enrolled nevertheless.
     """
     expires_at = _time(expires) if expires is not None else None
+    origin = Origin(
+        source=source,
+        lawful_basis=lawful_basis,
+        captured_on=_day(captured) if captured is not None else None,
+        proposed_by=by,
+    )
     if not name.strip() or not name.isprintable():
         raise ConfigError(f"an entry's name must be printable and not empty, got {name!r}")
     with open_watchlist(file) as opened:
@@ -76,6 +91,7 @@ def enrol(
                     category=category,
                     justification=justification,
                     image_sha256=hashlib.sha256(image.read_bytes()).hexdigest(),
+                    origin=origin,
                 )
             except PylfrError as error:
                 refused += 1
@@ -90,9 +106,10 @@ def enrol(
 def list_(
     file: FileArgument,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
+    key: KeyOption = None,
 ) -> None:
     """Everybody on the list. Templates and pictures stay in the file."""
-    with open_watchlist(file) as opened:
+    with open_watchlist(file, key=read_key(key)) as opened:
         entries, embedder, model, revision = opened.entries(), opened.embedder, opened.model, opened.revision
     if as_json:
         listed = {
@@ -104,7 +121,7 @@ def list_(
         typer.echo(json.dumps(listed, default=_json_time, indent=2))
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("id", "name", "images", "category", "justification", "added", "expires"):
+    for column in ("id", "name", "images", "reviewed", "category", "justification", "added", "expires"):
         table.add_column(column, overflow="fold")
     for entry in entries:
         table.add_row(*(escape(cell) for cell in _cells(entry)))
@@ -148,6 +165,17 @@ def _time(text: str) -> datetime:
     return time
 
 
+def _day(text: str) -> date:
+    """A day that is not in the future."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"--captured must be a day, for example 2025-03-01, got {text!r}") from error
+    if day > datetime.now(UTC).date():
+        raise ConfigError(f"--captured must not lie in the future, got {day}")
+    return day
+
+
 def _said(enrolment: Enrolment) -> str:
     quality, entry = enrolment.quality, enrolment.entry
     return (
@@ -168,6 +196,7 @@ def _cells(entry: Entry) -> tuple[str, ...]:
         str(entry.id),
         entry.name,
         str(entry.references),
+        str(entry.reviewed),
         entry.category or "",
         entry.justification or "",
         f"{entry.added_at:%Y-%m-%d %H:%M} UTC",

@@ -8,11 +8,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from pylfr.errors import WatchlistError
 from pylfr.gallery import storage
 from pylfr.gallery.sealed import connect_either
+from pylfr.governance.enrolment import Origin, Review, ReviewedReference
 from pylfr.governance.vault import VaultKey
 
 
@@ -20,18 +22,27 @@ from pylfr.governance.vault import VaultKey
 class WatchlistContents:
     """Everybody on a watchlist, without a picture or a template.
 
-    ``references`` are digests, one a reference image, of who it shows, why, from which image, with which template;
-    ``unjustified`` counts entries without a justification. ``digest`` is the sha256 of all of it.
+    ``references`` are digests, one a reference image, of who it shows, why, from which image, with which template,
+    where it came from and who reviewed it (``origins`` says the last two in words); ``withdrawn`` are those of images
+    that were taken off a sealed list. ``unjustified`` counts entries without a justification. ``digest`` is the sha256
+    of all references, withdrawn ones too: who is taken off does not make it another list than the one that was signed.
     """
 
     digest: str
     references: frozenset[str]
+    withdrawn: frozenset[str]
+    origins: tuple[ReviewedReference, ...]
     categories: frozenset[str]
     unjustified: int
 
     def __len__(self) -> int:
         """The number of reference images."""
         return len(self.references)
+
+    @property
+    def signed_size(self) -> int:
+        """The number of reference images that there were before any was withdrawn."""
+        return len(self.references | self.withdrawn)
 
 
 def read_contents(path: Path, key: VaultKey | None = None) -> WatchlistContents:
@@ -43,10 +54,13 @@ def read_contents(path: Path, key: VaultKey | None = None) -> WatchlistContents:
 def contents_of(connection: sqlite3.Connection) -> WatchlistContents:
     """What an open watchlist holds. Call it inside one transaction."""
     entries = connection.execute("SELECT category, justification FROM entries").fetchall()
-    references = frozenset(_references(connection))
+    references = frozenset(references_of(connection))
+    withdrawn = frozenset(reference for (reference,) in connection.execute("SELECT reference FROM withdrawn"))
     return WatchlistContents(
-        digest=hashlib.sha256("\n".join(sorted(references)).encode()).hexdigest(),
+        digest=hashlib.sha256("\n".join(sorted(references | withdrawn)).encode()).hexdigest(),
         references=references,
+        withdrawn=withdrawn,
+        origins=tuple(origins_of(connection)),
         categories=frozenset(category or "" for category, _ in entries),
         unjustified=sum(not (justification or "").strip() for _, justification in entries),
     )
@@ -54,7 +68,7 @@ def contents_of(connection: sqlite3.Connection) -> WatchlistContents:
 
 def require_nothing_added(connection: sqlite3.Connection, path: Path, authorised: frozenset[str]) -> None:
     """Raise ``WatchlistError`` where the watchlist holds a reference that was not authorised; removals are welcome."""
-    added = frozenset(_references(connection)) - authorised
+    added = frozenset(references_of(connection)) - authorised
     if added:
         raise WatchlistError(
             f"watchlist {path} holds {len(added)} references that were not authorised: additions and changes need a "
@@ -62,10 +76,37 @@ def require_nothing_added(connection: sqlite3.Connection, path: Path, authorised
         )
 
 
-def _references(connection: sqlite3.Connection) -> Iterator[str]:
+def origins_of(connection: sqlite3.Connection, name: str | None = None) -> Iterator[ReviewedReference]:
+    """Where each reference image comes from and who reviewed it; of one entry where it is named."""
     rows = connection.execute(
-        "SELECT identity, model, name, category, justification, image_sha256, template, picture"
-        " FROM watchlist, reference_images JOIN entries ON entries.id = entry ORDER BY reference_images.id"
+        "SELECT name, source, lawful_basis, captured_on, proposed_by, reviewed_by, reviewed_for, reviewed_at"
+        " FROM reference_images JOIN entries ON entries.id = entry WHERE ? IS NULL OR name = ?"
+        " ORDER BY entry, reference_images.id",
+        (name, name),
+    )
+    for entry, source, lawful_basis, captured_on, proposed_by, reviewed_by, reviewed_for, reviewed_at in rows:
+        yield ReviewedReference(
+            entry=entry,
+            origin=Origin(
+                source=source,
+                lawful_basis=lawful_basis,
+                captured_on=date.fromisoformat(captured_on) if captured_on is not None else None,
+                proposed_by=proposed_by,
+            ),
+            review=Review(by=reviewed_by, deployment=reviewed_for, at=storage.to_time(reviewed_at))
+            if reviewed_by is not None
+            else None,
+        )
+
+
+def references_of(connection: sqlite3.Connection, name: str | None = None) -> Iterator[str]:
+    """The digest of each reference image; of one entry where it is named."""
+    rows = connection.execute(
+        "SELECT identity, model, name, category, justification, image_sha256, source, lawful_basis, captured_on,"
+        " proposed_by, reviewed_by, reviewed_for, reviewed_at, template, picture"
+        " FROM watchlist, reference_images JOIN entries ON entries.id = entry WHERE ? IS NULL OR name = ?"
+        " ORDER BY reference_images.id",
+        (name, name),
     )
     for *said, template, picture in rows:
         said += [hashlib.sha256(content).hexdigest() for content in (template, picture)]

@@ -15,7 +15,7 @@ from pylfr.gallery import storage
 from pylfr.gallery.contents import require_nothing_added
 from pylfr.gallery.faiss_index import open_faiss
 from pylfr.gallery.native_index import NativeGallery
-from pylfr.gallery.sealed import connect_either, is_sealed
+from pylfr.gallery.sealed import connect_either, is_sealed, sealed_revision
 from pylfr.gallery.snapshot import WatchlistSnapshot, read_snapshot, require_model
 from pylfr.governance.vault import VaultKey
 from pylfr.protocols import Gallery
@@ -107,10 +107,15 @@ class LiveGallery:
         path = self._path
         if self._key is not None and now >= self._key.expires_at:
             raise WatchlistError(f"the key of the sealed watchlist {path} has ended: nobody may be looked for any more")
+        # To open a sealed watchlist costs and leaves more copies: it is opened anew where it says that it changed.
         if self._key is not None and path.is_file() and is_sealed(path):
-            # A sealed watchlist is made once; to open it anew every time would cost, and leave more copies.
-            self._checked_at = time.monotonic()
-            return self._current
+            if sealed_revision(path) == (known.identity, known.revision):
+                self._checked_at = time.monotonic()
+                return self._current
+            if sealed_revision(path)[1] < known.revision:
+                raise WatchlistError(
+                    f"the sealed watchlist {path} is an older one than before: somebody who was taken off may be back"
+                )
         with (
             closing(connect_either(path, self._key)) as connection,
             storage.explained(path),

@@ -15,8 +15,10 @@ from pylfr.gallery import storage
 from pylfr.governance.canonical import Plain, canonical
 from pylfr.governance.vault import VaultKey
 
-_FORMAT = "pylfr-sealed-watchlist-1"
-_TABLES = ("entries", "reference_images")
+_KIND = "pylfr-sealed-watchlist-"
+_FORMAT = f"{_KIND}{storage.FORMAT_VERSION}"
+_TABLES = ("entries", "reference_images", "withdrawn")
+_COLUMNS = "identity, embedder, model, dimension, revision, created_at, profile"
 
 
 def seal_watchlist(path: Path, sealed: Path, key: VaultKey) -> None:
@@ -26,7 +28,7 @@ def seal_watchlist(path: Path, sealed: Path, key: VaultKey) -> None:
     of all rows is sealed too, so that none can be left out. Raises ``WatchlistError`` where it cannot be written.
     """
     with closing(storage.connect(path)) as connection, storage.explained(path), storage.reading(connection):
-        content = b"".join(_lines(connection, key))
+        content = sealed_content(connection, key)
     try:
         descriptor = os.open(sealed, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except OSError as error:
@@ -37,11 +39,26 @@ def seal_watchlist(path: Path, sealed: Path, key: VaultKey) -> None:
         os.fsync(file.fileno())
 
 
+def sealed_content(connection: sqlite3.Connection, key: VaultKey) -> bytes:
+    """The sealed file of an open watchlist. Call it inside one transaction."""
+    return b"".join(_lines(connection, key))
+
+
+def sealed_revision(path: Path) -> tuple[str, int]:
+    """The identity and the revision that a sealed file claims: to see whether it is worth opening, and no proof."""
+    try:
+        with path.open("rb") as file:
+            watchlist = json.loads(file.readline())["watchlist"]
+        return str(watchlist[0]), int(watchlist[4])
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise WatchlistError(f"the sealed watchlist {path} is damaged: seal it anew") from error
+
+
 def is_sealed(path: Path) -> bool:
     """Whether the file is a sealed watchlist."""
     try:
         with path.open("rb") as file:
-            return file.read(200).startswith(b'{"format":"' + _FORMAT.encode())
+            return file.read(200).startswith(b'{"format":"' + _KIND.encode())
     except OSError:
         return False
 
@@ -62,6 +79,8 @@ def open_sealed(path: Path, key: VaultKey) -> sqlite3.Connection:
     """
     try:
         header, *lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+        if header["format"] != _FORMAT:
+            raise WatchlistError(f"the watchlist {path} was sealed by another version of pylfr: seal it anew")
         watchlist = header["watchlist"]
         rows = {(each["table"], each["number"]): base64.b64decode(each["sealed"]) for each in lines}
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -69,7 +88,7 @@ def open_sealed(path: Path, key: VaultKey) -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     try:
         connection.executescript(storage.SCHEMA)
-        connection.execute("INSERT INTO watchlist VALUES (1, ?, ?, ?, ?, ?, ?)", watchlist)
+        connection.execute("INSERT INTO watchlist VALUES (1, ?, ?, ?, ?, ?, ?, ?)", watchlist)
         listed = json.loads(key.open(rows.pop(("all", 0)), _about(watchlist, "all", 0)))
         if sorted([table, number] for table, number in rows) != sorted(listed):
             raise WatchlistError(f"the sealed watchlist {path} was changed: rows were added or left out")
@@ -87,13 +106,12 @@ def open_sealed(path: Path, key: VaultKey) -> sqlite3.Connection:
 
 
 def _lines(connection: sqlite3.Connection, key: VaultKey) -> Iterator[bytes]:
-    columns = "identity, embedder, model, dimension, revision, created_at"
-    watchlist: list[Plain] = list(connection.execute(f"SELECT {columns} FROM watchlist").fetchone())
+    watchlist: list[Plain] = list(connection.execute(f"SELECT {_COLUMNS} FROM watchlist").fetchone())
     yield canonical({"format": _FORMAT, "watchlist": watchlist}) + b"\n"
     listed: list[Plain] = []
     for table in _TABLES:
-        for row in connection.execute(f"SELECT * FROM {table} ORDER BY id"):
-            number = int(row[0])
+        for place, row in enumerate(connection.execute(f"SELECT * FROM {table} ORDER BY 1"), start=1):
+            number = int(row[0]) if table != "withdrawn" else place
             listed.append([table, number])
             values: list[Plain] = [_plain(value) for value in row]
             yield _line(watchlist, table, number, key, canonical(values))

@@ -14,7 +14,7 @@ from pylfr.errors import WatchlistError
 
 # "PLFR" in the file's header, so that another program's database is never taken for a watchlist.
 APPLICATION_ID = int.from_bytes(b"PLFR", "big")
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _BUSY_S = 5.0
 
 # Ids are never used again, so that an old alert cannot point to a new person.
@@ -26,7 +26,12 @@ CREATE TABLE watchlist (
     model TEXT NOT NULL,
     dimension INTEGER NOT NULL,
     revision INTEGER NOT NULL,
-    created_at TEXT NOT NULL
+    created_at TEXT NOT NULL,
+    profile TEXT
+) STRICT;
+CREATE TABLE withdrawn (
+    reference TEXT PRIMARY KEY,
+    at TEXT NOT NULL
 ) STRICT;
 CREATE TABLE entries (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -49,13 +54,35 @@ CREATE TABLE reference_images (
     brightness REAL NOT NULL,
     contrast REAL NOT NULL,
     image_sha256 TEXT NOT NULL,
-    added_at TEXT NOT NULL
+    added_at TEXT NOT NULL,
+    source TEXT,
+    lawful_basis TEXT,
+    captured_on TEXT,
+    proposed_by TEXT,
+    reviewed_by TEXT,
+    reviewed_for TEXT,
+    reviewed_at TEXT
 ) STRICT;
 CREATE INDEX reference_images_by_entry ON reference_images (entry);
 """
 
+# From each older format to the one after it. What is new says nothing: a policy that asks for it asks for it then.
+_UPGRADES = {
+    1: """
+ALTER TABLE watchlist ADD COLUMN profile TEXT;
+CREATE TABLE withdrawn (reference TEXT PRIMARY KEY, at TEXT NOT NULL) STRICT;
+ALTER TABLE reference_images ADD COLUMN source TEXT;
+ALTER TABLE reference_images ADD COLUMN lawful_basis TEXT;
+ALTER TABLE reference_images ADD COLUMN captured_on TEXT;
+ALTER TABLE reference_images ADD COLUMN proposed_by TEXT;
+ALTER TABLE reference_images ADD COLUMN reviewed_by TEXT;
+ALTER TABLE reference_images ADD COLUMN reviewed_for TEXT;
+ALTER TABLE reference_images ADD COLUMN reviewed_at TEXT;
+""",
+}
 
-def create(path: Path, *, embedder: str, model: str, dimension: int) -> None:
+
+def create(path: Path, *, embedder: str, model: str, dimension: int, profile: str | None = None) -> None:
     """Make an empty watchlist that only this user can read. Raises ``WatchlistError`` where there is a file already."""
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -72,8 +99,8 @@ def create(path: Path, *, embedder: str, model: str, dimension: int) -> None:
                     f"PRAGMA user_version = {FORMAT_VERSION}; {SCHEMA}"
                 )
                 connection.execute(
-                    "INSERT INTO watchlist VALUES (1, ?, ?, ?, ?, 0, ?)",
-                    (uuid.uuid4().hex, embedder, model, dimension, to_text(now())),
+                    "INSERT INTO watchlist VALUES (1, ?, ?, ?, ?, 0, ?, ?)",
+                    (uuid.uuid4().hex, embedder, model, dimension, to_text(now()), profile),
                 )
                 connection.execute("COMMIT")
             finally:
@@ -90,10 +117,12 @@ def connect(path: Path) -> sqlite3.Connection:
     with explained(path):
         connection = _open(path)
         try:
-            kind = connection.execute("PRAGMA application_id").fetchone()[0]
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if kind != APPLICATION_ID:
-                raise WatchlistError(f"{path} must be a pylfr watchlist, it is another kind of file")
+            version = _version(connection, path)
+            if version in _UPGRADES:
+                raise WatchlistError(
+                    f"watchlist {path} has format {version}, which does not say where its images come from: "
+                    f"`pylfr watchlist upgrade {path}` makes it one of format {FORMAT_VERSION}"
+                )
             if version != FORMAT_VERSION:
                 raise WatchlistError(
                     f"watchlist {path} must have format {FORMAT_VERSION}, got {version}: use the pylfr that made it"
@@ -102,6 +131,29 @@ def connect(path: Path) -> sqlite3.Connection:
             connection.close()
             raise
     return connection
+
+
+def upgrade(path: Path) -> int:
+    """Bring a watchlist of an older format to this one, in place, all of it or nothing; the format that it had.
+
+    Nothing is made up: what the older format did not hold is empty. Its digest changes, so that an authorisation that
+    names it must be signed anew.
+    """
+    if not path.is_file():
+        raise WatchlistError(f"watchlist {path} does not exist")
+    with explained(path):
+        connection = _open(path)
+        try:
+            found = version = _version(connection, path)
+            while version in _UPGRADES:
+                connection.executescript(
+                    f"BEGIN EXCLUSIVE; {_UPGRADES[version]} PRAGMA user_version = {version + 1}; "
+                    "UPDATE watchlist SET revision = revision + 1; COMMIT;"
+                )
+                version += 1
+        finally:
+            connection.close()
+    return found
 
 
 @contextmanager
@@ -160,6 +212,12 @@ def to_text(time: datetime) -> str:
 def to_time(text: str) -> datetime:
     """The time that ``to_text`` wrote."""
     return datetime.fromisoformat(text)
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise WatchlistError(f"{path} must be a pylfr watchlist, it is another kind of file")
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -13,9 +13,14 @@ from types import TracebackType
 from pylfr import ops
 from pylfr.errors import EnrolmentError, WatchlistError
 from pylfr.gallery import storage
+from pylfr.gallery.contents import origins_of
 from pylfr.gallery.gate import EnrolmentGate, NearestEntry, ReferenceQuality
 from pylfr.gallery.portrait import encode_jpeg, portrait
+from pylfr.gallery.sealed import connect_either
 from pylfr.gallery.snapshot import read_vectors, require_model
+from pylfr.governance.enrolment import Origin, ReviewedReference, enrolment_gaps, is_same_person
+from pylfr.governance.profiles import read_profile
+from pylfr.governance.vault import VaultKey
 from pylfr.models.store import open_store
 from pylfr.protocols import Detector, Embedder
 from pylfr.types import Faces, Float32, Frame, UInt8
@@ -25,7 +30,10 @@ _LONGEST_NAME = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """Somebody on the watchlist. ``references`` is the number of reference images; times are UTC, None is never."""
+    """Somebody on the watchlist; times are UTC, None is never.
+
+    ``references`` is the number of reference images, ``reviewed`` how many of them somebody has reviewed.
+    """
 
     id: int
     name: str
@@ -34,6 +42,7 @@ class Entry:
     expires_at: datetime | None
     added_at: datetime
     references: int
+    reviewed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +86,12 @@ class Watchlist:
         return str(self._one("model"))
 
     @property
+    def profile(self) -> str | None:
+        """The policy that enrolments must meet; None: they are checked when a deployment starts."""
+        profile = self._one("profile")
+        return str(profile) if profile is not None else None
+
+    @property
     def revision(self) -> int:
         """How many changes there have been."""
         return int(str(self._one("revision")))
@@ -86,9 +101,17 @@ class Watchlist:
         with storage.explained(self._path):
             rows = self._connection.execute(
                 "SELECT id, name, category, justification, expires_at, added_at,"
-                " (SELECT count(*) FROM reference_images WHERE entry = entries.id) FROM entries ORDER BY id"
+                " (SELECT count(*) FROM reference_images WHERE entry = entries.id),"
+                " (SELECT count(reviewed_by) FROM reference_images WHERE entry = entries.id) FROM entries ORDER BY id"
             ).fetchall()
         return tuple(_entry(row) for row in rows)
+
+    def references(self, name: str) -> tuple[ReviewedReference, ...]:
+        """Where the reference images of an entry come from. Raises ``WatchlistError`` for no such entry."""
+        with storage.explained(self._path):
+            if name not in self._names():
+                raise self._unknown(name)
+            return tuple(origins_of(self._connection, name))
 
     def enrol(
         self,
@@ -102,15 +125,19 @@ class Watchlist:
         category: str | None = None,
         justification: str | None = None,
         image_sha256: str | None = None,
+        origin: Origin | None = None,
     ) -> Enrolment:
         """Add a reference image, uint8 [H, W, 3] RGB, to the entry ``name``, which is made where it is new.
 
         What is given of ``expires_at``, ``category`` and ``justification`` replaces what the entry had.
-        ``image_sha256`` is that of the file the image came from; without it the pixels are hashed. Raises
-        ``EnrolmentError`` with every reason where the gate refuses, and ``WatchlistError`` where ``embedder`` is not
-        the watchlist's; then nothing is written.
+        ``image_sha256`` is that of the file the image came from; without it the pixels are hashed. ``origin`` says
+        where it came from; nobody has reviewed it yet. Raises ``EnrolmentError`` with every reason where the gate
+        refuses or the watchlist's policy asks for more, and ``WatchlistError`` where ``embedder`` is not the
+        watchlist's; then nothing is written.
         """
         _check_text("name", name)
+        origin = origin if origin is not None else Origin()
+        self._require_policy(name, origin, category, justification)
         if expires_at is not None and (expires_at.tzinfo is None or expires_at <= storage.now()):
             raise ValueError(f"expires_at must lie in the future and carry a time zone, got {expires_at.isoformat()}")
         gate = gate if gate is not None else EnrolmentGate()
@@ -134,7 +161,7 @@ class Watchlist:
             if reasons:
                 raise _refused(name, reasons)
             number = self._upsert(name, expires_at, category, justification)
-            self._insert(number, reference)
+            self._insert(number, reference, origin)
         entry = next(each for each in self.entries() if each.id == number)
         return Enrolment(entry=entry, quality=reference.quality, revision=self.revision)
 
@@ -143,9 +170,61 @@ class Watchlist:
         with storage.explained(self._path), storage.writing(self._connection):
             removed = self._connection.execute("DELETE FROM entries WHERE name = ?", (name,)).rowcount
             if not removed:
-                near = difflib.get_close_matches(name, self._names(), n=3)
-                hint = f": the nearest are {', '.join(near)}" if near else ""
-                raise WatchlistError(f"watchlist {self._path} has no entry {name!r}{hint}")
+                raise self._unknown(name)
+
+    def review(self, name: str, *, by: str, deployment: str) -> int:
+        """Record that ``by`` looked at an entry and lets it count in ``deployment``; how many reference images it has.
+
+        Raises ``EnrolmentError`` where the watchlist's policy wants another person than who proposed an image, and
+        ``WatchlistError`` for no such entry.
+        """
+        _check_text("by", by)
+        _check_text("deployment", deployment)
+        wants_two = self.profile is not None and read_profile(self.profile).min_enrollers > 1
+        with storage.explained(self._path), storage.writing(self._connection):
+            references = list(origins_of(self._connection, name))
+            if not references:
+                raise self._unknown(name)
+            if wants_two and any(is_same_person(by, each.origin.proposed_by or "") for each in references):
+                raise EnrolmentError(
+                    f"{name!r} was proposed by {by!r}: {self.profile} wants another person to review it"
+                )
+            self._connection.execute(
+                "UPDATE reference_images SET reviewed_by = ?, reviewed_for = ?, reviewed_at = ?"
+                " WHERE entry = (SELECT id FROM entries WHERE name = ?)",
+                (by, deployment, storage.to_text(storage.now()), name),
+            )
+        return len(references)
+
+    def copy_to(self, path: Path, *, by: str, profile: str | None = None) -> int:
+        """A new watchlist in ``path`` with everybody who has not expired, proposed by ``by``, reviewed by nobody.
+
+        What was right for one deployment need not be for the next: all of it waits for review again. Gives the number
+        of entries; raises ``WatchlistError`` where there is a file already.
+        """
+        _check_text("by", by)
+        profile = profile if profile is not None else self.profile
+        with storage.explained(self._path), storage.reading(self._connection):
+            embedder, model, dimension = self._connection.execute(
+                "SELECT embedder, model, dimension FROM watchlist"
+            ).fetchone()
+            entries = self._connection.execute(
+                "SELECT * FROM entries WHERE expires_at IS NULL OR expires_at > ? ORDER BY id",
+                (storage.to_text(storage.now()),),
+            ).fetchall()
+            numbers = {row[0] for row in entries}
+            images = [
+                (*row[:-4], by, None, None, None)
+                for row in self._connection.execute("SELECT * FROM reference_images ORDER BY id")
+                if row[1] in numbers
+            ]
+        storage.create(path, embedder=embedder, model=model, dimension=dimension, profile=profile)
+        with open_watchlist(path) as made, storage.explained(path), storage.writing(made._connection):
+            for table, rows in (("entries", entries), ("reference_images", images)):
+                if rows:
+                    places = ", ".join("?" * len(rows[0]))
+                    made._connection.executemany(f"INSERT INTO {table} VALUES ({places})", rows)
+        return len(entries)
 
     def remove_expired(self, *, now: datetime | None = None) -> tuple[str, ...]:
         """Take everybody off whose entry has expired; their names. No change and no new revision where nobody has."""
@@ -172,6 +251,25 @@ class Watchlist:
     def _one(self, column: str) -> object:
         with storage.explained(self._path):
             return self._connection.execute(f"SELECT {column} FROM watchlist").fetchone()[0]
+
+    def _require_policy(self, name: str, origin: Origin, category: str | None, justification: str | None) -> None:
+        """Raise ``EnrolmentError`` naming everything that the watchlist's policy asks for and nobody said."""
+        if self.profile is None:
+            return
+        known = next((each for each in self.entries() if each.name == name), None)
+        gaps = enrolment_gaps(
+            origin,
+            category=category if category is not None or known is None else known.category,
+            justification=justification if justification is not None or known is None else known.justification,
+            profile=read_profile(self.profile),
+        )
+        if gaps:
+            raise EnrolmentError(f"the enrolment of {name!r} lacks {'; '.join(gaps)}: {self.profile} asks for it")
+
+    def _unknown(self, name: str) -> WatchlistError:
+        near = difflib.get_close_matches(name, self._names(), n=3)
+        hint = f": the nearest are {', '.join(near)}" if near else ""
+        return WatchlistError(f"watchlist {self._path} has no entry {name!r}{hint}")
 
     def _names(self) -> list[str]:
         return [name for (name,) in self._connection.execute("SELECT name FROM entries")]
@@ -214,11 +312,12 @@ class Watchlist:
         )
         return number
 
-    def _insert(self, number: int, reference: _Reference) -> None:
+    def _insert(self, number: int, reference: _Reference, origin: Origin) -> None:
         quality = reference.quality
         self._connection.execute(
             "INSERT INTO reference_images (entry, template, picture, sharpness, interocular_px, yaw, pitch, roll,"
-            " brightness, contrast, image_sha256, added_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " brightness, contrast, image_sha256, added_at, source, lawful_basis, captured_on, proposed_by)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 number,
                 reference.template.astype("<f4").tobytes(),
@@ -232,30 +331,42 @@ class Watchlist:
                 quality.contrast,
                 reference.image_sha256,
                 storage.to_text(storage.now()),
+                origin.source,
+                origin.lawful_basis,
+                origin.captured_on.isoformat() if origin.captured_on is not None else None,
+                origin.proposed_by,
             ),
         )
 
 
-def create_watchlist(path: Path | str, embedder: Embedder) -> Watchlist:
+def create_watchlist(path: Path | str, embedder: Embedder, *, profile: str | None = None) -> Watchlist:
     """A new, empty watchlist for the templates of ``embedder``, readable by this user only.
 
-    Raises ``WatchlistError`` where there is a file already or none can be written.
+    With ``profile`` every enrolment must say what that policy asks for.
+
+    Raises ``WatchlistError`` where there is a file already or none can be written, ``ConfigError`` for no such policy.
     """
     path = Path(path)
+    if profile is not None:
+        read_profile(profile)
     name = open_store().name_of(embedder.model) or "an unnamed network"
-    storage.create(path, embedder=name, model=embedder.model, dimension=embedder.dimension)
+    storage.create(path, embedder=name, model=embedder.model, dimension=embedder.dimension, profile=profile)
     return open_watchlist(path)
 
 
-def open_watchlist(path: Path | str, *, model: str | None = None) -> Watchlist:
+def open_watchlist(path: Path | str, *, model: str | None = None, key: VaultKey | None = None) -> Watchlist:
     """The watchlist in that file; with ``model``, only if it was built with the network of that sha256.
+
+    A sealed one needs its ``key``, and can only be read.
 
     Raises ``WatchlistError`` where there is none, where it is damaged or of another kind, and, naming both networks,
     where it was built with another one.
     """
     path = Path(path)
-    connection = storage.connect(path)
+    connection = connect_either(path, key) if key is not None else storage.connect(path)
     try:
+        if key is not None:
+            connection.execute("PRAGMA query_only = ON")
         if model is not None:
             with storage.explained(path):
                 require_model(connection, path, model)
@@ -271,8 +382,8 @@ def _picture(frame: Frame, faces: Faces, embedder: Embedder) -> bytes:
     )
 
 
-def _entry(row: tuple[int, str, str | None, str | None, str | None, str, int]) -> Entry:
-    number, name, category, justification, expires_at, added_at, references = row
+def _entry(row: tuple[int, str, str | None, str | None, str | None, str, int, int]) -> Entry:
+    number, name, category, justification, expires_at, added_at, references, reviewed = row
     return Entry(
         id=number,
         name=name,
@@ -281,6 +392,7 @@ def _entry(row: tuple[int, str, str | None, str | None, str | None, str, int]) -
         expires_at=storage.to_time(expires_at) if expires_at is not None else None,
         added_at=storage.to_time(added_at),
         references=references,
+        reviewed=reviewed,
     )
 
 

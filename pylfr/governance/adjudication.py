@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from pylfr.errors import AdjudicationError
+from pylfr.governance.enrolment import identity_of
 
 Verdict = Literal["same person", "different person", "cannot tell"]
 Decision = Literal["engage", "do not engage"]
@@ -76,8 +77,8 @@ class Case:
     def adjudicate(self, adjudication: Adjudication) -> Case:
         """With one more verdict. Raises ``AdjudicationError`` where all are in, or this person has given one."""
         self._require(adjudication.alert, adjudication.adjudicator, "adjudicated", ("open", "partly adjudicated"))
-        known = {_identity(each.adjudicator) for each in self.adjudications}
-        if _identity(adjudication.adjudicator) in known:
+        known = {identity_of(each.adjudicator) for each in self.adjudications}
+        if identity_of(adjudication.adjudicator) in known:
             raise AdjudicationError(
                 f"alert {self.alert} has a verdict of {adjudication.adjudicator!r} already: another person must give "
                 "the next one"
@@ -103,8 +104,3 @@ class Case:
             raise AdjudicationError(
                 f"alert {self.alert} is {self.state}: it can be {done} only while it is {' or '.join(states)}"
             )
-
-
-def _identity(name: str) -> str:
-    """Two spellings of one name are one person."""
-    return " ".join(name.split()).casefold()

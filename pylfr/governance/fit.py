@@ -10,12 +10,15 @@ from pylfr.errors import AuthorisationError
 from pylfr.governance.authority import Authorisation
 from pylfr.governance.canonical import utc_text
 from pylfr.governance.certificates import CalibrationCertificate, CohortCertificate
+from pylfr.governance.enrolment import ReviewedReference, review_gaps
 from pylfr.governance.keys import PublicKey
 from pylfr.governance.profiles import Profile
 from pylfr.governance.signed import SignedAuthorisation
 
 # A threshold goes through TOML and JSON as the shortest text that reads back: anything above this is another number.
 _SAME = 1e-9
+# Of many references that may not count, so many are named.
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +26,8 @@ class DeploymentFacts:
     """What a deployment is, as found on this machine now. Digests are sha256, hexadecimal.
 
     ``cameras`` gives the digest of each camera's address and zone; ``categories`` are those on the watchlist;
-    ``unjustified`` counts its entries without a justification; ``sealed`` says whether it is encrypted under a key
-    that expires.
+    ``unjustified`` counts its entries without a justification; ``references`` are where its images come from and who
+    reviewed them; ``sealed`` says whether it is encrypted under a key that expires.
     """
 
     deployment: str
@@ -35,6 +38,7 @@ class DeploymentFacts:
     watchlist_size: int
     categories: frozenset[str]
     unjustified: int
+    references: tuple[ReviewedReference, ...]
     sealed: bool
     detector: str
     embedder: str
@@ -62,6 +66,7 @@ def require_fit(
         *_signatures(signed, facts, profile, officer, second_officer, record),
         *_mismatches(signed.authorisation, facts),
         *_policy(signed.authorisation, facts, profile),
+        *_enrolment(facts, profile, now),
         *_measurements(facts, profile, now),
         *_time(signed.authorisation, profile, now),
     ]
@@ -134,6 +139,18 @@ def _policy(authorisation: Authorisation, facts: DeploymentFacts, profile: Profi
             yield f"watchlist: category {category or '(none)'!r} is not one of {', '.join(profile.categories)}"
         if facts.unjustified:
             yield f"watchlist: {facts.unjustified} entries have no justification"
+
+
+def _enrolment(facts: DeploymentFacts, profile: Profile, now: datetime) -> Iterator[str]:
+    """Whether every reference is lawfully held and reviewed: the first few by name, the others counted."""
+    gaps = [
+        gap
+        for reference in facts.references
+        for gap in review_gaps(reference, deployment=facts.deployment, profile=profile, now=now)
+    ]
+    yield from (f"watchlist: {gap}" for gap in gaps[:_NAMED])
+    if len(gaps) > _NAMED:
+        yield f"watchlist: and {len(gaps) - _NAMED} more such"
 
 
 def _measurements(facts: DeploymentFacts, profile: Profile, now: datetime) -> Iterator[str]:

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from pylfr.errors import AuthorisationError
 
 _PREFIX = "pylfr-ed25519 "
+_ENCRYPTED = b"BEGIN ENCRYPTED PRIVATE KEY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,8 @@ def read_signing_key(path: Path, *, passphrase: str | None = None) -> SigningKey
         raise AuthorisationError(f"the signing key {path} cannot be read: {error.strerror}") from error
     if mode & 0o077:
         raise AuthorisationError(f"the signing key {path} must be its owner's alone (chmod 600), got {mode & 0o777:o}")
+    if passphrase is None and _ENCRYPTED in content:
+        raise AuthorisationError(f"the signing key {path} is under a passphrase, and none was given")
     try:
         key = load_pem_private_key(content, passphrase.encode() if passphrase else None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:

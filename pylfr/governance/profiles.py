@@ -34,6 +34,9 @@ class Profile(Section):
     outcome_retention_days: float = Field(gt=0)
     categories: tuple[str, ...] = Field(description="whom a watchlist may hold; empty: the controller's own words")
     higher_approval: tuple[str, ...] = Field(description="categories that need a second officer's signature")
+    requires_origin: bool = Field(description="source, lawful basis, capture date and a review of every reference")
+    min_enrollers: int = Field(ge=1, le=2, description="2: who reviews a reference is not who proposed it")
+    review_max_age_h: float = Field(gt=0, description="how old a review may be when a run starts")
     forbidden: tuple[str, ...] = Field(description="what no deployment may do, in words for its operators")
 
 

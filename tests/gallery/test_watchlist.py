@@ -6,17 +6,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pylfr.errors import EnrolmentError, WatchlistError
+from pylfr.errors import ConfigError, EnrolmentError, WatchlistError
 from pylfr.gallery import storage
+from pylfr.gallery.contents import read_contents
 from pylfr.gallery.gate import EnrolmentGate
 from pylfr.gallery.live import open_gallery
 from pylfr.gallery.watchlist import Enrolment, Watchlist, create_watchlist, open_watchlist
+from pylfr.governance.enrolment import Origin
 from pylfr.types import UInt8
 from tests.gallery.stand_ins import (
     LANDMARKS,
@@ -26,6 +28,7 @@ from tests.gallery.stand_ins import (
     StandInDetector,
     StandInEmbedder,
     image_of,
+    probe_of,
     template_of,
 )
 
@@ -209,9 +212,9 @@ def test_a_database_of_another_program_is_no_watchlist(path: Path) -> None:
 
 def test_a_format_from_the_future_is_refused(watchlist: Watchlist, path: Path) -> None:
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 3")
     connection.close()
-    with pytest.raises(WatchlistError, match="must have format 1, got 2"):
+    with pytest.raises(WatchlistError, match="must have format 2, got 3"):
         open_watchlist(path)
 
 
@@ -324,3 +327,111 @@ def test_a_disk_that_is_full_refuses_the_change_and_keeps_the_list(watchlist: Wa
     assert "nothing was changed" in told
     gallery = open_gallery(path, model=MODEL)
     assert gallery.revision == watchlist.revision == len(gallery) == int(told.split()[0])
+
+
+ORIGIN = Origin(source="custody", lawful_basis="s. 64A PACE", captured_on=date(2025, 3, 1), proposed_by="DC D. Example")
+
+
+@pytest.fixture
+def policed(tmp_path: Path) -> Iterator[Watchlist]:
+    with create_watchlist(tmp_path / "policed.watchlist", EMBEDDER, profile="uk-police") as made:
+        yield made
+
+
+def propose(watchlist: Watchlist, name: str = "REF-1", *, origin: Origin | None = ORIGIN) -> Enrolment:
+    return watchlist.enrol(
+        name,
+        image_of(1),
+        detector=DETECTOR,
+        embedder=EMBEDDER,
+        category="wanted on warrant",
+        justification="warrant 7",
+        origin=origin,
+    )
+
+
+def test_under_a_policy_an_enrolment_says_everything_or_is_refused_by_name(policed: Watchlist) -> None:
+    with pytest.raises(EnrolmentError, match=r"'REF-1' lacks source; lawful basis; capture date; who proposes it: uk-"):
+        propose(policed, origin=None)
+    with pytest.raises(EnrolmentError, match=r"lacks a category that is one of .* \(got 'none'\); a justification"):
+        policed.enrol("REF-1", image_of(1), detector=DETECTOR, embedder=EMBEDDER, origin=ORIGIN)
+    assert policed.entries() == ()
+    assert propose(policed).entry.references == 1
+
+
+def test_another_person_reviews_and_the_digest_says_so(policed: Watchlist) -> None:
+    propose(policed)
+    before = read_contents(policed.path)
+    with pytest.raises(EnrolmentError, match="wants another person"):
+        policed.review("REF-1", by=" dc d. EXAMPLE ", deployment="Square")
+    with pytest.raises(WatchlistError, match="no entry 'REF-2': the nearest are REF-1"):
+        policed.review("REF-2", by="Insp. E. Example", deployment="Square")
+    assert policed.review("REF-1", by="Insp. E. Example", deployment="Square") == 1
+    [reference] = policed.references("REF-1")
+    assert reference.origin == ORIGIN
+    assert reference.review is not None
+    assert (reference.review.by, reference.review.deployment) == ("Insp. E. Example", "Square")
+    assert policed.entries()[0].reviewed == 1
+    assert read_contents(policed.path).digest != before.digest
+
+
+def test_an_image_that_is_added_later_waits_for_a_review_of_its_own(policed: Watchlist) -> None:
+    propose(policed)
+    policed.review("REF-1", by="Insp. E. Example", deployment="Square")
+    policed.enrol("REF-1", image_of(1, view=1), detector=DETECTOR, embedder=EMBEDDER, origin=ORIGIN)
+    assert [each.review is not None for each in policed.references("REF-1")] == [True, False]
+
+
+def test_a_copy_for_another_deployment_waits_for_review_again(policed: Watchlist, tmp_path: Path) -> None:
+    propose(policed)
+    policed.review("REF-1", by="Insp. E. Example", deployment="Square")
+    assert policed.copy_to(tmp_path / "next.watchlist", by="DC F. Example") == 1
+    with open_watchlist(tmp_path / "next.watchlist") as copied:
+        [reference] = copied.references("REF-1")
+        assert (reference.review, reference.origin.proposed_by) == (None, "DC F. Example")
+        assert (copied.profile, copied.model, copied.revision) == ("uk-police", MODEL, 1)
+        assert open_gallery(copied.path, model=MODEL).search(probe_of(1), 1).entry.tolist() == [[1]]
+    assert read_contents(tmp_path / "next.watchlist").digest != read_contents(policed.path).digest
+    with pytest.raises(WatchlistError, match="exists already"):
+        policed.copy_to(tmp_path / "next.watchlist", by="DC F. Example")
+
+
+def test_who_has_expired_is_not_carried_over(watchlist: Watchlist, tmp_path: Path) -> None:
+    enrol(watchlist, "Ada", image_of(1), expires_at=in_days(1e-6))
+    time.sleep(0.1)
+    assert watchlist.copy_to(tmp_path / "next.watchlist", by="me") == 0
+
+
+def test_an_unknown_policy_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="profile must be one of"):
+        create_watchlist(tmp_path / "x.watchlist", EMBEDDER, profile="anywhere")
+    assert not (tmp_path / "x.watchlist").exists()
+
+
+def test_a_watchlist_of_the_first_format_is_refused_and_upgraded_on_demand(watchlist: Watchlist, path: Path) -> None:
+    enrol(watchlist, "Ada", image_of(1))
+    watchlist.close()
+    connection = sqlite3.connect(path, isolation_level=None)
+    for column in (
+        "source",
+        "lawful_basis",
+        "captured_on",
+        "proposed_by",
+        "reviewed_by",
+        "reviewed_for",
+        "reviewed_at",
+    ):
+        connection.execute(f"ALTER TABLE reference_images DROP COLUMN {column}")
+    connection.execute("ALTER TABLE watchlist DROP COLUMN profile")
+    connection.execute("DROP TABLE withdrawn")
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    with pytest.raises(WatchlistError, match=r"has format 1, which does not say where .* `pylfr watchlist upgrade"):
+        open_watchlist(path)
+    assert storage.upgrade(path) == 1
+    with open_watchlist(path) as opened:
+        [reference] = opened.references("Ada")
+        assert (reference.origin, reference.review, opened.revision) == (Origin(), None, 2)
+    assert storage.upgrade(path) == storage.FORMAT_VERSION
+    gallery = open_gallery(path, model=MODEL)
+    assert gallery.search(probe_of(1), 1).entry.tolist() == [[1]]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from pylfr.governance.authority import Authorisation, plain_fields
 from pylfr.governance.certificates import CalibrationCertificate, CohortCertificate, Rate
+from pylfr.governance.enrolment import Origin, Review, ReviewedReference
 from pylfr.governance.fit import DeploymentFacts
 
 NOON = datetime(2026, 1, 11, 12, tzinfo=UTC)
@@ -80,6 +81,14 @@ def cohorts(**changes: object) -> CohortCertificate:
     return CohortCertificate.model_validate(fields | changes)
 
 
+ORIGIN = Origin(source="custody", lawful_basis="s. 64A PACE", captured_on=date(2025, 3, 1), proposed_by="DC D. Example")
+REVIEW = Review(by="Insp. E. Example", deployment="Market Square, 11 January", at=NOON - timedelta(hours=2))
+
+
+def reference(*, origin: Origin = ORIGIN, review: Review | None = REVIEW) -> ReviewedReference:
+    return ReviewedReference(entry="REF-1", origin=origin, review=review)
+
+
 def facts(
     *,
     deployment: str = "Market Square, 11 January",
@@ -90,6 +99,7 @@ def facts(
     watchlist_size: int = 12,
     categories: frozenset[str] = frozenset({"wanted on warrant"}),
     unjustified: int = 0,
+    references: tuple[ReviewedReference, ...] | None = None,
     sealed: bool = True,
     detector: str = DETECTOR,
     embedder: str = EMBEDDER,
@@ -111,6 +121,7 @@ def facts(
         watchlist_size=watchlist_size,
         categories=categories,
         unjustified=unjustified,
+        references=(reference(),) if references is None else references,
         sealed=sealed,
         detector=detector,
         embedder=embedder,

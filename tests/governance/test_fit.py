@@ -12,7 +12,7 @@ from pylfr.governance.fit import DeploymentFacts, require_fit
 from pylfr.governance.keys import PublicKey
 from pylfr.governance.profiles import profile_names, read_profile
 from pylfr.governance.signed import SignedAuthorisation
-from tests.governance.samples import CAMERAS, NOON, authorisation, calibration, cohorts, facts
+from tests.governance.samples import CAMERAS, NOON, authorisation, calibration, cohorts, facts, reference
 
 OFFICER, SECOND, OPERATOR, STRANGER = (PublicKey(bytes([number]) * 32) for number in range(4))
 
@@ -68,6 +68,8 @@ def test_a_deployment_that_fits_may_start_in_its_window() -> None:
         (facts(categories=frozenset({"others"})), "watchlist: category 'others' is not one of"),
         (facts(categories=frozenset({""})), r"watchlist: category '\(none\)'"),
         (facts(unjustified=2), "watchlist: 2 entries have no justification"),
+        (facts(references=(reference(review=None),)), "watchlist: 'REF-1' was reviewed by nobody"),
+        (facts(references=(reference(review=None),) * 7), "watchlist: and 2 more such"),
     ],
 )
 def test_a_deployment_that_differs_is_refused_by_name(found: DeploymentFacts, field: str) -> None:

@@ -1,0 +1,133 @@
+"""Who looked at the people on a watchlist: ``watchlist review``, ``show``, ``copy``, ``upgrade``, ``withdraw``."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pylfr.cli.console import say, warn
+from pylfr.config import read_deployment
+from pylfr.errors import ConfigError
+from pylfr.gallery import storage
+from pylfr.gallery.watchlist import open_watchlist
+from pylfr.gallery.withdraw import withdraw as withdraw_entry
+from pylfr.governance.enrolment import ReviewedReference
+from pylfr.governance.manifest import note_withdrawn
+from pylfr.governance.vault import VaultKey, read_vault_key
+from pylfr.terms import PASSPHRASE, audit_of, record_key_of, watchlist_key_of
+from pylfr.types import Event
+
+FileArgument = Annotated[Path, typer.Argument(help="The watchlist file.", show_default=False)]
+EntryArgument = Annotated[str, typer.Argument(help="The entry's name.", show_default=False)]
+ByOption = Annotated[str, typer.Option(help="Who does this: your own name.", show_default=False)]
+KeyOption = Annotated[Path | None, typer.Option(help="The key of a sealed watchlist.")]
+
+
+def review(
+    file: FileArgument,
+    names: Annotated[list[str], typer.Argument(help="The entries that you looked at.", show_default=False)],
+    by: ByOption,
+    deployment: Annotated[
+        str, typer.Option("--for", help="For which deployment, by the name in its file.", show_default=False)
+    ],
+) -> None:
+    """Say that you looked at these entries and that they may be looked for in one deployment."""
+    with open_watchlist(file) as opened:
+        for name in names:
+            count = opened.review(name, by=by, deployment=deployment)
+            say(f"{name!r}: {count} reference images, reviewed by {by!r} for {deployment!r}")
+
+
+def show(file: FileArgument, name: EntryArgument, key: KeyOption = None) -> None:
+    """One entry: why it is listed, where its reference images come from, and who reviewed them."""
+    with open_watchlist(file, key=read_key(key)) as opened:
+        references = opened.references(name)
+        entry = next(each for each in opened.entries() if each.name == name)
+    say(f"{name}: {entry.category or 'no category'}, {entry.justification or 'no justification'}")
+    say(f"expires: {f'{entry.expires_at:%Y-%m-%d %H:%M} UTC' if entry.expires_at is not None else 'never'}")
+    for number, each in enumerate(references, start=1):
+        say(f"image {number}: {_said(each)}")
+
+
+def copy(
+    file: FileArgument,
+    out: Annotated[Path, typer.Argument(help="The new watchlist.", show_default=False)],
+    by: ByOption,
+    profile: Annotated[str | None, typer.Option(help="The policy that it must meet.")] = None,
+    key: KeyOption = None,
+) -> None:
+    """Carry a watchlist over to another deployment. Everybody on it waits for review again."""
+    with open_watchlist(file, key=read_key(key)) as opened:
+        count = opened.copy_to(out, by=by, profile=profile)
+    say(f"{out}: {count} entries, proposed by {by!r}, reviewed by nobody: `pylfr watchlist review`")
+
+
+def upgrade(file: FileArgument) -> None:
+    """Bring a watchlist of an older format up to date. What it did not hold stays empty; it must be signed anew."""
+    found = storage.upgrade(file)
+    if found == storage.FORMAT_VERSION:
+        say(f"{file} has format {found} already")
+    else:
+        say(f"{file}: format {found} is now {storage.FORMAT_VERSION}; nothing was made up, and nobody has reviewed it")
+
+
+def withdraw(
+    deployment: Annotated[Path, typer.Argument(help="The deployment file (TOML).", show_default=False)],
+    name: EntryArgument,
+    by: ByOption,
+    because: Annotated[str, typer.Option(help="Why. It stands in the record: name nobody.", show_default=False)],
+) -> None:
+    """Take somebody off the sealed watchlist of a deployment, also while it runs. The signature stays good."""
+    opened, now = read_deployment(deployment), datetime.now(UTC)
+    key = watchlist_key_of(opened, now=now)
+    if key is None:
+        raise ConfigError(f"{opened.name!r} has no sealed watchlist: `pylfr watchlist remove` takes an entry off")
+    if not by.strip() or not because.strip():
+        raise ConfigError("--by and --because must say something: they stand in the record")
+    with closing(audit_of(opened)) as audit:
+        done = withdraw_entry(opened.watchlist.file, key, name)
+        audit.note(
+            Event(
+                kind="withdrawn",
+                details={
+                    "entry_digest": audit.keyed_digest(name.encode()),
+                    "watchlist": done.watchlist,
+                    "watchlist_revision": done.revision,
+                    "references": done.references,
+                    "by": by,
+                    "because": because,
+                },
+            )
+        )
+    manifest, record = opened.watchlist.manifest, record_key_of(opened)
+    if manifest is not None and record is not None:
+        note_withdrawn(manifest, name, at=now, key=record)
+    else:
+        warn("notice", "[watchlist] names no manifest: `was-listed` will not say that this entry was taken off")
+    say(f"{name!r} is off the list: {done.references} reference images, revision {done.revision}")
+
+
+def read_key(path: Path | None) -> VaultKey | None:
+    """The key of a sealed watchlist where one is named."""
+    if path is None:
+        return None
+    return read_vault_key(path, now=datetime.now(UTC), passphrase=os.environ.get(PASSPHRASE))
+
+
+def _said(reference: ReviewedReference) -> str:
+    origin, review = reference.origin, reference.review
+    parts = [
+        f"source {origin.source or '(not said)'}",
+        f"lawful basis {origin.lawful_basis or '(not said)'}",
+        f"captured {origin.captured_on or '(not said)'}",
+        f"proposed by {origin.proposed_by or '(not said)'}",
+        f"reviewed by {review.by} for {review.deployment}, {review.at:%Y-%m-%d %H:%M} UTC"
+        if review is not None
+        else "not reviewed",
+    ]
+    return "; ".join(parts)
