@@ -34,7 +34,16 @@ from pylfr.sinks.evidence import open_evidence, open_sealed_evidence
 from pylfr.sinks.jsonl import open_jsonl
 from pylfr.sinks.mqtt import open_mqtt
 from pylfr.sinks.webhook import open_webhook
-from pylfr.terms import Terms, audit_of, evidence_key_of, open_terms, records_of, threshold_of, watchlist_key_of
+from pylfr.terms import (
+    Terms,
+    audit_of,
+    deployed,
+    evidence_key_of,
+    open_terms,
+    records_of,
+    threshold_of,
+    watchlist_key_of,
+)
 from pylfr.types import Device
 from pylfr.video.batch import Batcher
 from pylfr.video.ffmpeg import FileSource, open_device, open_file, open_rtsp
@@ -71,6 +80,8 @@ def open_engine(deployment: Deployment | Path | str) -> Engine:
     with closing(audit_of(deployment)) as log:
         forget_expired(deployment, log, now=now)
     terms = open_terms(deployment, now=now)
+    with closing(audit_of(deployment)) as log:
+        log.note(deployed(deployment, terms))
     models = deployment.models
     networks = _open_networks(
         models.detector,
@@ -324,6 +335,7 @@ def _open_records_sink(deployment: Deployment, terms: Terms, now: datetime) -> t
         records,
         min_adjudicators=terms.profile.min_adjudicators,
         retention=RetentionPolicy.of(terms.profile).alerts,
+        outcomes=RetentionPolicy.of(terms.profile).outcomes,
     )
     ceiling = FalseAlertCeiling(
         records, authorisation=terms.authority.reference, since=now, ceiling=terms.profile.fpir_ceiling

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from pylfr.config import Deployment
 from pylfr.errors import AuthorisationError, VaultError
 from pylfr.governance.audit import AuditLog
 from pylfr.governance.keys import read_public_key
-from pylfr.governance.retention import sweep
+from pylfr.governance.profiles import Profile, read_profile
+from pylfr.governance.retention import RetentionPolicy, sweep, sweep_lines, sweep_pictures
 from pylfr.governance.signed import read_signed
 from pylfr.governance.vault import destroy_key, expiry_of
 from pylfr.terms import records_of
 from pylfr.types import Event
 
+# Longer than anything is kept.
+_EVER = timedelta(days=365_000)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forgotten:
-    """What a sweep erased."""
+    """What a sweep erased; ``outcomes`` counts the alerts of which nobody knows any more who decided."""
 
     pictures: int
     alerts: int
     keys: tuple[str, ...]
+    lines: int = 0
+    outcomes: int = 0
 
 
 def forget_expired(deployment: Deployment, audit: AuditLog, *, now: datetime) -> Forgotten:
@@ -36,23 +42,39 @@ def forget_expired(deployment: Deployment, audit: AuditLog, *, now: datetime) ->
     destroyed = [path for path in _keys(deployment) if path.exists() and (revoked or now >= _deadline(path, now))]
     for path in destroyed:
         destroy_key(path)
-    pictures = 0
+    # Whatever belongs to a revoked deployment is over, whenever it would have been.
+    until = now + _EVER if revoked else now
+    retention = RetentionPolicy.of(_profile(deployment)).alerts
+    pictures = lines = 0
     for folder in _folders(deployment):
         if folder.is_dir():
-            pictures += sum(1 for _ in sweep(folder, now=datetime.max.replace(tzinfo=now.tzinfo) if revoked else now))
+            pictures += sum(1 for _ in sweep(folder, now=until))
+            pictures += sum(1 for _ in sweep_pictures(folder, retention=retention, now=until))
+    for path in _line_files(deployment):
+        if path.is_file():
+            lines += sweep_lines(path, retention=retention, now=until)
     records = records_of(deployment)
-    alerts = 0
+    alerts = outcomes = 0
     if records is not None:
         with closing(records):
-            alerts = records.erase(now=datetime.max.replace(tzinfo=now.tzinfo) if revoked else now)
-    forgotten = Forgotten(pictures=pictures, alerts=alerts, keys=tuple(path.name for path in destroyed))
-    if forgotten.pictures or forgotten.alerts or forgotten.keys:
+            alerts = records.erase(now=until)
+            outcomes = records.forget(now=until)
+    forgotten = Forgotten(
+        pictures=pictures,
+        alerts=alerts,
+        keys=tuple(path.name for path in destroyed),
+        lines=lines,
+        outcomes=outcomes,
+    )
+    if forgotten.pictures or forgotten.alerts or forgotten.keys or forgotten.lines or forgotten.outcomes:
         audit.note(
             Event(
                 kind="erased",
                 details={
                     "pictures": forgotten.pictures,
                     "alerts": forgotten.alerts,
+                    "lines": forgotten.lines,
+                    "outcomes": forgotten.outcomes,
                     "keys": ", ".join(forgotten.keys),
                     "because": "a provisional authorisation was not confirmed" if revoked else "its time had come",
                 },
@@ -87,6 +109,15 @@ def _keys(deployment: Deployment) -> tuple[Path, ...]:
 
 def _folders(deployment: Deployment) -> tuple[Path, ...]:
     return tuple(sink.folder for sink in deployment.sinks if sink.type == "evidence")
+
+
+def _line_files(deployment: Deployment) -> tuple[Path, ...]:
+    return tuple(sink.path for sink in deployment.sinks if sink.type == "jsonl")
+
+
+def _profile(deployment: Deployment) -> Profile:
+    """The policy of a deployment; recordings under plain words are research."""
+    return read_profile(deployment.authority.profile if deployment.authority is not None else "research")
 
 
 def _deadline(path: Path, now: datetime) -> datetime:

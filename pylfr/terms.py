@@ -16,18 +16,23 @@ from pylfr.governance.audit import AuditLog, open_audit
 from pylfr.governance.authority import Authorisation, Leave, plain_fields
 from pylfr.governance.canonical import digest, utc_text
 from pylfr.governance.certificates import read_calibration, read_cohorts
+from pylfr.governance.enrolment import enrollers_of
 from pylfr.governance.fit import DeploymentFacts, require_fit
 from pylfr.governance.keys import SigningKey, read_public_key, read_signing_key
 from pylfr.governance.profiles import Profile, read_profile
 from pylfr.governance.records import Records, open_records
 from pylfr.governance.signed import read_signed
-from pylfr.governance.vault import VaultKey, make_vault_key, read_vault_key
+from pylfr.governance.vault import VaultKey, make_vault_key, place_of, read_vault_key
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import open_store
+from pylfr.types import Event
 from pylfr.video.address import resolve_secrets
 
 # The environment variable with the passphrase of vault keys, where they have one.
 PASSPHRASE = "PYLFR_VAULT_PASSPHRASE"
+
+# Sinks that hand alerts to others, whose keeping pylfr cannot sweep: said in the record and in the report.
+HANDED_OVER = frozenset({"webhook", "mqtt"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,7 @@ class Terms:
     profile: Profile
     authorised: frozenset[str] | None
     calibrated: bool
+    contents: WatchlistContents | None
 
     def words(self) -> str:
         """What was authorised, as JSON."""
@@ -78,6 +84,29 @@ def open_terms(deployment: Deployment, *, now: datetime) -> Terms:
         profile=profile,
         authorised=contents.references,
         calibrated=facts.calibration is not None,
+        contents=contents,
+    )
+
+
+def deployed(deployment: Deployment, terms: Terms) -> Event:
+    """What the record says before a run: which list, where its key is kept, to whom alerts are handed over."""
+    contents = terms.contents
+    evidence = [sink.key for sink in deployment.sinks if sink.type == "evidence"]
+    people = set() if contents is None else enrollers_of(contents.origins)
+    key = deployment.watchlist.key
+    return Event(
+        kind="deployed",
+        details={
+            "authorisation": terms.authority.reference,
+            "watchlist": contents.digest if contents is not None else None,
+            "references": len(contents) if contents is not None else None,
+            "withdrawn": len(contents.withdrawn) if contents is not None else None,
+            "reviewed": sum(each.review is not None for each in contents.origins) if contents is not None else None,
+            "enrollers": len(people),
+            "watchlist_key": place_of(key) if key is not None else "not sealed",
+            "evidence": "sealed" if evidence and None not in evidence else "in the open" if evidence else "not kept",
+            "handed_over": ", ".join(sorted({sink.type for sink in deployment.sinks} & HANDED_OVER)),
+        },
     )
 
 
@@ -196,7 +225,7 @@ def _plain_terms(deployment: Deployment, now: datetime) -> Terms:
                 "(`pylfr authority draft`); plain words are for recordings"
             )
     leave.require(frozenset(camera.name for camera in deployment.cameras), (now, now))
-    return Terms(authority=leave, profile=read_profile("research"), authorised=None, calibrated=False)
+    return Terms(authority=leave, profile=read_profile("research"), authorised=None, calibrated=False, contents=None)
 
 
 def _is_recording(camera: CameraSection) -> bool:

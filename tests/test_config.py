@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from pylfr.config import read_deployment
+from pylfr.config import AuditSection, read_deployment
 from pylfr.errors import ConfigError
 
 GOOD = """
@@ -96,3 +97,10 @@ def test_two_cameras_of_one_name_and_a_missing_file_are_refused(tmp_path: Path) 
         read_deployment(write(tmp_path, GOOD + '[[cameras]]\nname = "gate"\nsource = "b.mp4"\n'))
     with pytest.raises(ConfigError, match="cannot be read"):
         read_deployment(tmp_path / "missing.toml")
+
+
+def test_a_passphrase_is_named_and_never_written_into_the_file() -> None:
+    named = AuditSection(path=Path("log"), key=Path("key"), checkpoints=Path("c"), passphrase="${RECORD_PASSPHRASE}")
+    assert named.passphrase == "${RECORD_PASSPHRASE}"
+    with pytest.raises(ValidationError, match="must name an environment variable"):
+        AuditSection(path=Path("log"), key=Path("key"), checkpoints=Path("c"), passphrase="correct horse")

@@ -126,6 +126,7 @@ def test_the_guide_leads_from_the_key_to_the_shred(media_dir: Path, tmp_path: Pa
     lines = (tmp_path / "audit.log").read_bytes().splitlines()
     kinds = [kind for line in lines if not (kind := parse_entry(line).kind).startswith("camera-")]
     assert kinds == [
+        "deployed",
         "run-began",
         "alert",
         "run-ended",
@@ -147,6 +148,7 @@ def test_the_guide_leads_from_the_key_to_the_shred(media_dir: Path, tmp_path: Pa
     log = open_audit(tmp_path / "audit.log", key=key, checkpoints=tmp_path / "elsewhere.checkpoints")
     with closing(log):
         gone = forget_expired(deployment, log, now=late)
+    assert (gone.lines, gone.outcomes) == (0, 0)
     assert (gone.pictures, gone.alerts, sorted(gone.keys)) == (1, 1, ["evidence.key", "square.key"])
     records = records_of(deployment)
     assert records is not None

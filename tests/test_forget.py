@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -52,6 +54,12 @@ source = "north.mp4"
 type = "evidence"
 folder = "evidence"
 key = "evidence.key"
+[[sinks]]
+type = "jsonl"
+path = "alerts.jsonl"
+[[sinks]]
+type = "evidence"
+folder = "open"
 """
 
 
@@ -76,7 +84,12 @@ def deployed(folder: Path, log: AuditLog, *, urgent: bool = True) -> Deployment:
     assert records is not None
     with closing(records):
         recorded = log.record(replace(sample_alert(entry="Ada"), id="a1"))
-        records.add(recorded, min_adjudicators=2, retention=timedelta(hours=24))
+        records.add(recorded, min_adjudicators=2, retention=timedelta(hours=24), outcomes=timedelta(days=31))
+    line = {"type": "alert", "entry": "Ada", "recorded_at": NOON.isoformat()}
+    (folder / "alerts.jsonl").write_text(json.dumps(line) + "\n")
+    (folder / "open").mkdir()
+    (folder / "open" / "a1.jpg").write_bytes(b"a face, as it were")
+    os.utime(folder / "open" / "a1.jpg", (NOON.timestamp(), NOON.timestamp()))
     return deployment
 
 
@@ -101,13 +114,18 @@ def test_before_its_time_nothing_goes(tmp_path: Path, log: AuditLog, later: time
 
 def test_everything_goes_at_its_time_and_the_log_says_so(tmp_path: Path, log: AuditLog) -> None:
     deployment = deployed(tmp_path, log, urgent=False)
-    assert forget_expired(deployment, log, now=NOON + timedelta(hours=24)) == Forgotten(pictures=1, alerts=1, keys=())
+    assert forget_expired(deployment, log, now=NOON + timedelta(hours=24)) == Forgotten(
+        pictures=2, alerts=1, keys=(), lines=1
+    )
     gone = forget_expired(deployment, log, now=NOON + timedelta(days=2))
     assert set(gone.keys) == {"square.key", "evidence.key"}
     assert left(tmp_path) == set()
     assert forget_expired(deployment, log, now=NOON + timedelta(days=3)) == NOTHING
+    assert b"Ada" not in (tmp_path / "alerts.jsonl").read_bytes()
+    assert list((tmp_path / "open").iterdir()) == []
+    assert forget_expired(deployment, log, now=NOON + timedelta(days=500)).outcomes == 1
     kinds = [parse_entry(line).kind for line in (tmp_path / "audit.log").read_bytes().splitlines()]
-    assert kinds == ["alert", "erased", "erased"]
+    assert kinds == ["alert", "erased", "erased", "erased"]
 
 
 def test_a_provisional_authorisation_that_nobody_confirms_takes_everything_with_it(
@@ -116,7 +134,8 @@ def test_a_provisional_authorisation_that_nobody_confirms_takes_everything_with_
     deployment = deployed(tmp_path, log)
     assert forget_expired(deployment, log, now=END - timedelta(seconds=1)) == NOTHING
     gone = forget_expired(deployment, log, now=END)
-    assert (gone.pictures, gone.alerts, set(gone.keys)) == (1, 1, {"square.key", "evidence.key"})
+    assert (gone.pictures, gone.alerts, gone.lines, gone.outcomes) == (2, 1, 1, 1)
+    assert set(gone.keys) == {"square.key", "evidence.key"}
     assert left(tmp_path) == set()
     assert b"was not confirmed" in (tmp_path / "audit.log").read_bytes()
 

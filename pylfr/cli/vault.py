@@ -7,7 +7,7 @@ import secrets
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,13 +19,20 @@ from pylfr.gallery.contents import read_contents
 from pylfr.gallery.sealed import seal_watchlist
 from pylfr.gallery.watchlist import open_watchlist
 from pylfr.governance.canonical import utc_text
+from pylfr.governance.keyring import keyring_works
 from pylfr.governance.keys import read_public_key, read_signing_key
 from pylfr.governance.manifest import read_manifest, write_manifest
 from pylfr.governance.retention import SUFFIX, read_sealed
-from pylfr.governance.vault import make_vault_key
+from pylfr.governance.vault import KeyPlace, VaultKey, make_vault_key, place_of
 from pylfr.terms import PASSPHRASE, audit_of, evidence_key_of, records_of
 
 DeploymentArgument = Annotated[Path, typer.Argument(help="The deployment file (TOML).", show_default=False)]
+
+_KEPT: dict[KeyPlace, str] = {
+    "the kernel's keyring": "a key in the kernel's keyring, which a restart of the machine destroys",
+    "a file under a passphrase": "a key under the passphrase",
+    "a file in the open": "a key in the open: keep it apart from the list",
+}
 
 
 def seal(
@@ -36,10 +43,15 @@ def seal(
     manifest: Annotated[Path, typer.Option(help="Where the list of record references goes.", show_default=False)],
     record_key: Annotated[Path, typer.Option(help="The record's private key, which signs it.", show_default=False)],
     keep: Annotated[bool, typer.Option("--keep", help="Leave the plain watchlist where it is.")] = False,
+    key_in: Annotated[
+        Literal["best", "keyring", "passphrase", "file"],
+        typer.Option(help="Where the key is kept: best takes the first that can be had, and says which."),
+    ] = "best",
 ) -> None:
     """Encrypt a watchlist for one deployment, sign who was on it, and remove the plain one.
 
-    The key's file is encrypted with the passphrase in PYLFR_VAULT_PASSPHRASE where that is set.
+    Best is: under the passphrase in PYLFR_VAULT_PASSPHRASE where that is set; else in the kernel's keyring, from which
+    a restart of the machine loses it; else, where the kernel keeps no keys, in a file in the open.
     """
     signing = read_signing_key(record_key)
     expires_at = expires if expires.tzinfo is not None else expires.replace(tzinfo=UTC)
@@ -48,13 +60,12 @@ def seal(
     with open_watchlist(file) as watchlist:
         references = [entry.name for entry in watchlist.entries()]
     contents = read_contents(file)
-    made = make_vault_key(key, expires_at=expires_at, passphrase=os.environ.get(PASSPHRASE))
+    made = _make_key(key, key_in, expires_at)
     seal_watchlist(file, out, made)
     write_manifest(manifest, watchlist=contents.digest, references=references, key=signing, origins=contents.origins)
     if not keep:
         _overwrite(file)
-    protection = "under the passphrase" if os.environ.get(PASSPHRASE) else "in the open: keep it apart from the list"
-    say(f"{out}: {len(contents)} references, until {utc_text(expires_at)}; the key lies in {key}, {protection}")
+    say(f"{out}: {len(contents)} references, until {utc_text(expires_at)}; {key} stands for {_KEPT[place_of(key)]}")
 
 
 def was_listed(
@@ -101,7 +112,25 @@ def sweep(deployment: DeploymentArgument) -> None:
     opened = read_deployment(deployment)
     with closing(audit_of(opened)) as audit:
         gone = forget_expired(opened, audit, now=datetime.now(UTC))
-    say(f"erased {gone.pictures} pictures, {gone.alerts} alerts' names, keys: {', '.join(gone.keys) or 'none'}")
+    say(
+        f"erased {gone.pictures} pictures, {gone.lines} lines, {gone.alerts} alerts' names, who decided on "
+        f"{gone.outcomes} alerts, keys: {', '.join(gone.keys) or 'none'}"
+    )
+
+
+def _make_key(path: Path, key_in: Literal["best", "keyring", "passphrase", "file"], expires_at: datetime) -> VaultKey:
+    passphrase = os.environ.get(PASSPHRASE)
+    if key_in == "best":
+        key_in = "passphrase" if passphrase else "keyring" if keyring_works() else "file"
+    if key_in == "passphrase" and not passphrase:
+        raise ConfigError(f"--key-in passphrase needs {PASSPHRASE}, which is not set")
+    left_s = (expires_at - datetime.now(UTC)).total_seconds()
+    return make_vault_key(
+        path,
+        expires_at=expires_at,
+        passphrase=passphrase if key_in == "passphrase" else None,
+        in_keyring_for_s=left_s if key_in == "keyring" else None,
+    )
 
 
 def _overwrite(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -77,6 +77,16 @@ def review_gaps(reference: ReviewedReference, *, deployment: str, profile: Profi
         yield f"{reference.entry!r} was reviewed at {utc_text(review.at)}, too long ago: review it again"
     if profile.min_enrollers > 1 and is_same_person(review.by, reference.origin.proposed_by or review.by):
         yield f"{reference.entry!r} was proposed and reviewed by {review.by!r}: another person must review it"
+
+
+def enrollers_of(references: Iterable[ReviewedReference]) -> frozenset[str]:
+    """Everybody who proposed or reviewed any of these, each once however the name is spelt."""
+    return frozenset(
+        identity_of(name)
+        for each in references
+        for name in (each.origin.proposed_by, each.review.by if each.review is not None else None)
+        if name
+    )
 
 
 def is_same_person(one: str, other: str) -> bool:

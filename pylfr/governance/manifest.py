@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from pylfr.errors import WatchlistError
 from pylfr.governance.canonical import Plain, canonical, utc_text
-from pylfr.governance.enrolment import ReviewedReference, identity_of
+from pylfr.governance.enrolment import ReviewedReference, enrollers_of
 from pylfr.governance.keys import PublicKey, SigningKey
 
 _FORMAT = "pylfr-listed-2"
@@ -73,7 +73,6 @@ def write_manifest(
     """
     salt = secrets.token_bytes(16)
     origins = tuple(origins)
-    people = {each.origin.proposed_by for each in origins} | {each.review.by for each in origins if each.review}
     manifest = ListedManifest(
         watchlist=watchlist,
         salt=salt,
@@ -81,7 +80,7 @@ def write_manifest(
         withdrawn={},
         references=len(origins),
         reviewed=sum(each.review is not None for each in origins),
-        enrollers=len({identity_of(each) for each in people if each}),
+        enrollers=len(enrollers_of(origins)),
     )
     with path.open("xb") as file:
         file.write(_signed(manifest, key))

@@ -45,8 +45,10 @@ class Records:
         self._engine = engine
         self._clock = clock
 
-    def add(self, recorded: Recorded[Alert], *, min_adjudicators: int, retention: timedelta) -> None:
-        """Take in an alert that waits for people."""
+    def add(
+        self, recorded: Recorded[Alert], *, min_adjudicators: int, retention: timedelta, outcomes: timedelta
+    ) -> None:
+        """Take in an alert that waits for people: who was matched is kept for ``retention``, who decided ``outcomes``."""
         alert = recorded.value
         with self._writing() as connection:
             connection.execute(
@@ -62,6 +64,7 @@ class Records:
                     threshold=alert.threshold,
                     min_adjudicators=min_adjudicators,
                     erase_at=utc_text(recorded.recorded_at + retention),
+                    forget_at=utc_text(recorded.recorded_at + outcomes),
                 )
             )
 
@@ -132,6 +135,25 @@ class Records:
             over = ALERTS.c.erase_at <= utc_text(now), ALERTS.c.entry.is_not(None)
             return connection.execute(ALERTS.update().where(*over).values(entry=None)).rowcount
 
+    def forget(self, *, now: datetime) -> int:
+        """Erase who decided on alerts whose outcomes are over, and the hour of all of it; how many alerts there were.
+
+        What was decided stays: it counts, and names nobody.
+        """
+        with self._writing() as connection:
+            over = connection.execute(sa.select(ALERTS).where(ALERTS.c.forget_at <= utc_text(now))).all()
+            for row in over:
+                day = {"captured_at": _day(row.captured_at), "recorded_at": _day(row.recorded_at)}
+                cleared = {**day, "erase_at": _day(row.erase_at), "entry": None, "forget_at": None}
+                connection.execute(ALERTS.update().where(ALERTS.c.id == row.id).values(**cleared))
+                for table, who in ((ADJUDICATIONS, "adjudicator"), (ENGAGEMENTS, "officer"), (OUTCOMES, "officer")):
+                    for each in connection.execute(sa.select(table).where(table.c.alert == row.id)).all():
+                        number = each.number if table is ADJUDICATIONS else 1
+                        this = (table.c.alert == row.id) & (table.c[who] == getattr(each, who))
+                        nobody = {who: f"(erased {number})", "at": _day(each.at), "key": None, "signature": None}
+                        connection.execute(table.update().where(this).values(**nobody))
+        return len(over)
+
     def add_deployment(self, authorisation: str, *, name: str, profile: str, words: str) -> None:
         """Keep under what words, JSON, a deployment runs; once, however often it is started."""
         with self._writing() as connection:
@@ -165,14 +187,20 @@ class Records:
 class RecordsSink:
     """A ``Sink`` that puts alerts before people, under the rules of one deployment."""
 
-    def __init__(self, records: Records, *, min_adjudicators: int, retention: timedelta) -> None:
+    def __init__(self, records: Records, *, min_adjudicators: int, retention: timedelta, outcomes: timedelta) -> None:
         self._records = records
         self._min_adjudicators = min_adjudicators
         self._retention = retention
+        self._outcomes = outcomes
 
     def send(self, recorded: Recorded[Alert]) -> None:
         try:
-            self._records.add(recorded, min_adjudicators=self._min_adjudicators, retention=self._retention)
+            self._records.add(
+                recorded,
+                min_adjudicators=self._min_adjudicators,
+                retention=self._retention,
+                outcomes=self._outcomes,
+            )
         except sa.exc.SQLAlchemyError as error:
             raise SinkError(f"alert {recorded.value.id} cannot be put before people: {error}") from error
 
@@ -280,6 +308,11 @@ def _one_of(word: str, words: tuple[str, ...]) -> str:
     if word not in words:
         raise AdjudicationError(f"the records say {word!r} where one of {', '.join(words)} belongs: they were changed")
     return word
+
+
+def _day(time: str) -> str:
+    """The midnight before a time."""
+    return f"{time[:10]}T00:00:00.000Z"
 
 
 def _said(alert: str, by: str, what: str) -> dict[str, str]:

@@ -221,7 +221,7 @@ def compose_report(
         unresolved=len(rows) - true - false - refuted,
         engagements=sum(row.case.engagement is not None and row.case.engagement.decision == "engage" for row in rows),
         false_alert_rate=ReportedRate.of(false + refuted, max(faces, false + refuted)),
-        retention=RetentionPolicy.of(profile).sentences(),
+        retention=(*RetentionPolicy.of(profile).sentences(), *_declared(log, reference)),
         incidents=(*incidents, *_camera_incidents(log, reference)),
         controls={name: kinds[kind] for name, kind in _CONTROLS.items()},
     )
@@ -247,6 +247,21 @@ def _camera_incidents(log: Iterable[LogEntry], reference: str) -> Iterator[str]:
     for (camera, words), count in sorted(turns.items()):
         who = "the live cameras were" if camera == "*" else f"camera {camera}"
         yield f"{who} {words}, {count} time{'s' if count > 1 else ''}"
+
+
+def _declared(log: Iterable[LogEntry], reference: str) -> Iterator[str]:
+    """What every start of a run said of keys and receivers: each sentence once."""
+    said: dict[str, None] = {}
+    for entry in log:
+        if entry.kind == "deployed" and entry.details.get("authorisation") == reference:
+            said[f"The watchlist's key: {entry.details['watchlist_key']}."] = None
+            said[f"Evidence pictures were {entry.details['evidence']}."] = None
+            if entry.details["handed_over"]:
+                receivers = entry.details["handed_over"]
+                said[f"Alerts were handed over to other systems ({receivers}), which keep them by their own rules."] = (
+                    None
+                )
+    yield from said
 
 
 def _whole(entry: LogEntry, name: str) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from pylfr.errors import VaultError
 from pylfr.governance.canonical import Plain, canonical, utc_text
@@ -15,6 +16,8 @@ from pylfr.governance.profiles import Profile
 from pylfr.governance.vault import VaultKey
 
 SUFFIX = ".sealed"
+# What stands where an erased line was, before the blanks.
+_ERASED: Final = b'{"type":"erased"}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,11 @@ class RetentionPolicy:
         return (
             "Video is not recorded.",
             "Templates of people who pass are overwritten when their batch has been searched.",
-            f"Evidence pictures, and who was possibly matched, are erased {_hours(self.alerts)} after the alert.",
+            "Evidence pictures, lines in files, and who was possibly matched, are erased "
+            f"{_hours(self.alerts)} after the alert.",
+            f"Who decided on an alert, and at what time of the day, is erased {self.outcomes.days} days after it; what "
+            "was decided stays, as a count.",
+            "The audit log stays: it names who decided, as the law asks, and nobody who was seen.",
             f"The key of the watchlist is destroyed {_hours(self.watchlist)} after the window ends, at the latest.",
         )
 
@@ -81,6 +88,41 @@ def sweep(folder: Path, *, now: datetime) -> Iterator[str]:
         if is_over:
             path.unlink(missing_ok=True)
             yield path.name
+
+
+def sweep_lines(path: Path, *, retention: timedelta, now: datetime) -> int:
+    """Overwrite each line (JSON with ``recorded_at``) whose time is over with as many blanks; how many there were.
+
+    The file is neither shortened nor replaced: whoever appends to it meanwhile is not disturbed. A line that cannot be
+    read goes too: nobody can say until when it may be kept. A last line without its end is still being written.
+    """
+    erased = 0
+    with path.open("r+b") as file:
+        place = 0
+        for line in file:
+            start, place = place, place + len(line)
+            if line.endswith(b"\n") and _is_over(line, retention, now):
+                os.pwrite(file.fileno(), _ERASED.ljust(len(line) - 1)[: len(line) - 1], start)
+                erased += 1
+        os.fsync(file.fileno())
+    return erased
+
+
+def sweep_pictures(folder: Path, *, retention: timedelta, now: datetime) -> Iterator[str]:
+    """Erase pictures (JPEG) that lie in the open and were written longer ago than ``retention``; the name of each."""
+    for path in sorted(folder.glob("*.jpg")):
+        if path.stat().st_mtime + retention.total_seconds() <= now.timestamp():
+            path.unlink(missing_ok=True)
+            yield path.name
+
+
+def _is_over(line: bytes, retention: timedelta, now: datetime) -> bool:
+    if not line.strip() or line.startswith(_ERASED):
+        return False
+    try:
+        return now >= datetime.fromisoformat(json.loads(line)["recorded_at"]) + retention
+    except (ValueError, KeyError, TypeError):
+        return True
 
 
 def _parts(path: Path) -> tuple[dict[str, Plain], bytes]:

@@ -7,7 +7,8 @@ from sqlalchemy import Column, Double, ForeignKey, Integer, MetaData, String, Ta
 METADATA = MetaData()
 
 # Times are ISO 8601 in UTC, so that they sort and read the same in every database. ``entry`` is erased when the
-# alert's retention ends; what was decided about it stays.
+# alert's retention ends; at ``forget_at``, then null, who decided goes and times become days. ``key`` and ``signature``
+# are those of the person who decided, where decisions are signed.
 ALERTS = Table(
     "alerts",
     METADATA,
@@ -22,6 +23,7 @@ ALERTS = Table(
     Column("threshold", Double, nullable=False),
     Column("min_adjudicators", Integer, nullable=False),
     Column("erase_at", String(32), nullable=False, index=True),
+    Column("forget_at", String(32), index=True),
 )
 ADJUDICATIONS = Table(
     "adjudications",
@@ -31,6 +33,8 @@ ADJUDICATIONS = Table(
     Column("adjudicator", Text, nullable=False),
     Column("verdict", String(32), nullable=False),
     Column("at", String(32), nullable=False),
+    Column("key", String(80)),
+    Column("signature", String(96)),
     UniqueConstraint("alert", "adjudicator"),
 )
 ENGAGEMENTS = Table(
@@ -40,6 +44,8 @@ ENGAGEMENTS = Table(
     Column("officer", Text, nullable=False),
     Column("decision", String(32), nullable=False),
     Column("at", String(32), nullable=False),
+    Column("key", String(80)),
+    Column("signature", String(96)),
 )
 OUTCOMES = Table(
     "outcomes",
@@ -48,6 +54,8 @@ OUTCOMES = Table(
     Column("officer", Text, nullable=False),
     Column("finding", String(32), nullable=False),
     Column("at", String(32), nullable=False),
+    Column("key", String(80)),
+    Column("signature", String(96)),
 )
 DEPLOYMENTS = Table(
     "deployments",

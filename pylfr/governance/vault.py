@@ -9,6 +9,7 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -16,6 +17,9 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from pylfr.errors import VaultError
 from pylfr.governance.canonical import Plain, canonical, utc_text
+from pylfr.governance.keyring import find_key, forget_key, keep_key
+
+KeyPlace = Literal["the kernel's keyring", "a file under a passphrase", "a file in the open"]
 
 _FORMAT = "pylfr-vault-key-1"
 _NONCE_BYTES = 12
@@ -44,18 +48,29 @@ class VaultKey:
             raise VaultError("what was sealed cannot be opened: it was changed, or sealed under another key") from error
 
 
-def make_vault_key(path: Path, *, expires_at: datetime, passphrase: str | None = None) -> VaultKey:
+def make_vault_key(
+    path: Path, *, expires_at: datetime, passphrase: str | None = None, in_keyring_for_s: float | None = None
+) -> VaultKey:
     """A new key in ``path``, for its owner alone; with ``passphrase`` the file alone opens nothing.
 
-    Raises ``VaultError`` where there is a file already.
+    With ``in_keyring_for_s`` the file holds no key but the name of one that the kernel keeps in memory for so many
+    seconds: after that, or a restart of the machine, nobody has it. Raises ``VaultError`` where there is a file
+    already, or the kernel keeps no keys.
     """
     key = VaultKey(secret=secrets.token_bytes(32), expires_at=expires_at)
     salt = secrets.token_bytes(_SALT_BYTES)
-    kept = key.secret if passphrase is None else _wrapping(passphrase, salt, expires_at).seal(key.secret, _FORMAT)
+    name = None
+    if in_keyring_for_s is not None:
+        if passphrase is not None:
+            raise ValueError("a key is kept in the keyring or under a passphrase: give one")
+        name, kept = f"pylfr:{secrets.token_hex(16)}", b""
+    else:
+        kept = key.secret if passphrase is None else _wrapping(passphrase, salt, expires_at).seal(key.secret, _FORMAT)
     record: dict[str, Plain] = {
         "format": _FORMAT,
         "expires_at": utc_text(expires_at),
         "passphrase": passphrase is not None,
+        "keyring": name,
         "salt": _text(salt),
         "key": _text(kept),
     }
@@ -67,7 +82,22 @@ def make_vault_key(path: Path, *, expires_at: datetime, passphrase: str | None =
         file.write(canonical(record))
         file.flush()
         os.fsync(file.fileno())
+    if name is not None and in_keyring_for_s is not None:
+        try:
+            keep_key(name, key.secret, seconds=in_keyring_for_s)
+        except VaultError:
+            path.unlink()
+            raise
     return key
+
+
+def place_of(path: Path) -> KeyPlace:
+    """Where the key that ``path`` stands for is kept. Raises ``VaultError`` where there is none."""
+    expiry_of(path)
+    record = json.loads(path.read_bytes())
+    if record.get("keyring") is not None:
+        return "the kernel's keyring"
+    return "a file under a passphrase" if record["passphrase"] else "a file in the open"
 
 
 def read_vault_key(path: Path, *, now: datetime, passphrase: str | None = None) -> VaultKey:
@@ -83,6 +113,14 @@ def read_vault_key(path: Path, *, now: datetime, passphrase: str | None = None) 
         raise VaultError(f"the key {path} must be its owner's alone: chmod 600")
     record = json.loads(path.read_bytes())
     salt, kept = base64.b64decode(record["salt"]), base64.b64decode(record["key"])
+    if record.get("keyring") is not None:
+        found = find_key(record["keyring"])
+        if found is None:
+            raise VaultError(
+                f"the key {path} was kept in the kernel's keyring and is gone: its time came, the machine was started "
+                "anew, or another user asks; what it sealed cannot be opened"
+            )
+        kept = found
     if record["passphrase"]:
         if passphrase is None:
             raise VaultError(f"the key {path} needs its passphrase")
@@ -104,7 +142,13 @@ def expiry_of(path: Path) -> datetime:
 
 
 def destroy_key(path: Path) -> None:
-    """Overwrite the key and remove it. On flash and on copying file systems old blocks may outlive this."""
+    """Overwrite the key and remove it, from the keyring too. On flash and copying file systems blocks may stay."""
+    try:
+        name = json.loads(path.read_bytes()).get("keyring")
+    except (OSError, ValueError, AttributeError):
+        name = None
+    if isinstance(name, str):
+        forget_key(name)
     with path.open("r+b") as file:
         file.write(secrets.token_bytes(path.stat().st_size))
         file.flush()

@@ -50,7 +50,7 @@ def test_refuted_alerts_trip_the_ceiling_and_unlooked_at_ones_do_not(records: Re
     ceiling = FalseAlertCeiling(records, authorisation="feed", since=since, ceiling=0.001, every_s=0)
     for number in range(12):
         alert = replace(sample_alert(authorisation="feed"), id=f"a{number}.")
-        records.add(audit.record(alert), min_adjudicators=1, retention=timedelta(hours=1))
+        records.add(audit.record(alert), min_adjudicators=1, retention=timedelta(hours=1), outcomes=timedelta(days=1))
     ceiling.require(1000)
     for number in range(12):
         records.adjudicate(f"a{number}.", by="Ann", verdict="different person", audit=audit)

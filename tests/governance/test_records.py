@@ -13,9 +13,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
 from pylfr.errors import AdjudicationError, AuditError
 from pylfr.governance.audit import AuditLog, open_audit
+from pylfr.governance.canonical import utc_text
 from pylfr.governance.chain import parse_entry
 from pylfr.governance.records import Records, RecordsSink, open_records
 from tests.samples import sample_alert
@@ -39,7 +43,7 @@ def records(records_url: str) -> Iterator[Records]:
 
 def add(records: Records, audit: AuditLog, *, id_: str = "a1", people: int = 2) -> None:
     alert = replace(sample_alert(entry="Ada", authorisation="feed"), id=id_)
-    RecordsSink(records, min_adjudicators=people, retention=DAY).send(audit.record(alert))
+    RecordsSink(records, min_adjudicators=people, retention=DAY, outcomes=31 * DAY).send(audit.record(alert))
 
 
 def kinds(folder: Path) -> list[str]:
@@ -179,3 +183,55 @@ def test_kills_lose_no_acknowledged_adjudication(tmp_path: Path) -> None:
     acknowledged = (tmp_path / "acknowledged").read_text().split()
     assert len(acknowledged) > 20
     assert set(acknowledged) <= decided <= logged
+
+
+def test_who_decided_is_forgotten_at_its_time_and_what_was_decided_still_counts(
+    records: Records, audit: AuditLog
+) -> None:
+    add(records, audit)
+    for name in ("Ann Example", "Bob Example"):
+        records.adjudicate("a1", by=name, verdict="same person", audit=audit)
+    records.engage("a1", by="Cem Example", decision="engage", audit=audit)
+    records.close_case("a1", by="Cem Example", finding="false alert", audit=audit)
+    now = datetime.now(UTC)
+    assert records.forget(now=now + 30 * DAY) == 0
+    assert records.alert("a1").case.adjudications[0].adjudicator == "Ann Example"
+    assert records.forget(now=now + 32 * DAY) == 1
+    assert records.forget(now=now + 33 * DAY) == 0
+    row = records.alert("a1")
+    case = row.case
+    assert row.entry is None
+    assert [each.adjudicator for each in case.adjudications] == ["(erased 1)", "(erased 2)"]
+    assert case.engagement is not None
+    assert case.outcome is not None
+    assert (case.engagement.officer, case.outcome.officer) == ("(erased 1)", "(erased 1)")
+    assert (case.state, case.outcome.finding) == ("closed", "false alert")
+    for moment in (row.captured_at, case.outcome.at, *(each.at for each in case.adjudications)):
+        assert (moment.hour, moment.minute, moment.second) == (0, 0, 0)
+
+
+def test_records_of_the_first_kind_are_brought_up_to_date_and_forget_in_time(records_url: str) -> None:
+    engine = sa.create_engine(records_url)
+    config = Config()
+    config.set_main_option("script_location", "pylfr.governance:migrations")
+    at = utc_text(datetime(2026, 1, 11, 12, tzinfo=UTC))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for id_, authorisation in (("a1", "known"), ("a2", "unknown")):
+            connection.execute(
+                sa.text(
+                    "INSERT INTO alerts VALUES (:id, 1, :authorisation, 'north', :at, :at, 'Ada', 0.6, 0.5, 2, :at)"
+                ),
+                {"id": id_, "authorisation": authorisation, "at": at},
+            )
+        connection.execute(
+            sa.text("INSERT INTO deployments VALUES ('known', 'Square', 'research', :at, '{}')"), {"at": at}
+        )
+    engine.dispose()
+    opened = open_records(records_url)
+    noon = datetime(2026, 1, 11, 12, tzinfo=UTC)
+    assert opened.forget(now=noon + 30 * DAY) == 0
+    assert opened.forget(now=noon + 31 * DAY) == 1
+    assert opened.forget(now=noon + 365 * DAY) == 1
+    opened.close()

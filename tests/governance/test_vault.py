@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+import os
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from pylfr.errors import VaultError
 from pylfr.governance.profiles import read_profile
-from pylfr.governance.retention import SUFFIX, RetentionPolicy, read_sealed, sweep, write_sealed
+from pylfr.governance.retention import (
+    SUFFIX,
+    RetentionPolicy,
+    read_sealed,
+    sweep,
+    sweep_lines,
+    sweep_pictures,
+    write_sealed,
+)
 from pylfr.governance.vault import destroy_key, make_vault_key, read_vault_key
 from tests.governance.samples import NOON
 
@@ -122,3 +132,47 @@ def test_the_published_policy_says_what_is_enforced() -> None:
     assert policy.alerts == timedelta(hours=24)
     assert any("24 h after the alert" in each for each in policy.sentences())
     assert any("24 h after the window ends" in each for each in policy.sentences())
+    assert policy.outcomes == timedelta(days=31)
+    assert any("31 days after it" in each for each in policy.sentences())
+
+
+DAY = timedelta(hours=24)
+
+
+def line_of(at: datetime, name: str = "Ada") -> bytes:
+    return json.dumps({"type": "alert", "entry": name, "recorded_at": at.isoformat()}).encode() + b"\n"
+
+
+def test_a_line_goes_at_its_time_and_whoever_appends_is_not_disturbed(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.jsonl"
+    kept = line_of(NOON + timedelta(hours=1), "Grace")
+    path.write_bytes(line_of(NOON) + kept)
+    with path.open("ab") as writer:
+        assert sweep_lines(path, retention=DAY, now=NOON + DAY - timedelta(seconds=1)) == 0
+        assert sweep_lines(path, retention=DAY, now=NOON + DAY) == 1
+        writer.write(line_of(NOON + DAY, "Mary"))
+    content = path.read_bytes()
+    assert b"Ada" not in content
+    assert content.endswith(kept + line_of(NOON + DAY, "Mary"))
+    assert [json.loads(line)["type"] for line in content.splitlines()] == ["erased", "alert", "alert"]
+    assert sweep_lines(path, retention=DAY, now=NOON + DAY) == 0
+
+
+def test_a_line_that_a_crash_left_damaged_goes_and_one_that_is_being_written_stays(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.jsonl"
+    path.write_bytes(b'{"entry": "Ada", "reco\n' + b"[]\n\n" + b'{"entry": "Grace"')
+    assert sweep_lines(path, retention=DAY, now=NOON) == 2
+    assert b"Ada" not in path.read_bytes()
+    assert path.read_bytes().endswith(b'\n\n{"entry": "Grace"')
+    path.write_bytes(b"")
+    assert sweep_lines(path, retention=DAY, now=NOON) == 0
+
+
+def test_pictures_in_the_open_go_at_their_time_too(tmp_path: Path) -> None:
+    for name, hours in (("a.jpg", 0), ("b.jpg", 1), ("notes.txt", 0)):
+        (tmp_path / name).write_bytes(b"x")
+        written = (NOON + timedelta(hours=hours)).timestamp()
+        os.utime(tmp_path / name, (written, written))
+    assert list(sweep_pictures(tmp_path, retention=DAY, now=NOON + DAY - timedelta(seconds=1))) == []
+    assert list(sweep_pictures(tmp_path, retention=DAY, now=NOON + DAY)) == ["a.jpg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.jpg", "notes.txt"]
