@@ -48,7 +48,7 @@ class Records:
     def add(
         self, recorded: Recorded[Alert], *, min_adjudicators: int, retention: timedelta, outcomes: timedelta
     ) -> None:
-        """Take in an alert that waits for people: who was matched is kept for ``retention``, who decided ``outcomes``."""
+        """Take in an alert that waits for people: who was matched stays for ``retention``, who decided ``outcomes``."""
         alert = recorded.value
         with self._writing() as connection:
             connection.execute(
