@@ -5,8 +5,10 @@ from __future__ import annotations
 # Long enough to see a share, short enough to be back at the full rate within two seconds.
 _WINDOW_S = 0.25
 
-# More than this share of the offered frames was superseded before anybody took them: too much comes.
-_TOO_MANY_LOST = 0.1
+# More than this share of the offered frames was superseded before anybody took them: too much comes. Of fewer frames
+# than these a share says nothing: one hiccup of a single camera is no load.
+_TOO_MANY_LOST = 0.2
+_ENOUGH_OFFERED = 8
 
 # The next faster rate is tried where it would keep the engine busy for less than this share of the time.
 _ENOUGH_ROOM = 0.85
@@ -45,10 +47,13 @@ class DetectionPace:
         if window_s < _WINDOW_S:
             return False
         before = self.every
+        offered = self._taken + self._lost
         busy = 1.0 - min(1.0, self._idle_s / window_s)
-        if self._lost > _TOO_MANY_LOST * (self._taken + self._lost):
+        if offered >= _ENOUGH_OFFERED and self._lost > _TOO_MANY_LOST * offered:
             self.every = min(self._slowest, self.every + 1)
-        elif self.every > 1 and busy * self.every / (self.every - 1) < _ENOUGH_ROOM:
+        elif self.every > 1 and not self._lost and busy * self.every / (self.every - 1) < _ENOUGH_ROOM:
             self.every -= 1
-        self._began_s, self._taken, self._lost, self._idle_s = now_s, 0, 0, 0.0
+        self._began_s, self._idle_s = now_s, 0.0
+        if offered >= _ENOUGH_OFFERED or self.every != before:
+            self._taken = self._lost = 0
         return self.every != before

@@ -58,6 +58,20 @@ def test_a_few_lost_frames_change_nothing() -> None:
     assert pace.every == 1
 
 
+def test_one_hiccup_of_a_single_camera_changes_nothing() -> None:
+    pace = DetectionPace(slowest=4)
+    now_s = 0.0
+    for lost in (0, 1, 0, 0, 0, 0, 0, 0):
+        now_s = windows(pace, 1, taken=2 - lost, lost=lost, idle_s=0.2, start_s=now_s)
+        assert pace.every == 1
+
+
+def test_a_single_camera_that_loses_every_other_frame_is_slowed_down() -> None:
+    pace = DetectionPace(slowest=4)
+    windows(pace, 8, taken=1, lost=1, idle_s=0.0, start_s=0.0)
+    assert pace.every == 3
+
+
 def test_where_no_slower_rate_is_allowed_it_stays() -> None:
     pace = DetectionPace(slowest=1)
     windows(pace, 20, taken=1, lost=9, idle_s=0.0, start_s=0.0)
