@@ -39,9 +39,6 @@ def test_the_passphrase_comes_from_the_environment(tmp_path: Path, monkeypatch: 
 
 def test_a_key_under_a_passphrase_is_not_opened_without_it(tmp_path: Path) -> None:
     opened = deployment(tmp_path, passphrase=None)
-    with (
-        pytest.raises(AuthorisationError, match="is under a passphrase, and none was given"),
-        closing(audit_of(opened)),
-    ):
-        pass
+    with pytest.raises(AuthorisationError, match="is under a passphrase, and none was given"):
+        audit_of(opened)
     assert not (tmp_path / "audit.log").exists()

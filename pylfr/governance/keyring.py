@@ -1,4 +1,4 @@
-"""Keys that the kernel keeps in its own memory, on no disk, and forgets by itself at their time (Linux, keyrings(7))."""
+"""Keys that the kernel keeps in its own memory, on no disk, and forgets at their time (Linux, keyrings(7))."""
 
 from __future__ import annotations
 
