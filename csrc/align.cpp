@@ -37,7 +37,9 @@ void crop_rgb(const PictureView& picture, const Affine& to_frame, std::uint8_t* 
 
 void measure_quality(const PictureView* pictures, const std::int32_t* picture_index, const float* landmarks,
                      std::int64_t count, float* out, Place place) {
-    launch(MeasureQuality{pictures, picture_index, landmarks, out}, count, place);
+    const MeasureQuality program{pictures,           picture_index,   0, nullptr, landmarks, out,
+                                 2 * landmark_count, quality_measures};
+    launch_blocks(program, count, place);
 }
 
 }  // namespace pylfr

@@ -20,8 +20,8 @@ std::string joined(const py::ssize_t* lengths, std::size_t count) {
 
 }  // namespace
 
-std::string shape_text(const char* dtype, std::initializer_list<py::ssize_t> shape) {
-    return std::string(dtype) + " " + joined(shape.begin(), shape.size());
+std::string shape_text(const char* dtype, const py::ssize_t* lengths, std::size_t axes) {
+    return std::string(dtype) + " " + joined(lengths, axes);
 }
 
 std::string shape_of_array(const py::array& array) {
@@ -34,13 +34,11 @@ void require_dtype(const py::array& array, const py::dtype& dtype, const char* n
     throw py::type_error(std::string(name) + " must be " + wanted + ", got dtype " + got + ": convert it with astype");
 }
 
-void require_shape(const py::array& array, std::initializer_list<py::ssize_t> shape, const char* name,
+void require_shape(const py::array& array, const py::ssize_t* lengths, std::size_t axes, const char* name,
                    const std::string& wanted) {
-    bool fits = array.ndim() == static_cast<py::ssize_t>(shape.size());
-    py::ssize_t axis = 0;
-    for (const py::ssize_t length : shape) {
-        fits = fits && (length == any_length || array.shape(axis) == length);
-        ++axis;
+    bool fits = array.ndim() == static_cast<py::ssize_t>(axes);
+    for (std::size_t axis = 0; fits && axis < axes; ++axis) {
+        fits = lengths[axis] == any_length || array.shape(static_cast<py::ssize_t>(axis)) == lengths[axis];
     }
     if (!fits) throw py::value_error(std::string(name) + " must be " + wanted + ", got shape " + shape_of_array(array));
 }
@@ -53,6 +51,34 @@ void require_packed(const py::array& array, const char* name, const std::string&
 
 void require_writeable(const py::array& array, const char* name) {
     if (!array.writeable()) throw py::value_error(std::string(name) + " must be writeable, got a read-only array");
+}
+
+void require_tensor(const Tensor& tensor, Element element, std::initializer_list<py::ssize_t> shape,
+                    const Stream& stream, const char* name) {
+    const std::string wanted = shape_text(name_of(element), shape);
+    if (tensor.element() != element) {
+        throw py::type_error(std::string(name) + " must be " + wanted + ", got dtype " + name_of(tensor.element()));
+    }
+    bool fits = tensor.shape().size() == shape.size();
+    std::size_t axis = 0;
+    for (const py::ssize_t length : shape) {
+        fits = fits && (length == any_length || tensor.shape()[axis] == length);
+        ++axis;
+    }
+    if (!fits) {
+        throw py::value_error(std::string(name) + " must be " + wanted + ", got shape " + text_of(tensor.shape()));
+    }
+    if (!tensor.is_packed()) throw py::value_error(std::string(name) + " must be " + wanted + " without padded rows");
+    if (tensor.device() != stream.device()) {
+        throw py::value_error(std::string(name) + " must be on " + name_of(stream.device()) + ", got one on " +
+                              name_of(tensor.device()) + ": nothing is copied in silence");
+    }
+}
+
+void require_room(const Tensor& tensor, Element element, std::initializer_list<py::ssize_t> shape, const Stream& stream,
+                  const char* name) {
+    require_tensor(tensor, element, shape, stream, name);
+    if (tensor.is_read_only()) throw py::value_error(std::string(name) + " must be writeable, got a read-only tensor");
 }
 
 void require_indices(const std::int32_t* indices, py::ssize_t length, py::ssize_t count, const char* name,
@@ -94,4 +120,6 @@ PYBIND11_MODULE(_core, module) {
     pylfr::bind_tracker(module);
     pylfr::bind_templates(module);
     pylfr::bind_tensor(module);
+    pylfr::bind_batch(module);
+    pylfr::bind_search(module);
 }

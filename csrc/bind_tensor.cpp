@@ -82,7 +82,7 @@ Element element_of(const dlpack::Type& type) {
 }
 
 // The bytes from one row to the next. Throws unless the axes after the first lie without gaps.
-std::int64_t row_bytes_of(const Shape& shape, const std::vector<std::int64_t>& stride_bytes, std::size_t item) {
+std::int64_t row_bytes_of(const Lengths& shape, const std::vector<std::int64_t>& stride_bytes, std::size_t item) {
     auto packed = static_cast<std::int64_t>(item);
     for (std::size_t axis = shape.size(); axis-- > 1;) {
         if (shape[axis] != 1 && stride_bytes[axis] != packed) {
@@ -119,7 +119,7 @@ Tensor tensor_of(const dlpack::Array& array, const SharedStream& stream, std::sh
                               ", got device " + std::to_string(array.device.index) + ": run one process a GPU");
     }
     const Element element = element_of(array.type);
-    const Shape shape(array.shape, array.shape + array.axes);
+    const Lengths shape(array.shape, array.shape + array.axes);
     std::vector<std::int64_t> stride_bytes(shape.size());
     auto packed = static_cast<std::int64_t>(size_of(element));
     for (std::size_t axis = shape.size(); axis-- > 0;) {
@@ -181,7 +181,7 @@ Tensor from_cuda_array(const py::object& array, const SharedStream& stream) {
     require_home(Device::cuda, *stream);
     const py::dict given = array.attr("__cuda_array_interface__");
     const auto memory = given["data"].cast<std::pair<std::uintptr_t, bool>>();
-    const auto shape = given["shape"].cast<Shape>();
+    const auto shape = given["shape"].cast<Lengths>();
     const py::dtype dtype(given["typestr"].cast<std::string>());
     const Element element = element_named(py::str(dtype.attr("name")));
     const auto item = static_cast<std::int64_t>(size_of(element));
@@ -191,7 +191,7 @@ Tensor from_cuda_array(const py::object& array, const SharedStream& stream) {
         stride_bytes[axis] = packed;
         packed *= shape[axis];
     }
-    if (given.contains("strides") && !given["strides"].is_none()) stride_bytes = given["strides"].cast<Shape>();
+    if (given.contains("strides") && !given["strides"].is_none()) stride_bytes = given["strides"].cast<Lengths>();
     if (stride_bytes.size() != shape.size()) throw py::value_error("strides must have one number an axis");
     const std::int64_t row_bytes = row_bytes_of(shape, stride_bytes, static_cast<std::size_t>(item));
     if (given.contains("stream") && !given["stream"].is_none()) {
@@ -305,7 +305,7 @@ py::dict to_cuda_array(const Tensor& tensor) {
     return given;
 }
 
-Tensor make_tensor(const Shape& shape, const std::string& dtype, const SharedStream& stream, bool is_pooled) {
+Tensor make_tensor(const Lengths& shape, const std::string& dtype, const SharedStream& stream, bool is_pooled) {
     if (stream == nullptr) throw py::type_error("stream must be a Stream of the tensor's device, got None");
     return Tensor(shape, element_named(dtype), stream, is_pooled);
 }
@@ -407,6 +407,12 @@ void bind_tensor(py::module_& module) {
              })
         .def("rows", &Tensor::rows, py::arg("start"), py::arg("stop"))
         .def("reshaped", &Tensor::reshaped, py::arg("shape"))
+        .def(
+            "seen_as",
+            [](const Tensor& tensor, const Lengths& shape, const std::string& dtype) {
+                return tensor.seen_as(shape, element_named(dtype));
+            },
+            py::arg("shape"), py::arg("dtype"))
         .def(
             "copy_from",
             [](const Tensor& tensor, const py::array& array, const Stream& stream) {

@@ -62,8 +62,15 @@ void launch_cpu(const Kernel& kernel, std::int64_t count);
 template <class Kernel>
 void launch_cuda(const Kernel& kernel, std::int64_t count, void* stream);
 
+// As launch_cpu and launch_cuda, for programs of a block of threads with memory that they share.
+template <class Program>
+void launch_blocks_cpu(const Program& program, std::int64_t groups);
+template <class Program>
+void launch_blocks_cuda(const Program& program, std::int64_t groups, void* stream);
+
 // How many kernels were launched on a device by this process so far.
 std::int64_t cuda_launches();
+void note_launch();
 
 // Does `kernel(i)` for i in 0 .. count - 1, in any order.
 template <class Kernel>
@@ -73,6 +80,17 @@ void launch(const Kernel& kernel, std::int64_t count, Place place) {
         launch_cuda(kernel, count, place.stream);
     } else {
         launch_cpu(kernel, count);
+    }
+}
+
+// Does `program(block, group, memory)` for groups 0 .. groups - 1, in any order.
+template <class Program>
+void launch_blocks(const Program& program, std::int64_t groups, Place place) {
+    if (groups <= 0) return;
+    if (place.device == Device::cuda) {
+        launch_blocks_cuda(program, groups, place.stream);
+    } else {
+        launch_blocks_cpu(program, groups);
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include "device.hpp"
 #include "kernels/all.hpp"
+#include "search_index.hpp"
 
 namespace pylfr {
 
@@ -24,6 +25,16 @@ int cuda_device_count() {
 
 std::int64_t cuda_launches() {
     return 0;
+}
+
+void note_launch() {}
+
+int scan_blocks_cuda(Precision, int, int) {
+    refuse();
+}
+
+void scan_cuda(Precision, const Scan&, void*) {
+    refuse();
 }
 
 namespace cuda {
@@ -104,6 +115,15 @@ void launch_cuda(const Kernel&, std::int64_t, void*) {
 
 #define PYLFR_INSTANTIATE(Kernel) template void launch_cuda<Kernel>(const Kernel&, std::int64_t, void*)
 PYLFR_FOR_EACH_KERNEL(PYLFR_INSTANTIATE)
+#undef PYLFR_INSTANTIATE
+
+template <class Program>
+void launch_blocks_cuda(const Program&, std::int64_t, void*) {
+    refuse();
+}
+
+#define PYLFR_INSTANTIATE(Program) template void launch_blocks_cuda<Program>(const Program&, std::int64_t, void*)
+PYLFR_FOR_EACH_PROGRAM(PYLFR_INSTANTIATE)
 #undef PYLFR_INSTANTIATE
 
 }  // namespace pylfr

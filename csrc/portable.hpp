@@ -30,4 +30,64 @@ PYLFR_HD T clamped(T value, T low, T high) {
     return above < high ? above : high;
 }
 
+// a / b for numbers from 0 up; a 64-bit division costs a GPU four times a 32-bit one.
+PYLFR_HD std::int64_t quotient(std::int64_t a, std::int64_t b) {
+    const auto numerator = static_cast<std::uint64_t>(a), divisor = static_cast<std::uint64_t>(b);
+    if (((numerator | divisor) >> 32) == 0) {
+        return static_cast<std::int64_t>(static_cast<std::uint32_t>(numerator) / static_cast<std::uint32_t>(divisor));
+    }
+    return a / b;
+}
+
+// The next free place of a list that many threads append to.
+PYLFR_HD std::int32_t take_place(std::int32_t* count) {
+#ifdef __CUDA_ARCH__
+    return atomicAdd(count, 1);
+#else
+    return (*count)++;
+#endif
+}
+
+// Raises a number that is 0 or more; the bits of such numbers are in their order.
+PYLFR_HD void raise_to(float* most, float value) {
+#ifdef __CUDA_ARCH__
+    atomicMax(reinterpret_cast<int*>(most), __float_as_int(value));
+#else
+    if (value > *most) *most = value;
+#endif
+}
+
+PYLFR_HD std::uint32_t bits_of(float value) {
+#ifdef __CUDA_ARCH__
+    return __float_as_uint(value);
+#else
+    return __builtin_bit_cast(std::uint32_t, value);
+#endif
+}
+
+PYLFR_HD float float_of(std::uint32_t bits) {
+#ifdef __CUDA_ARCH__
+    return __uint_as_float(bits);
+#else
+    return __builtin_bit_cast(float, bits);
+#endif
+}
+
+// The threads that work on one group together. A program written for such a block runs on the CPU as one thread.
+struct OneThread {
+    int thread = 0, threads = 1;
+    void barrier() const {}
+};
+
+#ifdef __CUDACC__
+struct CudaBlock {
+    int thread, threads;
+    PYLFR_HD void barrier() const {
+#ifdef __CUDA_ARCH__
+        __syncthreads();
+#endif
+    }
+};
+#endif
+
 }  // namespace pylfr

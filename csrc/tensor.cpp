@@ -11,7 +11,7 @@ namespace pylfr {
 
 namespace {
 
-std::int64_t product(const Shape& shape) {
+std::int64_t product(const Lengths& shape) {
     std::int64_t count = 1;
     for (const std::int64_t length : shape) {
         if (length < 0) throw std::invalid_argument("lengths must be 0 or more, got " + text_of(shape));
@@ -75,7 +75,7 @@ const char* name_of(Device device) {
     return device == Device::cuda ? "cuda" : "cpu";
 }
 
-std::string text_of(const Shape& shape) {
+std::string text_of(const Lengths& shape) {
     std::string text = "[";
     for (std::size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
     return text + "]";
@@ -110,7 +110,7 @@ Block::~Block() {
     }
 }
 
-Tensor::Tensor(Shape shape, Element element, std::shared_ptr<Stream> stream, bool is_pooled)
+Tensor::Tensor(Lengths shape, Element element, std::shared_ptr<Stream> stream, bool is_pooled)
     : shape_(std::move(shape)), element_(element), stream_(std::move(stream)) {
     block_ = std::make_shared<Block>(static_cast<std::size_t>(product(shape_)) * size_of(element_), stream_, is_pooled);
     memory_ = block_->memory();
@@ -118,7 +118,7 @@ Tensor::Tensor(Shape shape, Element element, std::shared_ptr<Stream> stream, boo
     if (device() == Device::cuda) device_index_ = cuda::current_device();
 }
 
-Tensor::Tensor(void* memory, Shape shape, std::int64_t row_bytes, Element element, std::shared_ptr<Stream> stream,
+Tensor::Tensor(void* memory, Lengths shape, std::int64_t row_bytes, Element element, std::shared_ptr<Stream> stream,
                std::shared_ptr<void> owner, bool is_read_only)
     : shape_(std::move(shape)),
       element_(element),
@@ -152,12 +152,24 @@ Tensor Tensor::rows(std::int64_t start, std::int64_t stop) const {
     return view;
 }
 
-Tensor Tensor::reshaped(Shape shape) const {
+Tensor Tensor::reshaped(Lengths shape) const {
     if (product(shape) != count() || !is_packed()) {
         throw std::invalid_argument("a tensor " + text_of(shape_) + " cannot be seen as " + text_of(shape));
     }
     Tensor view = *this;
     view.shape_ = std::move(shape);
+    view.row_bytes_ = view.packed_row_bytes();
+    return view;
+}
+
+Tensor Tensor::seen_as(Lengths shape, Element element) const {
+    if (!is_packed() ||
+        product(shape) * static_cast<std::int64_t>(size_of(element)) != static_cast<std::int64_t>(bytes())) {
+        throw std::invalid_argument("a tensor " + text_of(shape_) + " cannot be seen as " + text_of(shape));
+    }
+    Tensor view = *this;
+    view.shape_ = std::move(shape);
+    view.element_ = element;
     view.row_bytes_ = view.packed_row_bytes();
     return view;
 }

@@ -19,10 +19,10 @@ const char* name_of(Element element);
 Element element_named(const std::string& name);  // throws std::invalid_argument for any other
 const char* name_of(Device device);
 
-using Shape = std::vector<std::int64_t>;
+using Lengths = std::vector<std::int64_t>;
 
 // "[2, 3]"
-std::string text_of(const Shape& shape);
+std::string text_of(const Lengths& shape);
 
 // Memory out of the pool, or from the system where it is to be held for long (a watchlist): given back when nobody
 // holds it any more, with the stream that its last work was queued on.
@@ -51,13 +51,13 @@ class Block {
 class Tensor {
  public:
     // New memory, whatever it holds.
-    Tensor(Shape shape, Element element, std::shared_ptr<Stream> stream, bool is_pooled = true);
+    Tensor(Lengths shape, Element element, std::shared_ptr<Stream> stream, bool is_pooled = true);
 
     // Somebody else's memory; `owner` keeps it alive, `row_bytes` lie from one row to the next.
-    Tensor(void* memory, Shape shape, std::int64_t row_bytes, Element element, std::shared_ptr<Stream> stream,
+    Tensor(void* memory, Lengths shape, std::int64_t row_bytes, Element element, std::shared_ptr<Stream> stream,
            std::shared_ptr<void> owner, bool is_read_only);
 
-    const Shape& shape() const { return shape_; }
+    const Lengths& shape() const { return shape_; }
     Element element() const { return element_; }
     Device device() const { return stream_->device(); }
     int device_index() const { return device_index_; }
@@ -71,7 +71,8 @@ class Tensor {
 
     // Views that keep this memory alive. Throw std::invalid_argument for what does not fit.
     Tensor rows(std::int64_t start, std::int64_t stop) const;
-    Tensor reshaped(Shape shape) const;
+    Tensor reshaped(Lengths shape) const;
+    Tensor seen_as(Lengths shape, Element element) const;  // the same bytes as other numbers
 
     // The memory is shown to somebody who may queue work on other streams.
     void mark_shared() const {
@@ -84,7 +85,7 @@ class Tensor {
  private:
     std::int64_t packed_row_bytes() const;
 
-    Shape shape_;
+    Lengths shape_;
     Element element_;
     std::int64_t row_bytes_ = 0;
     std::shared_ptr<Stream> stream_;

@@ -6,7 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import CapsuleType
 
-from pylfr.types import Device, Element, Float32, Int32, Int64, MemoryKind, UInt8
+from pylfr.types import Device, Element, Float32, Int32, Int64, MemoryKind, Precision, UInt8
+
+FOUND_NUMBERS: int
+MOST_SHORTLISTED: int
 
 AnyArray = npt.NDArray[np.generic]
 
@@ -95,6 +98,9 @@ class Tensor:
     def reshaped(self, shape: Sequence[int]) -> Tensor:
         """A view of the same numbers."""
 
+    def seen_as(self, shape: Sequence[int], dtype: Element) -> Tensor:
+        """A view of the same bytes."""
+
     def copy_from(self, array: AnyArray, stream: Stream) -> None:
         """Take over a host array of the same shape and dtype; on return it may be changed again."""
 
@@ -142,10 +148,110 @@ class Picture:
     """A borrowed view of a frame's planes; keeps the arrays alive. Checks shapes, dtypes and strides."""
 
     def __init__(self, planes: Sequence[UInt8], layout: str, matrix: str, full_range: bool) -> None: ...
+    @staticmethod
+    def of_surfaces(surfaces: Sequence[Tensor], layout: str, matrix: str, full_range: bool) -> Picture:
+        """A picture whose planes lie on a device."""
+
     @property
     def width(self) -> int: ...
     @property
     def height(self) -> int: ...
+
+class Staging:
+    """The way from the host to a device: asynchronous copies out of pinned buffers, four in turn.
+
+    A buffer is written to again only when the copy out of it has ended. One thread at a time.
+    """
+
+    def __init__(self, stream: Stream) -> None: ...
+    @property
+    def stream(self) -> Stream: ...
+    def send(self, array: AnyArray) -> Tensor:
+        """A C-contiguous array on the device; the array may be changed on return."""
+
+    def upload(self, pictures: Sequence[Picture]) -> Pictures:
+        """All planes of the host's pictures in one copy; surfaces stay where they are, their streams are waited for."""
+
+class Pictures:
+    """The pictures of a batch where kernels see them. Each method is one launch, and waits for nothing."""
+
+    def __len__(self) -> int: ...
+    @property
+    def stream(self) -> Stream: ...
+    def letterbox(self, out: Tensor, bgr: bool, mean: Sequence[float], scale: Sequence[float]) -> Float32:
+        """As the function ``letterbox``, to the same bits; out float32 [B, 3, H, W]."""
+
+    def warp(
+        self,
+        staging: Staging,
+        picture_index: Int32,
+        to_frame: Float32,
+        out: Tensor,
+        bgr: bool,
+        mean: Sequence[float],
+        scale: Sequence[float],
+    ) -> None:
+        """As the function ``warp``, to the same bits; out float32 [N, 3, S, S]."""
+
+    def measure_quality(self, staging: Staging, picture_index: Int32, landmarks: Float32, out: Tensor) -> None:
+        """As the function ``measure_quality``; out float32 [N, 7]."""
+
+    def find_faces(
+        self,
+        head: str,
+        cls: Sequence[Tensor],
+        obj: Sequence[Tensor],
+        boxes: Sequence[Tensor],
+        kps: Sequence[Tensor],
+        strides: Sequence[int],
+        anchors: int,
+        width: int,
+        height: int,
+        score_floor: float,
+        iou: float,
+        found: Tensor,
+        counts: Tensor,
+    ) -> None:
+        """Decode a head's outputs, suppress doubles, bring faces back to their pictures and measure them (3 launches).
+
+        found float32 [B, most, FOUND_NUMBERS]: box, score, landmarks and measures of each face in pixels of its
+        picture, best first; counts int32 [B, 2]: faces (perhaps more than ``most``) and candidates. Of more than 4,096
+        candidates of a picture only the best 2,048 are looked at.
+        """
+
+def crop_surface(picture: Picture, to_frame: Float32, out: Tensor) -> None:
+    """As ``crop_rgb``, for a picture of surfaces; out uint8 [H, W, 3] there."""
+
+def normalise_on(vectors: Tensor, stream: Stream) -> None:
+    """As ``normalise``, where the vectors lie."""
+
+class SearchIndex:
+    """References on a device, searched there exactly: coarsely all, then the best again in float32.
+
+    Float32 [count, dimension], and beside it a coarse copy in fp16 or int8 (a scale a row) that is scanned. Searches
+    may run at once, each on a stream of its own.
+    """
+
+    def __init__(self, count: int, dimension: int, precision: Precision, stream: Stream) -> None: ...
+    def __len__(self) -> int: ...
+    @property
+    def dimension(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def most_error(self) -> float:
+        """The length of the most that rounding took from a reference."""
+
+    def fill(self, rows: Float32, start: int) -> None: ...
+    def search(self, probes: Tensor, kept: int, stream: Stream) -> Tensor:
+        """The ``kept`` best of each probe by coarse score, 1 to MOST_SHORTLISTED, with their exact scores.
+
+        float32 [P, 2 * kept + 2]: exact scores; the bits of their rows, int32, -1 where there is none; the best coarse
+        score that was left out (-2: none was); the length of what rounding took from the probe.
+        """
+
+    def score_all(self, probes: Tensor, stream: Stream) -> Tensor:
+        """Every exact score, float32 [P, count]."""
 
 def letterbox(
     pictures: Sequence[Picture],

@@ -10,15 +10,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pylfr import ops
 from pylfr.alerts import AlertDesk, AlertRules
 from pylfr.config import BatchSection, CameraSection, Deployment, RecognitionSection, SinkSection, read_deployment
 from pylfr.engine import Engine, EngineLimits, Stages
 from pylfr.errors import ConfigError
 from pylfr.faces.detect import FaceDetector, open_detector
+from pylfr.faces.device import (
+    DeviceDetector,
+    DeviceRecogniser,
+    HostTemplates,
+    Uploads,
+    open_device_detector,
+    open_device_embedder,
+)
 from pylfr.faces.embed import FaceEmbedder, open_embedder
 from pylfr.faces.plan import RecognitionPlan, RecognitionRules
-from pylfr.faces.pool import ProbePool
+from pylfr.faces.pool import DeviceProbePool, ProbePool
 from pylfr.faces.quality import ProbeGate
+from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.forget import forget_expired
 from pylfr.gallery.gate import EnrolmentGate
@@ -54,6 +64,7 @@ from pylfr.video.zone import ZonedSource
 # Weak detections below the detector's own threshold carry tracks on, and every one of them is redacted in evidence.
 _LOW_SCORE_SHARE = 0.5
 _POOL_ROWS = 64
+_DEVICE_POOL_ROWS = 256
 # Played recordings run ahead of the clock where they are read as fast as possible.
 _LONGEST_LOAD = timedelta(days=30)
 
@@ -64,8 +75,11 @@ MakeDesk = Callable[[AlertRules, GallerySource], AlertDesk]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Networks:
-    detector: FaceDetector
-    embedder: FaceEmbedder
+    """The networks, and who recognises with them. ``embedder`` is the one that enrols."""
+
+    detector: FaceDetector | DeviceDetector
+    embedder: FaceEmbedder | HostTemplates
+    recogniser: FaceRecogniser | DeviceRecogniser
 
 
 def open_engine(deployment: Deployment | Path | str) -> Engine:
@@ -176,7 +190,7 @@ def open_load(
     now = datetime.now(UTC)
     return _build(
         sources=cameras,
-        networks=_Networks(detector=detector, embedder=embedder),
+        networks=_on_host(detector, embedder),
         gallery=gallery,
         recognition=recognition,
         batch_size=batch.size,
@@ -207,9 +221,29 @@ def _open_networks(
     threads: int = 0,
     side_px: int | None = None,
 ) -> _Networks:
+    if device == "cuda":
+        ops.require_device(device)
+        return _on_device(detector, embedder, ops.Stream(device), runtime=runtime, side_px=side_px)
+    return _on_host(
+        open_detector(detector, device=device, runtime=runtime, threads=threads, side_px=side_px),
+        open_embedder(embedder, device=device, runtime=runtime, threads=threads),
+    )
+
+
+def _on_host(detector: FaceDetector, embedder: FaceEmbedder) -> _Networks:
+    pool = ProbePool(rows=_POOL_ROWS, dimension=embedder.dimension)
+    return _Networks(detector=detector, embedder=embedder, recogniser=FaceRecogniser(embedder, pool))
+
+
+def _on_device(detector: str, embedder: str, stream: ops.Stream, *, runtime: str, side_px: int | None) -> _Networks:
+    """Both networks on one stream, with one upload of each batch."""
+    uploads = Uploads(stream)
+    there = open_device_embedder(embedder, uploads, runtime=runtime)
+    pool = DeviceProbePool(rows=_DEVICE_POOL_ROWS, dimension=there.dimension, stream=stream)
     return _Networks(
-        detector=open_detector(detector, device=device, runtime=runtime, threads=threads, side_px=side_px),
-        embedder=open_embedder(embedder, device=device, runtime=runtime, threads=threads),
+        detector=open_device_detector(detector, uploads, runtime=runtime, side_px=side_px),
+        embedder=HostTemplates(there, uploads),
+        recogniser=DeviceRecogniser(there, pool),
     )
 
 
@@ -253,8 +287,7 @@ def _build(
                 gate=ProbeGate(interocular_px=recognition.min_interocular_px),
             )
         ),
-        embedder=networks.embedder,
-        pool=ProbePool(rows=_POOL_ROWS, dimension=networks.embedder.dimension),
+        recogniser=networks.recogniser,
         gallery=gallery,
         desk=make_desk(
             AlertRules(
@@ -292,7 +325,8 @@ def _rehearsal_gallery(people: Mapping[str, Sequence[Path]], networks: _Networks
                         embedder=networks.embedder,
                         gate=EnrolmentGate.one_face(),
                     )
-        return open_gallery(path, model=networks.embedder.model)
+        is_on_device = isinstance(networks.recogniser, DeviceRecogniser)
+        return open_gallery(path, model=networks.embedder.model, index="device-float32" if is_on_device else "native")
 
 
 def _camera_names(videos: Sequence[Path]) -> dict[str, Path]:

@@ -62,7 +62,7 @@ class WatchlistSection(Section):
     file: FilePath
     key: FilePath | None = Field(default=None, description="of a sealed watchlist; `pylfr watchlist seal` makes it")
     manifest: FilePath | None = Field(default=None, description="the signed list of record references")
-    index: Literal["native", "faiss"] = "native"
+    index: Literal["native", "faiss", "device-float32", "device-float16", "device-int8"] = "native"
     poll_ms: float = Field(default=500.0, gt=0)
 
 

@@ -15,12 +15,13 @@ import numpy as np
 from pylfr.accounting import CameraSummary, Summary, add_causes, camera_turned, run_began, run_ended, threshold_raised
 from pylfr.alerts import AlertDesk, PossibleMatch, compose_alert
 from pylfr.errors import AuthorisationError, SinkError
+from pylfr.faces.device import DeviceRecogniser
 from pylfr.faces.plan import RecognitionPlan
-from pylfr.faces.pool import ProbePool
+from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.track import FaceTracker, TrackKey
 from pylfr.governance.authority import REHEARSAL
-from pylfr.protocols import Audit, Authority, Ceiling, Detector, Embedder, Gallery, GallerySource, Sink
-from pylfr.types import Alert, Candidates, Faces, FrameBatch, Int64, Recorded, Tracks
+from pylfr.protocols import Audit, Authority, Ceiling, Detector, Gallery, GallerySource, Sink
+from pylfr.types import Alert, Faces, FrameBatch, Recorded, Tracks
 from pylfr.video.batch import Batcher
 
 log = logging.getLogger(__name__)
@@ -36,8 +37,7 @@ class Stages:
     detector: Detector
     tracker: FaceTracker
     plan: RecognitionPlan
-    embedder: Embedder
-    pool: ProbePool
+    recogniser: FaceRecogniser | DeviceRecogniser
     gallery: GallerySource
     desk: AlertDesk
     audit: Audit
@@ -151,8 +151,8 @@ class Engine:
             suppressed=stages.desk.suppressed,
             undelivered=self._undelivered,
             dropped=add_causes([self._dropped, stages.plan.refused, *(camera.dropped for camera in cameras.values())]),
-            dwell_ms=stages.pool.dwell(),
-            template_memory_locked=stages.pool.is_locked,
+            dwell_ms=stages.recogniser.pool.dwell(),
+            template_memory_locked=stages.recogniser.pool.is_locked,
             seconds=round(seconds, 3),
             fps=round(frames / seconds, 2) if seconds else 0.0,
             detector=self._names[0],
@@ -172,22 +172,15 @@ class Engine:
         faces = self._capped(batch, stages.detector.detect(batch.frames))
         tracks = stages.tracker.update(batch, faces)
         due = stages.plan.due(batch, tracks)
-        for start in range(0, len(due), stages.pool.rows):
-            rows = due[start : start + stages.pool.rows]
-            candidates = self._search(batch, tracks, rows, gallery)
+        for start in range(0, len(due), stages.recogniser.pool.rows):
+            rows = due[start : start + stages.recogniser.pool.rows]
+            candidates = stages.recogniser.recognise(
+                batch.frames, tracks.faces.select(rows), gallery, self._limits.candidates
+            )
+            self._recognised += len(rows)
             for match in stages.desk.decide(batch, tracks, rows, candidates):
                 yield self._alert(match, batch, tracks, gallery)
         self._forget(stages.tracker.ended())
-
-    def _search(self, batch: FrameBatch, tracks: Tracks, rows: Int64, gallery: Gallery) -> Candidates:
-        """Candidates of the faces ``rows``. Their templates exist inside the ``with`` block and nowhere else."""
-        stages = self._stages
-        crops = stages.embedder.align(batch.frames, tracks.faces.select(rows))
-        with stages.pool.borrow(len(rows), model=stages.embedder.model) as probes:
-            stages.embedder.embed(crops, out=probes.vectors)
-            candidates = gallery.search(probes, self._limits.candidates)
-        self._recognised += len(rows)
-        return candidates
 
     def _alert(self, match: PossibleMatch, batch: FrameBatch, tracks: Tracks, gallery: Gallery) -> Recorded[Alert]:
         stages = self._stages

@@ -12,9 +12,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from pylfr._core import (
+    FOUND_NUMBERS,
+    MOST_SHORTLISTED,
     Event,
     MemoryCounts,
     Picture,
+    Pictures,
+    SearchIndex,
+    Staging,
     Stream,
     TemplatePool,
     Tensor,
@@ -27,12 +32,14 @@ from pylfr._core import (
     memory_counts,
     nms,
     normalise,
+    normalise_on,
     release_memory,
     search_exact,
     simd_level,
     similarity,
 )
 from pylfr._core import crop_rgb as _crop_rgb
+from pylfr._core import crop_surface as _crop_surface
 from pylfr._core import letterbox as _letterbox
 from pylfr._core import measure_quality as _measure_quality
 from pylfr._core import warp as _warp
@@ -40,8 +47,13 @@ from pylfr.errors import CudaError
 from pylfr.types import Device, Faces, Float32, Frame, Int32, UInt8
 
 __all__ = [
+    "FOUND_NUMBERS",
+    "MOST_SHORTLISTED",
     "Event",
     "MemoryCounts",
+    "Pictures",
+    "SearchIndex",
+    "Staging",
     "Stream",
     "TemplatePool",
     "Tensor",
@@ -57,11 +69,13 @@ __all__ = [
     "memory_counts",
     "nms",
     "normalise",
+    "normalise_on",
     "release_memory",
     "require_device",
     "search_exact",
     "simd_level",
     "similarity",
+    "upload",
     "warp",
 ]
 
@@ -133,9 +147,15 @@ def warp(
 def crop_rgb(frame: Frame, to_frame: Float32, *, width: int, height: int) -> UInt8:
     """A picture uint8 [height, width, 3] RGB of the part of ``frame`` that ``to_frame`` float32 [2, 3] maps to.
 
-    Bilinear, black outside the frame, rounded to the nearest level.
+    Bilinear, black outside the frame, rounded to the nearest level. Of a frame on a device only the crop comes back.
     """
     out = np.empty((height, width, 3), np.uint8)
+    if frame.surfaces:
+        stream = _surfaces(frame)[0].stream
+        there = Tensor(out.shape, "uint8", stream)
+        _crop_surface(_picture_anywhere(frame), to_frame, there)
+        there.copy_to(out, stream)
+        return out
     _crop_rgb(_picture(frame), to_frame, out)
     return out
 
@@ -150,7 +170,25 @@ def measure_quality(frames: Sequence[Frame], faces: Faces) -> Float32:
     return _measure_quality([_picture(frame) for frame in frames], faces.frame_index, faces.landmarks)
 
 
+def upload(frames: Sequence[Frame], staging: Staging) -> Pictures:
+    """The pictures of ``frames`` on the staging's device, in one asynchronous copy of what is not there yet."""
+    return staging.upload([_picture_anywhere(frame) for frame in frames])
+
+
 def _picture(frame: Frame) -> Picture:
     if frame.surfaces:
         raise CudaError(f"frames of camera {frame.camera!r} must be on the host, got surfaces on {frame.device!r}")
     return Picture(frame.planes, frame.layout, frame.matrix, frame.full_range)
+
+
+def _picture_anywhere(frame: Frame) -> Picture:
+    if frame.surfaces:
+        return Picture.of_surfaces(_surfaces(frame), frame.layout, frame.matrix, frame.full_range)
+    return _picture(frame)
+
+
+def _surfaces(frame: Frame) -> list[Tensor]:
+    tensors = [surface for surface in frame.surfaces if isinstance(surface, Tensor)]
+    if len(tensors) != len(frame.surfaces):
+        raise TypeError("surfaces must be tensors of pylfr.ops: make them with Tensor.borrow")
+    return tensors

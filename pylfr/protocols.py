@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pylfr.ops import Stream, Tensor
 from pylfr.types import Alert, Candidates, Device, Event, Faces, Float32, Frame, Recorded, Reference, Templates, UInt8
@@ -53,6 +53,7 @@ class Runtime(Protocol):
         ...
 
 
+@runtime_checkable
 class DeviceRuntime(Protocol):
     """Runs one network on tensors that lie where it runs: nothing of a batch passes through the host.
 
@@ -143,6 +144,15 @@ class Gallery(Protocol):
 
     def reference(self, entry: int) -> Reference:
         """What may be shown of an entry. Raises ``KeyError`` where there is none of that number."""
+        ...
+
+
+@runtime_checkable
+class DeviceGallery(Gallery, Protocol):
+    """A gallery that also searches with probes that lie on its device: only scores and entries leave it."""
+
+    def search_on(self, probes: Tensor, *, model: str, k: int) -> Candidates:
+        """As ``search``, for float32 [N, D] of the network ``model``; waits for the stream of ``probes``."""
         ...
 
 

@@ -23,6 +23,7 @@ Layout = Literal["i420", "nv12", "rgb"]
 ColourMatrix = Literal["bt601", "bt709", "bt2020"]
 Device = Literal["cpu", "cuda"]
 Element = Literal["float32", "float16", "int8", "uint8", "int32", "int64"]
+Precision = Literal["float32", "float16", "int8"]
 MemoryKind = Literal["cpu", "cuda", "pinned"]
 
 T = TypeVar("T")
@@ -168,12 +169,14 @@ class Faces:
     - ``scores``: float32 [N], the detector's own, 0 to 1
     - ``landmarks``: float32 [N, 5, 2], pixels: the eye, nose and mouth points in the order in which they stand in
       the picture: left eye, right eye, nose, left corner of the mouth, right corner of the mouth
+    - ``measures``: float32 [N, 7], what ``ops.measure_quality`` gives, where the detector measured them already
     """
 
     frame_index: Int32
     boxes: Float32
     scores: Float32
     landmarks: Float32
+    measures: Float32 | None = None
 
     def __post_init__(self) -> None:
         _require("frame_index", self.frame_index, np.int32, (None,))
@@ -181,6 +184,8 @@ class Faces:
         _require("boxes", self.boxes, np.float32, (count, 4))
         _require("scores", self.scores, np.float32, (count,))
         _require("landmarks", self.landmarks, np.float32, (count, 5, 2))
+        if self.measures is not None:
+            _require("measures", self.measures, np.float32, (count, 7))
 
     def __len__(self) -> int:
         return len(self.frame_index)
@@ -192,6 +197,7 @@ class Faces:
             boxes=self.boxes[which],
             scores=self.scores[which],
             landmarks=self.landmarks[which],
+            measures=None if self.measures is None else self.measures[which],
         )
 
     @classmethod

@@ -16,6 +16,7 @@ from pylfr.errors import AuditError, AuthorisationError, MediaError, SinkError
 from pylfr.faces.plan import RecognitionPlan, RecognitionRules
 from pylfr.faces.pool import ProbePool
 from pylfr.faces.quality import ProbeGate
+from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.governance.audit import RehearsalAudit
 from pylfr.governance.authority import Leave, Rehearsal
@@ -191,8 +192,7 @@ def build(
         detector=Crowd([[100, 80, 160, 150]] if boxes is None else boxes),
         tracker=FaceTracker(TrackRules(high_score=0.5, low_score=0.2)),
         plan=RecognitionPlan(RecognitionRules(gate=anything)),
-        embedder=embedder or SameFace(),
-        pool=ProbePool(rows=2, dimension=dimension),
+        recogniser=FaceRecogniser(embedder or SameFace(), ProbePool(rows=2, dimension=dimension)),
         gallery=gallery or OnePerson(),
         desk=AlertDesk(AlertRules(threshold=0.5)),
         audit=audit or RehearsalAudit(),

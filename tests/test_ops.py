@@ -36,8 +36,6 @@ def test_frames_on_a_device_are_never_copied_to_the_host_in_silence() -> None:
     frame = replace(noise("rgb", 8, 8), planes=(), surfaces=(ops.Tensor((8, 8, 3), "uint8", home),))
     with pytest.raises(CudaError, match="must be on the host"):
         ops.letterbox([frame], width=8, height=8, bgr=False, mean=PLAIN[0], scale=PLAIN[1])
-    with pytest.raises(CudaError, match="must be on the host"):
-        ops.crop_rgb(frame, np.zeros((2, 3), np.float32), width=8, height=8)
 
 
 def test_the_output_that_is_given_is_the_one_that_is_written() -> None:

@@ -65,8 +65,8 @@ struct Warp {
 
     PYLFR_HD void operator()(std::int64_t i) const {
         const std::int64_t plane = static_cast<std::int64_t>(side) * side;
-        const std::int64_t face = i / plane, pixel = i % plane;
-        const auto x = static_cast<float>(pixel % side), y = static_cast<float>(pixel / side);
+        const std::int64_t face = quotient(i, plane), pixel = i - face * plane, row = quotient(pixel, side);
+        const auto x = static_cast<float>(pixel - row * side), y = static_cast<float>(row);
         const Rgb rgb = sample_along(pictures[picture_index[face]], to_frame[face], x, y);
         float* at = out + face * 3 * plane + pixel;
         at[0] = ((bgr ? rgb.b : rgb.r) - mean[0]) * scale[0];

@@ -1,11 +1,13 @@
-// Every kernel, once: launch_cpu.cpp and the CUDA half instantiate the same list.
+// Every kernel and every program of a block, once: launch_cpu.cpp and the CUDA half instantiate the same lists.
 #pragma once
 
 #include "kernels/align.hpp"
 #include "kernels/detections.hpp"
+#include "kernels/heads.hpp"
 #include "kernels/letterbox.hpp"
 #include "kernels/quality.hpp"
 #include "kernels/search.hpp"
+#include "kernels/shortlist.hpp"
 
 #define PYLFR_FOR_EACH_KERNEL(instantiate) \
     instantiate(CropRgb);                  \
@@ -13,8 +15,17 @@
     instantiate(DecodeYunet);              \
     instantiate(FitSimilarity);            \
     instantiate(Letterbox);                \
-    instantiate(MeasureQuality);           \
+    instantiate(LetterboxBatch);           \
     instantiate(Normalise);                \
+    instantiate(PickAnchors);              \
+    instantiate(Quantise);                 \
+    instantiate(ScoreAgain);               \
+    instantiate(ScoreAll);                 \
     instantiate(ScoreScrfd);               \
     instantiate(ScoreYunet);               \
     instantiate(Warp);
+
+#define PYLFR_FOR_EACH_PROGRAM(instantiate) \
+    instantiate(MeasureQuality);            \
+    instantiate(MergeLists);                \
+    instantiate(SuppressDoubles);

@@ -23,7 +23,7 @@ struct Fit {
 
 PYLFR_HD std::int32_t fitted(std::int64_t length, std::int64_t source, std::int64_t target, std::int64_t most) {
     return static_cast<std::int32_t>(
-        clamped((2 * length * target + source) / (2 * source), std::int64_t{1}, most));  // rounded half up
+        clamped(quotient(2 * length * target + source, 2 * source), std::int64_t{1}, most));  // rounded half up
 }
 
 PYLFR_HD Fit fit(const PictureView& picture, std::int32_t width, std::int32_t height) {
@@ -39,7 +39,8 @@ PYLFR_HD Fit fit(const PictureView& picture, std::int32_t width, std::int32_t he
 PYLFR_HD std::int32_t fixed_position(std::int64_t d, std::int64_t source, std::int64_t target, std::int32_t size) {
     const std::int64_t above = (2 * d + 1) * source * tap_one - (tap_one - 1) * target;
     if (above <= 0) return 0;
-    return static_cast<std::int32_t>(smaller(above / (2 * target), static_cast<std::int64_t>(size - 1) * tap_one));
+    return static_cast<std::int32_t>(
+        smaller(quotient(above, 2 * target), static_cast<std::int64_t>(size - 1) * tap_one));
 }
 
 // One output pixel of one picture: item = y * width + x.
@@ -86,14 +87,32 @@ struct Letterbox {
     }
 
     PYLFR_HD void operator()(std::int64_t i) const {
-        const auto x = static_cast<std::int32_t>(i % width);
-        const auto y = static_cast<std::int32_t>(i / width);
+        const auto y = static_cast<std::int32_t>(quotient(i, width));
+        const auto x = static_cast<std::int32_t>(i - static_cast<std::int64_t>(y) * width);
         const bool covered = x < fitting.width && y < fitting.height;
         const Rgb rgb = covered ? at(x, y) : Rgb{0.0f, 0.0f, 0.0f};
         const std::int64_t plane = static_cast<std::int64_t>(width) * height;
         out[i] = ((bgr ? rgb.b : rgb.r) - mean[0]) * scale[0];
         out[plane + i] = (rgb.g - mean[1]) * scale[1];
         out[2 * plane + i] = ((bgr ? rgb.r : rgb.b) - mean[2]) * scale[2];
+    }
+};
+
+// A whole batch: item = (picture * height + y) * width + x.
+struct LetterboxBatch {
+    const PictureView* pictures;
+    float* out;  // [B, 3, height, width]
+    std::int32_t width, height;
+    bool bgr;
+    float mean[3], scale[3];
+
+    PYLFR_HD void operator()(std::int64_t i) const {
+        const std::int64_t plane = static_cast<std::int64_t>(width) * height;
+        const std::int64_t b = quotient(i, plane);
+        const PictureView& picture = pictures[b];
+        const Letterbox one{picture, fit(picture, width, height), out + 3 * plane * b,           width, height,
+                            bgr,     {mean[0], mean[1], mean[2]}, {scale[0], scale[1], scale[2]}};
+        one(i - b * plane);
     }
 };
 

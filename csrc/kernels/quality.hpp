@@ -45,53 +45,78 @@ PYLFR_HD Pose estimate_pose(const float* points) {
     return Pose{distance, yaw, clamped(pitch, -90.0f, 90.0f), ::atan2f(eye_y, eye_x) * degrees};
 }
 
-// Item = face.
+// Group = face. The threads of a block sample the grid together; the sums are made in one order, by one thread each, so
+// that every schedule gives the same bits.
 struct MeasureQuality {
-    const PictureView* pictures;
-    const std::int32_t* picture_index;  // [N]
-    const float* landmarks;             // [N, 5, 2]
-    float* out;                         // [N, 7]: sharpness, interocular_px, yaw, pitch, roll, brightness, contrast
+    struct Memory {
+        float grey[quality_grid * quality_grid];
+        double edges, edge_squares;
+    };
 
-    PYLFR_HD void operator()(std::int64_t i) const {
-        const float* points = landmarks + i * 2 * landmark_count;
-        const PictureView& picture = pictures[picture_index[i]];
+    const PictureView* pictures;
+    const std::int32_t* picture_index;  // [N]; null: `rows_a_picture` faces of each picture follow each other
+    std::int64_t rows_a_picture;
+    const std::int32_t* counts;  // [pictures, 2], the first says how many of a picture's rows hold a face; or null
+    const float* landmarks;      // [N, 5, 2], faces `stride` numbers apart
+    float* out;  // [N, 7], `out_stride` apart: sharpness, interocular_px, yaw, pitch, roll, brightness, contrast
+    std::int64_t stride, out_stride;
+
+    template <class Block>
+    PYLFR_HD void operator()(const Block& block, std::int64_t i, Memory& memory) const {
+        const std::int64_t index = picture_index != nullptr ? picture_index[i] : i / rows_a_picture;
+        if (counts != nullptr && i - index * rows_a_picture >= counts[2 * index]) return;  // the whole block at once
+        const float* points = landmarks + i * stride;
+        const PictureView& picture = pictures[index];
         // Where the landmarks of an upright frontal face stand in a square of side 112: the template of ArcFace (Deng
         // et al., 2019), in whose frame faces of all sizes and turns are measured alike.
         constexpr float upright[2 * landmark_count] = {38.2946f, 51.6963f, 73.5318f, 51.5014f, 56.0252f,
                                                        71.7366f, 41.5493f, 92.3655f, 70.7299f, 92.2041f};
         const Affine map = fit_similarity(points, upright);
-        float rows[3][quality_grid];
-        double sum = 0, squares = 0, edges = 0, edge_squares = 0;
-        for (int y = 0; y < quality_grid; ++y) {
-            float* row = rows[y % 3];
-            for (int x = 0; x < quality_grid; ++x) {
-                constexpr float step = quality_side / quality_grid;
-                const float tx = (static_cast<float>(x) + 0.5f) * step - 0.5f;
-                const float ty = (static_cast<float>(y) + 0.5f) * step - 0.5f;
-                row[x] = sample_grey(picture, map.xx * tx + map.xy * ty + map.x0, map.yx * tx + map.yy * ty + map.y0);
-                sum += row[x];
-                squares += static_cast<double>(row[x]) * row[x];
-            }
-            if (y < 2) continue;
-            const float *above = rows[(y + 1) % 3], *middle = rows[(y + 2) % 3];
-            for (int x = 1; x < quality_grid - 1; ++x) {
-                const float edge = above[x] + row[x] + middle[x - 1] + middle[x + 1] - 4.0f * middle[x];
-                edges += edge;
-                edge_squares += static_cast<double>(edge) * edge;
+        for (int at = block.thread; at < quality_grid * quality_grid; at += block.threads) {
+            constexpr float step = quality_side / quality_grid;
+            const float tx = (static_cast<float>(at % quality_grid) + 0.5f) * step - 0.5f;
+            const float ty = (static_cast<float>(at / quality_grid) + 0.5f) * step - 0.5f;
+            memory.grey[at] =
+                sample_grey(picture, map.xx * tx + map.xy * ty + map.x0, map.yx * tx + map.yy * ty + map.y0);
+        }
+        block.barrier();
+        if (block.thread == block.threads / 2) sum_edges(memory);
+        double sum = 0, squares = 0;
+        if (block.thread == 0) {
+            for (const float grey : memory.grey) {
+                sum += grey;
+                squares += static_cast<double>(grey) * grey;
             }
         }
+        block.barrier();
+        if (block.thread != 0) return;
         constexpr double all = quality_grid * quality_grid;
         constexpr double inner = (quality_grid - 2) * (quality_grid - 2);
-        const double mean = sum / all, edge_mean = edges / inner;
+        const double mean = sum / all, edge_mean = memory.edges / inner;
         const Pose pose = estimate_pose(points);
-        float* measures = out + i * quality_measures;
-        measures[0] = static_cast<float>(larger(edge_squares / inner - edge_mean * edge_mean, 0.0));
+        float* measures = out + i * out_stride;
+        measures[0] = static_cast<float>(larger(memory.edge_squares / inner - edge_mean * edge_mean, 0.0));
         measures[1] = pose.interocular;
         measures[2] = pose.yaw;
         measures[3] = pose.pitch;
         measures[4] = pose.roll;
         measures[5] = static_cast<float>(mean / 255.0);
         measures[6] = static_cast<float>(::sqrt(larger(squares / all - mean * mean, 0.0)) / 255.0);
+    }
+
+    PYLFR_HD static void sum_edges(Memory& memory) {
+        double edges = 0, edge_squares = 0;
+        for (int y = 2; y < quality_grid; ++y) {
+            const float* row = memory.grey + y * quality_grid;
+            const float *middle = row - quality_grid, *above = row - 2 * quality_grid;
+            for (int x = 1; x < quality_grid - 1; ++x) {
+                const float edge = above[x] + row[x] + middle[x - 1] + middle[x + 1] - 4.0f * middle[x];
+                edges += edge;
+                edge_squares += static_cast<double>(edge) * edge;
+            }
+        }
+        memory.edges = edges;
+        memory.edge_squares = edge_squares;
     }
 };
 

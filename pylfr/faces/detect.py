@@ -10,7 +10,7 @@ import numpy as np
 from pylfr import ops
 from pylfr.errors import ModelError
 from pylfr.faces.heads import decode
-from pylfr.models.manifest import ModelManifest
+from pylfr.models.manifest import DetectTable, ModelManifest
 from pylfr.models.store import open_store
 from pylfr.protocols import Runtime
 from pylfr.runtimes.choose import open_runtime
@@ -37,6 +37,14 @@ def detect_size(frames: Sequence[Frame], *, side_px: int, multiple_of: int) -> D
     width = max(side_px * frame.width / max(frame.width, frame.height) for frame in frames)
     height = max(side_px * frame.height / max(frame.width, frame.height) for frame in frames)
     return DetectSize(width=up(width), height=up(height))
+
+
+def input_size(table: DetectTable, frames: Sequence[Frame], *, side_px: int) -> DetectSize:
+    """What a detector looks at for these frames: the only size that it takes, or one that shows them all."""
+    if table.fixed_size is not None:
+        width, height = table.fixed_size
+        return DetectSize(width=width, height=height)
+    return detect_size(frames, side_px=side_px, multiple_of=table.multiple_of)
 
 
 class FaceDetector:
@@ -112,7 +120,7 @@ class FaceDetector:
 
         The tensor is the detector's own buffer: it is overwritten by the next call.
         """
-        size = self._size_for(frames)
+        size = input_size(self._detect, frames, side_px=self._side_px)
         shape = (len(frames), 3, size.height, size.width)
         if self._input.shape != shape:
             self._input = np.empty(shape, np.float32)
@@ -126,12 +134,6 @@ class FaceDetector:
             scale=pixels.scale,
             out=self._input,
         )
-
-    def _size_for(self, frames: Sequence[Frame]) -> DetectSize:
-        if self._detect.fixed_size is not None:
-            width, height = self._detect.fixed_size
-            return DetectSize(width=width, height=height)
-        return detect_size(frames, side_px=self._side_px, multiple_of=self._detect.multiple_of)
 
 
 def open_detector(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from pylfr import ops
 from pylfr.errors import ModelError
 from pylfr.models.manifest import ModelManifest
 from pylfr.types import Float32, Int32
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,76 +28,73 @@ class RawFaces:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class HeadOutputs:
-    """What a network gave for a batch of ``width`` x ``height`` pixels, and how much of it is wanted."""
+class HeadTensors(Generic[T]):
+    """A head's outputs by what they say, one for each stride; ``obj`` is empty where the head has none."""
 
-    outputs: Mapping[str, Float32]
-    strides: tuple[int, ...]
-    anchors: int
-    width: int
-    height: int
-    score_floor: float
+    cls: list[T]
+    obj: list[T]
+    boxes: list[T]
+    kps: list[T]
 
 
-def _yunet(given: HeadOutputs) -> RawFaces:
-    by_kind = {
-        kind: [given.outputs[f"{kind}_{stride}"] for stride in given.strides] for kind in ("cls", "obj", "bbox", "kps")
-    }
-    index, boxes, scores, landmarks = ops.decode_yunet(
-        by_kind["cls"],
-        by_kind["obj"],
-        by_kind["bbox"],
-        by_kind["kps"],
-        strides=given.strides,
-        width=given.width,
-        height=given.height,
-        score_floor=given.score_floor,
-    )
-    return RawFaces(batch_index=index, boxes=boxes, scores=scores, landmarks=landmarks)
-
-
-def _scrfd(given: HeadOutputs) -> RawFaces:
+def split_head(manifest: ModelManifest, outputs: Mapping[str, T]) -> HeadTensors[T]:
+    """Which output says what, by the manifest's head. Raises ``ModelError`` where they do not fit it."""
+    if manifest.detect is None or manifest.head not in ("yunet", "scrfd"):
+        raise ModelError(f"{manifest.name} must have one of the heads yunet, scrfd, got {manifest.head!r}")
+    strides = manifest.detect.strides
+    if manifest.head == "yunet":
+        missing = [
+            name for kind in ("cls", "obj", "bbox", "kps") for s in strides if (name := f"{kind}_{s}") not in outputs
+        ]
+        if missing:
+            raise ModelError(f"the outputs of {manifest.name} do not fit its head 'yunet': {missing[0]} is not there")
+        cls, obj, boxes, kps = (
+            [outputs[f"{kind}_{stride}"] for stride in strides] for kind in ("cls", "obj", "bbox", "kps")
+        )
+        return HeadTensors(cls=cls, obj=obj, boxes=boxes, kps=kps)
     # SCRFD exports differ in the names of their outputs but agree in their order: all scores, all boxes, all keypoints.
-    levels = len(given.strides)
-    tensors = list(given.outputs.values())
+    levels, tensors = len(strides), list(outputs.values())
     if len(tensors) != 3 * levels:
         raise ModelError(
             f"an scrfd head has {3 * levels} outputs for {levels} strides, this network has {len(tensors)}"
         )
-    index, boxes, scores, landmarks = ops.decode_scrfd(
-        tensors[:levels],
-        tensors[levels : 2 * levels],
-        tensors[2 * levels :],
-        strides=given.strides,
-        anchors=given.anchors,
-        width=given.width,
-        height=given.height,
-        score_floor=given.score_floor,
-    )
-    return RawFaces(batch_index=index, boxes=boxes, scores=scores, landmarks=landmarks)
-
-
-_HEADS: Mapping[str, Callable[[HeadOutputs], RawFaces]] = {"yunet": _yunet, "scrfd": _scrfd}
+    return HeadTensors(cls=tensors[:levels], obj=[], boxes=tensors[levels : 2 * levels], kps=tensors[2 * levels :])
 
 
 def decode(
     manifest: ModelManifest, outputs: Mapping[str, Float32], *, width: int, height: int, score_floor: float
 ) -> RawFaces:
     """Decode ``outputs`` by the manifest's head. Raises ``ModelError`` where they do not fit it."""
-    if manifest.detect is None or manifest.head not in _HEADS:
-        raise ModelError(f"{manifest.name} must have one of the heads {', '.join(_HEADS)}, got {manifest.head!r}")
-    given = HeadOutputs(
-        outputs=outputs,
-        strides=manifest.detect.strides,
-        anchors=manifest.detect.anchors,
-        width=width,
-        height=height,
-        score_floor=score_floor,
-    )
+    detect = manifest.detect
+    if detect is None:
+        raise ModelError(f"{manifest.name} is a network for {manifest.task!r}: give one for 'detect'")
+    head = split_head(manifest, outputs)
     try:
-        return _HEADS[manifest.head](given)
-    except (KeyError, ValueError) as error:
+        if manifest.head == "yunet":
+            index, boxes, scores, landmarks = ops.decode_yunet(
+                head.cls,
+                head.obj,
+                head.boxes,
+                head.kps,
+                strides=detect.strides,
+                width=width,
+                height=height,
+                score_floor=score_floor,
+            )
+        else:
+            index, boxes, scores, landmarks = ops.decode_scrfd(
+                head.cls,
+                head.boxes,
+                head.kps,
+                strides=detect.strides,
+                anchors=detect.anchors,
+                width=width,
+                height=height,
+                score_floor=score_floor,
+            )
+    except ValueError as error:
         shapes = {name: list(tensor.shape) for name, tensor in outputs.items()}
         raise ModelError(
             f"the outputs of {manifest.name} do not fit its head {manifest.head!r} ({error}); it gave {shapes}"
         ) from error
+    return RawFaces(batch_index=index, boxes=boxes, scores=scores, landmarks=landmarks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,40 +28,33 @@ class Dwell:
     max: float
 
 
-class ProbePool:
-    """Lends memory for probe templates and wipes it when it comes back, also when an error ends the loan."""
+class Loans:
+    """One loan at a time, wiped at its end, also when an error ends it; and how long loans took."""
 
-    def __init__(self, *, rows: int, dimension: int) -> None:
-        self._pool = ops.TemplatePool(rows, dimension)
+    def __init__(self, rows: int, wipe: Callable[[], None]) -> None:
+        self._rows = rows
+        self._wipe = wipe
         self._bins = np.zeros(_BINS, np.int64)
         self._max_ms = 0.0
         self._is_lent = False
 
     @property
     def rows(self) -> int:
-        return int(self._pool.array.shape[0])
-
-    @property
-    def is_locked(self) -> bool:
-        """Whether the system agreed to keep this memory out of swap."""
-        return self._pool.is_locked
+        return self._rows
 
     @contextmanager
-    def borrow(self, count: int, *, model: str) -> Iterator[Templates]:
-        """Room for ``count`` templates of ``model``, which reads as zeros after the ``with`` block.
-
-        Raises ``ValueError`` for more rows than the pool has and ``RuntimeError`` while it is lent already.
-        """
-        if not 0 <= count <= self.rows:
-            raise ValueError(f"the pool lends 0 to {self.rows} templates, {count} were asked for: search in parts")
+    def loan(self, count: int) -> Iterator[None]:
+        """Raises ``ValueError`` for more rows than there are and ``RuntimeError`` while all is lent already."""
+        if not 0 <= count <= self._rows:
+            raise ValueError(f"the pool lends 0 to {self._rows} templates, {count} were asked for: search in parts")
         if self._is_lent:
             raise RuntimeError("the pool is lent already: give it back first")
         self._is_lent = True
         began = time.perf_counter()
         try:
-            yield Templates(vectors=self._pool.array[:count], model=model)
+            yield
         finally:
-            self._pool.wipe()
+            self._wipe()
             self._is_lent = False
             self._note((time.perf_counter() - began) * 1000, count)
 
@@ -83,3 +76,49 @@ class ProbePool:
             place = int(np.log(max(took_ms, _FIRST_MS) / _FIRST_MS) / np.log(_BIN_RATIO))
             self._bins[min(place, _BINS - 1)] += count
             self._max_ms = max(self._max_ms, took_ms)
+
+
+class ProbePool(Loans):
+    """Lends locked memory for probe templates and wipes it when it comes back, also when an error ends the loan."""
+
+    def __init__(self, *, rows: int, dimension: int) -> None:
+        self._pool = ops.TemplatePool(rows, dimension)
+        super().__init__(rows, self._pool.wipe)
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether the system agreed to keep this memory out of swap."""
+        return self._pool.is_locked
+
+    @contextmanager
+    def borrow(self, count: int, *, model: str) -> Iterator[Templates]:
+        """Room for ``count`` templates of ``model``; it reads as zeros after the ``with`` block. Raises as ``loan``."""
+        with self.loan(count):
+            yield Templates(vectors=self._pool.array[:count], model=model)
+
+
+class DeviceProbePool(Loans):
+    """A ``ProbePool`` on a device. The wipe is waited for, so that after the ``with`` block no template is there."""
+
+    def __init__(self, *, rows: int, dimension: int, stream: ops.Stream) -> None:
+        if rows < 1 or dimension < 1:
+            raise ValueError(f"a pool must have 1 row and 1 dimension or more, got {rows}x{dimension}")
+        self._stream = stream
+        self._memory = ops.Tensor((rows, dimension), "float32", stream, pooled=False)
+        super().__init__(rows, self._wipe_memory)
+        self._wipe_memory()
+
+    @property
+    def is_locked(self) -> bool:
+        """Device memory is never swapped."""
+        return True
+
+    @contextmanager
+    def borrow(self, count: int) -> Iterator[ops.Tensor]:
+        """Room for ``count`` templates, float32 [count, D] on the device. Errors: ``loan``."""
+        with self.loan(count):
+            yield self._memory.rows(0, count)
+
+    def _wipe_memory(self) -> None:
+        self._memory.wipe(self._stream)
+        self._stream.synchronise()

@@ -24,7 +24,7 @@ def measure_quality(images: Sequence[Frame | UInt8], faces: Faces) -> Quality:
     The score, 0 to 100, is the product of four ramps: size (8 to 32 px between the eyes), sharpness (logarithmic),
     pose (frontal to 60 degrees) and light. It ranks the faces of one track; it is no ISO measure.
     """
-    columns = ops.measure_quality(as_frames(images), faces)
+    columns = ops.measure_quality(as_frames(images), faces) if faces.measures is None else faces.measures
     sharpness, interocular, yaw, pitch, roll, brightness, contrast = (
         np.ascontiguousarray(columns[:, index]) for index in range(7)
     )

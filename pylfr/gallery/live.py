@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from pylfr.errors import WatchlistError
 from pylfr.gallery import storage
 from pylfr.gallery.contents import require_nothing_added
+from pylfr.gallery.device_index import open_device_index
 from pylfr.gallery.faiss_index import open_faiss
 from pylfr.gallery.native_index import NativeGallery
 from pylfr.gallery.sealed import connect_either, is_sealed, sealed_revision
@@ -21,9 +23,15 @@ from pylfr.governance.vault import VaultKey
 from pylfr.protocols import Gallery
 from pylfr.types import Candidates, Reference, Templates
 
-IndexName = Literal["native", "faiss"]
+IndexName = Literal["native", "faiss", "device-float32", "device-float16", "device-int8"]
 
-_BUILDERS: Mapping[IndexName, Callable[[WatchlistSnapshot], Gallery]] = {"native": NativeGallery, "faiss": open_faiss}
+_BUILDERS: Mapping[IndexName, Callable[[WatchlistSnapshot], Gallery]] = {
+    "native": NativeGallery,
+    "faiss": open_faiss,
+    "device-float32": partial(open_device_index, precision="float32"),
+    "device-float16": partial(open_device_index, precision="float16"),
+    "device-int8": partial(open_device_index, precision="int8"),
+}
 
 
 def build_gallery(snapshot: WatchlistSnapshot, index: IndexName = "native") -> Gallery:

@@ -27,13 +27,18 @@ class Shortlist:
 
 def require_fitting(probes: Templates, snapshot: WatchlistSnapshot, k: int) -> None:
     """Raise ``WatchlistError`` for probes of another network, ``ValueError`` for another dimension or no ``k``."""
-    if probes.model != snapshot.model:
+    require_model_and_dimension(probes.model, probes.dimension, snapshot, k)
+
+
+def require_model_and_dimension(model: str, dimension: int, snapshot: WatchlistSnapshot, k: int) -> None:
+    """As ``require_fitting``, for probes wherever they lie."""
+    if model != snapshot.model:
         raise WatchlistError(
             f"probes must come from {snapshot.embedder} (sha256 {snapshot.model}), which built this watchlist, "
-            f"they come from the network with sha256 {probes.model}: enrol again with it"
+            f"they come from the network with sha256 {model}: enrol again with it"
         )
-    if probes.dimension != snapshot.dimension:
-        raise ValueError(f"probes must have dimension {snapshot.dimension}, got {probes.dimension}")
+    if dimension != snapshot.dimension:
+        raise ValueError(f"probes must have dimension {snapshot.dimension}, got {dimension}")
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
 

@@ -9,9 +9,9 @@ from typing import Literal, get_args
 from pylfr import ops
 from pylfr.errors import ConfigError, CudaError
 from pylfr.models.store import Model
-from pylfr.protocols import Runtime
+from pylfr.protocols import DeviceRuntime, Runtime
 from pylfr.runtimes.onnx import open_onnx
-from pylfr.runtimes.parts import InParts
+from pylfr.runtimes.parts import DeviceInParts, InParts
 from pylfr.types import Device
 
 RuntimeName = Literal["onnx", "torch"]
@@ -39,7 +39,11 @@ def open_runtime(model: Model, *, runtime: str = "onnx", device: Device = "cpu",
         opened = open_onnx(model, threads=threads)
     log.info("%s runs in %s on %s: it was asked for by name", model.manifest.name, runtime, device)
     max_batch = model.manifest.pixels.max_batch
-    return opened if max_batch is None else InParts(opened, max_batch=max_batch)
+    if max_batch is None:
+        return opened
+    if isinstance(opened, DeviceRuntime):
+        return DeviceInParts(opened, opened, max_batch=max_batch)
+    return InParts(opened, max_batch=max_batch)
 
 
 def _open_torch(model: Model, device: Device) -> Runtime:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from pylfr.protocols import Runtime
+from pylfr.ops import Stream, Tensor
+from pylfr.protocols import DeviceRuntime, Runtime
 from pylfr.types import Device, Float32
 
 
@@ -43,3 +44,29 @@ class InParts:
 def _with_batch_axis(output: Float32, batch: int) -> Float32:
     """Exports for one image may leave the batch axis out: insightface's SCRFD gives [cells, 1], not [1, cells, 1]."""
     return output[np.newaxis] if batch == 1 and output.ndim == 2 and len(output) != 1 else output
+
+
+class DeviceInParts(InParts):
+    """The same for a runtime that is a ``DeviceRuntime`` too, whose tensors never leave the device."""
+
+    def __init__(self, runtime: Runtime, on_device: DeviceRuntime, *, max_batch: int) -> None:
+        super().__init__(runtime, max_batch=max_batch)
+        self._on_device = on_device
+
+    def output_shapes(self, shape: tuple[int, ...]) -> Mapping[str, tuple[int, ...]]:
+        part = min(shape[0], self._max_batch)
+        of_part = self._on_device.output_shapes((part, *shape[1:]))
+        return {name: (shape[0], *_without_batch_axis(own, part)) for name, own in of_part.items()}
+
+    def run_on(self, stream: Stream, tensor: Tensor, outputs: Mapping[str, Tensor]) -> None:
+        for start in range(0, len(tensor), self._max_batch):
+            stop = min(start + self._max_batch, len(tensor))
+            given = tensor.rows(start, stop)
+            shapes = self._on_device.output_shapes(given.shape)
+            parts = {name: output.rows(start, stop).reshaped(shapes[name]) for name, output in outputs.items()}
+            self._on_device.run_on(stream, given, parts)
+
+
+def _without_batch_axis(shape: tuple[int, ...], batch: int) -> tuple[int, ...]:
+    """What is left of an output's shape; exports for one image may have no batch axis (see above)."""
+    return shape if batch == 1 and len(shape) == 2 and shape[0] != 1 else shape[1:]

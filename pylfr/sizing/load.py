@@ -230,8 +230,8 @@ def _watch(stages: Stages, stopwatch: Stopwatch, clock: _Clock) -> None:
     setattr(stages.tracker, "update", noted)  # noqa: B010 - the instance alone is watched
     stopwatch.watch(stages.tracker, "update", "track")
     stopwatch.watch(stages.plan, "due", "plan")
-    stopwatch.watch(stages.embedder, "align", "align")
-    stopwatch.watch(stages.embedder, "embed", "embed network")
+    stopwatch.watch(stages.recogniser.embedder, "align", "align")
+    stopwatch.watch(stages.recogniser.embedder, "embed", "embed network")
     stopwatch.watch(gallery, "search", "search")
 
 

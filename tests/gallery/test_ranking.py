@@ -1,4 +1,4 @@
-"""Both galleries against a plain reference: the same candidates, to the bit."""
+"""Every gallery against a plain reference: the same candidates, to the bit."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from hypothesis import strategies as st
 
 from pylfr import ops
 from pylfr.errors import WatchlistError
+from pylfr.gallery.device_index import DeviceIndexGallery
 from pylfr.gallery.faiss_index import open_faiss
 from pylfr.gallery.native_index import NativeGallery
 from pylfr.gallery.snapshot import ListedEntry, WatchlistSnapshot
-from pylfr.types import Candidates, Float32, Templates
+from pylfr.protocols import Gallery
+from pylfr.types import Candidates, Float32, Precision, Templates
 
 
-def snapshot_of(entry: list[int], vectors: Float32, *, revision: int = 1) -> WatchlistSnapshot:
+def snapshot_of(entry: list[int], vectors: Float32, *, revision: int = 1, model: str = "m") -> WatchlistSnapshot:
     listed = {number: ListedEntry(name=f"entry {number}", expires_at=None, picture=b"") for number in set(entry)}
     return WatchlistSnapshot(
         identity="one",
         embedder="stand-in",
-        model="m",
+        model=model,
         revision=revision,
         entry=np.array(entry, np.int64),
         vectors=vectors,
@@ -47,6 +49,14 @@ def plainly(probes: Float32, snapshot: WatchlistSnapshot, k: int) -> Candidates:
         for place, (number, score) in enumerate(ranked):
             scores[n, place], entries[n, place] = score, number
     return Candidates(scores=scores, entry=entries)
+
+
+def galleries(snapshot: WatchlistSnapshot) -> list[Gallery]:
+    """Every gallery that runs here; the device's schedule runs on the CPU too."""
+    home = ops.Stream("cpu")
+    precisions: tuple[Precision, ...] = ("float32", "float16", "int8")
+    on_device = [DeviceIndexGallery(snapshot, precision=each, stream=home) for each in precisions]
+    return [NativeGallery(snapshot), open_faiss(snapshot), *on_device]
 
 
 def unit(vectors: Float32) -> Float32:
@@ -78,7 +88,7 @@ def test_both_galleries_give_the_candidates_of_the_plain_reference(
 ) -> None:
     snapshot, vectors, k = case
     wanted = plainly(vectors, snapshot, k)
-    for gallery in (NativeGallery(snapshot), open_faiss(snapshot)):
+    for gallery in galleries(snapshot):
         found = gallery.search(probes_of(vectors), k)
         np.testing.assert_array_equal(found.entry, wanted.entry)
         np.testing.assert_array_equal(found.scores, wanted.scores)
@@ -108,13 +118,13 @@ def test_an_entry_counts_once_by_its_best_reference() -> None:
 def test_ties_go_to_the_smaller_number_however_many_there_are() -> None:
     vectors = np.ones((500, 1), np.float32)
     snapshot = snapshot_of(list(range(1, 501)), vectors)
-    for gallery in (NativeGallery(snapshot), open_faiss(snapshot)):
+    for gallery in galleries(snapshot):
         assert gallery.search(probes_of(vectors[:2].copy()), 3).entry.tolist() == [[1, 2, 3], [1, 2, 3]]
 
 
 def test_no_probes_give_no_rows() -> None:
     snapshot = snapshot_of([1], np.ones((1, 1), np.float32))
-    for gallery in (NativeGallery(snapshot), open_faiss(snapshot)):
+    for gallery in galleries(snapshot):
         assert gallery.search(probes_of(np.empty((0, 1), np.float32)), 4).entry.shape == (0, 4)
 
 

@@ -1,0 +1,129 @@
+#include "staging.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include "memory.hpp"
+
+namespace pylfr {
+
+namespace {
+
+constexpr std::size_t buffer_count = 4;  // a batch's pictures and its faces, for two batches
+constexpr std::size_t plane_alignment = 256;
+
+MemoryPool& pool_for(const Stream& stream) {
+    return memory_pool(stream.device() == Device::cuda ? MemoryKind::pinned : MemoryKind::plain);
+}
+
+std::size_t aligned(std::size_t bytes) {
+    return (bytes + plane_alignment - 1) / plane_alignment * plane_alignment;
+}
+
+struct PlaneSize {
+    std::size_t row_bytes, rows;
+};
+
+int plane_count(const PictureView& view) {
+    return view.layout == Layout::i420 ? 3 : view.layout == Layout::nv12 ? 2 : 1;
+}
+
+PlaneSize plane_size(const PictureView& view, int plane) {
+    const auto width = static_cast<std::size_t>(view.width), height = static_cast<std::size_t>(view.height);
+    if (view.layout == Layout::rgb) return {3 * width, height};
+    if (plane == 0) return {width, height};
+    const std::size_t step = view.layout == Layout::nv12 ? 2 : 1;
+    return {step * static_cast<std::size_t>(view.chroma_width()), static_cast<std::size_t>(view.chroma_height())};
+}
+
+void copy_plane(const std::uint8_t* from, std::int64_t from_row_bytes, const PlaneSize& size, std::uint8_t* to) {
+    if (from_row_bytes == static_cast<std::int64_t>(size.row_bytes)) {
+        std::memcpy(to, from, size.row_bytes * size.rows);
+        return;
+    }
+    for (std::size_t row = 0; row < size.rows; ++row) {
+        std::memcpy(to + row * size.row_bytes, from + static_cast<std::int64_t>(row) * from_row_bytes, size.row_bytes);
+    }
+}
+
+}  // namespace
+
+Staging::Staging(std::shared_ptr<Stream> stream) : stream_(std::move(stream)), buffers_(buffer_count) {}
+
+Staging::~Staging() {
+    for (Buffer& buffer : buffers_) give_back(buffer);
+}
+
+void Staging::give_back(Buffer& buffer) noexcept {
+    if (buffer.memory == nullptr) return;
+    try {
+        if (buffer.copied != nullptr) buffer.copied->synchronise();
+    } catch (...) {  // the device has failed: it reads no more
+    }
+    // The copy has ended, so the buffer may go to anybody: the order of the stream says nothing about the host.
+    pool_for(*stream_).give_back(buffer.memory, buffer.bytes, stream_->handle());
+    buffer.memory = nullptr;
+}
+
+Tensor Staging::send(std::size_t bytes, const std::function<void(std::uint8_t*, std::uint8_t*)>& fill) {
+    Tensor device({static_cast<std::int64_t>(bytes)}, Element::uint8, stream_);
+    Buffer& buffer = buffers_[turn_];
+    turn_ = (turn_ + 1) % buffers_.size();
+    if (buffer.copied != nullptr) buffer.copied->synchronise();
+    if (buffer.bytes < bytes || buffer.memory == nullptr) {
+        give_back(buffer);
+        buffer.memory = pool_for(*stream_).take(bytes, stream_->handle());
+        buffer.bytes = bytes;
+    }
+    fill(static_cast<std::uint8_t*>(buffer.memory), static_cast<std::uint8_t*>(device.memory()));
+    copy_bytes(device.memory(), stream_->device(), buffer.memory, Device::cpu, bytes, stream_->handle());
+    buffer.copied = std::make_unique<Event>(*stream_, false);
+    return device;
+}
+
+Pictures upload(Staging& staging, std::span<const PictureSource> sources) {
+    const Stream& stream = *staging.stream();
+    std::vector<PictureView> views;
+    std::vector<Tensor> surfaces;
+    std::vector<const Stream*> waited_for;
+    std::size_t bytes = aligned(sizeof(PictureView) * sources.size());
+    for (const PictureSource& source : sources) {
+        views.push_back(source.view);
+        for (const Tensor& surface : source.surfaces) {
+            if (surface.device() != stream.device()) {
+                throw std::invalid_argument(std::string("surfaces must lie on ") + name_of(stream.device()) +
+                                            ", got one on " + name_of(surface.device()));
+            }
+            const Stream* theirs = surface.stream().get();
+            const bool is_known = std::find(waited_for.begin(), waited_for.end(), theirs) != waited_for.end();
+            if (theirs->handle() != stream.handle() && !is_known) {
+                stream.wait(Event(*theirs, false));
+                waited_for.push_back(theirs);
+            }
+            surfaces.push_back(surface);
+        }
+        if (!source.surfaces.empty()) continue;
+        for (int plane = 0; plane < plane_count(source.view); ++plane) {
+            const PlaneSize size = plane_size(source.view, plane);
+            bytes += aligned(size.row_bytes * size.rows);
+        }
+    }
+    Tensor memory = staging.send(bytes, [&](std::uint8_t* host, std::uint8_t* device) {
+        std::size_t offset = aligned(sizeof(PictureView) * sources.size());
+        for (std::size_t i = 0; i < sources.size(); ++i) {
+            if (!sources[i].surfaces.empty()) continue;
+            for (int plane = 0; plane < plane_count(views[i]); ++plane) {
+                const PlaneSize size = plane_size(views[i], plane);
+                copy_plane(sources[i].view.planes[plane], sources[i].view.row_bytes[plane], size, host + offset);
+                views[i].planes[plane] = device + offset;
+                views[i].row_bytes[plane] = static_cast<std::int64_t>(size.row_bytes);
+                offset += aligned(size.row_bytes * size.rows);
+            }
+        }
+        if (!views.empty()) std::memcpy(host, views.data(), sizeof(PictureView) * views.size());
+    });
+    return Pictures{std::move(views), std::move(memory), std::move(surfaces)};
+}
+
+}  // namespace pylfr

@@ -1,0 +1,159 @@
+"""The stages on a device find, align, embed and search what those of the host do; on the CPU and on CUDA."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pylfr import ops
+from pylfr.errors import ConfigError
+from pylfr.faces.detect import open_detector
+from pylfr.faces.device import DeviceDetector, DeviceEmbedder, DeviceRecogniser, HostTemplates, Uploads
+from pylfr.faces.embed import open_embedder
+from pylfr.faces.pool import DeviceProbePool, ProbePool
+from pylfr.faces.quality import measure_quality
+from pylfr.faces.recognise import FaceRecogniser
+from pylfr.gallery.device_index import DeviceIndexGallery
+from pylfr.gallery.native_index import NativeGallery
+from pylfr.models.store import open_store
+from pylfr.runtimes.choose import open_runtime
+from pylfr.types import Device, Frame, MemoryKind, Precision, UInt8, as_frames
+from tests.devices import DEVICES, HostedRuntime, on_host
+from tests.footage import BOTH, WALKING_AND_PAUSE, picture_of, video
+from tests.gallery.test_ranking import snapshot_of, unit
+
+EMBEDDER = "pylfr_nano_embed"
+
+
+@pytest.fixture(params=DEVICES)
+def uploads(request: pytest.FixtureRequest) -> Uploads:
+    device: Device = request.param
+    return Uploads(ops.Stream(device))
+
+
+@pytest.fixture(scope="module")
+def frames(media_dir: Path) -> tuple[Frame, ...]:
+    """Three people, two people in another size, and nobody."""
+    three = picture_of(video(media_dir, WALKING_AND_PAUSE), 30)
+    two = picture_of(video(media_dir, BOTH), 30)
+    pictures: list[UInt8] = [three, np.ascontiguousarray(two[:, :400]), np.zeros((90, 60, 3), np.uint8)]
+    return as_frames(pictures)
+
+
+def detector_on(uploads: Uploads, name: str, *, score_floor: float) -> DeviceDetector:
+    model = open_store().resolve(name)
+    runtime = HostedRuntime(open_runtime(model), uploads.stream.device)
+    return DeviceDetector(model.manifest, runtime, uploads, model=model.sha256, side_px=640, score_floor=score_floor)
+
+
+def embedder_on(uploads: Uploads) -> DeviceEmbedder:
+    model = open_store().resolve(EMBEDDER)
+    runtime = HostedRuntime(open_runtime(model), uploads.stream.device)
+    return DeviceEmbedder(model.manifest, runtime, uploads, model=model.sha256)
+
+
+@pytest.mark.usefixtures("models_dir")
+@pytest.mark.parametrize("name", ["yunet_n", "scrfd_500m_kps"])
+@pytest.mark.parametrize("score_floor", [0.5, 0.02, 0.99])
+def test_a_detector_on_the_device_finds_the_faces_of_the_host(
+    uploads: Uploads, frames: tuple[Frame, ...], name: str, score_floor: float
+) -> None:
+    wanted = open_detector(name, side_px=640, score_floor=score_floor).detect(frames)
+    detector = detector_on(uploads, name, score_floor=score_floor)
+    got = detector.with_score_floor(score_floor).detect(frames)
+    assert got.frame_index.tolist() == wanted.frame_index.tolist()
+    np.testing.assert_allclose(got.boxes, wanted.boxes, rtol=1e-5, atol=1e-3)
+    assert got.scores.tobytes() == wanted.scores.tobytes()
+    assert got.landmarks.tobytes() == wanted.landmarks.tobytes()
+    if uploads.stream.device == "cpu":
+        assert got.boxes.tobytes() == wanted.boxes.tobytes()
+    np.testing.assert_allclose(
+        measure_quality(frames, got).score, measure_quality(frames, wanted).score, rtol=1e-4, atol=1e-3
+    )
+    assert detector.detect([]).boxes.shape == (0, 4)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+def test_candidates_of_the_device_are_those_of_the_host(
+    uploads: Uploads, frames: tuple[Frame, ...], precision: Precision
+) -> None:
+    faces = open_detector("pylfr_nano_detect").detect(frames)
+    assert len(faces) >= 2
+    host = open_embedder(EMBEDDER)
+    there = embedder_on(uploads)
+    crops = there.align(frames, faces)
+    assert on_host(crops, uploads.stream).tobytes() == host.align(frames, faces).tobytes()
+
+    draw = np.random.default_rng(0)
+    vectors = unit(draw.standard_normal((400, host.dimension)).astype(np.float32))
+    vectors[7] = host.embed(host.align(frames, faces)).vectors[0]
+    snapshot = snapshot_of(sorted([n // 2 for n in range(400)]), vectors, model=host.model)
+    wanted = FaceRecogniser(host, ProbePool(rows=8, dimension=host.dimension)).recognise(
+        frames, faces, NativeGallery(snapshot), 5
+    )
+    pool = DeviceProbePool(rows=8, dimension=host.dimension, stream=uploads.stream)
+    gallery = DeviceIndexGallery(snapshot, precision=precision, stream=uploads.stream)
+    recogniser = DeviceRecogniser(there, pool)
+    got = recogniser.recognise(frames, faces, gallery, 5)
+    assert got.entry.tolist() == wanted.entry.tolist()
+    assert got.scores.tobytes() == wanted.scores.tobytes()
+    assert got.entry[0, 0] == 3
+    assert pool.dwell().count == len(faces)
+    nobody = faces.select(np.zeros(0, np.int64))
+    assert recogniser.recognise(frames, nobody, gallery, 5).scores.shape == (0, 5)
+
+
+def test_a_gallery_of_the_host_is_refused_with_the_fix(uploads: Uploads, frames: tuple[Frame, ...]) -> None:
+    there = embedder_on(uploads)
+    pool = DeviceProbePool(rows=8, dimension=there.dimension, stream=uploads.stream)
+    snapshot = snapshot_of([1], unit(np.ones((1, there.dimension), np.float32)), model=there.model)
+    faces = open_detector("pylfr_nano_detect").detect(frames)
+    with pytest.raises(ConfigError, match="choose index 'device-int8'"):
+        DeviceRecogniser(there, pool).recognise(frames, faces, NativeGallery(snapshot), 5)
+
+
+def test_probes_on_the_device_read_as_zeros_after_their_loan_and_after_an_error(uploads: Uploads) -> None:
+    pool = DeviceProbePool(rows=4, dimension=8, stream=uploads.stream)
+    with pool.borrow(3) as probes:
+        probes.copy_from(np.ones((3, 8), np.float32), uploads.stream)
+        assert on_host(probes, uploads.stream).all()
+    assert not on_host(probes, uploads.stream).any()
+    with pytest.raises(RuntimeError, match="broken"), pool.borrow(4) as probes:  # noqa: PT012
+        probes.copy_from(np.ones((4, 8), np.float32), uploads.stream)
+        raise RuntimeError("broken")
+    assert not on_host(probes, uploads.stream).any()
+    with pytest.raises(ValueError, match="lends 0 to 4 templates, 5 were asked for"), pool.borrow(5):
+        pass
+    with pytest.raises(ValueError, match="1 row and 1 dimension or more"):
+        DeviceProbePool(rows=0, dimension=8, stream=uploads.stream)
+
+
+def test_a_batch_is_uploaded_once_however_many_stages_ask(uploads: Uploads, frames: tuple[Frame, ...]) -> None:
+    first = uploads.of(frames)
+    assert uploads.of(tuple(frames)) is first
+    assert uploads.of(frames[:2]) is not first
+
+
+def test_enrolment_with_a_network_on_the_device_gives_the_templates_of_the_host(
+    uploads: Uploads, frames: tuple[Frame, ...]
+) -> None:
+    faces = open_detector("pylfr_nano_detect").detect(frames)
+    host, there = open_embedder(EMBEDDER), HostTemplates(embedder_on(uploads), uploads)
+    assert (there.model, there.dimension, there.side_px) == (host.model, host.dimension, host.side_px)
+    got = there.embed(there.align(frames, faces))
+    assert got.vectors.tobytes() == host.embed(host.align(frames, faces)).vectors.tobytes()
+
+
+def test_after_warm_up_a_batch_asks_the_system_for_no_memory(uploads: Uploads, frames: tuple[Frame, ...]) -> None:
+    detector = detector_on(uploads, "pylfr_nano_detect", score_floor=0.3)
+    for _ in range(2):
+        detector.detect(frames[:1])
+        detector.detect(tuple(frames))
+    kinds: tuple[MemoryKind, ...] = ("cpu", "cuda", "pinned") if uploads.stream.device == "cuda" else ("cpu",)
+    before = [ops.memory_counts(kind).allocations for kind in kinds]
+    for _ in range(3):
+        detector.detect(frames[:1])
+        detector.detect(tuple(frames))
+    assert [ops.memory_counts(kind).allocations for kind in kinds] == before
