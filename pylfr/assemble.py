@@ -141,11 +141,13 @@ def open_rehearsal(
     sinks: Sequence[Sink] = (),
     started_at: datetime | None = None,
     make_desk: MakeDesk = lambda rules, _: AlertDesk(rules),
+    watch: Callable[[Stages], None] = lambda _: None,
 ) -> Engine:
     """An engine that tries recorded ``videos`` against ``people``, each a name with its reference images.
 
     It needs no authorisation, reads as fast as it can, drops no frame, and keeps nothing when it has ended. Every
-    video begins at ``started_at``, or now; ``make_desk`` is given the rules and the gallery. Raises
+    video begins at ``started_at``, or now; ``make_desk`` is given the rules and the gallery, ``watch`` is shown
+    the stages before it runs. Raises
     ``EnrolmentError`` where an image shows no face or several, and whatever a part that cannot be had raises.
     """
     networks = _open_networks(detector, embedder, device=device, threads=threads)
@@ -167,6 +169,7 @@ def open_rehearsal(
         audit=RehearsalAudit(),
         sinks=sinks,
         make_desk=make_desk,
+        watch=watch,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from pylfr.accounting import Summary
 from pylfr.alerts import AlertDesk, AlertRules, PossibleMatch
 from pylfr.assemble import open_rehearsal
 from pylfr.config import RecognitionSection
+from pylfr.engine import Stages
 from pylfr.evaluation.passes import Box, Compared, Raised
 from pylfr.protocols import Gallery, GallerySource
 from pylfr.types import Candidates, FrameBatch, Int64, Tracks
@@ -84,8 +85,11 @@ def run_trial(
     embedder: str,
     recognition: RecognitionSection | None = None,
     threads: int = 0,
+    watch: Callable[[Stages], None] = lambda _: None,
 ) -> Trial:
     """Run ``videos`` against ``people`` as a rehearsal. Cameras are named by the videos' stems.
+
+    ``watch`` is shown the engine's stages before it runs.
 
     Raises what ``open_rehearsal`` raises; a video that breaks off is named in ``summary.errors``.
     """
@@ -104,6 +108,7 @@ def run_trial(
         threads=threads,
         started_at=_BEGAN,
         make_desk=make_desk,
+        watch=watch,
     )
     for _ in engine.run():
         pass
