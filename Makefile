@@ -8,7 +8,7 @@ PYLFR_MODELS ?= $(abspath $(wildcard ../shared/models))
 PYLFR_MEDIA  ?= $(abspath $(wildcard ../shared/media))
 export PYLFR_MODELS PYLFR_MEDIA
 
-.PHONY: demo build test lint format floors cuda rtx bench clean
+.PHONY: demo build test lint format floors cuda rtx bench bench-quick clean
 .DEFAULT_GOAL := build
 
 $(VENV)/.dev: pyproject.toml
@@ -58,6 +58,9 @@ bench: build ## measure the stages and the whole; writes benchmarks/results/*.js
 	@$(BIN)/python -m benchmarks.stages
 	@$(BIN)/python -m benchmarks.end_to_end
 	@$(BIN)/python -m benchmarks.tables
+
+bench-quick: build ## has anything become slower? by ratio to fixed work in the same run, in under a minute
+	@$(BIN)/python -m benchmarks.quick
 
 clean: ## remove what make has built
 	@rm -rf $(VENV) build

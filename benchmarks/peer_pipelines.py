@@ -6,7 +6,6 @@ They are given the weights that pylfr is given, one picture a person, and as man
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -52,20 +51,20 @@ class Outcome:
     seconds: float
 
 
-def open_insightface(detector: str, embedder: str, *, threads: int) -> Recognise:
-    """Insightface's ``FaceAnalysis`` on local files; its detector looks at 640 x 640."""
+def open_insightface(detector: str, embedder: str, folder: Path, *, threads: int) -> Recognise:
+    """The ``FaceAnalysis`` of insightface, which looks at 640 x 640, on files that it keeps reading in ``folder``."""
     store = open_store()
-    with tempfile.TemporaryDirectory(prefix="pylfr-peers-") as name:
-        folder = Path(name)
-        (folder / "det.onnx").write_bytes(store.resolve(detector).path.read_bytes())
-        network = onnx.load(str(store.resolve(embedder).path))
-        if store.manifest(embedder).pixels.colour == "bgr":
-            _take_rgb(network)
-        onnx.save(network, str(folder / "rec.onnx"))
-        app = FaceAnalysis(
-            name=str(folder), providers=["CPUExecutionProvider"], sess_options=_options(threads),
-            allowed_modules=["detection", "recognition"],
-        )  # fmt: skip
+    folder = folder / "networks"
+    folder.mkdir()
+    (folder / "det.onnx").write_bytes(store.resolve(detector).path.read_bytes())
+    network = onnx.load(str(store.resolve(embedder).path))
+    if store.manifest(embedder).pixels.colour == "bgr":
+        _take_rgb(network)
+    onnx.save(network, str(folder / "rec.onnx"))
+    app = FaceAnalysis(
+        name=str(folder), providers=["CPUExecutionProvider"], sess_options=_options(threads),
+        allowed_modules=["detection", "recognition"],
+    )  # fmt: skip
     app.prepare(ctx_id=-1, det_thresh=0.5, det_size=(_LONG_SIDE_PX, _LONG_SIDE_PX))
     recognition = app.models["recognition"]
     # pylfr's manifest says what the network wants; the class guesses it from the names of the first nodes.

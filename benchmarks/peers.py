@@ -36,6 +36,7 @@ from pylfr.faces.detect import open_detector
 from pylfr.models.store import open_store
 from pylfr.trial import run_trial
 from pylfr.types import FrameBatch, Int64, Tracks
+from pylfr.video.still import read_image
 
 _RULES = CrowdRules(lanes=6, walk_s=(2.5, 4.0))
 _EVERY_FRAME_HZ = 1000.0
@@ -153,6 +154,12 @@ def theirs(
     return _Runner(name=name, networks=networks, run=run, fuse=first_face())
 
 
+def shows_one_face(path: Path) -> bool:
+    """Whether every detector of this comparison sees one face in the picture, as enrolment asks."""
+    picture = read_image(path)
+    return all(len(open_detector(name, threads=1).detect([picture])) == 1 for name in (SCRFD[0], YUNET[0]))
+
+
 def suggested_threshold(embedder: str) -> float:
     embed = open_store().manifest(embedder).embed
     if embed is None or embed.suggested_threshold is None:
@@ -168,7 +175,9 @@ def measure(given: argparse.Namespace, folder: Path) -> Peers:
     )  # fmt: skip
     truth: list[SubjectPass] = []
     videos = []
-    mated = [walker for walker in cast.walkers if walker.is_mated]
+    people = {name: path for name, path in cast.references.items() if shows_one_face(path)}
+    # Somebody whose picture one side would not enrol walks for nobody.
+    mated = [walker for walker in cast.walkers if walker.is_mated and walker.subject in people]
     others = [walker for walker in cast.walkers if not walker.is_mated]
     with Progress() as progress:
         task = progress.add_task("render the crowd", total=given.clips)
@@ -178,8 +187,8 @@ def measure(given: argparse.Namespace, folder: Path) -> Peers:
             truth += render_crowd(walkers, folder, camera=f"crowd-{number}", seed=given.seed + number, rules=_RULES)
             videos.append(folder / f"crowd-{number}.mp4")
             progress.advance(task)
-        people, threads = cast.references, given.cores
-        insightface = peer_pipelines.open_insightface(*SCRFD, threads=threads)
+        threads = given.cores
+        insightface = peer_pipelines.open_insightface(*SCRFD, folder, threads=threads)
         opencv = peer_pipelines.open_opencv(*YUNET, threads=threads)
         runners = [
             theirs("insightface", SCRFD, insightface, people),

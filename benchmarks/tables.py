@@ -48,6 +48,7 @@ def measured() -> str:
             "after the first half.",
             "",
         ]
+    lines += sizing() + peers()
     checked = [found["results"] for path in sorted(RESULTS.glob("verification-*.json")) if (found := read(path.stem))]
     if checked:
         lines += [
@@ -64,6 +65,67 @@ def measured() -> str:
             for each in checked
         ]
     return "\n".join(lines).strip() or "Nothing has been measured yet: run `make bench`."
+
+
+def sizing() -> list[str]:
+    """What ``pylfr size`` answered, where it was kept."""
+    path = RESULTS / "sizing.json"
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text())
+    load, asked = found["load"], found["conditions"]
+    faces = load["faces"] / max(load["looked_at"], 1)
+    shares = ", ".join(f"{stage} {share:.0%}" for stage, share in found["shares"].items())
+    latency = load["decided"] if load["decided"]["count"] else load["seen"]
+    return [
+        f"`pylfr size`, {found['machine']['processor']}, {found['machine']['cores']} cores: {found['answer']}",
+        "",
+        "| asked | found |",
+        "|---|---|",
+        f"| cameras | {asked['width']}x{asked['height']} {asked['codec']} at 25 frames a second, "
+        f"{faces:.1f} faces a frame, watchlist {asked['watchlist']:,} |",
+        f"| networks | {asked['detector']} at {asked['detect_hz']:g} Hz, {asked['embedder']}, in {asked['runtime']} |",
+        f"| p99 capture to alert | {latency['p99_ms']:.0f} ms at {load['cameras']} cameras |",
+        f"| processor time | {shares} |",
+        f"| memory a camera | {found['memory_mb_a_camera']:.0f} MB |",
+        f"| decoding alone would allow | {found['decode_only_cameras']:.0f} cameras |",
+        "",
+    ]
+
+
+def peers() -> list[str]:
+    """Peers on the same weights, where they were measured."""
+    record = read("peers")
+    if record is None:
+        return []
+    found = record["results"]
+    lines = [
+        f"Beside others, same weights and footage, {found['cores']} core(s) and thread(s) each, "
+        f"{found['mated_passes']} mated and {found['non_mated_passes']} non-mated passes, at the suggested threshold:",
+        "",
+        "| pipeline | networks | frames a second | faces embedded | TPIR | FPIR |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for each in found["contenders"]:
+        alerts = each["accuracy"]["suggested"]
+        lines.append(
+            f"| {each['name']} | {each['detector']}, {each['embedder']} | {each['fps']['median']:.0f} "
+            f"| {each['recognised']:,} | {rate(alerts['tpir'])} | {rate(alerts['fpir'])} |"
+        )
+    lines += ["", "| comparison | times as fast, median (range) | alerts |", "|---|---:|---|"]
+    lines += [
+        f"| {each['name']}: {each['one']} over {each['other']} | {each['ratio']['median']:.1f} "
+        f"({each['ratio']['min']:.1f} to {each['ratio']['max']:.1f}) "
+        f"| {'no worse' if each['alerts_no_worse'] else 'worse: no win'} |"
+        for each in found["comparisons"]
+    ]
+    return [*lines, ""]
+
+
+def rate(found: dict[str, Any]) -> str:
+    """A rate with its interval, from its record."""
+    value = "none" if found["value"] is None else f"{found['value']:.0%}"
+    return f"{value} ({found['numerator']}/{found['denominator']}; {found['low']:.0%} to {found['high']:.0%})"
 
 
 def main() -> None:
