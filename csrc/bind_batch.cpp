@@ -39,7 +39,12 @@ py::array_t<float> letterbox_batch(const Pictures& pictures, const Tensor& out, 
     if (out.shape()[2] < 1 || out.shape()[3] < 1 || out.shape()[2] > 1 << 15 || out.shape()[3] > 1 << 15) {
         throw py::value_error("out must be 1 to 32768 pixels wide and high, got " + text_of(out.shape()));
     }
-    const std::vector<float> factors = letterbox(pictures, out, encoding_of(bgr, mean, scale));
+    const Encoding how = encoding_of(bgr, mean, scale);
+    std::vector<float> factors;
+    {
+        const py::gil_scoped_release release;
+        factors = letterbox(pictures, out, how);
+    }
     return copied(factors.data(), {count});
 }
 
@@ -53,7 +58,9 @@ void warp_batch(const Pictures& pictures, Staging& staging, const py::array& pic
         throw py::value_error("out must hold square crops, got " + text_of(out.shape()));
     }
     require_indices(index, count, static_cast<py::ssize_t>(pictures.views.size()), "picture_index", "pictures");
-    warp(pictures, staging, index, maps, count, out, encoding_of(bgr, mean, scale));
+    const Encoding how = encoding_of(bgr, mean, scale);
+    const py::gil_scoped_release release;
+    warp(pictures, staging, index, maps, count, out, how);
 }
 
 void quality_batch(const Pictures& pictures, Staging& staging, const py::array& picture_index,
@@ -64,6 +71,7 @@ void quality_batch(const Pictures& pictures, Staging& staging, const py::array& 
     require_room(out, Element::float32, {count, quality_measures}, *pictures.memory.stream(), "out");
     require_indices(index, count, static_cast<py::ssize_t>(pictures.views.size()), "picture_index", "pictures");
     require_finite(points, count * 10, "landmarks");
+    const py::gil_scoped_release release;
     measure_quality(pictures, staging, index, points, count, out);
 }
 
@@ -138,6 +146,7 @@ void crop_surface(const Picture& picture, const py::array& to_frame, const Tenso
 
 void normalise_on(const Tensor& vectors, const Stream& stream) {
     require_room(vectors, Element::float32, {any_length, any_length}, stream, "vectors");
+    const py::gil_scoped_release release;
     const std::int64_t count = vectors.shape()[0];
     const Tensor lengths({count}, Element::float32, vectors.stream());
     normalise(static_cast<float*>(vectors.memory()), static_cast<float*>(lengths.memory()), count, vectors.shape()[1],

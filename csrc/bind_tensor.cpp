@@ -51,11 +51,16 @@ SharedStream borrowed_stream(std::intptr_t handle, const py::object& owner) {
     return std::make_shared<Stream>(reinterpret_cast<void*>(handle), kept_alive(owner));
 }
 
-// Work that is queued on stream `number` of somebody else comes before what we queue on `stream`, or after it.
+// Work that is queued on stream `number` of somebody else comes before what we queue on `stream`, or after it. Nobody
+// waits for it: 1 and 2 are CUDA's own handles for the two default streams.
 void order(const Stream& stream, std::intptr_t number, bool ours_first) {
-    const Stream theirs(reinterpret_cast<void*>(number), nullptr);
-    const Stream &first = ours_first ? stream : theirs, &second = ours_first ? theirs : stream;
-    if (first.handle() != second.handle()) second.wait(Event(first, false));
+    void* theirs = reinterpret_cast<void*>(number);
+    void* first = ours_first ? stream.handle() : theirs;
+    void* second = ours_first ? theirs : stream.handle();
+    if (first == second) return;
+    const std::unique_ptr<void, void (*)(void*)> event(cuda::make_event(false), &cuda::destroy_event);
+    cuda::record(event.get(), first);
+    cuda::wait(second, event.get());
 }
 
 dlpack::Type type_of(Element element) {
@@ -254,7 +259,9 @@ py::capsule to_dlpack(const Tensor& tensor, const py::object& stream, const py::
         if (number == 0 || number < -1) {
             throw py::buffer_error("stream must be -1, 1, 2 or a handle, got " + std::to_string(number));
         }
-        tensor.mark_shared();
+        // On the tensor's own stream the reader's work keeps its order with ours; on any other it may outlast the
+        // tensor.
+        if (number != number_of(*tensor.stream())) tensor.mark_shared();
         if (number != -1) order(*tensor.stream(), number, true);
     }
     const bool is_new = !max_version.is_none() && max_version.cast<std::pair<int, int>>().first >= 1;

@@ -22,7 +22,7 @@ from pylfr.runtimes.choose import open_runtime
 from pylfr.types import Device, Frame, MemoryKind, Precision, UInt8, as_frames
 from tests.devices import DEVICES, HostedRuntime, on_host
 from tests.footage import BOTH, WALKING_AND_PAUSE, picture_of, video
-from tests.gallery.test_ranking import snapshot_of, unit
+from tests.gallery.snapshots import snapshot_of, unit
 
 EMBEDDER = "pylfr_nano_embed"
 

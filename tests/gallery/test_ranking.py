@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,22 +12,10 @@ from pylfr.errors import WatchlistError
 from pylfr.gallery.device_index import DeviceIndexGallery
 from pylfr.gallery.faiss_index import open_faiss
 from pylfr.gallery.native_index import NativeGallery
-from pylfr.gallery.snapshot import ListedEntry, WatchlistSnapshot
+from pylfr.gallery.snapshot import WatchlistSnapshot
 from pylfr.protocols import Gallery
 from pylfr.types import Candidates, Float32, Precision, Templates
-
-
-def snapshot_of(entry: list[int], vectors: Float32, *, revision: int = 1, model: str = "m") -> WatchlistSnapshot:
-    listed = {number: ListedEntry(name=f"entry {number}", expires_at=None, picture=b"") for number in set(entry)}
-    return WatchlistSnapshot(
-        identity="one",
-        embedder="stand-in",
-        model=model,
-        revision=revision,
-        entry=np.array(entry, np.int64),
-        vectors=vectors,
-        listed=MappingProxyType(listed),
-    )
+from tests.gallery.snapshots import snapshot_of, unit
 
 
 def probes_of(vectors: Float32) -> Templates:
@@ -57,11 +43,6 @@ def galleries(snapshot: WatchlistSnapshot) -> list[Gallery]:
     precisions: tuple[Precision, ...] = ("float32", "float16", "int8")
     on_device = [DeviceIndexGallery(snapshot, precision=each, stream=home) for each in precisions]
     return [NativeGallery(snapshot), open_faiss(snapshot), *on_device]
-
-
-def unit(vectors: Float32) -> Float32:
-    ops.normalise(vectors)
-    return vectors
 
 
 @st.composite

@@ -1,0 +1,134 @@
+"""Tensors, streams and memory on CUDA itself: what no CPU can show."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pylfr import ops
+from pylfr.types import Element
+from tests.native.test_tensor import ELEMENTS
+
+pytestmark = pytest.mark.cuda
+
+
+@pytest.mark.parametrize("dtype", ELEMENTS)
+@pytest.mark.parametrize("shape", [(0,), (1,), (3, 5), (1 << 21,)])
+def test_values_go_there_and_come_back(dtype: Element, shape: tuple[int, ...]) -> None:
+    home = ops.Stream("cuda")
+    values = np.random.default_rng(0).integers(0, 100, shape).astype(dtype)
+    tensor = ops.Tensor(shape, dtype, home)
+    assert tensor.device == "cuda"
+    assert tensor.__dlpack_device__()[0] == 2
+    tensor.copy_from(values, home)
+    back = np.empty_like(values)
+    tensor.copy_to(back, home)
+    np.testing.assert_array_equal(back, values)
+    tensor.wipe(home)
+    tensor.copy_to(back, home)
+    assert not back.any()
+
+
+def test_another_stream_sees_what_came_before_the_event_it_waited_for() -> None:
+    first, second = ops.Stream("cuda"), ops.Stream("cuda")
+    assert first.handle != second.handle != 0
+    large = ops.Tensor((1 << 26,), "float32", first)
+    for value in range(5):
+        large.copy_from(np.full(1 << 26, value, np.float32), first)
+        event = first.record(timed=True)
+        second.wait(event)
+        back = np.empty(4, np.float32)
+        large.rows((1 << 26) - 4, 1 << 26).copy_to(back, second)
+        assert event.is_done
+        assert (back == value).all()
+
+
+def test_events_measure_time_and_are_not_done_at_once() -> None:
+    home = ops.Stream("cuda")
+    tensor = ops.Tensor((1 << 28,), "float32", home)
+    began = home.record(timed=True)
+    for _ in range(20):
+        tensor.wipe(home)
+    ended = home.record(timed=True)
+    ended.synchronise()
+    assert ended.is_done
+    assert ended.ms_since(began) > 0.1
+
+
+def test_device_memory_stops_growing_and_is_given_back() -> None:
+    home = ops.Stream("cuda")
+    ops.release_memory("cuda")
+    before = ops.memory_counts("cuda").held_bytes
+    for _ in range(3):
+        ops.Tensor((1 << 20,), "float32", home)
+    counts = ops.memory_counts("cuda")
+    assert counts.held_bytes == before + (1 << 22)
+    ops.release_memory("cuda")
+    assert ops.memory_counts("cuda").held_bytes == before
+
+
+def test_torch_takes_and_gives_the_same_memory_in_the_order_of_streams() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    home = ops.Stream("cuda")
+    tensor = ops.Tensor((1 << 20,), "float32", home)
+    tensor.wipe(home)
+    seen = torch.from_dlpack(tensor)
+    assert seen.data_ptr() == tensor.pointer
+    seen.add_(3)
+    back = ops.Tensor.borrow(seen, home)
+    assert back.pointer == tensor.pointer
+    values = np.empty(1 << 20, np.float32)
+    back.copy_to(values, home)
+    assert (values == 3).all()
+    interface = tensor.__cuda_array_interface__
+    assert interface["shape"] == (1 << 20,)
+    assert interface["typestr"] == "<f4"
+    assert torch.as_tensor(tensor, device="cuda").data_ptr() == tensor.pointer
+
+
+def test_a_stream_of_torch_can_be_borrowed() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    theirs = torch.cuda.Stream()
+    home = ops.Stream.borrow(theirs.cuda_stream, owner=theirs)
+    assert (home.device, home.handle) == ("cuda", theirs.cuda_stream)
+    tensor = ops.Tensor((1000,), "int32", home)
+    tensor.copy_from(np.arange(1000, dtype=np.int32), home)
+    with torch.cuda.stream(theirs):
+        assert int(torch.from_dlpack(tensor).sum()) == 499_500
+    del tensor, home
+
+
+def test_a_context_that_pycuda_made_serves_as_well() -> None:
+    driver = pytest.importorskip("pycuda.driver", reason="pycuda is not installed")
+    driver.init()
+    context = driver.Device(0).make_context()
+    try:
+        gpuarray = pytest.importorskip("pycuda.gpuarray")
+        theirs = driver.Stream()
+        home = ops.Stream.borrow(theirs.handle, owner=theirs)
+        there = gpuarray.to_gpu(np.arange(100, dtype=np.float32))
+        values = np.empty(100, np.float32)
+        ops.Tensor.borrow(there, home).copy_to(values, home)
+        assert values[99] == 99
+        ops.release_memory("cuda")
+        del home, there
+    finally:
+        context.pop()
+
+
+def test_arrays_and_streams_of_the_host_are_refused_on_the_device() -> None:
+    home, host = ops.Stream("cuda"), ops.Stream("cpu")
+    with pytest.raises(ValueError, match="an array on cpu needs a stream of that device, got one of cuda"):
+        ops.Tensor.borrow(np.zeros(3, np.float32), home)
+    tensor = ops.Tensor((3,), "float32", home)
+    with pytest.raises(ValueError, match="the stream must be one of cuda, got one of cpu"):
+        tensor.wipe(host)
+    with pytest.raises(ValueError, match="events of its own device only"):
+        home.wait(host.record())
+
+
+def test_every_launch_is_counted() -> None:
+    home = ops.Stream("cuda")
+    before = ops.cuda_launches()
+    ops.normalise_on(ops.Tensor((4, 8), "float32", home), home)
+    assert ops.cuda_launches() == before + 1

@@ -1,0 +1,23 @@
+"""The GPU benchmark's program runs whole on the CPU, at small sizes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_gpu_benchmark_runs_dry_on_the_cpu() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu", "--device", "cpu", "--quick", "--dry-run"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for part in ("letterbox 64x32", "search int8 1,000 x 512", "CameraLoad(cameras=2"):
+        assert part in done.stdout, part
+    assert not (ROOT / "benchmarks" / "results" / "gpu.json").exists()
