@@ -52,7 +52,7 @@ cuda: $(VENV)/.dev ## compile the CUDA half with nvcc; needs no GPU
 	@$(BIN)/python tests/native/import_cuda_wheel.py build/wheels
 
 rtx: build ## install TensorRT-RTX (about 230 MB), so that the tests build engines with it; needs no GPU
-	@$(BIN)/python -m pip install --quiet 'tensorrt-rtx==1.7.1.116'
+	@$(BIN)/python -m pip install --quiet onnx 'tensorrt-rtx==1.7.1.116'
 
 bench: build ## measure the stages and the whole; writes benchmarks/results/*.json
 	@$(BIN)/python -m benchmarks.stages

@@ -159,7 +159,7 @@ def open_detector(
         raise ModelError(f"side_px must be at least {manifest.detect.multiple_of} for {name}, got {side}")
     return FaceDetector(
         manifest,
-        open_runtime(model, runtime=runtime, device=device, threads=threads),
+        open_runtime(model, runtime=runtime, device=device, threads=threads, side_px=side),
         model=model.sha256,
         side_px=side,
         score_floor=manifest.detect.score_threshold if score_floor is None else score_floor,

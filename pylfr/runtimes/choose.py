@@ -6,37 +6,39 @@ import logging
 from importlib.util import find_spec
 from typing import Literal, get_args
 
-from pylfr import ops
-from pylfr.errors import ConfigError, CudaError
+from pylfr.errors import ConfigError
 from pylfr.models.store import Model
 from pylfr.protocols import DeviceRuntime, Runtime
 from pylfr.runtimes.onnx import open_onnx
 from pylfr.runtimes.parts import DeviceInParts, InParts
 from pylfr.types import Device
 
-RuntimeName = Literal["onnx", "torch"]
+RuntimeName = Literal["onnx", "tensorrt", "tensorrt-rtx", "torch"]
 
 log = logging.getLogger(__name__)
 
 
-def open_runtime(model: Model, *, runtime: str = "onnx", device: Device = "cpu", threads: int = 0) -> Runtime:
+def open_runtime(
+    model: Model, *, runtime: str = "onnx", device: Device = "cpu", threads: int = 0, side_px: int | None = None
+) -> Runtime:
     """The runtime of that name with ``model`` loaded on ``device``.
 
     Raises ``ConfigError`` for an unknown name or a runtime that is not installed, and ``CudaError`` where the device
-    cannot be had. ``threads`` is for onnxruntime; PyTorch's threads belong to the process.
+    cannot be had. ``threads`` is for onnxruntime; PyTorch's threads belong to the process;
+    ``side_px``, the longest side of a detector's picture, for the runtimes that build for certain sizes.
     """
     if runtime not in get_args(RuntimeName):
         raise ConfigError(f"runtime must be one of {', '.join(get_args(RuntimeName))}, got {runtime!r}")
     if runtime == "torch":
         opened = _open_torch(model, device)
+    elif runtime in ("tensorrt", "tensorrt-rtx"):
+        if device != "cuda":
+            raise ConfigError(f"runtime {runtime!r} runs on device 'cuda' alone, got device {device!r}")
+        from pylfr.runtimes.tensorrt import open_tensorrt  # the extra is imported only by those who ask for it
+
+        opened = open_tensorrt(model, library=runtime, side_px=side_px)
     else:
-        ops.require_device(device)
-        if device != "cpu":
-            raise CudaError(
-                f"the {runtime} runtime runs on the CPU only, got device {device!r}: use device 'cpu', or runtime "
-                "'torch'"
-            )
-        opened = open_onnx(model, threads=threads)
+        opened = open_onnx(model, device=device, threads=threads)
     log.info("%s runs in %s on %s: it was asked for by name", model.manifest.name, runtime, device)
     max_batch = model.manifest.pixels.max_batch
     if max_batch is None:

@@ -1,4 +1,4 @@
-"""onnxruntime on the CPU: the runtime that needs nothing but the base install."""
+"""onnxruntime, on the CPU with nothing but the base install, or on CUDA where its build for GPUs is installed."""
 
 from __future__ import annotations
 
@@ -8,25 +8,37 @@ from collections.abc import Mapping
 import numpy as np
 import onnxruntime as ort  # noqa: TID251 - the one place that talks to onnxruntime
 
-from pylfr.errors import ModelError
+from pylfr import ops
+from pylfr.errors import CudaError, ModelError
 from pylfr.models.store import Model
+from pylfr.ops import Stream, Tensor
+from pylfr.runtimes.from_host import require_tensors
+from pylfr.runtimes.shapes import TriedShapes
 from pylfr.types import Device, Float32
+
+_PROVIDERS: Mapping[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 class OnnxRuntime:
-    """Runs one verified ONNX network on the CPU. Safe for concurrent calls."""
+    """Runs one verified ONNX network. Safe for concurrent calls on the CPU; on CUDA one thread at a time.
 
-    def __init__(self, session: ort.InferenceSession) -> None:
+    On CUDA the network has a stream of its own, which is ordered with the caller's by events.
+    """
+
+    def __init__(self, session: ort.InferenceSession, *, stream: Stream | None = None) -> None:
         self._session = session
+        self._stream = stream
+        self._device: Device = stream.device if stream is not None else "cpu"
         self._input = session.get_inputs()[0].name
         self._outputs: dict[str, tuple[int | None, ...]] = {
             output.name: tuple(side if isinstance(side, int) else None for side in output.shape)
             for output in session.get_outputs()
         }
+        self._shapes = TriedShapes(self.run)
 
     @property
     def device(self) -> Device:
-        return "cpu"
+        return self._device
 
     @property
     def outputs(self) -> Mapping[str, tuple[int | None, ...]]:
@@ -44,28 +56,68 @@ class OnnxRuntime:
         binding.bind_output(output, "cpu", 0, np.float32, list(out.shape), out.ctypes.data)
         self._session.run_with_iobinding(binding)
 
+    def output_shapes(self, shape: tuple[int, ...]) -> Mapping[str, tuple[int, ...]]:
+        return self._shapes.of(shape)
 
-def open_onnx(model: Model, *, threads: int = 0) -> OnnxRuntime:
-    """Load ``model`` for the CPU with that many threads (0: as many as there are cores).
+    def run_on(self, stream: Stream, tensor: Tensor, outputs: Mapping[str, Tensor]) -> None:
+        """As ``DeviceRuntime.run_on``: the network reads and writes the very memory of the tensors."""
+        require_tensors(self._device, tensor, outputs, self.output_shapes(tensor.shape))
+        binding = self._session.io_binding()
+        binding.bind_input(self._input, self._device, 0, np.float32, list(tensor.shape), tensor.pointer)
+        for name, output in outputs.items():
+            binding.bind_output(name, self._device, 0, np.float32, list(output.shape), output.pointer)
+        if self._stream is None:
+            self._session.run_with_iobinding(binding)
+            return
+        options = ort.RunOptions()
+        options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+        self._stream.wait(stream.record())
+        self._session.run_with_iobinding(binding, options)
+        stream.wait(self._stream.record())
+
+
+def open_onnx(model: Model, *, device: Device = "cpu", threads: int = 0) -> OnnxRuntime:
+    """Load ``model`` for the CPU with that many threads (0: as many as there are cores), or for CUDA.
 
     The very bytes that are run are checked against the manifest's sha256, so external data and a file swapped after
-    its check are both refused. Raises ``ModelError``.
+    its check are both refused. Raises ``ModelError``, and ``CudaError`` where this onnxruntime or this machine has no
+    CUDA: it never runs on the CPU instead.
     """
     content = model.path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest != model.sha256:
         raise ModelError(f"{model.path} must have sha256 {model.sha256}, got {digest}: it was altered, get it again")
+    return open_onnx_bytes(content, name=str(model.path), device=device, threads=threads)
+
+
+def open_onnx_bytes(content: bytes, *, name: str, device: Device = "cpu", threads: int = 0) -> OnnxRuntime:
+    """As ``open_onnx``, for a network in memory that somebody else vouches for; ``name`` is for messages."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     # Waiting threads must not spin: decoding needs the same cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    provider, stream = _PROVIDERS[device], None
+    settings: dict[str, str] = {}
+    if device == "cuda":
+        if provider not in ort.get_available_providers():
+            offered = ", ".join(ort.get_available_providers())
+            raise CudaError(
+                f"device is 'cuda', but this onnxruntime {ort.__version__} offers only {offered}: "
+                "install pylfr[onnx-gpu] in place of onnxruntime, or use runtime 'tensorrt' or 'torch'"
+            )
+        ops.require_device(device)
+        stream = Stream(device)
+        settings = {"user_compute_stream": str(stream.handle)}
     try:
-        session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(content, options, providers=[(provider, settings)])
     except Exception as error:  # onnxruntime raises classes of its own that share no base
-        raise ModelError(f"{model.path} cannot be run by onnxruntime {ort.__version__}: {error}") from error
+        raise ModelError(f"{name} cannot be run by onnxruntime {ort.__version__}: {error}") from error
+    # Where a provider cannot start, onnxruntime warns and takes the CPU.
+    if provider not in session.get_providers():
+        raise CudaError(f"onnxruntime {ort.__version__} could not start CUDA: are CUDA and cuDNN of its version here?")
     inputs = session.get_inputs()
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
         shapes = [list(each.shape) for each in inputs]
-        raise ModelError(f"{model.path} must take one tensor [B, 3, H, W], it takes {shapes}")
-    return OnnxRuntime(session)
+        raise ModelError(f"{name} must take one tensor [B, 3, H, W], it takes {shapes}")
+    return OnnxRuntime(session, stream=stream)

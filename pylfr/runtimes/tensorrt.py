@@ -1,96 +1,162 @@
-"""Engines of TensorRT-RTX, built for other GPUs than this machine's, so for none as well. Needs the extra ``rtx``.
+"""TensorRT 10, TensorRT 11 or TensorRT-RTX, by module name: an engine run on the caller's memory and stream.
 
-Engines are built and cached here; nothing runs them yet: see docs/gpu.md.
+Nothing is copied and nothing is waited for. TensorRT-RTX is asked to record each shape as a CUDA graph by itself.
 """
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import Literal, get_args
+from typing import Protocol
 
-from pylfr.errors import ConfigError, ModelError
+from pylfr import ops
+from pylfr.errors import CudaError, ModelError
 from pylfr.models.store import Model
-from pylfr.runtimes.engine_cache import EngineCache, EngineName
-
-# Compute capabilities that TensorRT-RTX builds for on any machine: A100, RTX 30, RTX 40 and L4, RTX 50.
-RtxTarget = Literal["SM80", "SM86", "SM89", "SM120"]
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """Pictures of one size, 1 to ``most`` a call, fastest at ``usual``."""
-
-    width: int
-    height: int
-    usual: int
-    most: int
-
-    def __post_init__(self) -> None:
-        if not (self.width > 0 and self.height > 0 and 1 <= self.usual <= self.most):
-            raise ValueError(f"a profile must have a size and 1 <= usual <= most, got {self}")
-
-    def __str__(self) -> str:
-        return f"{self.width}x{self.height}:1,{self.usual},{self.most}"
+from pylfr.ops import Stream, Tensor
+from pylfr.runtimes.engine_cache import EngineCache, open_engine_cache
+from pylfr.runtimes.from_host import FromHost, require_tensors
+from pylfr.runtimes.gpu import current_gpu
+from pylfr.runtimes.half import made_up_pictures, require_agreement
+from pylfr.runtimes.onnx import open_onnx
+from pylfr.runtimes.tensorrt_build import BuildProgress, Precision, engine_of, open_library, profile_of
+from pylfr.types import Device
 
 
-def open_library() -> ModuleType:
-    """TensorRT-RTX. Raises ``ConfigError`` where it is not installed."""
-    if find_spec("tensorrt_rtx") is None:
-        raise ConfigError("tensorrt_rtx is not installed in this Python: install pylfr[rtx]")
-    return import_module("tensorrt_rtx")
+class _Context(Protocol):
+    """What is used of an execution context."""
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...], /) -> bool: ...
+
+    def get_tensor_shape(self, name: str, /) -> Sequence[int]: ...
+
+    def set_tensor_address(self, name: str, memory: int, /) -> bool: ...
+
+    def execute_async_v3(self, stream_handle: int, /) -> bool: ...
 
 
-def rtx_engine(model: Model, profile: Profile, *, target: RtxTarget, cache: EngineCache) -> bytes:
-    """An fp32 engine of TensorRT-RTX for GPUs of ``target``, out of ``cache`` or built and kept there.
+class _RuntimeConfig(Protocol):
+    cuda_graph_strategy: object
 
-    Raises ``ModelError`` where the network or a cached engine was altered, or the network cannot be built.
+
+class _Engine(Protocol):
+    """What is used of an engine."""
+
+    num_io_tensors: int
+
+    def get_tensor_name(self, index: int, /) -> str: ...
+
+    def get_tensor_mode(self, name: str, /) -> object: ...
+
+    def get_tensor_shape(self, name: str, /) -> Sequence[int]: ...
+
+    def get_tensor_dtype(self, name: str, /) -> object: ...
+
+    def get_tensor_profile_shape(self, name: str, profile: int, /) -> Sequence[Sequence[int]]: ...
+
+    def create_runtime_config(self) -> _RuntimeConfig: ...
+
+    def create_execution_context(self, config: _RuntimeConfig | None = None, /) -> _Context | None: ...
+
+
+class TensorRtRuntime(FromHost):
+    """Runs one engine. One thread at a time, on any stream. The engine lives as long as this object."""
+
+    def __init__(self, trt: ModuleType, engine: bytes, *, device: Device = "cuda") -> None:
+        """``engine`` must come out of the cache, which vouches for it: to load one is to run its code."""
+        super().__init__()
+        self._device: Device = device
+        self._logger = trt.Logger(trt.Logger.ERROR)
+        self._runtime = trt.Runtime(self._logger)
+        loaded: _Engine | None = self._runtime.deserialize_cuda_engine(engine)
+        if loaded is None:
+            raise ModelError(f"{trt.__name__} {trt.__version__} cannot load this engine here: build it on this machine")
+        self._engine = loaded
+        context = _context(trt, loaded)
+        if context is None:
+            raise CudaError(f"{trt.__name__} {trt.__version__} cannot make an execution context: is memory left?")
+        self._context = context
+        names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
+        inputs = [name for name in names if self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
+        if len(inputs) != 1:
+            raise ModelError(f"an engine must take one tensor [B, 3, H, W], this takes {len(inputs)}")
+        self._input: str = inputs[0]
+        self._outputs: dict[str, tuple[int | None, ...]] = {
+            name: tuple(None if side < 0 else int(side) for side in self._engine.get_tensor_shape(name))
+            for name in names
+            if name != self._input
+        }
+        for name in names:
+            if self._engine.get_tensor_dtype(name) != trt.float32:
+                raise ModelError(f"an engine must read and write float32, {name!r} is not: export it with such ends")
+
+    @property
+    def device(self) -> Device:
+        return self._device
+
+    @property
+    def outputs(self) -> Mapping[str, tuple[int | None, ...]]:
+        return self._outputs
+
+    def output_shapes(self, shape: tuple[int, ...]) -> Mapping[str, tuple[int, ...]]:
+        """As ``DeviceRuntime.output_shapes``. Raises ``ValueError`` for an input that the engine was not built for."""
+        if not self._context.set_input_shape(self._input, shape):
+            least, _, most = self._engine.get_tensor_profile_shape(self._input, 0)
+            raise ValueError(f"the input must be between {list(least)} and {list(most)}, got {list(shape)}")
+        return {name: tuple(map(int, self._context.get_tensor_shape(name))) for name in self._outputs}
+
+    def run_on(self, stream: Stream, tensor: Tensor, outputs: Mapping[str, Tensor]) -> None:
+        shapes = self.output_shapes(tensor.shape)
+        require_tensors(self._device, tensor, outputs, shapes)
+        # Every output needs a place, also one that nobody asked for.
+        unasked = {name: Tensor(shapes[name], "float32", stream) for name in shapes if name not in outputs}
+        for name, each in {self._input: tensor, **outputs, **unasked}.items():
+            if not self._context.set_tensor_address(name, each.pointer):
+                raise CudaError(f"TensorRT does not take {each.pointer:#x} for {name!r}")
+        if not self._context.execute_async_v3(stream.handle):
+            raise CudaError("TensorRT could not queue the network: its reason is in the log of the process")
+        for each in unasked.values():
+            each.wipe(stream)
+
+
+def open_tensorrt(
+    model: Model,
+    *,
+    library: str = "tensorrt",
+    precision: Precision = "fp16",
+    side_px: int | None = None,
+    most: int = 32,
+    cache: EngineCache | None = None,
+    progress: BuildProgress | None = None,
+) -> TensorRtRuntime:
+    """``model`` in TensorRT or TensorRT-RTX on the current GPU. The first time its engine is built: minutes.
+
+    An engine that answers otherwise than the network does in float32 is refused, every time it is opened. ``side_px``
+    is the longest side of a detector's picture, ``most`` the largest batch. Raises ``ConfigError`` where the library
+    is not installed, ``CudaError`` without a device, ``ModelError`` as ``engine_of`` does.
     """
-    trt = open_library()
-    if target not in get_args(RtxTarget):
-        raise ConfigError(f"target must be one of {', '.join(get_args(RtxTarget))}, got {target!r}")
-    name = EngineName(
-        model=model.sha256,
-        library=f"tensorrt_rtx {trt.__version__}",
-        target=target,
-        precision="fp32",
-        shapes=str(profile),
+    trt = open_library(library)
+    ops.require_device("cuda")
+    profile = profile_of(model.manifest, side_px=side_px, most=most)
+    engine = engine_of(
+        trt,
+        model,
+        profile,
+        target=str(current_gpu()),
+        precision=precision,
+        cache=cache or open_engine_cache(),
+        progress=progress,
     )
-    engine = cache.read(name)
-    if engine is None:
-        log.info("building %s with %s for %s, pictures %s", model.manifest.name, name.library, target, profile)
-        engine = _build(trt, model, profile, target=target)
-        cache.write(name, engine)
-    return engine
+    opened = TensorRtRuntime(trt, engine)
+    pictures = made_up_pictures(model.manifest, height=profile.usual[2], width=profile.usual[3])[: profile.most[0]]
+    require_agreement(model, open_onnx(model), opened, pictures, what=f"the {precision} engine")
+    return opened
 
 
-def _build(trt: ModuleType, model: Model, profile: Profile, *, target: RtxTarget) -> bytes:
-    content = model.path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != model.sha256:
-        raise ModelError(f"{model.path} must have sha256 {model.sha256}, got {digest}: it was altered, get it again")
-    logger = trt.Logger(trt.Logger.ERROR)
-    builder = trt.Builder(logger)
-    # Strongly typed: the precision is the network's own, and there is no builder flag that changes it.
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, logger)
-    if not parser.parse(content):
-        reasons = "; ".join(parser.get_error(index).desc() for index in range(parser.num_errors))
-        raise ModelError(f"{model.path} cannot be read by TensorRT {trt.__version__}: {reasons}")
-    config = builder.create_builder_config()
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(getattr(trt.ComputeCapability, target), 0)
-    shapes = builder.create_optimization_profile()
-    size = (3, profile.height, profile.width)
-    shapes.set_shape(network.get_input(0).name, (1, *size), (profile.usual, *size), (profile.most, *size))
-    config.add_optimization_profile(shapes)
-    engine = builder.build_serialized_network(network, config)
-    if engine is None:
-        raise ModelError(f"{model.path} cannot be built by TensorRT {trt.__version__} for {target}, pictures {profile}")
-    return bytes(engine)
+def _context(trt: ModuleType, engine: _Engine) -> _Context | None:
+    """An execution context; TensorRT-RTX records CUDA graphs itself and knows when a shape is ready for it."""
+    strategy = getattr(trt, "CudaGraphStrategy", None)
+    if strategy is None:
+        return engine.create_execution_context()
+    config = engine.create_runtime_config()
+    config.cuda_graph_strategy = strategy.WHOLE_GRAPH_CAPTURE
+    return engine.create_execution_context(config)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,9 @@ import torch
 
 from pylfr.errors import CudaError, ModelError
 from pylfr.models.store import Model
+from pylfr.ops import Stream, Tensor
+from pylfr.runtimes.from_host import require_tensors
+from pylfr.runtimes.shapes import TriedShapes
 from pylfr.runtimes.torch_operators import OPERATORS, Attribute, Attributes
 from pylfr.types import Device, Float32
 
@@ -82,6 +86,7 @@ class TorchRuntime:
         self._device = device
         self._captured: dict[tuple[int, ...], Captured] = {}
         self._turn = threading.Lock()
+        self._shapes = TriedShapes(self.run)
 
     @property
     def device(self) -> Device:
@@ -111,15 +116,33 @@ class TorchRuntime:
             # The copy in `out` is wiped by whoever lent it; the one that PyTorch made is wiped here.
             result.zero_()
 
+    def output_shapes(self, shape: tuple[int, ...]) -> Mapping[str, tuple[int, ...]]:
+        return self._shapes.of(shape)
+
+    def run_on(self, stream: Stream, tensor: Tensor, outputs: Mapping[str, Tensor]) -> None:
+        """As ``DeviceRuntime.run_on``: tensors come and go by DLPack; results are copied into them on the device."""
+        require_tensors(self._device, tensor, outputs, self.output_shapes(tensor.shape))
+        with self._turn, torch.inference_mode(), _on(stream):
+            results = dict(zip(self.outputs, self._answers(torch.from_dlpack(tensor)), strict=True))
+            for name, output in outputs.items():
+                into = torch.from_dlpack(output)
+                into.copy_(results[name][: len(tensor)].reshape(into.shape))
+            for result in results.values():
+                result.zero_()
+
     def _forward(self, tensor: Float32) -> list[torch.Tensor]:
+        return self._answers(torch.from_numpy(np.ascontiguousarray(tensor)))
+
+    def _answers(self, given: torch.Tensor) -> list[torch.Tensor]:
+        """All outputs, of as many pictures as were given or more, for pictures on the host or on this device."""
         if self._device == "cpu":
-            return self._network.run(torch.from_numpy(np.ascontiguousarray(tensor)))
-        batch = 1 << (len(tensor) - 1).bit_length()
-        shape = (batch, *tensor.shape[1:])
+            return self._network.run(given)
+        batch = 1 << (len(given) - 1).bit_length()
+        shape = (batch, *given.shape[1:])
         if shape not in self._captured and len(self._captured) >= _MOST_GRAPHS:
-            return self._network.run(_on_cuda(torch.from_numpy(tensor)))
+            return self._network.run(_on_cuda(given))
         captured = self._captured.get(shape) or self._capture(shape)
-        captured.input[: len(tensor)].copy_(torch.from_numpy(np.ascontiguousarray(tensor)))
+        captured.input[: len(given)].copy_(given)
         captured.graph.replay()
         return captured.outputs
 
@@ -158,6 +181,14 @@ def open_torch(model: Model, *, device: Device = "cpu") -> TorchRuntime:
         return TorchRuntime(_read(onnx.load_from_string(content), device), device=device)
     except ValueError as error:
         raise ModelError(f"{model.path} cannot be run by PyTorch: {error}; use runtime 'onnx'") from error
+
+
+def _on(stream: Stream) -> AbstractContextManager[object]:
+    """PyTorch queues on the caller's stream; on the CPU there is none."""
+    if stream.device == "cpu":
+        return nullcontext()
+    entered: AbstractContextManager[object] = torch.cuda.stream(torch.cuda.ExternalStream(stream.handle))
+    return entered
 
 
 def _read(proto: onnx.ModelProto, device: Device) -> Network:

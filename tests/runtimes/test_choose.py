@@ -11,7 +11,7 @@ from pylfr.runtimes.choose import open_runtime
 
 
 def test_an_unknown_runtime_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(ConfigError, match="one of onnx, torch"):
+    with pytest.raises(ConfigError, match="one of onnx, tensorrt, tensorrt-rtx, torch"):
         open_runtime(open_store().resolve("pylfr_nano_embed"), runtime="onyx")
 
 

@@ -1,63 +1,122 @@
-"""TensorRT-RTX reads the networks and builds engines for GPUs that this machine has not."""
+"""An engine is run on the caller's memory and stream; what does not fit it is refused. No device is needed."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import get_args
-
+import numpy as np
 import pytest
 
-from pylfr.errors import ConfigError, ModelError
+from pylfr.errors import ConfigError, CudaError, ModelError
 from pylfr.models.store import open_store
-from pylfr.runtimes import tensorrt
-from pylfr.runtimes.engine_cache import EngineCache
-from pylfr.runtimes.tensorrt import Profile, RtxTarget, open_library, rtx_engine
-
-NETWORKS = {
-    "yunet_n": Profile(width=640, height=384, usual=8, most=16),
-    "scrfd_500m_kps": Profile(width=640, height=384, usual=8, most=16),
-    "face_reid_0095": Profile(width=128, height=128, usual=8, most=32),
-    "mobilefacenet_y1": Profile(width=112, height=112, usual=8, most=32),
-}
+from pylfr.ops import Stream, Tensor
+from pylfr.runtimes import tensorrt_build
+from pylfr.runtimes.choose import open_runtime
+from pylfr.runtimes.gpu import current_gpu
+from pylfr.runtimes.tensorrt import TensorRtRuntime
+from tests.conftest import why_not_cuda
+from tests.runtimes.made_up_trt import Engine, made_up_trt
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> EngineCache:
-    return EngineCache(tmp_path / "engines", tmp_path / "engine.key")
+def engine() -> Engine:
+    return Engine("float32")
 
 
 @pytest.fixture
-def rtx() -> None:
-    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: make rtx")
+def runtime(engine: Engine) -> TensorRtRuntime:
+    return TensorRtRuntime(made_up_trt(engine), b"engine", device="cpu")
 
 
-@pytest.mark.usefixtures("models_dir", "rtx")
-@pytest.mark.parametrize("target", get_args(RtxTarget))
-@pytest.mark.parametrize("name", NETWORKS)
-def test_engines_are_built_without_a_gpu_and_kept(name: str, target: RtxTarget, cache: EngineCache) -> None:
-    model = open_store().resolve(name)
-    built = rtx_engine(model, NETWORKS[name], target=target, cache=cache)
-    assert len(built) > 100_000
-    assert rtx_engine(model, NETWORKS[name], target=target, cache=cache) == built
+def pictures(batch: int) -> np.ndarray:
+    return np.random.default_rng(batch).uniform(0, 1, (batch, 3, 4, 5)).astype(np.float32)
 
 
-@pytest.mark.usefixtures("models_dir", "rtx")
-def test_a_tampered_engine_is_refused_and_not_built_again(cache: EngineCache, tmp_path: Path) -> None:
-    model, profile = open_store().resolve("yunet_n"), NETWORKS["yunet_n"]
-    rtx_engine(model, profile, target="SM89", cache=cache)
-    (engine,) = (tmp_path / "engines").iterdir()
-    engine.write_bytes(engine.read_bytes()[:-1] + b"!")
-    with pytest.raises(ModelError, match="must carry this user's seal"):
-        rtx_engine(model, profile, target="SM89", cache=cache)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_engine_reads_and_writes_the_callers_memory_on_the_callers_stream(
+    batch: int, runtime: TensorRtRuntime, engine: Engine
+) -> None:
+    stream = Stream("cpu")
+    given = pictures(batch)
+    tensor = Tensor.borrow(given, stream)
+    out = Tensor((batch, 2), "float32", stream)
+    runtime.run_on(stream, tensor, {"sum": out})
+    assert engine.context.addresses["input"] == tensor.pointer == given.ctypes.data
+    assert engine.context.addresses["sum"] == out.pointer
+    assert engine.context.streams == [stream.handle]
+    assert np.allclose(np.from_dlpack(out)[:, 0], given.sum(axis=(1, 2, 3)))
 
 
-def test_a_library_that_is_not_installed_is_refused_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensorrt, "find_spec", lambda _: None)
-    with pytest.raises(ConfigError, match=r"install pylfr\[rtx\]"):
-        open_library()
+def test_an_engine_serves_arrays_of_the_host_as_every_runtime_does(runtime: TensorRtRuntime) -> None:
+    given = pictures(2)
+    results = runtime.run(given)
+    assert list(results) == list(runtime.outputs) == ["sum", "twice"]
+    out = np.empty((2, 2), np.float32)
+    runtime.run_into(given, "twice", out)
+    assert np.allclose(out, 2 * results["sum"][:, :1])
 
 
-@pytest.mark.parametrize(("usual", "most"), [(0, 1), (2, 1)])
-def test_a_profile_that_makes_no_sense_is_refused(usual: int, most: int) -> None:
-    with pytest.raises(ValueError, match="1 <= usual <= most"):
-        Profile(width=64, height=64, usual=usual, most=most)
+def test_an_input_that_the_engine_was_not_built_for_is_refused(runtime: TensorRtRuntime) -> None:
+    with pytest.raises(ValueError, match=r"between \[1, 3, 1, 1\] and \[4, 3, 8, 8\], got \[5, 3, 4, 5\]"):
+        runtime.run(pictures(5))
+
+
+def test_outputs_that_do_not_fit_are_refused(runtime: TensorRtRuntime) -> None:
+    stream = Stream("cpu")
+    tensor = Tensor.borrow(pictures(2), stream)
+    with pytest.raises(ValueError, match="must be among sum, twice"):
+        runtime.run_on(stream, tensor, {"other": Tensor((2, 2), "float32", stream)})
+    with pytest.raises(ValueError, match=r"must be \[2, 2\], got \[3, 2\]"):
+        runtime.run_on(stream, tensor, {"sum": Tensor((3, 2), "float32", stream)})
+    with pytest.raises(ValueError, match="must be float32 on cpu, got float16"):
+        runtime.run_on(stream, tensor, {"sum": Tensor((2, 2), "float16", stream)})
+    frozen = np.zeros((2, 2), np.float32)
+    frozen.flags.writeable = False
+    with pytest.raises(ValueError, match="must be writeable"):
+        runtime.run_on(stream, tensor, {"sum": Tensor.borrow(frozen, stream)})
+
+
+def test_a_failure_of_the_library_is_an_error(runtime: TensorRtRuntime, engine: Engine) -> None:
+    engine.context.fails = True
+    with pytest.raises(CudaError, match="could not queue"):
+        runtime.run(pictures(1))
+
+
+def test_an_engine_that_cannot_be_loaded_or_has_other_ends_is_refused(engine: Engine) -> None:
+    with pytest.raises(ModelError, match="cannot load this engine here"):
+        TensorRtRuntime(made_up_trt(engine), b"another", device="cpu")
+    with pytest.raises(ModelError, match="must read and write float32"):
+        TensorRtRuntime(made_up_trt(Engine("float16")), b"engine", device="cpu")
+
+
+@pytest.mark.parametrize(("name", "extra"), [("tensorrt", "tensorrt"), ("tensorrt-rtx", "rtx")])
+def test_a_library_that_is_not_installed_is_refused_with_its_extra(
+    name: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensorrt_build, "find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=rf"install pylfr\[{extra}\]"):
+        open_runtime(open_store().resolve("pylfr_nano_embed"), runtime=name, device="cuda")
+
+
+def test_tensorrt_on_the_cpu_is_refused() -> None:
+    with pytest.raises(ConfigError, match="device 'cuda' alone"):
+        open_runtime(open_store().resolve("pylfr_nano_embed"), runtime="tensorrt")
+
+
+@pytest.mark.skipif(why_not_cuda() is None, reason="this machine has a CUDA device")
+def test_without_a_driver_no_gpu_is_made_up() -> None:
+    with pytest.raises(CudaError, match=r"driver"):
+        current_gpu()
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("library", ["tensorrt", "tensorrt-rtx"])
+def test_an_engine_on_the_device_agrees_with_onnxruntime(library: str) -> None:
+    pytest.importorskip(library.replace("-", "_"), reason=f"{library} is not installed")
+    model = open_store().resolve("pylfr_nano_embed")
+    assert model.manifest.embed is not None
+    side = model.manifest.embed.side_px
+    tensor = np.random.default_rng(0).uniform(0, 255, (3, 3, side, side)).astype(np.float32)
+    plain = open_runtime(model)
+    there = open_runtime(model, runtime=library, device="cuda")
+    for name, expected in plain.run(tensor).items():
+        error = np.linalg.norm(there.run(tensor)[name] - expected) / np.linalg.norm(expected)
+        assert error < 2e-2

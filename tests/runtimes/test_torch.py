@@ -10,12 +10,15 @@ import pytest
 
 from pylfr.errors import CudaError, ModelError
 from pylfr.models.store import Model, open_store
+from pylfr.ops import Stream, Tensor
 from pylfr.protocols import Runtime
 from pylfr.runtimes.choose import open_runtime
 from pylfr.runtimes.onnx import open_onnx
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch onnx")
 pytest.importorskip("onnx", reason="onnx is not installed: pip install onnx")
+
+from pylfr.runtimes.torch import TorchRuntime  # noqa: E402 - not before it is known that PyTorch is there
 
 NETWORKS = {
     "yunet_n": (96, 160),
@@ -68,6 +71,25 @@ def test_a_template_is_written_into_the_memory_that_was_given(embedder: Runtime)
     embedder.run_into(tensor, "embedding", out[:2])
     assert np.array_equal(out[:2], embedder.run(tensor)["embedding"])
     assert np.isnan(out[2]).all()
+
+
+def test_tensors_come_and_go_without_the_host_in_between(embedder: Runtime) -> None:
+    assert isinstance(embedder, TorchRuntime)
+    given, stream = crops(3, (128, 128)), Stream("cpu")
+    out = Tensor(embedder.output_shapes(given.shape)["embedding"], "float32", stream)
+    embedder.run_on(stream, Tensor.borrow(given, stream), {"embedding": out})
+    assert np.array_equal(np.from_dlpack(out), embedder.run(given)["embedding"])
+
+
+def test_tensors_of_torch_and_of_the_core_are_the_same_memory() -> None:
+    stream = Stream("cpu")
+    theirs = torch.arange(6, dtype=torch.float32).reshape(2, 3)
+    ours = Tensor.borrow(theirs, stream)
+    assert ours.pointer == theirs.data_ptr()
+    back = torch.from_dlpack(ours)
+    back[1, 2] = 42
+    assert theirs[1, 2] == 42
+    assert back.data_ptr() == theirs.data_ptr()
 
 
 def test_memory_that_does_not_fit_is_refused(embedder: Runtime) -> None:

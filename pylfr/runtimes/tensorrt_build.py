@@ -1,0 +1,220 @@
+"""Engines of TensorRT and TensorRT-RTX: built once for a network, a GPU, a precision and shapes, then kept.
+
+TensorRT builds for the GPU that is here; TensorRT-RTX also for others, on a machine without any. Needs the extra
+``tensorrt`` or ``rtx``. Nothing is printed: who wants to see a build advance hands in a ``BuildProgress``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Literal, Protocol, get_args
+
+from pylfr.errors import ConfigError, ModelError
+from pylfr.models.manifest import ModelManifest
+from pylfr.models.store import Model
+from pylfr.runtimes.engine_cache import EngineCache, EngineName
+from pylfr.runtimes.half import made_up_pictures, require_agreement, to_half
+from pylfr.runtimes.onnx import open_onnx, open_onnx_bytes
+
+Library = Literal["tensorrt", "tensorrt-rtx"]
+Precision = Literal["fp16", "fp32"]
+Shape = tuple[int, int, int, int]
+
+# Compute capabilities that TensorRT-RTX builds for on any machine: A100, RTX 30, RTX 40 and L4, RTX 50.
+RtxTarget = Literal["SM80", "SM86", "SM89", "SM120"]
+
+# The module and the extra of pylfr that bring a library. Version 10, 11 and RTX share what is used of them here.
+_MODULES: dict[str, tuple[str, str]] = {"tensorrt": ("tensorrt", "tensorrt"), "tensorrt-rtx": ("tensorrt_rtx", "rtx")}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """The inputs [B, 3, H, W] that an engine takes: each side from ``least`` to ``most``, fastest at ``usual``."""
+
+    least: Shape
+    usual: Shape
+    most: Shape
+
+    def __post_init__(self) -> None:
+        ordered = all(1 <= a <= b <= c for a, b, c in zip(self.least, self.usual, self.most, strict=True))
+        if not ordered or {self.least[1], self.usual[1], self.most[1]} != {3}:
+            raise ValueError(f"a profile must have three channels and 1 <= least <= usual <= most, got {self}")
+
+    @classmethod
+    def of_size(cls, *, width: int, height: int, usual: int, most: int) -> Profile:
+        """Pictures of one size, 1 to ``most`` a call."""
+        size = (3, height, width)
+        return cls(least=(1, *size), usual=(usual, *size), most=(most, *size))
+
+    def __str__(self) -> str:
+        return " to ".join("x".join(map(str, each)) for each in (self.least, self.usual, self.most))
+
+
+class BuildProgress(Protocol):
+    """Told how a build advances, from threads of the library."""
+
+    def began(self, phase: str, within: str | None, steps: int) -> None: ...
+
+    def stepped(self, phase: str, step: int) -> bool:
+        """False asks for the build to be given up."""
+        ...
+
+    def ended(self, phase: str) -> None: ...
+
+
+class LoggedProgress:
+    """Writes the outermost phases into the log, a line each."""
+
+    def began(self, phase: str, within: str | None, steps: int) -> None:
+        if within is None:
+            log.info("building: %s, %d steps", phase, steps)
+
+    def stepped(self, phase: str, step: int) -> bool:  # noqa: ARG002
+        return True
+
+    def ended(self, phase: str) -> None:
+        log.debug("building: %s is done", phase)
+
+
+def open_library(library: str) -> ModuleType:
+    """TensorRT or TensorRT-RTX. Raises ``ConfigError`` for another name, and where it is not installed."""
+    if library not in _MODULES:
+        raise ConfigError(f"the library must be one of {', '.join(_MODULES)}, got {library!r}")
+    module, extra = _MODULES[library]
+    if find_spec(module) is None:
+        raise ConfigError(f"{module} is not installed in this Python: install pylfr[{extra}]")
+    return import_module(module)
+
+
+def profile_of(manifest: ModelManifest, *, side_px: int | None = None, usual: int = 8, most: int = 32) -> Profile:
+    """What a network is asked for: crops of its size, or pictures whose sides reach ``side_px`` (16:9 usually)."""
+    most = min(most, manifest.pixels.max_batch or most)
+    usual = min(usual, most)
+    if manifest.embed is not None:
+        return Profile.of_size(width=manifest.embed.side_px, height=manifest.embed.side_px, usual=usual, most=most)
+    if manifest.detect is None:
+        raise ModelError(f"{manifest.name} is a network for {manifest.task!r}: give one for 'detect' or 'embed'")
+    if manifest.detect.fixed_size is not None:
+        width, height = manifest.detect.fixed_size
+        return Profile.of_size(width=width, height=height, usual=usual, most=most)
+    step = manifest.detect.multiple_of
+    side = -(-(side_px or manifest.detect.side_px) // step) * step
+    low = min(side, -(-side * 9 // 16 // step) * step)
+    return Profile(least=(1, 3, step, step), usual=(usual, 3, low, side), most=(most, 3, side, side))
+
+
+def engine_of(
+    trt: ModuleType,
+    model: Model,
+    profile: Profile,
+    *,
+    target: str,
+    precision: Precision,
+    cache: EngineCache,
+    progress: BuildProgress | None = None,
+) -> bytes:
+    """An engine for ``target``, out of ``cache`` or built and kept there.
+
+    ``target`` is one of ``RtxTarget``, or names the GPU of this machine. An fp16 network is compared with float32 by
+    onnxruntime before anything is built of it. Raises ``ModelError`` where the network or a cached engine was altered,
+    where fp16 is too far from float32, and where the network cannot be built.
+    """
+    content = model.path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != model.sha256:
+        raise ModelError(f"{model.path} must have sha256 {model.sha256}, got {digest}: it was altered, get it again")
+    library = f"{trt.__name__} {trt.__version__}"
+    name = EngineName(model=model.sha256, library=library, target=target, precision=precision, shapes=str(profile))
+    engine = cache.read(name)
+    if engine is not None:
+        return engine
+    if precision == "fp16":
+        content = checked_half(model, content, profile)
+    log.info("building %s in %s with %s for %s, inputs %s", model.manifest.name, precision, library, target, profile)
+    timing = EngineName(model="any", library=library, target=target, precision="any", shapes="timing")
+    known = cache.read(timing) or b""
+    engine, learnt = _build(trt, model, content, profile, target=target, known=known, progress=progress)
+    cache.write(name, engine)
+    if learnt:
+        cache.write(timing, learnt)
+    return engine
+
+
+def checked_half(model: Model, content: bytes, profile: Profile) -> bytes:
+    """The network in fp16, once onnxruntime has found that it agrees with float32. Raises ``ModelError``."""
+    half = to_half(content)
+    pictures = made_up_pictures(model.manifest, height=profile.usual[2], width=profile.usual[3])
+    require_agreement(model, open_onnx(model), open_onnx_bytes(half, name=str(model.path)), pictures, what="fp16")
+    return half
+
+
+def _build(
+    trt: ModuleType,
+    model: Model,
+    content: bytes,
+    profile: Profile,
+    *,
+    target: str,
+    known: bytes,
+    progress: BuildProgress | None,
+) -> tuple[bytes, bytes]:
+    """The engine, and what the builder learnt about the speed of kernels (empty where it keeps nothing)."""
+    logger = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(logger)
+    # Strongly typed: the precision is the network's own, and there is no builder flag that changes it.
+    # Where the flag is gone there is nothing else.
+    strongly = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    network = builder.create_network(0 if strongly is None else 1 << int(strongly))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(content):
+        reasons = "; ".join(parser.get_error(index).desc() for index in range(parser.num_errors))
+        raise ModelError(f"{model.path} cannot be read by {trt.__name__} {trt.__version__}: {reasons}")
+    config = builder.create_builder_config()
+    if target in get_args(RtxTarget):
+        config.num_compute_capabilities = 1
+        config.set_compute_capability(getattr(trt.ComputeCapability, target), 0)
+    # TensorRT-RTX times nothing when it builds: it chooses kernels where an engine runs.
+    timing = config.create_timing_cache(known) if trt.__name__ == _MODULES["tensorrt"][0] else None
+    if timing is not None:
+        config.set_timing_cache(timing, ignore_mismatch=False)
+    monitor = _monitor(trt, progress or LoggedProgress())
+    config.progress_monitor = monitor
+    shapes = builder.create_optimization_profile()
+    shapes.set_shape(network.get_input(0).name, profile.least, profile.usual, profile.most)
+    config.add_optimization_profile(shapes)
+    engine = builder.build_serialized_network(network, config)
+    if engine is None:
+        raise ModelError(
+            f"{model.path} cannot be built by {trt.__name__} {trt.__version__} for {target}, inputs {profile}"
+        )
+    return bytes(engine), bytes(timing.serialize()) if timing is not None else b""
+
+
+def _monitor(trt: ModuleType, progress: BuildProgress) -> object:
+    """The library's own kind of progress monitor, which hands everything to ``progress``."""
+
+    def phase_start(_: object, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+        progress.began(phase_name, parent_phase, num_steps)
+
+    def step_complete(_: object, phase_name: str, step: int) -> bool:
+        return progress.stepped(phase_name, step)
+
+    def phase_finish(_: object, phase_name: str) -> None:
+        progress.ended(phase_name)
+
+    def init(self: object) -> None:
+        trt.IProgressMonitor.__init__(self)
+
+    kind = type(
+        "Monitor",
+        (trt.IProgressMonitor,),
+        {"__init__": init, "phase_start": phase_start, "step_complete": step_complete, "phase_finish": phase_finish},
+    )
+    return kind()
