@@ -332,7 +332,7 @@ def open_device_detector(
         raise ModelError(f"side_px must be at least {manifest.detect.multiple_of} for {name}, got {side}")
     return DeviceDetector(
         manifest,
-        _device_runtime(model, runtime, uploads.stream.device),
+        _device_runtime(model, runtime, uploads.stream.device, side_px=side),
         uploads,
         model=model.sha256,
         side_px=side,
@@ -352,8 +352,8 @@ def open_device_embedder(name: str, uploads: Uploads, *, runtime: str) -> Device
     )
 
 
-def _device_runtime(model: Model, runtime: str, device: Device) -> DeviceRuntime:
-    opened = open_runtime(model, runtime=runtime, device=device)
+def _device_runtime(model: Model, runtime: str, device: Device, *, side_px: int | None = None) -> DeviceRuntime:
+    opened = open_runtime(model, runtime=runtime, device=device, side_px=side_px)
     if not isinstance(opened, DeviceRuntime):
         raise ConfigError(
             f"runtime {runtime!r} takes its pictures from the host: with device {device!r} name one that runs on the "
