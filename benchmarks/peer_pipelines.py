@@ -165,6 +165,7 @@ def watch(
             face = Compared(
                 camera=video.stem, track_id=len(compared) + 1, at_s=at_s, box=(x1, y1, x2, y2),
                 quality=float(found.scores[row]), is_full=len(best) == _CANDIDATES,
+                interocular_px=0.0, sharpness=0.0, brightness=0.0, turn_deg=0.0,
                 candidates=tuple((names[index], float(scores[row, index])) for index in best),
             )  # fmt: skip
             compared.append(face)

@@ -19,14 +19,16 @@ from pylfr.types import Alert, Candidates, FrameBatch, Int64, Tracks
 class AlertRules:
     """When candidate scores become an alert.
 
-    A track's score for an entry is the mean over its ``best_k`` best faces; it must reach ``threshold`` (cosine), and
-    at least ``min_samples`` faces must have been compared. The same entry alerts once a track, and in one camera once
-    in ``cooldown_s``. ``calibrated`` says whether the threshold rests on a calibration certificate.
+    A track's score for an entry is the mean of its ``min_samples`` best scores among its ``best_k`` best faces; it must
+    reach ``threshold`` (cosine). So many faces must have been compared, and one lucky face alone raises nothing. A mean
+    over all of the best faces does worse: one covered or badly lit face pulls it down (docs/accuracy.md). The same
+    entry alerts once a track, and in one camera once in ``cooldown_s``. ``calibrated`` says whether the threshold rests
+    on a calibration certificate.
     """
 
     threshold: float
     calibrated: bool = False
-    best_k: int = 5
+    best_k: int = 8
     min_samples: int = 2
     cooldown_s: float = 60.0
 
@@ -47,6 +49,16 @@ class PossibleMatch:
     score: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedTrack:
+    """What is left of a track when it ends: its highest fused score and of which entry; None where none was fused."""
+
+    key: TrackKey
+    best_score: float | None
+    best_entry: int | None
+    has_alerted: bool
+
+
 @dataclass(slots=True, eq=False)
 class _Sample:
     """One compared face: its quality and its candidates. No template."""
@@ -62,18 +74,21 @@ class _Evidence:
 
     samples: list[_Sample] = field(default_factory=list)
     alerted: set[int] = field(default_factory=set)
+    best_score: float | None = None
+    best_entry: int | None = None
 
     def add(self, sample: _Sample, best_k: int) -> None:
         self.samples.append(sample)
         if len(self.samples) > best_k:
             self.samples.remove(min(self.samples, key=lambda each: each.quality))
 
-    def fused(self, entry: int) -> float:
-        """Mean score of an entry over the samples.
+    def fused(self, entry: int, count: int) -> float:
+        """The mean of an entry's ``count`` best scores among the samples.
 
         A sample that does not name the entry scored it no higher than its own last candidate, so that stands in.
         """
-        return sum(sample.scores.get(entry, sample.floor) for sample in self.samples) / len(self.samples)
+        best = sorted((sample.scores.get(entry, sample.floor) for sample in self.samples), reverse=True)[:count]
+        return sum(best) / len(best)
 
 
 class AlertDesk:
@@ -98,7 +113,9 @@ class AlertDesk:
                 continue
             # Only entries that this very search named: one that has been removed since cannot alert.
             for entry in sample.scores:
-                score = evidence.fused(entry)
+                score = evidence.fused(entry, self.rules.min_samples)
+                if evidence.best_score is None or score > evidence.best_score:
+                    evidence.best_score, evidence.best_entry = score, entry
                 if score < self.rules.threshold or entry in evidence.alerted:
                     continue
                 evidence.alerted.add(entry)
@@ -114,10 +131,19 @@ class AlertDesk:
             raise ValueError(f"threshold may not be lowered from {self.rules.threshold}, got {threshold}")
         self.rules = replace(self.rules, threshold=threshold)
 
-    def forget(self, ended: Iterable[TrackKey]) -> None:
-        """Drop what is remembered of tracks that have ended."""
-        for key in ended:
-            self._tracks.pop(key, None)
+    def forget(self, ended: Iterable[TrackKey]) -> list[EndedTrack]:
+        """Drop what is remembered of tracks that have ended; gives those of them that were compared."""
+        closed = [(key, self._tracks.pop(key, None)) for key in ended]
+        return [
+            EndedTrack(
+                key=key,
+                best_score=evidence.best_score,
+                best_entry=evidence.best_entry,
+                has_alerted=bool(evidence.alerted),
+            )
+            for key, evidence in closed
+            if evidence is not None
+        ]
 
     def _is_cooling(self, camera: str, entry: int, at: datetime) -> bool:
         last = self._last.get((camera, entry))

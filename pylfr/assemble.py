@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pylfr import ops
+from pylfr.aggregates import Aggregator, Made
 from pylfr.alerts import AlertDesk, AlertRules
 from pylfr.config import BatchSection, CameraSection, Deployment, RecognitionSection, SinkSection, read_deployment
 from pylfr.engine import Engine, EngineLimits, Stages
@@ -50,6 +51,7 @@ from pylfr.terms import (
     deployed,
     evidence_key_of,
     open_terms,
+    preprocessing_of,
     records_of,
     threshold_of,
     watchlist_key_of,
@@ -126,11 +128,12 @@ def open_engine(deployment: Deployment | Path | str) -> Engine:
         audit=audit_of(deployment),
         ceiling=ceiling,
         sinks=[*waiting, *(_open_sink(sink, terms, now) for sink in deployment.sinks)],
+        aggregates=deployment.aggregates.folder if deployment.aggregates is not None else None,
     )
 
 
 def open_rehearsal(
-    videos: Sequence[Path],
+    videos: Sequence[Path | Source],
     people: Mapping[str, Sequence[Path]],
     *,
     detector: str,
@@ -139,24 +142,28 @@ def open_rehearsal(
     device: Device = "cpu",
     threads: int = 0,
     sinks: Sequence[Sink] = (),
+    aggregates: Path | None = None,
     started_at: datetime | None = None,
     make_desk: MakeDesk = lambda rules, _: AlertDesk(rules),
     watch: Callable[[Stages], None] = lambda _: None,
 ) -> Engine:
     """An engine that tries recorded ``videos`` against ``people``, each a name with its reference images.
 
+    A video may also be a source of its own, which must not be live.
+
     It needs no authorisation, reads as fast as it can, drops no frame, and keeps nothing when it has ended. Every
     video begins at ``started_at``, or now; ``make_desk`` is given the rules and the gallery, ``watch`` is shown
-    the stages before it runs. Raises
+    the stages before it runs; counts over tracks go into the folder ``aggregates``. Raises
     ``EnrolmentError`` where an image shows no face or several, and whatever a part that cannot be had raises.
     """
     networks = _open_networks(detector, embedder, device=device, threads=threads)
     started_at = started_at or datetime.now(UTC)
     # Not opened early: a recording that cannot be read is reported like one that breaks off, and the others go on.
-    sources = [
+    sources: list[Source] = [
         FileSource(path, camera=name, started_at=started_at, pace="as-fast-as-possible", loop=False, threads=1)
-        for name, path in _camera_names(videos).items()
+        for name, path in _camera_names([each for each in videos if isinstance(each, Path)]).items()
     ]
+    sources += [each for each in videos if not isinstance(each, Path)]
     return _build(
         sources=sources,
         networks=networks,
@@ -168,6 +175,7 @@ def open_rehearsal(
         ceiling=NoCeiling(),
         audit=RehearsalAudit(),
         sinks=sinks,
+        aggregates=aggregates,
         make_desk=make_desk,
         watch=watch,
     )
@@ -263,6 +271,7 @@ def _build(
     audit: Audit,
     sinks: Sequence[Sink],
     calibrated: bool = False,
+    aggregates: Path | None = None,
     make_desk: MakeDesk = lambda rules, _: AlertDesk(rules),
     watch: Callable[[Stages], None] = lambda _: None,
 ) -> Engine:
@@ -287,7 +296,12 @@ def _build(
                 best_k=recognition.best_k,
                 gap_ms=recognition.gap_ms,
                 recheck_ms=recognition.recheck_ms,
-                gate=ProbeGate(interocular_px=recognition.min_interocular_px),
+                gate=ProbeGate(
+                    interocular_px=recognition.min_interocular_px,
+                    sharpness=recognition.min_sharpness,
+                    yaw_deg=recognition.max_yaw_deg,
+                    pitch_deg=recognition.max_pitch_deg,
+                ),
             )
         ),
         recogniser=networks.recogniser,
@@ -304,6 +318,17 @@ def _build(
         ),
         audit=audit,
         sinks=sinks,
+        aggregator=Aggregator(
+            aggregates,
+            Made(
+                detector=networks.detector.model,
+                embedder=networks.embedder.model,
+                preprocessing=preprocessing_of(manifest),
+                threshold=threshold,
+            ),
+        )
+        if aggregates is not None
+        else None,
     )
     watch(stages)
     return Engine(

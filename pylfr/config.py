@@ -72,7 +72,7 @@ class RecognitionSection(Section):
     threshold: float | None = Field(default=None, ge=-1.0, le=1.0)
     detect_hz: float = Field(default=8.0, gt=0)
     min_detect_hz: float = Field(default=2.0, gt=0)
-    best_k: int = Field(default=5, ge=1)
+    best_k: int = Field(default=8, ge=1)
     min_samples: int = Field(default=2, ge=1)
     gap_ms: float = Field(default=200.0, ge=0)
     recheck_ms: float = Field(default=3000.0, ge=0)
@@ -80,6 +80,9 @@ class RecognitionSection(Section):
     candidates: int = Field(default=5, ge=1)
     max_faces_a_frame: int = Field(default=100, ge=1)
     min_interocular_px: float = Field(default=10.0, ge=0)
+    min_sharpness: float = Field(default=4.0, ge=0)
+    max_yaw_deg: float = Field(default=50.0, ge=0, le=180)
+    max_pitch_deg: float = Field(default=45.0, ge=0, le=180)
 
     @model_validator(mode="after")
     def _samples_fit(self) -> RecognitionSection:
@@ -207,6 +210,12 @@ class RecordsSection(Section):
         return self
 
 
+class AggregatesSection(Section):
+    """Where counts over tracks go, hour by hour, for ``pylfr drift``: histograms, no face and no name."""
+
+    folder: FilePath
+
+
 class Deployment(Section):
     """Everything that a run needs. Paths are relative to the deployment file."""
 
@@ -220,6 +229,7 @@ class Deployment(Section):
     recognition: RecognitionSection = RecognitionSection()
     batch: BatchSection = BatchSection()
     records: RecordsSection | None = None
+    aggregates: AggregatesSection | None = None
     sinks: tuple[SinkSection, ...] = ()
 
     @model_validator(mode="after")

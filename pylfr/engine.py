@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 import numpy as np
 
 from pylfr.accounting import CameraSummary, Summary, add_causes, camera_turned, run_began, run_ended, threshold_raised
+from pylfr.aggregates import Aggregator
 from pylfr.alerts import AlertDesk, PossibleMatch, compose_alert
-from pylfr.errors import AuthorisationError, SinkError
+from pylfr.errors import AuthorisationError, ConfigError, SinkError
 from pylfr.faces.device import DeviceRecogniser
 from pylfr.faces.plan import RecognitionPlan
 from pylfr.faces.recognise import FaceRecogniser
@@ -42,6 +43,7 @@ class Stages:
     desk: AlertDesk
     audit: Audit
     sinks: Sequence[Sink]
+    aggregator: Aggregator | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +180,8 @@ class Engine:
                 batch.frames, tracks.faces.select(rows), gallery, self._limits.candidates
             )
             self._recognised += len(rows)
+            if stages.aggregator is not None:
+                stages.aggregator.note(batch, tracks, rows, candidates, len(gallery))
             for match in stages.desk.decide(batch, tracks, rows, candidates):
                 yield self._alert(match, batch, tracks, gallery)
         self._forget(stages.tracker.ended())
@@ -210,7 +214,9 @@ class Engine:
 
     def _forget(self, ended: Sequence[TrackKey]) -> None:
         self._stages.plan.forget(ended)
-        self._stages.desk.forget(ended)
+        closed = self._stages.desk.forget(ended)
+        if self._stages.aggregator is not None:
+            self._stages.aggregator.end(closed)
         self._tracks.update(key.camera for key in ended)
 
     def _window_alarm(self, now: datetime) -> threading.Timer | None:
@@ -235,6 +241,11 @@ class Engine:
     def _close(self) -> None:
         self._stages.tracker.finish()
         self._forget(self._stages.tracker.ended())
+        if self._stages.aggregator is not None:
+            try:
+                self._stages.aggregator.close()
+            except ConfigError as error:
+                self._note(str(error))
         for sink in self._stages.sinks:
             try:
                 sink.close()

@@ -15,7 +15,7 @@ from pylfr.gallery.sealed import is_sealed
 from pylfr.governance.audit import AuditLog, open_audit
 from pylfr.governance.authority import Authorisation, Leave, plain_fields
 from pylfr.governance.canonical import digest, utc_text
-from pylfr.governance.certificates import read_calibration, read_cohorts
+from pylfr.governance.certificates import FusionRules, read_calibration, read_cohorts
 from pylfr.governance.enrolment import enrollers_of
 from pylfr.governance.fit import DeploymentFacts, require_fit
 from pylfr.governance.keys import SigningKey, read_public_key, read_signing_key
@@ -194,6 +194,12 @@ def threshold_of(recognition: RecognitionSection, manifest: ModelManifest) -> fl
     return threshold
 
 
+def fusion_rules_of(recognition: RecognitionSection, *, side_px: int | None = None) -> FusionRules:
+    """How a deployment makes one score of a track's faces; ``side_px`` as in [models]."""
+    fields = recognition.model_dump(include=set(FusionRules.model_fields))
+    return FusionRules.model_validate({**fields, "side_px": side_px})
+
+
 def preprocessing_of(manifest: ModelManifest) -> str:
     """sha256 of how a network is fed: its pixels, its crop and where the landmarks belong in it."""
     return digest(manifest.model_dump(mode="json", include={"head", "pixels", "embed"}))
@@ -254,6 +260,7 @@ def _facts(deployment: Deployment, section: AuthoritySection, contents: Watchlis
         embedder=embedder.sha256,
         preprocessing=preprocessing_of(embedder.manifest),
         threshold=threshold_of(deployment.recognition, embedder.manifest),
+        rules=fusion_rules_of(deployment.recognition, side_px=deployment.models.side_px),
         calibration=read_calibration(section.calibration) if section.calibration is not None else None,
         cohorts=read_cohorts(section.cohorts) if section.cohorts is not None else None,
     )

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pylfr.accounting import Summary
-from pylfr.alerts import AlertDesk, AlertRules, PossibleMatch
+from pylfr.alerts import AlertDesk, AlertRules, EndedTrack, PossibleMatch
 from pylfr.assemble import open_rehearsal
 from pylfr.config import RecognitionSection
 from pylfr.engine import Stages
-from pylfr.evaluation.passes import Box, Compared, Raised
-from pylfr.protocols import Gallery, GallerySource
+from pylfr.evaluation.passes import Box, Compared, Fused, Raised
+from pylfr.faces.track import TrackKey
+from pylfr.protocols import Gallery, GallerySource, Source
 from pylfr.types import Candidates, FrameBatch, Int64, Tracks
 
 # All recordings of a trial begin here, so that times in it are seconds from the first frame.
-_BEGAN = datetime(2000, 1, 1, tzinfo=UTC)
+TRIAL_BEGAN = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Trial:
-    """What the engine compared and raised, and its account of the run. Names, scores and boxes; no template."""
+    """What the engine compared, raised and fused, and its account of the run. Names, scores and boxes; no template."""
 
     compared: tuple[Compared, ...]
     raised: tuple[Raised, ...]
+    fused: tuple[Fused, ...]
     summary: Summary
 
 
@@ -36,6 +38,7 @@ class TrialDesk(AlertDesk):
         super().__init__(rules)
         self.compared: list[Compared] = []
         self.raised: list[Raised] = []
+        self.fused: list[Fused] = []
         self._gallery = gallery
         self._names: dict[int, str] = {}
 
@@ -49,9 +52,13 @@ class TrialDesk(AlertDesk):
                 Compared(
                     camera=frame.camera,
                     track_id=int(tracks.track_id[row]),
-                    at_s=(frame.captured_at - _BEGAN).total_seconds(),
+                    at_s=(frame.captured_at - TRIAL_BEGAN).total_seconds(),
                     box=_box(tracks, row),
                     quality=float(tracks.quality.score[row]),
+                    interocular_px=float(tracks.quality.interocular_px[row]),
+                    sharpness=float(tracks.quality.sharpness[row]),
+                    brightness=float(tracks.quality.brightness[row]),
+                    turn_deg=float(max(abs(tracks.quality.yaw[row]), abs(tracks.quality.pitch[row]))),
                     candidates=tuple(zip(names, candidates.scores[place][listed].tolist(), strict=True)),
                     is_full=bool(listed.all()),
                 )
@@ -63,13 +70,26 @@ class TrialDesk(AlertDesk):
                 Raised(
                     camera=match.key.camera,
                     track_id=match.key.track_id,
-                    at_s=(frame.captured_at - _BEGAN).total_seconds(),
+                    at_s=(frame.captured_at - TRIAL_BEGAN).total_seconds(),
                     box=_box(tracks, match.row),
                     entry=self._name(match.entry, gallery),
                     score=match.score,
                 )
             )
         return matches
+
+    def forget(self, ended: Iterable[TrackKey]) -> list[EndedTrack]:
+        closed = super().forget(ended)
+        self.fused += [
+            Fused(
+                camera=track.key.camera,
+                track_id=track.key.track_id,
+                score=track.best_score,
+                entry=None if track.best_entry is None else self._names[track.best_entry],
+            )
+            for track in closed
+        ]
+        return closed
 
     def _name(self, entry: int, gallery: Gallery) -> str:
         if entry not in self._names:
@@ -78,18 +98,20 @@ class TrialDesk(AlertDesk):
 
 
 def run_trial(
-    videos: Sequence[Path],
+    videos: Sequence[Path | Source],
     people: Mapping[str, Sequence[Path]],
     *,
     detector: str,
     embedder: str,
     recognition: RecognitionSection | None = None,
     threads: int = 0,
+    aggregates: Path | None = None,
     watch: Callable[[Stages], None] = lambda _: None,
 ) -> Trial:
     """Run ``videos`` against ``people`` as a rehearsal. Cameras are named by the videos' stems.
 
-    ``watch`` is shown the engine's stages before it runs.
+    A source among them must begin at ``TRIAL_BEGAN``; ``aggregates`` is a folder for counts over tracks; ``watch`` is
+    shown the stages before it runs.
 
     Raises what ``open_rehearsal`` raises; a video that breaks off is named in ``summary.errors``.
     """
@@ -106,14 +128,17 @@ def run_trial(
         embedder=embedder,
         recognition=recognition,
         threads=threads,
-        started_at=_BEGAN,
+        started_at=TRIAL_BEGAN,
+        aggregates=aggregates,
         make_desk=make_desk,
         watch=watch,
     )
     for _ in engine.run():
         pass
     (desk,) = desks
-    return Trial(compared=tuple(desk.compared), raised=tuple(desk.raised), summary=engine.summary())
+    return Trial(
+        compared=tuple(desk.compared), raised=tuple(desk.raised), fused=tuple(desk.fused), summary=engine.summary()
+    )
 
 
 def _box(tracks: Tracks, row: int) -> Box:

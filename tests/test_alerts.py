@@ -49,12 +49,24 @@ def test_one_high_score_among_low_ones_does_not_alert() -> None:
     assert len(compare(desk, {4: 0.7}, second=2)) == 1
 
 
-def test_the_score_is_the_mean_over_the_best_faces() -> None:
-    desk = AlertDesk(AlertRules(threshold=0.5, best_k=2))
+def test_the_score_is_the_mean_of_the_best_scores_and_a_covered_face_does_not_pull_it_down() -> None:
+    desk = AlertDesk(AlertRules(threshold=0.6, min_samples=2))
+    compare(desk, {4: 0.7}, second=0, quality=60)
+    assert compare(desk, {4: 0.1}, second=1, quality=95) == []
+    [match] = compare(desk, {4: 0.6}, second=2, quality=70)
+    assert match.score == pytest.approx(0.65)
+
+
+def test_only_the_best_faces_count_and_a_track_leaves_its_best_score_behind() -> None:
+    desk = AlertDesk(AlertRules(threshold=0.65, best_k=2))
     compare(desk, {4: 0.1}, second=0, quality=10)
     compare(desk, {4: 0.4}, second=1, quality=90)
-    [match] = compare(desk, {4: 0.8}, second=2, quality=80)
-    assert match.score == pytest.approx(0.6)
+    assert compare(desk, {4: 0.8}, second=2, quality=80) == []
+    key = TrackKey(camera="north", track_id=1)
+    [ended] = desk.forget([key])
+    assert ended.best_score == pytest.approx(0.6)
+    assert (ended.key, ended.best_entry, ended.has_alerted) == (key, 4, False)
+    assert desk.forget([key]) == []
 
 
 def test_an_entry_that_a_full_list_does_not_name_scores_no_more_than_its_last_candidate() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +14,11 @@ from rich.console import Console
 from pylfr.cli.console import say, warn
 from pylfr.cli.evaluate import templates_of_folder
 from pylfr.cli.present import print_notices
+from pylfr.cli.tracks import TrackSetting, crowd_tracks, of_tracks, recorded_tracks, track_setting
 from pylfr.errors import ConfigError
 from pylfr.evaluation.calibration import NonMated, Threshold, calibrate, search_non_mated
 from pylfr.evaluation.drift import histogram_of
-from pylfr.evaluation.people import PeopleTemplates
+from pylfr.evaluation.tracks import TrackMaterial
 from pylfr.governance.certificates import CalibrationCertificate, Rate
 from pylfr.models.store import open_store
 from pylfr.terms import preprocessing_of
@@ -25,39 +27,72 @@ _CLOSEST_SHOWN = 5
 
 
 def calibrate_command(
-    folder: Annotated[Path, typer.Argument(help="A folder of people: one folder a person.", show_default=False)],
-    target_fpir: Annotated[float, typer.Option(help="False alerts a non-mated search, such as 1e-3.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Photographs, one folder a person; with --truth: videos.", show_default=False)
+    ],
+    target_fpir: Annotated[float, typer.Option(help="False alerts a non-mated search or pass, such as 1e-3.")],
     watchlist_size: Annotated[int, typer.Option(help="People on the deployment's watchlist.", min=1)],
     detector: Annotated[str, typer.Option(help="The network that finds faces.")] = "yunet_n",
     embedder: Annotated[str, typer.Option(help="The network that compares them.")] = "face_reid_0095",
     out: Annotated[Path | None, typer.Option(help="Where the certificate goes (JSON).")] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Calibrate tracks: FOLDER holds videos; this JSON or CSV says who passes when.")
+    ] = None,
+    references: Annotated[
+        Path | None, typer.Option(help="With --truth: the people on the watchlist, one folder a person.")
+    ] = None,
+    crowd: Annotated[
+        bool, typer.Option("--crowd", help="Calibrate tracks: the people of FOLDER walk by on made-up video.")
+    ] = False,
+    deployment: Annotated[
+        Path | None, typer.Option(help="For tracks: take [recognition] and [models] from this deployment file.")
+    ] = None,
     material: Annotated[str, typer.Option(help="Words on what the pictures are, for the certificate.")] = "",
     days: Annotated[int, typer.Option(help="Days until the certificate expires.", min=1)] = 180,
     workers: Annotated[int, typer.Option(help="Threads; 0 for one a core.", min=0)] = 0,
-    seed: Annotated[int, typer.Option(help="The same seed draws the same watchlists.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same watchlists and crowds.")] = 0,
 ) -> None:
-    """Find the threshold that keeps FPIR at or below the target, or say why these people cannot support it."""
+    """Find the threshold that keeps FPIR at or below the target, or say why these people cannot support it.
+
+    From photographs, one search a person; or from tracks, one pass through the whole engine, fused as it will be.
+    """
     if not 0 < target_fpir < 1:
         raise ConfigError(f"--target-fpir lies between 0 and 1, got {target_fpir:g}: one in a thousand is 1e-3")
+    if crowd and truth is not None:
+        raise ConfigError("--crowd makes its own passes and --truth names recorded ones: give one of them")
+    if deployment is not None and not crowd and truth is None:
+        raise ConfigError("--deployment says how tracks are fused: give --truth or --crowd too")
     console = Console(stderr=True)
-    print_notices([detector, embedder], console)
-    people = templates_of_folder(folder, detector, embedder, workers=workers, console=console)
-    size = min(watchlist_size, len(people.names) // 2)
-    non_mated = search_non_mated(people, size, seed=seed)
+    setting = track_setting(deployment, detector, embedder)
+    print_notices([setting.detector, setting.embedder], console)
+    tracks: TrackMaterial | None = None
+    if truth is not None:
+        tracks = recorded_tracks(folder, truth, references, setting, console)
+    elif crowd:
+        tracks = crowd_tracks(folder, setting, watchlist_size=watchlist_size, seed=seed, console=console)
+    if tracks is not None:
+        non_mated, names = tracks.non_mated, tracks.names
+        words, unit = f"{tracks.passes} non-mated passes, {folder.name}", "passes"
+    else:
+        people = templates_of_folder(folder, detector, embedder, workers=workers, console=console)
+        non_mated = search_non_mated(people, min(watchlist_size, len(people.names) // 2), seed=seed)
+        names = people.names
+        words, unit = f"{len(names)} people, {len(people)} pictures in {folder.name}", "searches"
     threshold = calibrate(non_mated, target_fpir, watchlist_size=watchlist_size, seed=seed)
     for warning in threshold.warnings:
         warn("notice", warning)
-    _say(threshold)
-    for words in _closest(non_mated, people):
-        say(f"check that these are two people: {words}")
+    _say(threshold, unit)
+    for pair in _closest(non_mated, names):
+        say(f"check that these are two people: {pair}")
     if out is not None:
-        words = material or f"{len(people.names)} people, {len(people)} pictures in {folder.name}"
-        certificate = _certificate(threshold, non_mated, people.model, embedder, f"{words}; {_how(threshold)}", days)
-        out.write_text(certificate.model_dump_json(indent=1), encoding="utf-8")
-        say(f"certificate: {out}, until {certificate.expires_at:%Y-%m-%d}")
+        certificate = _certificate(threshold, non_mated, setting, f"{material or words}; {_how(threshold)}", days)
+        if tracks is not None:
+            certificate = of_tracks(certificate, tracks, setting)
+        out.write_text(certificate.model_dump_json(indent=1, exclude_none=True), encoding="utf-8")
+        say(f"certificate for {certificate.unit}: {out}, until {certificate.expires_at:%Y-%m-%d}")
 
 
-def _say(threshold: Threshold) -> None:
+def _say(threshold: Threshold, unit: str) -> None:
     say(
         f"threshold {threshold.value:.4f}: FPIR at most {threshold.target_fpir:g} with {threshold.watchlist_size:,} on "
         f"the watchlist (expected {threshold.fpir:.2g}, 95 % interval {threshold.low:.2g} to {threshold.high:.2g})"
@@ -65,16 +100,16 @@ def _say(threshold: Threshold) -> None:
     say(
         f"best guess without that margin {threshold.best_guess:.4f}, plain quantile {threshold.empirical:.4f}; "
         f"{threshold.searched_people:,} non-mated people a draw; {threshold.alerts:,} of {threshold.searches:,} "
-        "searches reach it"
+        f"{unit} reach it"
     )
     tail = threshold.tail
     say(
-        f"tail from {tail.start:.3f} ({100 * tail.share:.1f} % of searches): shape {tail.shape:.2f}, scale "
+        f"tail from {tail.start:.3f} ({100 * tail.share:.1f} % of {unit}): shape {tail.shape:.2f}, scale "
         f"{tail.scale:.3f}, distance to the scores {threshold.misfit:.3f}"
     )
 
 
-def _closest(non_mated: NonMated, people: PeopleTemplates) -> list[str]:
+def _closest(non_mated: NonMated, names: Sequence[str]) -> list[str]:
     """The pairs of different names that resemble each other most: one person under two names spoils a calibration."""
     pairs: dict[frozenset[int], float] = {}
     for index in np.argsort(-non_mated.best):
@@ -82,9 +117,7 @@ def _closest(non_mated: NonMated, people: PeopleTemplates) -> list[str]:
         pairs.setdefault(pair, float(non_mated.best[index]))
         if len(pairs) == _CLOSEST_SHOWN:
             break
-    return [
-        f"{' and '.join(people.names[each] for each in sorted(pair))}, {score:.3f}" for pair, score in pairs.items()
-    ]
+    return [f"{' and '.join(names[each] for each in sorted(pair))}, {score:.3f}" for pair, score in pairs.items()]
 
 
 def _how(threshold: Threshold) -> str:
@@ -92,19 +125,20 @@ def _how(threshold: Threshold) -> str:
         "" if threshold.material_size == threshold.watchlist_size else f", extrapolated from {threshold.material_size}"
     )
     return (
-        f"photographs, one search a person; generalised Pareto tail, shape {threshold.tail.shape:.2f}{extrapolated}; "
+        f"generalised Pareto tail, shape {threshold.tail.shape:.2f}{extrapolated}; "
         "value is expected, low and high its 95 % interval, the counts those of the material"
     )
 
 
 def _certificate(
-    threshold: Threshold, non_mated: NonMated, model: str, embedder: str, material: str, days: int
+    threshold: Threshold, non_mated: NonMated, setting: TrackSetting, material: str, days: int
 ) -> CalibrationCertificate:
     now = datetime.now(UTC).replace(microsecond=0)
+    store = open_store()
     return CalibrationCertificate(
         type="calibration",
-        model=model,
-        preprocessing=preprocessing_of(open_store().manifest(embedder)),
+        model=store.resolve(setting.embedder).sha256,
+        preprocessing=preprocessing_of(store.manifest(setting.embedder)),
         watchlist_size=threshold.watchlist_size,
         threshold=threshold.value,
         fpir=Rate(
@@ -115,6 +149,7 @@ def _certificate(
             high=threshold.high,
         ),
         material=material,
+        detector=store.resolve(setting.detector).sha256,
         non_mated_best=histogram_of(non_mated.best),
         issued_at=now,
         expires_at=now + timedelta(days=days),

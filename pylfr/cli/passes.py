@@ -31,14 +31,8 @@ def evaluate_passes(
     console: Console,
 ) -> None:
     """Score the videos of ``folder``, whose stems are the truth's cameras, against the people in ``references``."""
-    if references is None:
-        raise ConfigError("--truth needs --references: a folder of the people on the watchlist, one folder a person")
-    videos = sorted(each for each in folder.iterdir() if each.suffix.lower() in VIDEO_SUFFIXES)
-    if not videos:
-        raise ConfigError(f"{folder} must hold videos ({', '.join(sorted(VIDEO_SUFFIXES))}) where --truth is given")
-    people: dict[str, list[Path]] = {}
-    for photograph in list_photographs(references):
-        people.setdefault(photograph.person, []).append(photograph.path)
+    people = people_of(references)
+    videos = videos_of(folder)
     truth = read_truth(truth_file, [each.stem for each in videos])
     strangers = sorted({each.subject for each in truth if each.is_mated} - set(people))
     if strangers:
@@ -57,6 +51,26 @@ def evaluate_passes(
     _say(rates, truth, trial)
     if json_file is not None:
         json_file.write_text(_as_json(rates, truth, trial, len(people)), encoding="utf-8")
+
+
+def videos_of(folder: Path) -> list[Path]:
+    """The videos in ``folder``, in order. Raises ``ConfigError`` where there are none."""
+    videos = (
+        sorted(each for each in folder.iterdir() if each.suffix.lower() in VIDEO_SUFFIXES) if folder.is_dir() else []
+    )
+    if not videos:
+        raise ConfigError(f"{folder} must hold videos ({', '.join(sorted(VIDEO_SUFFIXES))}) where --truth is given")
+    return videos
+
+
+def people_of(references: Path | None) -> dict[str, list[Path]]:
+    """The pictures of everybody on the watchlist. Raises ``ConfigError`` where no folder of them is given."""
+    if references is None:
+        raise ConfigError("--truth needs --references: a folder of the people on the watchlist, one folder a person")
+    people: dict[str, list[Path]] = {}
+    for photograph in list_photographs(references):
+        people.setdefault(photograph.person, []).append(photograph.path)
+    return people
 
 
 def _say(rates: PassRates, truth: tuple[SubjectPass, ...], trial: Trial) -> None:

@@ -6,14 +6,15 @@ compression. What it does not: heads do not turn and faces do not move between t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-import numpy.typing as npt
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
 from PIL import Image, ImageDraw, ImageFilter
 
 from pylfr.evaluation.passes import SubjectPass, write_truth
@@ -80,6 +81,24 @@ class _Walk:
         bob = self.bob_px * size / self.near_px * np.sin(2 * np.pi * 1.9 * number / RATE)
         return self.from_x + self.drift_px * gone, 240 + 1.7 * size + float(bob)
 
+    def shown(self, number: int) -> int:
+        """Which of the walker's photographs is shown."""
+        return int((number - self.first) / RATE / _PHOTOGRAPH_S) % len(self.sprites)
+
+    def place(self, number: int) -> tuple[int, int, int]:
+        """Left and top of the painted picture, and its side, pixels."""
+        face = self.walker.heads[self.shown(number)].box
+        side = max(4, round(self.size_px(number) / max(face[2] - face[0], face[3] - face[1])))
+        x, y = self.centre(number)
+        return round(x - side / 2), round(y - side / 2), side
+
+    def face(self, number: int) -> tuple[float, float, float, float]:
+        """The face's box, xyxy pixels, as far as it is in the picture."""
+        left, top, side = self.place(number)
+        box = np.array(self.walker.heads[self.shown(number)].box) * side + np.array([left, top, left, top])
+        x1, y1, x2, y2 = np.clip(box, 0, [WIDTH, HEIGHT, WIDTH, HEIGHT]).round(1).tolist()
+        return x1, y1, x2, y2
+
 
 def cut_head(picture: UInt8, box: Float32, *, side_px: int = 224) -> Head:
     """The square around a face, 1.9 times its longer side, grey where the picture ends; ``box`` float32 [4] xyxy."""
@@ -99,6 +118,72 @@ def cut_head(picture: UInt8, box: Float32, *, side_px: int = 224) -> Head:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scene:
+    """A crowd that has been planned: who walks where and when, over a street. Made by ``plan_crowd``."""
+
+    walks: tuple[_Walk, ...]
+    street: UInt8
+    crf: int
+
+    def __len__(self) -> int:
+        """The number of frames."""
+        return max(walk.first + walk.frames for walk in self.walks) + RATE // 2
+
+    def paint(self, number: int) -> UInt8:
+        """Frame ``number``, uint8 [HEIGHT, WIDTH, 3] RGB, before compression."""
+        frame = self.street.copy()
+        here = [walk for walk in self.walks if walk.first <= number < walk.first + walk.frames]
+        # Who is nearer is painted later, in front.
+        for walk in sorted(here, key=lambda each: each.size_px(number)):
+            _paint(frame, walk, number)
+        return frame
+
+    def packets(self) -> Iterator[av.Packet[VideoStream]]:
+        """All frames as H.264, packet by packet."""
+        encoder = VideoCodecContext.create("libx264", "w")
+        encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        encoder.framerate, encoder.time_base = Fraction(RATE), Fraction(1, RATE)
+        encoder.options = dict(self.coding)
+        for number in range(len(self)):
+            picture = av.VideoFrame.from_ndarray(self.paint(number), format="rgb24")
+            picture.pts, picture.time_base = number, Fraction(1, RATE)
+            yield from encoder.encode(picture)
+        yield from encoder.encode(None)
+
+    @property
+    def coding(self) -> Mapping[str, str]:
+        return {"preset": "ultrafast", "crf": str(self.crf), "g": "50"}
+
+    def truth(self, camera: str) -> tuple[SubjectPass, ...]:
+        """Who passes when, with the face's box in every frame."""
+        return tuple(
+            SubjectPass(
+                camera=camera,
+                subject=walk.walker.subject,
+                is_mated=walk.walker.is_mated,
+                starts_s=walk.first / RATE,
+                ends_s=(walk.first + walk.frames - 1) / RATE,
+                path=tuple(
+                    (number / RATE, *walk.face(number)) for number in range(walk.first, walk.first + walk.frames)
+                ),
+            )
+            for walk in self.walks
+        )
+
+
+def plan_crowd(walkers: Sequence[Walker], *, seed: int = 0, rules: CrowdRules | None = None) -> Scene:
+    """Who walks where and when: the same walkers, seed and rules give the same scene.
+
+    Raises ``ValueError`` for nobody, or somebody without a head.
+    """
+    rules = rules or CrowdRules()
+    if not walkers or not all(walker.heads for walker in walkers):
+        raise ValueError("a crowd needs walkers, and each of them a head to show")
+    draw = np.random.default_rng(seed)
+    return Scene(walks=tuple(_plan(walkers, rules, draw)), street=_street(draw), crf=rules.crf)
+
+
 def render_crowd(
     walkers: Sequence[Walker], folder: Path, *, camera: str, seed: int = 0, rules: CrowdRules | None = None
 ) -> tuple[SubjectPass, ...]:
@@ -106,39 +191,17 @@ def render_crowd(
 
     The same walkers, seed and rules give the same frames. Raises ``ValueError`` for nobody, or somebody without a head.
     """
-    rules = rules or CrowdRules()
-    if not walkers or not all(walker.heads for walker in walkers):
-        raise ValueError("a crowd needs walkers, and each of them a head to show")
-    draw = np.random.default_rng(seed)
-    walks = _plan(walkers, rules, draw)
-    last = max(walk.first + walk.frames for walk in walks) + RATE // 2
-    street = _street(draw)
-    paths: list[list[tuple[float, float, float, float, float]]] = [[] for _ in walks]
+    scene = plan_crowd(walkers, seed=seed, rules=rules)
     with av.open(str(folder / f"{camera}.mp4"), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(RATE))
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        stream.options = {"preset": "ultrafast", "crf": str(rules.crf), "g": "50"}
-        for number in range(last):
-            frame = street.copy()
-            here = [index for index, walk in enumerate(walks) if walk.first <= number < walk.first + walk.frames]
-            # Who is nearer is painted later, in front.
-            for index in sorted(here, key=lambda each: walks[each].size_px(number)):
-                paths[index].append((number / RATE, *_paint(frame, walks[index], number)))
-            for packet in stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")):
+        stream.options = dict(scene.coding)
+        for number in range(len(scene)):
+            for packet in stream.encode(av.VideoFrame.from_ndarray(scene.paint(number), format="rgb24")):
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)
-    truth = tuple(
-        SubjectPass(
-            camera=camera,
-            subject=walk.walker.subject,
-            is_mated=walk.walker.is_mated,
-            starts_s=path[0][0],
-            ends_s=path[-1][0],
-            path=tuple(path),
-        )
-        for walk, path in zip(walks, paths, strict=True)
-    )
+    truth = scene.truth(camera)
     write_truth(truth, folder / f"{camera}.json")
     return truth
 
@@ -182,17 +245,14 @@ def _sprite(head: Head) -> Image.Image:
     return image
 
 
-def _paint(frame: UInt8, walk: _Walk, number: int) -> tuple[float, float, float, float]:
-    """Paint one head into ``frame``, uint8 [HEIGHT, WIDTH, 3]; gives the face's box, xyxy pixels."""
-    shown = int((number - walk.first) / RATE / _PHOTOGRAPH_S) % len(walk.sprites)
-    face = walk.walker.heads[shown].box
-    longer = max(face[2] - face[0], face[3] - face[1])
-    side = max(4, round(walk.size_px(number) / longer))
+def _paint(frame: UInt8, walk: _Walk, number: int) -> None:
+    """Paint one head into ``frame``, uint8 [HEIGHT, WIDTH, 3]."""
+    left, top, side = walk.place(number)
     x, y = walk.centre(number)
-    left, top = round(x - side / 2), round(y - side / 2)
-    sprite = np.asarray(walk.sprites[shown].resize((side, side), Image.Resampling.BILINEAR), np.float32)
+    sprite = walk.sprites[walk.shown(number)].resize((side, side), Image.Resampling.BILINEAR)
+    pixels = np.asarray(sprite, np.float32)
     light = walk.gain * (0.75 + 0.4 * x / WIDTH)
-    colour, alpha = sprite[:, :, :3] * light, sprite[:, :, 3:] / 255
+    colour, alpha = pixels[:, :, :3] * light, pixels[:, :, 3:] / 255
     gone = (number - walk.first) / walk.frames
     if walk.occluded is not None and walk.occluded[0] <= gone < walk.occluded[1]:
         # Something held before mouth and chin.
@@ -208,14 +268,6 @@ def _paint(frame: UInt8, walk: _Walk, number: int) -> tuple[float, float, float,
         under = frame[y1:y2, x1:x2]
         blended = under + alpha[part] * (colour[part] - under)
         frame[y1:y2, x1:x2] = np.clip(blended, 0, 255).astype(np.uint8)
-    box = np.array(face) * side + np.array([left, top, left, top])
-    inside: npt.NDArray[np.float64] = np.clip(box, 0, [WIDTH, HEIGHT, WIDTH, HEIGHT])
-    return (
-        round(float(inside[0]), 1),
-        round(float(inside[1]), 1),
-        round(float(inside[2]), 1),
-        round(float(inside[3]), 1),
-    )
 
 
 def _street(draw: np.random.Generator) -> UInt8:

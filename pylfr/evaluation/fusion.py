@@ -47,6 +47,18 @@ def best_of(count: int, *, least: int = 1) -> Fuse:
     return fuse
 
 
+def mean_of_best(count: int, *, among: int) -> Fuse:
+    """The mean of the ``count`` best scores among the ``among`` best faces by quality: what the engine does."""
+
+    def fuse(scores: Sequence[float], qualities: Sequence[float]) -> float | None:
+        if len(scores) < count:
+            return None
+        kept = np.argsort([-quality for quality in qualities], kind="stable")[:among]
+        return float(np.mean(sorted((scores[index] for index in kept), reverse=True)[:count]))
+
+    return fuse
+
+
 def weighted(*, least: int = 2) -> Fuse:
     """The mean over all faces, weighted by quality."""
 
@@ -72,6 +84,7 @@ def first_face() -> Fuse:
     return lambda scores, _: scores[-1]
 
 
+ENGINES_RULE = "mean of the 2 best scores of best 8"
 RULES: Mapping[str, Fuse] = {
     "any single face (first above, maximum)": first_face(),
     "best face by quality": best_of(1),
@@ -80,6 +93,8 @@ RULES: Mapping[str, Fuse] = {
     "mean of best 5, at least 3": best_of(5, least=3),
     "mean of all, at least 2": best_of(10_000, least=2),
     "quality-weighted mean, at least 2": weighted(least=2),
+    ENGINES_RULE: mean_of_best(2, among=8),
+    "mean of the 3 best scores of best 8": mean_of_best(3, among=8),
     "2 faces above": consistent(2),
     "3 faces above": consistent(3),
 }

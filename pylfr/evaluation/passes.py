@@ -54,13 +54,21 @@ class SubjectPass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """One face that the engine compared: where, how good, and its candidates as (name, score), best first."""
+    """One face that the engine compared: where, how good, and its candidates as (name, score), best first.
+
+    ``quality`` is pylfr's own score, 0 to 100, beside what it is made of: pixels between the eyes, sharpness,
+    brightness from 0 to 1, and the greater of yaw and pitch in degrees.
+    """
 
     camera: str
     track_id: int
     at_s: float
     box: Box
     quality: float
+    interocular_px: float
+    sharpness: float
+    brightness: float
+    turn_deg: float
     candidates: tuple[tuple[str, float], ...]
     is_full: bool
 
@@ -75,6 +83,16 @@ class Raised:
     box: Box
     entry: str
     score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fused:
+    """A track's highest fused score and whose it was; None where too few of its faces were compared."""
+
+    camera: str
+    track_id: int
+    score: float | None
+    entry: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

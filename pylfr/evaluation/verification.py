@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,9 @@ _RESAMPLES = 200
 _LEAST_ERRORS = 10
 # The score of a pair one of whose pictures shows no face: below every cosine that a face could get.
 _NO_FACE = -1.0
+# A threshold of the ROC is one of these: steps of 1e-4. Memory is bounded by them and by the pairs of one block.
+_EDGES = np.linspace(-1.01, 1.01, 20_201, dtype=np.float32)
+_PAIRS_AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -159,27 +163,31 @@ def roc(people: PeopleTemplates, *, targets: tuple[float, ...] = FMR_TARGETS, se
     both sides of a pair, because one person who resembles many spoils many pairs.
     """
     rows = np.flatnonzero(people.acquired)
+    rows = rows[np.argsort(people.person[rows], kind="stable")]
     person, vectors = people.person[rows], people.vectors[rows]
-    scores = vectors @ vectors.T
-    upper = np.triu(np.ones(scores.shape, bool), 1)
-    same = person[:, np.newaxis] == person
-    mated_one, mated_other = np.nonzero(upper & same)
-    non_mated = int((upper & ~same).sum())
+    count = len(people.names)
+    histogram = np.zeros(len(_EDGES), np.int64)
+    mated_scores: list[Float32] = [np.empty(0, np.float32)]
+    mated_person: list[Int64] = [np.empty(0, np.int64)]
+    for block in _pairs_of(vectors, person):
+        # Scores are binned by comparison with the edges, exactly as a threshold would compare them.
+        bins = np.searchsorted(_EDGES, block.scores[~block.same], side="right") - 1
+        histogram += np.bincount(bins, minlength=len(_EDGES))
+        mated_scores.append(block.scores[block.same])
+        mated_person.append(person[block.one[block.same]])
+    non_mated = int(histogram.sum())
     usable = [target for target in targets if target * non_mated >= _LEAST_ERRORS]
-    if not usable or not len(mated_one):
+    mated, whose = np.concatenate(mated_scores), np.concatenate(mated_person)
+    if not usable or not len(mated):
         return ()
-    mated_scores, mated_person = scores[mated_one, mated_other], person[mated_one]
-    scores[~upper | same] = -2.0
-    count = int(np.floor(max(usable) * non_mated))
-    flat = np.argpartition(scores, scores.size - count, axis=None)[-count:]
-    flat = flat[np.argsort(-scores.flat[flat], kind="stable")]
-    ends = np.array([int(np.floor(target * non_mated)) for target in usable])
-    thresholds = scores.flat[flat][ends - 1]
-    one, other = person[flat // len(rows)], person[flat % len(rows)]
-    lows, highs = _both_sides(one, other, ends, np.bincount(person, minlength=len(people.names)), seed)
+    # The lowest threshold whose wrong pairs are no more than the target allows.
+    reached = np.cumsum(histogram[::-1])[::-1]
+    edges = [int(np.argmax(reached <= np.floor(target * non_mated + 1e-9))) for target in usable]
+    thresholds = _EDGES[edges]
+    lows, highs = _both_sides(vectors, person, thresholds, count, seed)
     points = []
     for place, threshold in enumerate(thresholds.tolist()):
-        errors = int(ends[place])
+        errors = int(reached[edges[place]])
         value = errors / non_mated
         fmr = Rate(
             value=value,
@@ -189,8 +197,8 @@ def roc(people: PeopleTemplates, *, targets: tuple[float, ...] = FMR_TARGETS, se
             high=max(float(highs[place]), value),
             method="cluster-bootstrap",
         )
-        missed = np.bincount(mated_person, weights=mated_scores < threshold, minlength=len(people.names))
-        tried = np.bincount(mated_person, minlength=len(people.names))
+        missed = np.bincount(whose, weights=mated < thresholds[place], minlength=count)
+        tried = np.bincount(whose, minlength=count)
         points.append(RocPoint(threshold=threshold, fmr=fmr, fnmr=by_person(missed, tried, seed=seed)))
     return tuple(points)
 
@@ -209,18 +217,51 @@ def _best_threshold(scores: Float32, mated: Bools) -> float:
     return float(scores[order][np.argmax(np.where(last, rights, -len(scores) - 1))])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Block:
+    """Some of the pairs, [P]: rows ``one`` and ``other``, their scores, and whether both are one person."""
+
+    one: Int64
+    other: Int64
+    scores: Float32
+    same: Bools
+
+
+def _pairs_of(vectors: Float32, person: Int64) -> Iterator[_Block]:
+    """Every pair of rows once, no more than ``_PAIRS_AT_ONCE`` in memory however many rows there are."""
+    count = len(vectors)
+    step = max(1, _PAIRS_AT_ONCE // max(count, 1))
+    for start in range(0, count, step):
+        stop = min(start + step, count)
+        scores = vectors[start:stop] @ vectors[start:].T
+        one, other = np.nonzero(np.arange(start, count) > np.arange(start, stop)[:, np.newaxis])
+        yield _Block(
+            one=one + start,
+            other=other + start,
+            scores=scores[one, other],
+            same=person[one + start] == person[other + start],
+        )
+
+
 def _both_sides(
-    one: Int64, other: Int64, ends: Int64, pictures: Int64, seed: int
+    vectors: Float32, person: Int64, thresholds: Float32, people: int, seed: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The interval of FMR at each of ``ends`` of the wrong pairs, highest first, with people resampled."""
+    """The interval of FMR at each threshold, with people resampled on both sides of every pair."""
     draw = np.random.default_rng(seed)
-    people = len(pictures)
-    rates = []
-    for _ in range(_RESAMPLES):
-        weight = draw.multinomial(people, np.full(people, 1 / people)).astype(np.float64)
-        weighted = weight * pictures
-        pairs = (weighted.sum() ** 2 - (weighted**2).sum()) / 2
-        rates.append(np.cumsum(weight[one] * weight[other])[ends - 1] / pairs if pairs else np.zeros(len(ends)))
+    weight = draw.multinomial(people, np.full(people, 1 / people), size=_RESAMPLES).astype(np.float64)
+    weighted = weight * np.bincount(person, minlength=people)
+    pairs = (weighted.sum(axis=1) ** 2 - (weighted**2).sum(axis=1)) / 2
+    ascending = np.sort(thresholds)
+    wrong = np.zeros((_RESAMPLES, len(thresholds)))
+    for block in _pairs_of(vectors, person):
+        near = ~block.same & (block.scores >= ascending[0])
+        one, other = person[block.one[near]], person[block.other[near]]
+        step = np.searchsorted(ascending, block.scores[near], side="right") - 1
+        for draws, mine in zip(wrong, weight, strict=True):
+            draws += np.bincount(step, weights=mine[one] * mine[other], minlength=len(thresholds))
+    # What reaches a threshold has reached every lower one.
+    wrong = np.cumsum(wrong[:, ::-1], axis=1)[:, ::-1][:, np.searchsorted(ascending, thresholds)]
+    rates = np.divide(wrong, pairs[:, np.newaxis], out=np.zeros_like(wrong), where=pairs[:, np.newaxis] > 0)
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(np.array(rates), [tail, 1 - tail], axis=0)
-    return np.clip(low, 0, 1), np.clip(high, 0, 1)
+    lows, highs = np.quantile(rates, [tail, 1 - tail], axis=0)
+    return np.clip(lows, 0, 1), np.clip(highs, 0, 1)

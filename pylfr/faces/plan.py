@@ -21,7 +21,7 @@ class RecognitionRules:
     poorest of those kept by ``gain``, or any face once ``recheck_ms`` have gone by.
     """
 
-    best_k: int = 5
+    best_k: int = 8
     gap_ms: float = 200.0
     gain: float = 1.15
     recheck_ms: float = 3000.0

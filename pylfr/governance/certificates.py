@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import Field, NonNegativeInt, ValidationError
+from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authority import Digest, Moment
@@ -24,11 +24,29 @@ class Rate(Section):
     high: float = Field(ge=0, le=1)
 
 
+class FusionRules(Section):
+    """How the faces of a track become one score: whatever here differs makes another score, and another FPIR."""
+
+    detect_hz: float = Field(gt=0)
+    best_k: int = Field(ge=1)
+    min_samples: int = Field(ge=1)
+    gap_ms: float = Field(ge=0)
+    recheck_ms: float = Field(ge=0)
+    candidates: int = Field(ge=1)
+    min_interocular_px: float = Field(ge=0)
+    min_sharpness: float = Field(ge=0)
+    max_yaw_deg: float = Field(ge=0)
+    max_pitch_deg: float = Field(ge=0)
+    side_px: int | None = None
+
+
 class CalibrationCertificate(Section):
     """A threshold (cosine) that was measured to keep FPIR at ``fpir`` for one network, preprocessing and list size.
 
-    ``non_mated_best`` counts the best scores of non-mated searches in bins of equal width from -1 to 1: what a
-    deployment's own scores are compared with, to see whether they drift.
+    ``unit`` says what was searched for: single ``photographs``, or ``tracks`` of people walking by, whose scores were
+    fused by ``rules`` behind ``detector``; FPIR is then one a pass. ``non_mated_best`` counts the best scores of
+    non-mated searches in bins of equal width from -1 to 1: what a deployment's own scores are compared with, to see
+    whether they drift. ``conditions`` are histograms of what the cameras saw, by the names in ``pylfr.aggregates``.
     """
 
     type: Literal["calibration"]
@@ -38,9 +56,19 @@ class CalibrationCertificate(Section):
     threshold: float = Field(ge=-1, le=1)
     fpir: Rate
     material: str = Field(min_length=1, description="what it was measured on")
+    unit: Literal["photographs", "tracks"] = "photographs"
+    detector: Digest | None = None
+    rules: FusionRules | None = None
     non_mated_best: tuple[NonNegativeInt, ...] = ()
+    conditions: dict[str, tuple[NonNegativeInt, ...]] = Field(default_factory=dict)
     issued_at: Moment
     expires_at: Moment
+
+    @model_validator(mode="after")
+    def _tracks_have_rules(self) -> CalibrationCertificate:
+        if self.unit == "tracks" and (self.rules is None or self.detector is None):
+            raise ValueError("a threshold for tracks holds for one detector and one way of fusing: give both")
+        return self
 
 
 class CohortCertificate(Section):

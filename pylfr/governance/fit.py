@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authority import Authorisation
 from pylfr.governance.canonical import utc_text
-from pylfr.governance.certificates import CalibrationCertificate, CohortCertificate
+from pylfr.governance.certificates import CalibrationCertificate, CohortCertificate, FusionRules
 from pylfr.governance.enrolment import ReviewedReference, review_gaps
 from pylfr.governance.keys import PublicKey
 from pylfr.governance.profiles import Profile
@@ -19,6 +19,8 @@ from pylfr.governance.signed import SignedAuthorisation
 _SAME = 1e-9
 # Of many references that may not count, so many are named.
 _NAMED = 5
+# A certificate of photographs counts one search a person, a track has many: it bounds only the mean of several.
+_LEAST_FUSED = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,7 @@ class DeploymentFacts:
     embedder: str
     preprocessing: str
     threshold: float
+    rules: FusionRules
     calibration: tuple[CalibrationCertificate, str] | None
     cohorts: tuple[CohortCertificate, str] | None
 
@@ -160,6 +163,7 @@ def _measurements(facts: DeploymentFacts, profile: Profile, now: datetime) -> It
     else:
         calibration = facts.calibration[0]
         yield from _certificate("calibration", calibration, facts, profile.calibration_max_age_days, now)
+        yield from _fusion(calibration, facts)
         if facts.watchlist_size > calibration.watchlist_size:
             yield (
                 f"calibration: it holds for {calibration.watchlist_size} references, "
@@ -170,6 +174,22 @@ def _measurements(facts: DeploymentFacts, profile: Profile, now: datetime) -> It
             yield f"cohorts: {profile.name} needs a cohort certificate, the deployment names none"
     else:
         yield from _certificate("cohorts", facts.cohorts[0], facts, profile.cohorts_max_age_days, now)
+
+
+def _fusion(calibration: CalibrationCertificate, facts: DeploymentFacts) -> Iterator[str]:
+    """A score that is fused otherwise than it was measured has another FPIR at the same threshold."""
+    if calibration.detector is not None and calibration.detector != facts.detector:
+        yield f"calibration: the certificate is for another detector ({calibration.detector[:12]})"
+    if calibration.rules is not None:
+        for name in FusionRules.model_fields:
+            held, found = getattr(calibration.rules, name), getattr(facts.rules, name)
+            if held != found:
+                yield f"calibration: the certificate is for {name} {held}, the deployment has {found}"
+    elif facts.rules.min_samples < _LEAST_FUSED:
+        yield (
+            "calibration: one of photographs holds where two faces or more are fused; with min_samples "
+            f"{facts.rules.min_samples} every face of a track is another chance for a false alert"
+        )
 
 
 def _certificate(

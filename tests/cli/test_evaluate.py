@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from pylfr.governance.certificates import read_calibration, read_cohorts
+from pylfr.governance.certificates import read_cohorts
 from tests.cli.command import pylfr
 from tests.footage import BOTH, save_references, video
 
@@ -109,36 +108,3 @@ def test_a_folder_of_one_picture_a_person_is_refused_in_words(folder: Path, tmp_
     done = pylfr("evaluate", tmp_path)
     assert done.returncode == 1
     assert "mated searches need people with two or more" in done.stderr
-
-
-def _certificate(path: Path, histogram: list[int]) -> None:
-    now = datetime.now(UTC).replace(microsecond=0)
-    record = {
-        "type": "calibration",
-        "model": "ab" * 32,
-        "preprocessing": "cd" * 32,
-        "watchlist_size": 100,
-        "threshold": 0.5,
-        "fpir": {"value": 0.001, "numerator": 1, "denominator": 1000, "low": 0, "high": 0.006},
-        "material": "made up",
-        "non_mated_best": histogram,
-        "issued_at": now.isoformat(),
-        "expires_at": (now + timedelta(days=1)).isoformat(),
-    }
-    path.write_text(json.dumps(record))
-
-
-def test_drift_says_when_the_crowd_is_another_one(tmp_path: Path) -> None:
-    before = [0] * 200
-    before[125:140] = [10, 20, 40, 80, 100, 120, 140, 120, 100, 80, 40, 20, 10, 5, 1]
-    after = before[-10:] + before[:-10]
-    _certificate(tmp_path / "certificate.json", before)
-    (tmp_path / "same.json").write_text(json.dumps({"non_mated_best": before}))
-    (tmp_path / "moved.json").write_text(json.dumps({"non_mated_best": after}))
-    assert read_calibration(tmp_path / "certificate.json")[0].non_mated_best == tuple(before)
-    same = pylfr("drift", tmp_path / "certificate.json", tmp_path / "same.json")
-    assert same.returncode == 0, same.stderr
-    assert "no drift is seen" in same.stdout
-    moved = pylfr("drift", tmp_path / "certificate.json", tmp_path / "moved.json")
-    assert moved.returncode == 1
-    assert "calibrate again" in moved.stdout

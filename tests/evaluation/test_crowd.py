@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from pylfr.evaluation.crowd import HEIGHT, WIDTH, CrowdRules, Head, Walker, cut_head, render_crowd
+from pylfr.evaluation.crowd import HEIGHT, WIDTH, CrowdRules, Head, Walker, cut_head, plan_crowd, render_crowd
+from pylfr.evaluation.crowd_source import CrowdSource
 from pylfr.evaluation.passes import read_truth
+from pylfr.video.ffmpeg import open_file
 
 SHORT = CrowdRules(lanes=2, walk_s=(0.4, 0.6), pause_s=(0.0, 0.1))
 
@@ -56,6 +59,24 @@ def test_the_same_seed_makes_the_same_crowd(tmp_path: Path) -> None:
     assert [each.path for each in one] == [each.path for each in other]
     assert [each.path for each in one] != [each.path for each in third]
     assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "other.mp4").read_bytes()
+
+
+def test_a_crowd_straight_into_the_engine_is_the_crowd_on_disk(tmp_path: Path) -> None:
+    walkers = [_walker(name, (200, 180, 160), mated=name == "A") for name in "AB"]
+    truth = render_crowd(walkers, tmp_path, camera="gate", seed=4, rules=SHORT)
+    scene = plan_crowd(walkers, seed=4, rules=SHORT)
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    source = CrowdSource(scene, camera="gate", started_at=began)
+    assert scene.truth("gate") == truth
+    painted = list(source.frames())
+    recorded = list(open_file(tmp_path / "gate.mp4", camera="gate", started_at=began).frames())
+    assert len(painted) == len(recorded) == len(scene)
+    for one, other in zip(painted, recorded, strict=True):
+        assert (one.sequence, one.captured_at, one.matrix) == (other.sequence, other.captured_at, other.matrix)
+        assert all(np.array_equal(a, b) for a, b in zip(one.planes, other.planes, strict=True))
+    assert not source.is_live
+    source.close()
+    assert list(source.frames()) == []
 
 
 def test_a_head_is_cut_around_its_face_also_at_the_edge() -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 from pylfr.errors import ConfigError
-from pylfr.evaluation.drift import BINS, compare_scores, false_alert_alarm, histogram_of, read_scores
+from pylfr.evaluation.drift import BINS, compare, compare_scores, false_alert_alarm, histogram_of
 
 
 def _scores(middle: float, count: int, seed: int) -> tuple[int, ...]:
@@ -18,8 +16,8 @@ def _scores(middle: float, count: int, seed: int) -> tuple[int, ...]:
 
 def test_the_same_crowd_shows_no_drift() -> None:
     found = compare_scores(_scores(0.3, 20_000, 1), _scores(0.3, 5000, 2), threshold=0.5)
-    assert found.stability < 0.01
-    assert found.verdict == "no drift is seen"
+    assert found.shift.stability < 0.01
+    assert found.verdict == "no drift is seen in the scores"
     assert found.searches == 5000
 
 
@@ -43,25 +41,33 @@ def test_counts_at_the_threshold_are_those_of_the_scores() -> None:
 
 def test_false_alerts_that_double_are_noticed_and_usual_ones_are_not() -> None:
     draw = np.random.default_rng(6)
-    assert false_alert_alarm(draw.poisson(2, 20).tolist(), 2.0, limit=8) == -1
-    assert 0 <= false_alert_alarm([*draw.poisson(2, 10).tolist(), *draw.poisson(6, 10).tolist()], 2.0) < 20
-    assert false_alert_alarm([], 2.0) == -1
-    with pytest.raises(ValueError, match="above 0"):
-        false_alert_alarm([1], 0.0)
+    assert false_alert_alarm(draw.poisson(2, 20).tolist(), [2.0] * 20, limit=8) == -1
+    assert 0 <= false_alert_alarm([*draw.poisson(2, 10).tolist(), *draw.poisson(6, 10).tolist()], [2.0] * 20) < 20
+    assert false_alert_alarm([], []) == -1
+    for counts, expected in (([1], [0.0]), ([1], [])):
+        with pytest.raises(ValueError, match="above 0"):
+            false_alert_alarm(counts, expected)
 
 
-def test_histograms_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+def test_few_tracks_of_one_crowd_are_no_drift_and_the_limit_of_chance_is_that_of_scipy() -> None:
+    found = [compare(_scores(0.3, 2000, 1), _scores(0.3, 60, seed)) for seed in range(200)]
+    assert sum(each.stability > 0.25 for each in found) > 10
+    assert sum(each.has_moved for each in found) <= 2
+    every = compare(_scores(0.3, 2000, 1), _scores(0.3, 60, 1))
+    assert every.chance == pytest.approx(chi2.ppf(0.999, 9) * (1 / 2000 + 1 / 60), rel=0.01)
+
+
+def test_histograms_that_do_not_fit_are_refused() -> None:
     good = _scores(0.3, 100, 1)
     with pytest.raises(ConfigError, match="200 bins"):
         compare_scores(good, good[:-1], threshold=0.4)
-    with pytest.raises(ConfigError, match="at least one search"):
+    with pytest.raises(ConfigError, match="at least one track"):
         compare_scores(good, [0] * BINS, threshold=0.4)
-    file = tmp_path / "scores.json"
-    for text in ("no json", "{}", '{"non_mated_best": "x"}'):
-        file.write_text(text)
-        with pytest.raises(ConfigError, match="must be JSON of the form"):
-            read_scores(file)
-    file.write_text(json.dumps({"non_mated_best": good}))
-    assert read_scores(file) == good
-    with pytest.raises(ConfigError, match="cannot be read"):
-        read_scores(tmp_path / "none.json")
+    with pytest.raises(ConfigError, match="none below zero"):
+        compare([1, -1], [1, 1])
+
+
+def test_one_track_on_each_side_gives_numbers() -> None:
+    found = compare([0, 1, 0], [1, 0, 0])
+    assert np.isfinite([found.stability, found.chance, found.distance]).all()
+    assert not found.has_moved

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from pylfr.alerts import AlertRules
+from pylfr.config import RecognitionSection
 from pylfr.errors import ConfigError
-from pylfr.evaluation.fusion import RULES, best_of, compare_rules, consistent, first_face, weighted
+from pylfr.evaluation.fusion import (
+    ENGINES_RULE,
+    RULES,
+    best_of,
+    compare_rules,
+    consistent,
+    first_face,
+    mean_of_best,
+    weighted,
+)
 from pylfr.evaluation.passes import Compared, SubjectPass
 
 
@@ -14,6 +25,8 @@ def test_each_rule_gives_its_own_number() -> None:
     assert first_face()(scores, qualities) == 0.5
     assert best_of(1)(scores, qualities) == 0.8
     assert best_of(2)(scores, qualities) == pytest.approx(0.65)
+    assert mean_of_best(2, among=3)(scores, qualities) == pytest.approx(0.65)
+    assert mean_of_best(2, among=2)([0.9, 0.8, 0.5], qualities) == pytest.approx(0.65)
     assert weighted()(scores, qualities) == pytest.approx((2 + 72 + 25) / 150)
     assert consistent(2)(scores, qualities) == 0.5
 
@@ -21,7 +34,14 @@ def test_each_rule_gives_its_own_number() -> None:
 def test_a_rule_waits_until_it_has_enough_faces() -> None:
     assert best_of(5, least=2)([0.9], [50]) is None
     assert weighted(least=2)([0.9], [50]) is None
+    assert mean_of_best(2, among=5)([0.9], [50]) is None
     assert consistent(3)([0.9, 0.9], [50, 50]) is None
+
+
+def test_the_engines_rule_is_the_one_that_was_compared() -> None:
+    for given in (AlertRules(threshold=0.5), RecognitionSection()):
+        assert (given.min_samples, given.best_k) == (2, 8)
+    assert "2 best scores of best 8" in ENGINES_RULE
 
 
 def _walk(index: int, scores: list[float], *, mated: bool) -> tuple[SubjectPass, list[Compared]]:
@@ -35,6 +55,10 @@ def _walk(index: int, scores: list[float], *, mated: bool) -> tuple[SubjectPass,
             at_s=start + 0.2 * place,
             box=(0, 0, 50, 50),
             quality=50,
+            interocular_px=20,
+            sharpness=50,
+            brightness=0.5,
+            turn_deg=5,
             candidates=((name if mated else "P0", score),),
             is_full=False,
         )

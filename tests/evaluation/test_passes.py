@@ -31,7 +31,10 @@ def _pass(subject: str, *, mated: bool, box: Box = LEFT, starts_s: float = 0.0, 
 
 
 def _face(track: int, at_s: float, box: Box = LEFT, camera: str = "gate") -> Compared:
-    return Compared(camera=camera, track_id=track, at_s=at_s, box=box, quality=50, candidates=(), is_full=False)
+    return Compared(
+        camera=camera, track_id=track, at_s=at_s, box=box, quality=50, interocular_px=20, sharpness=50,
+        brightness=0.5, turn_deg=5, candidates=(), is_full=False,
+    )  # fmt: skip
 
 
 def _alert(track: int, at_s: float, entry: str, box: Box = LEFT, camera: str = "gate") -> Raised:

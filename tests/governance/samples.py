@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
+from pylfr.config import RecognitionSection
 from pylfr.governance.authority import Authorisation, plain_fields
-from pylfr.governance.certificates import CalibrationCertificate, CohortCertificate, Rate
+from pylfr.governance.certificates import CalibrationCertificate, CohortCertificate, FusionRules, Rate
 from pylfr.governance.enrolment import Origin, Review, ReviewedReference
 from pylfr.governance.fit import DeploymentFacts
+from pylfr.terms import fusion_rules_of
 
 NOON = datetime(2026, 1, 11, 12, tzinfo=UTC)
 OFFICER = "Superintendent A. Example"
 CAMERAS = {"north": "a1" * 32, "south": "a2" * 32}
 DETECTOR, EMBEDDER, PREPROCESSING = "d1" * 32, "e1" * 32, "f1" * 32
 LIST, CALIBRATION, COHORTS = "b1" * 32, "c1" * 32, "c2" * 32
+RULES = fusion_rules_of(RecognitionSection())
 RATE = Rate(value=0.001, numerator=10, denominator=10_000, low=0.0005, high=0.0018)
 
 
@@ -105,6 +108,7 @@ def facts(
     embedder: str = EMBEDDER,
     preprocessing: str = PREPROCESSING,
     threshold: float = 0.568,
+    rules: FusionRules = RULES,
     measured: CalibrationCertificate | None = None,
     compared: CohortCertificate | None = None,
     calibration_digest: str = CALIBRATION,
@@ -127,6 +131,7 @@ def facts(
         embedder=embedder,
         preprocessing=preprocessing,
         threshold=threshold,
+        rules=rules,
         calibration=None if measured_none else (measured or calibration(), calibration_digest),
         cohorts=None if compared_none else (compared or cohorts(), cohorts_digest),
     )

@@ -8,13 +8,28 @@ import pytest
 
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authority import Authorisation
+from pylfr.governance.certificates import CalibrationCertificate
 from pylfr.governance.fit import DeploymentFacts, require_fit
 from pylfr.governance.keys import PublicKey
 from pylfr.governance.profiles import profile_names, read_profile
 from pylfr.governance.signed import SignedAuthorisation
-from tests.governance.samples import CAMERAS, NOON, authorisation, calibration, cohorts, facts, reference
+from tests.governance.samples import (
+    CAMERAS,
+    DETECTOR,
+    NOON,
+    RULES,
+    authorisation,
+    calibration,
+    cohorts,
+    facts,
+    reference,
+)
 
 OFFICER, SECOND, OPERATOR, STRANGER = (PublicKey(bytes([number]) * 32) for number in range(4))
+
+
+def of_tracks(**rules: object) -> CalibrationCertificate:
+    return calibration(unit="tracks", detector=DETECTOR, rules=RULES.model_copy(update=rules))
 
 
 def require(
@@ -36,6 +51,7 @@ def require(
 def test_a_deployment_that_fits_may_start_in_its_window() -> None:
     require()
     require(now=NOON + timedelta(hours=5, minutes=59))
+    require(found=facts(measured=of_tracks()))
 
 
 @pytest.mark.parametrize(
@@ -61,6 +77,11 @@ def test_a_deployment_that_fits_may_start_in_its_window() -> None:
         (facts(measured=calibration(model="00" * 32)), "calibration: the certificate is for another network"),
         (facts(measured=calibration(watchlist_size=11)), "calibration: it holds for 11 references"),
         (facts(measured=calibration(threshold=0.6)), "calibration: the certificate holds from threshold 0.6"),
+        (facts(measured=of_tracks(best_k=3)), "calibration: the certificate is for best_k 3, the deployment has 8"),
+        (facts(measured=of_tracks(detect_hz=4.0)), "calibration: the certificate is for detect_hz 4.0"),
+        (facts(measured=of_tracks(side_px=640)), "calibration: the certificate is for side_px 640"),
+        (facts(measured=calibration(detector="00" * 32)), "calibration: the certificate is for another detector"),
+        (facts(rules=RULES.model_copy(update={"min_samples": 1})), "calibration: one of photographs holds where two"),
         (facts(measured=calibration(expires_at=NOON)), "calibration: .* too old"),
         (facts(measured=calibration(issued_at=NOON + timedelta(days=1))), "calibration: .* in the future"),
         (facts(compared=cohorts(issued_at=NOON - timedelta(days=366))), "cohorts: .* too old"),

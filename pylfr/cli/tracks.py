@@ -1,0 +1,115 @@
+"""``pylfr calibrate --truth`` and ``--crowd``: passes through the whole engine, to calibrate what a track fuses."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from pylfr.cli.console import warn
+from pylfr.cli.passes import people_of, videos_of
+from pylfr.config import RecognitionSection, read_deployment
+from pylfr.errors import ConfigError
+from pylfr.evaluation.cast import Roles, cast_crowd, cut_heads
+from pylfr.evaluation.crowd import plan_crowd
+from pylfr.evaluation.crowd_source import CrowdSource
+from pylfr.evaluation.passes import SubjectPass, read_truth
+from pylfr.evaluation.people import list_photographs
+from pylfr.evaluation.tracks import TrackMaterial, non_mated_tracks
+from pylfr.faces.detect import open_detector
+from pylfr.governance.certificates import CalibrationCertificate
+from pylfr.protocols import Source
+from pylfr.terms import fusion_rules_of
+from pylfr.trial import TRIAL_BEGAN, run_trial
+
+# So many walkers to a made-up camera.
+_PASSES_A_CAMERA = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackSetting:
+    """What a track is recognised with: the networks, and how its faces are chosen and fused."""
+
+    detector: str
+    embedder: str
+    recognition: RecognitionSection
+
+
+def track_setting(deployment: Path | None, detector: str, embedder: str) -> TrackSetting:
+    """The setting of a deployment file, or the usual one for two networks."""
+    if deployment is None:
+        return TrackSetting(detector=detector, embedder=embedder, recognition=RecognitionSection())
+    described = read_deployment(deployment)
+    if described.models.side_px is not None:
+        raise ConfigError("tracks are measured at the detector's own size: leave [models] side_px out")
+    return TrackSetting(
+        detector=described.models.detector,
+        embedder=described.models.embedder,
+        recognition=described.recognition,
+    )
+
+
+def recorded_tracks(
+    folder: Path, truth_file: Path, references: Path | None, setting: TrackSetting, console: Console
+) -> TrackMaterial:
+    """The non-mated passes of recorded videos, searched for on the watchlist of ``references``."""
+    people = people_of(references)
+    videos = videos_of(folder)
+    truth = read_truth(truth_file, [each.stem for each in videos])
+    with console.status(f"{len(videos)} videos through the whole engine"):
+        return _run(videos, people, truth, setting)
+
+
+def crowd_tracks(
+    folder: Path, setting: TrackSetting, *, watchlist_size: int, seed: int, console: Console
+) -> TrackMaterial:
+    """Made-up passes: some people of ``folder`` are on the watchlist, everybody else walks by once."""
+    photographs = list_photographs(folder)
+    with console.status(f"cut heads from {len(photographs):,} photographs"):
+        heads = cut_heads(open_detector(setting.detector), photographs)
+    size = min(watchlist_size, len(heads) // 2)
+    with tempfile.TemporaryDirectory(prefix="pylfr-crowd-") as place:
+        cast = cast_crowd(heads, Path(place), Roles(mated=0, non_mated=len(heads) - size, fillers=size), seed=seed)
+        sources: list[Source] = []
+        truth: list[SubjectPass] = []
+        for number, start in enumerate(range(0, len(cast.walkers), _PASSES_A_CAMERA)):
+            scene = plan_crowd(cast.walkers[start : start + _PASSES_A_CAMERA], seed=seed + number)
+            camera = f"crowd-{number:03d}"
+            sources.append(CrowdSource(scene, camera=camera, started_at=TRIAL_BEGAN))
+            truth += scene.truth(camera)
+        with console.status(f"{len(truth):,} passes through the whole engine"):
+            return _run(sources, {name: [path] for name, path in cast.references.items()}, truth, setting)
+
+
+def of_tracks(
+    certificate: CalibrationCertificate, found: TrackMaterial, setting: TrackSetting
+) -> CalibrationCertificate:
+    """The certificate, bound to the way in which tracks were fused, with what the cameras saw."""
+    fields = certificate.model_dump() | {
+        "unit": "tracks",
+        "rules": fusion_rules_of(setting.recognition),
+        "conditions": dict(found.conditions),
+    }
+    return CalibrationCertificate.model_validate(fields)
+
+
+def _run(
+    videos: Sequence[Path | Source],
+    people: Mapping[str, Sequence[Path]],
+    truth: Sequence[SubjectPass],
+    setting: TrackSetting,
+) -> TrackMaterial:
+    # Nothing may alert: an alert would be cooled down, and it is the scores that are wanted.
+    trial = run_trial(
+        videos,
+        people,
+        detector=setting.detector,
+        embedder=setting.embedder,
+        recognition=setting.recognition.model_copy(update={"threshold": 1.0}),
+    )
+    for error in trial.summary.errors:
+        warn("notice", error)
+    return non_mated_tracks(truth, trial.compared, trial.fused, list(people))
