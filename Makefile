@@ -8,7 +8,7 @@ PYLFR_MODELS ?= $(abspath $(wildcard ../shared/models))
 PYLFR_MEDIA  ?= $(abspath $(wildcard ../shared/media))
 export PYLFR_MODELS PYLFR_MEDIA
 
-.PHONY: demo build test lint format floors cuda rtx bench bench-quick clean
+.PHONY: demo build test lint format floors cuda rtx openvino bench bench-quick clean
 .DEFAULT_GOAL := build
 
 $(VENV)/.dev: pyproject.toml
@@ -53,6 +53,9 @@ cuda: $(VENV)/.dev ## compile the CUDA half with nvcc; needs no GPU
 
 rtx: build ## install TensorRT-RTX (about 230 MB), so that the tests build engines with it; needs no GPU
 	@$(BIN)/python -m pip install --quiet onnx 'tensorrt-rtx==1.7.1.116'
+
+openvino: build ## install OpenVINO (about 60 MB), so that the tests run networks in it
+	@$(BIN)/python -m pip install --quiet 'openvino>=2024.4'
 
 bench: build ## measure the stages and the whole; writes benchmarks/results/*.json
 	@$(BIN)/python -m benchmarks.stages

@@ -1,6 +1,6 @@
 """Frames a second of the whole engine against the time that decoding alone takes, and memory over many frames.
 
-    python -m benchmarks.end_to_end [--cameras 4] [--repeats 5] [--memory-frames 10000]
+    python -m benchmarks.end_to_end [--cameras 4] [--repeats 5] [--memory-frames 10000] [--runtime onnx]
 
 Both are run in turn, A B A B, in one process, so that a machine that slows down slows both; the ratio is the result.
 """
@@ -33,6 +33,7 @@ class EndToEnd:
     frames: int
     detector: str
     embedder: str
+    runtime: str
     detect_hz: float
     decode_fps: Spread
     engine_fps: Spread
@@ -60,16 +61,18 @@ def decode_alone(clips: list[Path]) -> float:
     return sum(counted) / (time.perf_counter() - began)
 
 
-def engine_fps(clips: list[Path], *, detector: str, embedder: str) -> tuple[float, int]:
+def engine_fps(clips: list[Path], *, detector: str, embedder: str, runtime: str) -> tuple[float, int]:
     """Frames a second, and frames, of a rehearsal on the clips: as many cameras, detection at its default rate."""
-    engine = open_rehearsal(clips, {"somebody": [face_pictures(2)[1]]}, detector=detector, embedder=embedder)
+    engine = open_rehearsal(
+        clips, {"somebody": [face_pictures(2)[1]]}, detector=detector, embedder=embedder, runtime=runtime
+    )
     for _ in engine.run():
         pass
     summary = engine.summary()
     return summary.fps, summary.frames
 
 
-def memory_over(clip: Path, frames: int, *, detector: str, embedder: str) -> list[float]:
+def memory_over(clip: Path, frames: int, *, detector: str, embedder: str, runtime: str) -> list[float]:
     """Resident megabytes, sampled ten times while one engine reads ``frames`` frames of the clip again and again."""
     seconds_of_clip = 250
     engine = open_rehearsal(
@@ -77,6 +80,7 @@ def memory_over(clip: Path, frames: int, *, detector: str, embedder: str) -> lis
         {"somebody": [face_pictures(2)[1]]},
         detector=detector,
         embedder=embedder,
+        runtime=runtime,
     )
     samples: list[float] = []
     finished = threading.Event()
@@ -102,6 +106,7 @@ def main() -> None:
     parser.add_argument("--memory-frames", type=int, default=10_000)
     parser.add_argument("--detector", default="yunet_n")
     parser.add_argument("--embedder", default="face_reid_0095")
+    parser.add_argument("--runtime", default="onnx")
     given = parser.parse_args()
     machine = this_machine()
     print_machine(machine)
@@ -110,17 +115,20 @@ def main() -> None:
     decoded, engine, frames = [], [], 0
     for _ in track(range(given.repeats + 1), description="decode alone, engine, in turn"):
         decoded.append(decode_alone(clips))
-        fps, frames = engine_fps(clips, detector=given.detector, embedder=given.embedder)
+        fps, frames = engine_fps(clips, detector=given.detector, embedder=given.embedder, runtime=given.runtime)
         engine.append(fps)
     decoded, engine = decoded[1:], engine[1:]
     print(f"one engine over {given.memory_frames} frames, memory sampled ...", flush=True)
-    memory = memory_over(clip, given.memory_frames, detector=given.detector, embedder=given.embedder)
+    memory = memory_over(
+        clip, given.memory_frames, detector=given.detector, embedder=given.embedder, runtime=given.runtime
+    )
     result = EndToEnd(
         clip=f"{clip.stem}: 1920x1080, 25 fps, H.264",
         cameras=given.cameras,
         frames=frames,
         detector=given.detector,
         embedder=given.embedder,
+        runtime=given.runtime,
         detect_hz=8.0,
         decode_fps=spread_of(decoded, warmup=1),
         engine_fps=spread_of(engine, warmup=1),

@@ -1,6 +1,6 @@
 """What each stage of the pipeline costs on a 1080p25 H.264 clip, in milliseconds and as a share.
 
-    python -m benchmarks.stages [--faces 3] [--seconds 10] [--watchlist 10000]
+    python -m benchmarks.stages [--faces 3] [--seconds 10] [--watchlist 10000] [--runtime onnx]
 
 Every stage is timed on its own, on the same detected frames, one after another, on one thread, so that the shares add
 up. The watchlist holds random unit vectors: search costs the same whoever they are.
@@ -45,6 +45,7 @@ class Stages:
     clip: str
     detector: str
     embedder: str
+    runtime: str
     faces_a_frame: float
     watchlist: int
     detected_frames: int
@@ -53,9 +54,12 @@ class Stages:
     outside_networks_ms: float
 
 
-def measure(*, faces: int, seconds: int, watchlist: int, detector_name: str, embedder_name: str) -> Stages:
+def measure(
+    *, faces: int, seconds: int, watchlist: int, detector_name: str, embedder_name: str, runtime: str
+) -> Stages:
     clip = make_clip(faces=faces, seconds=seconds)
-    detector, embedder = open_detector(detector_name, threads=1), open_embedder(embedder_name, threads=1)
+    detector = open_detector(detector_name, runtime=runtime, threads=1)
+    embedder = open_embedder(embedder_name, runtime=runtime, threads=1)
     draw = np.random.default_rng(0)
     references = draw.standard_normal((watchlist, embedder.dimension)).astype(np.float32)
     ops.normalise(references)
@@ -109,6 +113,7 @@ def measure(*, faces: int, seconds: int, watchlist: int, detector_name: str, emb
         clip=f"{clip.stem}: 1920x1080, 25 fps, H.264",
         detector=detector_name,
         embedder=embedder_name,
+        runtime=runtime,
         faces_a_frame=found / len(taken["decode"]),
         watchlist=watchlist,
         detected_frames=len(taken["decode"]) - warmup,
@@ -125,6 +130,7 @@ def main() -> None:
     parser.add_argument("--watchlist", type=int, default=10_000)
     parser.add_argument("--detector", default="yunet_n")
     parser.add_argument("--embedder", default="face_reid_0095")
+    parser.add_argument("--runtime", default="onnx")
     given = parser.parse_args()
     machine = this_machine()
     print_machine(machine)
@@ -135,6 +141,7 @@ def main() -> None:
         watchlist=given.watchlist,
         detector_name=given.detector,
         embedder_name=given.embedder,
+        runtime=given.runtime,
     )
     print(f"\n{table.clip}; {table.faces_a_frame:.1f} faces a frame; {table.detected_frames} frames after 5 of warm-up")
     print(f"{'stage':24} {'median ms':>10} {'min':>8} {'max':>8} {'share':>7}")

@@ -50,6 +50,7 @@ class Summary:
     fps: float
     detector: str
     embedder: str
+    runtime: str
     threshold: float
     calibrated: bool
     watchlist_size: int
@@ -91,6 +92,7 @@ def run_ended(summary: Summary) -> Event:
         kind="run-ended",
         details={
             "authorisation": summary.authorisation,
+            "runtime": summary.runtime,
             **{name: getattr(summary, name) for name in counts},
             "dropped": sum(summary.dropped.values()),
             "dwell_p50_ms": summary.dwell_ms.p50,

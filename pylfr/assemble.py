@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,7 @@ from pylfr.governance.ceiling import FalseAlertCeiling, NoCeiling
 from pylfr.governance.records import RecordsSink
 from pylfr.governance.retention import RetentionPolicy
 from pylfr.protocols import Audit, Authority, Ceiling, GallerySource, Sink, Source
+from pylfr.runtimes.choose import choose_runtime
 from pylfr.sinks.evidence import open_evidence, open_sealed_evidence
 from pylfr.sinks.jsonl import open_jsonl
 from pylfr.sinks.mqtt import open_mqtt
@@ -63,6 +65,8 @@ from pylfr.video.looped import LoopedRecording
 from pylfr.video.still import read_image
 from pylfr.video.zone import ZonedSource
 
+log = logging.getLogger(__name__)
+
 # Weak detections below the detector's own threshold carry tracks on, and every one of them is redacted in evidence.
 _LOW_SCORE_SHARE = 0.5
 _POOL_ROWS = 64
@@ -82,6 +86,7 @@ class _Networks:
     detector: FaceDetector | DeviceDetector
     embedder: FaceEmbedder | HostTemplates
     recogniser: FaceRecogniser | DeviceRecogniser
+    runtime: str
 
 
 def open_engine(deployment: Deployment | Path | str) -> Engine:
@@ -140,6 +145,7 @@ def open_rehearsal(
     embedder: str,
     recognition: RecognitionSection | None = None,
     device: Device = "cpu",
+    runtime: str = "auto",
     threads: int = 0,
     sinks: Sequence[Sink] = (),
     aggregates: Path | None = None,
@@ -156,7 +162,7 @@ def open_rehearsal(
     the stages before it runs; counts over tracks go into the folder ``aggregates``. Raises
     ``EnrolmentError`` where an image shows no face or several, and whatever a part that cannot be had raises.
     """
-    networks = _open_networks(detector, embedder, device=device, threads=threads)
+    networks = _open_networks(detector, embedder, device=device, runtime=runtime, threads=threads)
     started_at = started_at or datetime.now(UTC)
     # Not opened early: a recording that cannot be read is reported like one that breaks off, and the others go on.
     sources: list[Source] = [
@@ -228,22 +234,25 @@ def _open_networks(
     embedder: str,
     *,
     device: Device,
-    runtime: str = "onnx",
+    runtime: str,
     threads: int = 0,
     side_px: int | None = None,
 ) -> _Networks:
+    choice = choose_runtime(runtime, device=device)
+    log.info("networks run in %s: %s", choice.name, choice.reason)
     if device == "cuda":
         ops.require_device(device)
-        return _on_device(detector, embedder, ops.Stream(device), runtime=runtime, side_px=side_px)
+        return _on_device(detector, embedder, ops.Stream(device), runtime=choice.name, side_px=side_px)
     return _on_host(
-        open_detector(detector, device=device, runtime=runtime, threads=threads, side_px=side_px),
-        open_embedder(embedder, device=device, runtime=runtime, threads=threads),
+        open_detector(detector, device=device, runtime=choice.name, threads=threads, side_px=side_px),
+        open_embedder(embedder, device=device, runtime=choice.name, threads=threads),
+        runtime=choice.name,
     )
 
 
-def _on_host(detector: FaceDetector, embedder: FaceEmbedder) -> _Networks:
+def _on_host(detector: FaceDetector, embedder: FaceEmbedder, *, runtime: str = "chosen by the caller") -> _Networks:
     pool = ProbePool(rows=_POOL_ROWS, dimension=embedder.dimension)
-    return _Networks(detector=detector, embedder=embedder, recogniser=FaceRecogniser(embedder, pool))
+    return _Networks(detector=detector, embedder=embedder, recogniser=FaceRecogniser(embedder, pool), runtime=runtime)
 
 
 def _on_device(detector: str, embedder: str, stream: ops.Stream, *, runtime: str, side_px: int | None) -> _Networks:
@@ -255,6 +264,7 @@ def _on_device(detector: str, embedder: str, stream: ops.Stream, *, runtime: str
         detector=open_device_detector(detector, uploads, runtime=runtime, side_px=side_px),
         embedder=HostTemplates(there, uploads),
         recogniser=DeviceRecogniser(there, pool),
+        runtime=runtime,
     )
 
 
@@ -336,6 +346,7 @@ def _build(
         limits=EngineLimits(candidates=recognition.candidates, max_faces_a_frame=recognition.max_faces_a_frame),
         detector_name=networks.detector.manifest.name,
         embedder_name=manifest.name,
+        runtime_name=networks.runtime,
     )
 
 

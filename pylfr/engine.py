@@ -57,10 +57,12 @@ class EngineLimits:
 class Engine:
     """Runs once: ``run`` yields every alert after it was recorded and sent; ``summary`` gives the account."""
 
-    def __init__(self, stages: Stages, *, limits: EngineLimits, detector_name: str, embedder_name: str) -> None:
+    def __init__(
+        self, stages: Stages, *, limits: EngineLimits, detector_name: str, embedder_name: str, runtime_name: str
+    ) -> None:
         self._stages = stages
         self._limits = limits
-        self._names = (detector_name, embedder_name)
+        self._names = (detector_name, embedder_name, runtime_name)
         self._dropped: Counter[str] = Counter()
         self._faces: Counter[str] = Counter()
         self._tracks: Counter[str] = Counter()
@@ -159,6 +161,7 @@ class Engine:
             fps=round(frames / seconds, 2) if seconds else 0.0,
             detector=self._names[0],
             embedder=self._names[1],
+            runtime=self._names[2],
             threshold=stages.desk.rules.threshold,
             calibrated=stages.desk.rules.calibrated,
             watchlist_size=len(gallery),

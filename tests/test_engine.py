@@ -198,7 +198,13 @@ def build(
         audit=audit or RehearsalAudit(),
         sinks=sinks,
     )
-    return Engine(stages, limits=EngineLimits(max_faces_a_frame=max_faces), detector_name="crowd", embedder_name="same")
+    return Engine(
+        stages,
+        limits=EngineLimits(max_faces_a_frame=max_faces),
+        detector_name="crowd",
+        embedder_name="same",
+        runtime_name="none",
+    )
 
 
 def leave(

@@ -68,6 +68,9 @@ def evaluate(
     references: Annotated[
         Path | None, typer.Option(help="With --truth: a folder of the people on the watchlist.")
     ] = None,
+    runtime: Annotated[
+        str, typer.Option(help="What runs the networks; `pylfr run` and `try` know more of it.")
+    ] = "onnx",
     workers: Annotated[int, typer.Option(help="Threads; 0 for one a core.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="The same seed draws the same splits.")] = 0,
 ) -> None:
@@ -90,7 +93,7 @@ def evaluate(
         raise ConfigError("a cohort certificate needs --groups and --conclusion: somebody has to say what follows")
     group_of = read_groups(groups) if groups is not None else None
     began = time.perf_counter()
-    people = templates_of_folder(folder, detector, embedder, workers=workers, console=console)
+    people = templates_of_folder(folder, detector, embedder, workers=workers, console=console, runtime=runtime)
     sizes = _sizes(watchlist_size, people)
     store = open_store()
     verification, missing = _verification(people, pairs, seed)
@@ -126,7 +129,7 @@ def evaluate(
 
 
 def templates_of_folder(
-    folder: Path, detector: str, embedder: str, *, workers: int, console: Console
+    folder: Path, detector: str, embedder: str, *, workers: int, console: Console, runtime: str = "onnx"
 ) -> PeopleTemplates:
     """The templates of a folder of people, with a progress bar; what could not be read is named and counted."""
     photographs = list_photographs(folder)
@@ -136,7 +139,10 @@ def templates_of_folder(
         task = progress.add_task("", total=len(photographs))
         people = make_templates(
             photographs,
-            lambda: (open_detector(detector, threads=1), open_embedder(embedder, threads=1)),
+            lambda: (
+                open_detector(detector, runtime=runtime, threads=1),
+                open_embedder(embedder, runtime=runtime, threads=1),
+            ),
             workers=workers,
             progress=lambda done: progress.advance(task, done),
         )

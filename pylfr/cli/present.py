@@ -17,7 +17,8 @@ from pylfr.engine import Engine
 from pylfr.models.default import choose
 from pylfr.models.manifest import Task
 from pylfr.models.store import open_store
-from pylfr.types import Alert
+from pylfr.runtimes.choose import choose_runtime
+from pylfr.types import Alert, Device
 
 _REFRESH_S = 0.5
 
@@ -72,6 +73,14 @@ def chosen_network(task: Task, named: str | None, console: Console | None = None
     return choice.name
 
 
+def chosen_runtime(named: str, device: Device, console: Console) -> str:
+    """What runs the networks; where it was left open, what it is and why is said."""
+    choice = choose_runtime(named, device=device)
+    if named == "auto":
+        console.print(escape(f"networks run in {choice.name}: {choice.reason}"), highlight=False, soft_wrap=True)
+    return choice.name
+
+
 def print_notices(names: Sequence[str], console: Console) -> None:
     """What a user must know of the networks before they run: a restricted licence, a warning."""
     store = open_store()
@@ -96,7 +105,7 @@ def print_summary(summary: Summary, console: Console) -> None:
         "templates": f"{dwell.count} probes, lived {dwell.p50:.1f} ms (p50), {dwell.p99:.1f} ms (p99), "
         f"{dwell.max:.1f} ms at most; none is left",
         "threshold": f"{summary.threshold:.3f} cosine, {'calibrated' if summary.calibrated else 'uncalibrated'}",
-        "networks": f"{summary.detector}, {summary.embedder}",
+        "networks": f"{summary.detector}, {summary.embedder}; run in {summary.runtime}",
         "watchlist": f"{summary.watchlist_size} references, revision {summary.watchlist_revision}",
         "ended": summary.stopped_because,
     }

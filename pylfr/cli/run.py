@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from pylfr.assemble import open_engine
-from pylfr.cli.present import print_alert, print_notices, print_summary, running
+from pylfr.cli.present import chosen_runtime, print_alert, print_notices, print_summary, running
 from pylfr.config import read_deployment
 from pylfr.governance.memory import refuse_core_dumps
 
@@ -28,6 +28,7 @@ def run(
     console = Console(stderr=True)
     described = read_deployment(deployment)
     print_notices([described.models.detector, described.models.embedder], console)
+    chosen_runtime(described.models.runtime, described.models.device, console)
     engine = open_engine(described)
     with running(engine, console):
         for recorded in engine.run():

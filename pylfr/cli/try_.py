@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from pylfr.assemble import open_rehearsal
-from pylfr.cli.present import chosen_network, print_alert, print_notices, print_summary, running
+from pylfr.cli.present import chosen_network, chosen_runtime, print_alert, print_notices, print_summary, running
 from pylfr.config import RecognitionSection
 from pylfr.errors import ConfigError
 from pylfr.protocols import Sink
@@ -37,6 +37,9 @@ def try_(
         float | None, typer.Option(help="Cosine from -1 to 1. Without it: the embedder's own suggestion, uncalibrated.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; never falls back.")] = "cpu",
+    runtime: Annotated[
+        str, typer.Option(help="onnx, openvino, openvino-bf16 or torch; auto takes the fastest.")
+    ] = "auto",
     detect_hz: Annotated[float, typer.Option(help="Detections a second of video.")] = 8.0,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write one JSON object a line: every alert, then the summary.")
@@ -70,6 +73,7 @@ def try_(
         embedder=comparer,
         recognition=RecognitionSection(threshold=threshold, detect_hz=detect_hz),
         device=chosen,
+        runtime=chosen_runtime(runtime, chosen, console),
         sinks=sinks,
     )
     with running(engine, console):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,6 +33,15 @@ class Model:
     def notice(self) -> str | None:
         """One line to show before it is used: a restricted licence, a warning. None where there is neither."""
         return self.manifest.notice
+
+
+def read_verified(model: Model) -> bytes:
+    """The very bytes that will run. Raises ``ModelError`` where the file was altered since it was found."""
+    content = model.path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != model.sha256:
+        raise ModelError(f"{model.path} must have sha256 {model.sha256}, got {digest}: it was altered, get it again")
+    return content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,45 +1,76 @@
-"""Which runtime runs a network: chosen by name, with the reason logged, never by falling back."""
+"""Which runtime runs a network: chosen by name, or the fastest here with the reason said; never by falling back."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from typing import Literal, get_args
 
-from pylfr.errors import ConfigError
+from pylfr import ops
+from pylfr.errors import ConfigError, CudaError
 from pylfr.models.store import Model
 from pylfr.protocols import DeviceRuntime, Runtime
 from pylfr.runtimes.onnx import open_onnx
 from pylfr.runtimes.parts import DeviceInParts, InParts
 from pylfr.types import Device
 
-RuntimeName = Literal["onnx", "tensorrt", "tensorrt-rtx", "torch"]
+RuntimeName = Literal["onnx", "openvino", "openvino-bf16", "tensorrt", "tensorrt-rtx", "torch"]
+
+# The extra of pylfr that brings a runtime, and the modules that it needs.
+_NEEDED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "openvino": ("openvino", ("openvino",)),
+    "openvino-bf16": ("openvino", ("openvino",)),
+    "torch": ("torch", ("torch", "onnx")),
+}
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeChoice:
+    """A runtime by name, and why it is that one: for people, so that a choice is never silent."""
+
+    name: str
+    reason: str
+
+
+def choose_runtime(runtime: str, *, device: Device = "cpu") -> RuntimeChoice:
+    """The runtime of that name; for ``auto`` the fastest that is known to keep the accuracy on this machine.
+
+    Raises ``ConfigError`` for an unknown name or a runtime that is not installed, ``CudaError`` where ``auto`` is to
+    run on a device that cannot be had.
+    """
+    names = get_args(RuntimeName)
+    if runtime == "auto":
+        return _fastest(device)
+    if runtime not in names:
+        raise ConfigError(f"runtime must be one of auto, {', '.join(names)}, got {runtime!r}")
+    extra, modules = _NEEDED.get(runtime, ("", ()))
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"runtime {runtime!r} needs {' and '.join(missing)}, which this Python has not: install pylfr[{extra}], or "
+            "use runtime 'onnx'"
+        )
+    return RuntimeChoice(name=runtime, reason="it was asked for by name")
 
 
 def open_runtime(
     model: Model, *, runtime: str = "onnx", device: Device = "cpu", threads: int = 0, side_px: int | None = None
 ) -> Runtime:
-    """The runtime of that name with ``model`` loaded on ``device``.
+    """The runtime of that name (see ``choose_runtime``) with ``model`` loaded on ``device``.
 
     Raises ``ConfigError`` for an unknown name or a runtime that is not installed, and ``CudaError`` where the device
-    cannot be had. ``threads`` is for onnxruntime; PyTorch's threads belong to the process;
+    cannot be had. ``threads`` is for the CPU; PyTorch's threads belong to the process;
     ``side_px``, the longest side of a detector's picture, for the runtimes that build for certain sizes.
     """
-    if runtime not in get_args(RuntimeName):
-        raise ConfigError(f"runtime must be one of {', '.join(get_args(RuntimeName))}, got {runtime!r}")
-    if runtime == "torch":
-        opened = _open_torch(model, device)
-    elif runtime in ("tensorrt", "tensorrt-rtx"):
-        if device != "cuda":
-            raise ConfigError(f"runtime {runtime!r} runs on device 'cuda' alone, got device {device!r}")
-        from pylfr.runtimes.tensorrt import open_tensorrt  # the extra is imported only by those who ask for it
-
-        opened = open_tensorrt(model, library=runtime, side_px=side_px)
-    else:
-        opened = open_onnx(model, device=device, threads=threads)
-    log.info("%s runs in %s on %s: it was asked for by name", model.manifest.name, runtime, device)
+    if device not in get_args(Device):
+        raise ValueError(f"device must be cpu or cuda, got {device!r}")
+    choice = choose_runtime(runtime, device=device)
+    opened = _open(model, choice.name, device, threads=threads, side_px=side_px)
+    log.info("%s runs in %s on %s: %s", model.manifest.name, choice.name, device, choice.reason)
     max_batch = model.manifest.pixels.max_batch
     if max_batch is None:
         return opened
@@ -48,15 +79,43 @@ def open_runtime(
     return InParts(opened, max_batch=max_batch)
 
 
-def _open_torch(model: Model, device: Device) -> Runtime:
-    if device not in get_args(Device):
-        raise ValueError(f"device must be cpu or cuda, got {device!r}")
-    missing = [name for name in ("torch", "onnx") if find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"runtime 'torch' needs {' and '.join(missing)}, which this Python has not: install pylfr[torch], or use "
-            "runtime 'onnx'"
-        )
-    from pylfr.runtimes.torch import open_torch  # the extra is imported only by those who ask for it
+def _open(model: Model, name: str, device: Device, *, threads: int, side_px: int | None) -> Runtime:
+    # Extras are imported only by those who ask for them.
+    if name in ("tensorrt", "tensorrt-rtx"):
+        if device != "cuda":
+            raise ConfigError(f"runtime {name!r} runs on device 'cuda' alone, got device {device!r}")
+        from pylfr.runtimes.tensorrt import open_tensorrt
 
-    return open_torch(model, device=device)
+        return open_tensorrt(model, library=name, side_px=side_px)
+    if name == "torch":
+        from pylfr.runtimes.torch import open_torch
+
+        return open_torch(model, device=device)
+    if name == "onnx":
+        return open_onnx(model, device=device, threads=threads)
+    if device != "cpu":
+        raise CudaError(f"the {name} runtime runs on the CPU only, got device {device!r}: use device 'cpu'")
+    from pylfr.runtimes.openvino import open_openvino
+
+    return open_openvino(model, precision="bf16" if name == "openvino-bf16" else "f32", threads=threads)
+
+
+def _fastest(device: Device) -> RuntimeChoice:
+    ops.require_device(device)
+    if device != "cpu":
+        # TensorRT builds for minutes and keeps what it built: it is asked for by name.
+        if all(find_spec(name) is not None for name in ("torch", "onnx")):
+            return RuntimeChoice(name="torch", reason="PyTorch is installed, and TensorRT is asked for by name")
+        return RuntimeChoice(name="onnx", reason="PyTorch is not installed, and TensorRT is asked for by name")
+    if find_spec("openvino") is None:
+        return RuntimeChoice(name="onnx", reason="OpenVINO is not installed (pylfr[openvino])")
+    if not _bf16_is_native():
+        return RuntimeChoice(name="onnx", reason="this processor has no bfloat16, and in float32 OpenVINO gains little")
+    return RuntimeChoice(name="openvino-bf16", reason="OpenVINO is installed and this processor has bfloat16")
+
+
+@cache
+def _bf16_is_native() -> bool:
+    from pylfr.runtimes.openvino import bf16_is_native
+
+    return bf16_is_native()

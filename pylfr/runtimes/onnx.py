@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,7 +9,7 @@ import onnxruntime as ort  # noqa: TID251 - the one place that talks to onnxrunt
 
 from pylfr import ops
 from pylfr.errors import CudaError, ModelError
-from pylfr.models.store import Model
+from pylfr.models.store import Model, read_verified
 from pylfr.ops import Stream, Tensor
 from pylfr.runtimes.from_host import require_tensors
 from pylfr.runtimes.shapes import TriedShapes
@@ -83,10 +82,7 @@ def open_onnx(model: Model, *, device: Device = "cpu", threads: int = 0) -> Onnx
     its check are both refused. Raises ``ModelError``, and ``CudaError`` where this onnxruntime or this machine has no
     CUDA: it never runs on the CPU instead.
     """
-    content = model.path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != model.sha256:
-        raise ModelError(f"{model.path} must have sha256 {model.sha256}, got {digest}: it was altered, get it again")
+    content = read_verified(model)
     return open_onnx_bytes(content, name=str(model.path), device=device, threads=threads)
 
 
