@@ -228,6 +228,9 @@ class Deployment(Section):
     cameras: tuple[CameraSection, ...] = Field(min_length=1)
     recognition: RecognitionSection = RecognitionSection()
     batch: BatchSection = BatchSection()
+    people: dict[str, FilePath] = Field(
+        default_factory=dict, description="who may decide on alerts, each with the file of their public key"
+    )
     records: RecordsSection | None = None
     aggregates: AggregatesSection | None = None
     sinks: tuple[SinkSection, ...] = ()

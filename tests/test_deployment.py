@@ -38,7 +38,9 @@ def shell(folder: Path, script: str, *, tomorrow: datetime) -> subprocess.Comple
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=folder, capture_output=True, text=True, timeout=600, check=False,
-        env={**os.environ, "PATH": path, "TOMORROW": f"{tomorrow:%Y-%m-%dT%H:%M:%S}"},
+        env={
+            **os.environ, "PATH": path, "TOMORROW": f"{tomorrow:%Y-%m-%dT%H:%M:%S}", "ANN_PASSPHRASE": "correct horse",
+        },
     )  # fmt: skip
 
 
@@ -67,6 +69,10 @@ threshold = 0.568
 path = "audit.log"
 key = "record.key"
 checkpoints = "elsewhere.checkpoints"
+[people]
+"Ann Example" = "ann.pub"
+"Bob Example" = "bob.pub"
+"PC Cem Example" = "cem.pub"
 [records]
 file = "records.sqlite"
 [[cameras]]
@@ -160,5 +166,6 @@ def test_the_guide_leads_from_the_key_to_the_shred(media_dir: Path, tmp_path: Pa
     done = shell(tmp_path, commands(after), tomorrow=tomorrow)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "whole and in order, as signed" in done.stdout
+    assert "4 decisions, each signed by who decided" in done.stdout
     assert "'REF-1' was listed\n" in done.stdout
     assert "'REF-2' was listed, and taken off at" in done.stdout

@@ -12,9 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from pylfr.cli.console import results, say
+from pylfr.cli.passphrase import PassphraseOption, open_key
 from pylfr.config import Deployment, read_deployment
 from pylfr.errors import ConfigError
 from pylfr.governance.adjudication import Decision, Finding, Verdict
+from pylfr.governance.keys import SigningKey
 from pylfr.governance.records import AlertRow, Records
 from pylfr.terms import audit_of, records_of
 
@@ -22,6 +24,7 @@ commands = typer.Typer(help="Possible matches and what people decide about them.
 
 DeploymentArgument = Annotated[Path, typer.Argument(help="The deployment file (TOML).", show_default=False)]
 AlertArgument = Annotated[str, typer.Argument(help="The alert's id, or how it begins.", show_default=False)]
+KeyOption = Annotated[Path | None, typer.Option("--key", help="Your private key, which signs the decision.")]
 ByOption = Annotated[str, typer.Option(help="Who decides: your own name.", show_default=False)]
 
 # What is typed, and what it means.
@@ -68,11 +71,13 @@ def adjudicate(
     alert: AlertArgument,
     by: ByOption,
     verdict: Annotated[Literal["same", "different", "cannot-tell"], typer.Option(help="What the two pictures show.")],
+    key: KeyOption = None,
+    passphrase_env: PassphraseOption = None,
 ) -> None:
     """Give your verdict on the two pictures. The next person is not told."""
     opened = read_deployment(deployment)
     with _records(opened) as records, closing(audit_of(opened)) as audit:
-        records.adjudicate(alert, by=by, verdict=_VERDICTS[verdict], audit=audit)
+        records.adjudicate(alert, by=by, verdict=_VERDICTS[verdict], audit=audit, key=_key(key, passphrase_env))
         say(f"recorded; the alert is {records.alert(alert).case.state}")
 
 
@@ -82,11 +87,15 @@ def engage(
     alert: AlertArgument,
     by: ByOption,
     decision: Annotated[Literal["engage", "none"], typer.Option(help="Whether somebody is spoken to.")],
+    key: KeyOption = None,
+    passphrase_env: PassphraseOption = None,
 ) -> None:
     """Decide whether the person is spoken to; only an alert that people have confirmed can be engaged on."""
     opened = read_deployment(deployment)
     with _records(opened) as records, closing(audit_of(opened)) as audit:
-        recorded = records.engage(alert, by=by, decision=_DECISIONS[decision], audit=audit)
+        recorded = records.engage(
+            alert, by=by, decision=_DECISIONS[decision], audit=audit, key=_key(key, passphrase_env)
+        )
         say(f"recorded as entry {recorded.sequence}: {recorded.value.decision}")
 
 
@@ -96,12 +105,20 @@ def outcome(
     alert: AlertArgument,
     by: ByOption,
     finding: Annotated[Literal["true", "false", "unresolved"], typer.Option(help="What it turned out to be.")],
+    key: KeyOption = None,
+    passphrase_env: PassphraseOption = None,
 ) -> None:
     """Record what it turned out to be."""
     opened = read_deployment(deployment)
     with _records(opened) as records, closing(audit_of(opened)) as audit:
-        recorded = records.close_case(alert, by=by, finding=_FINDINGS[finding], audit=audit)
+        recorded = records.close_case(
+            alert, by=by, finding=_FINDINGS[finding], audit=audit, key=_key(key, passphrase_env)
+        )
         say(f"recorded as entry {recorded.sequence}: {recorded.value.finding}")
+
+
+def _key(path: Path | None, passphrase_env: str | None) -> SigningKey | None:
+    return open_key(path, passphrase_env) if path is not None else None
 
 
 @contextmanager

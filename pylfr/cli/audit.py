@@ -13,7 +13,9 @@ from rich.table import Table
 from pylfr.cli.console import results, say, warn
 from pylfr.errors import AuditError
 from pylfr.governance.chain import LogEntry, parse_entry, verify
+from pylfr.governance.deciders import verify_decisions
 from pylfr.governance.keys import read_public_key
+from pylfr.governance.signed import read_signed
 
 commands = typer.Typer(help="The record: verify, show, export.", no_args_is_help=True)
 
@@ -23,8 +25,18 @@ KeyOption = Annotated[Path | None, typer.Option(help="The record's public key.")
 
 
 @commands.command(name="verify")
-def verify_(log: LogArgument, checkpoints: CheckpointsOption = None, key: KeyOption = None) -> None:
-    """Say whether the record is as it was written; exit status 1 names every place where it is not."""
+def verify_(
+    log: LogArgument,
+    checkpoints: CheckpointsOption = None,
+    key: KeyOption = None,
+    authorisation: Annotated[
+        Path | None, typer.Option(help="The signed authorisation: every decision must be of somebody whom it names.")
+    ] = None,
+) -> None:
+    """Say whether the record is as it was written; exit status 1 names every place where it is not.
+
+    Signed decisions are checked against the key that stands beside them, or against those the officer signed for.
+    """
     if (checkpoints is None) != (key is None):
         raise AuditError("checkpoints are verified with the record's public key: give both, or neither")
     flaws = list(
@@ -34,12 +46,20 @@ def verify_(log: LogArgument, checkpoints: CheckpointsOption = None, key: KeyOpt
             read_public_key(key) if key is not None else None,
         )
     )
+    people = read_signed(authorisation).authorisation.people if authorisation is not None else None
+    decisions = 0
+    if not flaws:
+        entries = read_entries(log)
+        decisions = sum("signature" in entry.details for entry in entries)
+        flaws += verify_decisions(entries, people)
     for flaw in flaws:
         warn("error", f"{log}, line {flaw.line}: {flaw.what}" if flaw.line else flaw.what)
     if flaws:
         raise typer.Exit(1)
     count = len(_read(log).splitlines())
     say(f"{log}: {count} entries, whole and in order" + (", as signed" if checkpoints is not None else ""))
+    if decisions:
+        say(f"{decisions} decisions, each signed by who decided")
     if checkpoints is None:
         warn("notice", "without --checkpoints and --key a cut tail and a log that was written anew are not noticed")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,11 +10,12 @@ from typing import Annotated
 import typer
 
 from pylfr.cli.console import say
+from pylfr.cli.passphrase import PassphraseOption, named_passphrase, open_key
 from pylfr.config import read_deployment
 from pylfr.errors import AuthorisationError, ConfigError
 from pylfr.governance.authority import Authorisation
 from pylfr.governance.canonical import utc_text
-from pylfr.governance.keys import make_key, read_signing_key
+from pylfr.governance.keys import make_key
 from pylfr.governance.signed import parse_authorisation, sign_authorisation
 from pylfr.tables import read_tables
 from pylfr.terms import draft_authorisation, open_terms
@@ -23,9 +23,6 @@ from pylfr.terms import draft_authorisation, open_terms
 commands = typer.Typer(help="Authorisations: make keys, draft, sign, check.", no_args_is_help=True)
 
 DeploymentArgument = Annotated[Path, typer.Argument(help="The deployment file (TOML).", show_default=False)]
-PassphraseOption = Annotated[
-    str | None, typer.Option("--passphrase-env", help="Name of the environment variable that holds the passphrase.")
-]
 
 
 @commands.command()
@@ -34,7 +31,7 @@ def keygen(
     passphrase_env: PassphraseOption = None,
 ) -> None:
     """Make an Ed25519 key. An officer keeps the private half where the operator cannot reach it."""
-    public = make_key(key, passphrase=_secret(passphrase_env))
+    public = make_key(key, passphrase=named_passphrase(passphrase_env))
     say(f"{key} is private, {key.with_suffix('.pub')} is public: {public.text}")
     if passphrase_env is None:
         say(f"{key} is not encrypted; --passphrase-env encrypts it")
@@ -80,7 +77,7 @@ def sign(
     if not isinstance(fields, dict):
         raise AuthorisationError(f"{draft} must be a draft that `pylfr authority draft` wrote")
     authorisation = parse_authorisation(draft, {**fields, "signed_at": datetime.now(UTC).isoformat()})
-    keys = tuple(read_signing_key(each, passphrase=_secret(passphrase_env)) for each in key)
+    keys = tuple(open_key(each, passphrase_env) for each in key)
     _write(out, sign_authorisation(authorisation, keys))
     until = utc_text(authorisation.ends_at)
     say(f"{out}: authorisation {authorisation.reference}, {authorisation.place}, until {until}, signed")
@@ -94,14 +91,6 @@ def check(deployment: DeploymentArgument) -> None:
         f"authorisation {terms.authority.reference} fits under profile {terms.profile.name}; "
         f"it ends at {utc_text(terms.authority.ends_at)}"
     )
-
-
-def _secret(name: str | None) -> str | None:
-    if name is None:
-        return None
-    if not os.environ.get(name):
-        raise ConfigError(f"--passphrase-env names {name}, which is not set")
-    return os.environ[name]
 
 
 def _write(path: Path, content: bytes) -> None:

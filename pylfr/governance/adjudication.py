@@ -17,12 +17,14 @@ State = Literal["open", "partly adjudicated", "confirmed", "refuted", "engaged",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjudication:
-    """One person's verdict on the two pictures of an alert."""
+    """One person's verdict on the two pictures of an alert; ``key`` and ``signature`` where it is signed."""
 
     alert: str
     adjudicator: str
     verdict: Verdict
     at: datetime
+    key: str | None = None
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,8 @@ class Engagement:
     officer: str
     decision: Decision
     at: datetime
+    key: str | None = None
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,8 @@ class Outcome:
     officer: str
     finding: Finding
     at: datetime
+    key: str | None = None
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +88,11 @@ class Case:
             raise AdjudicationError(
                 f"alert {self.alert} has a verdict of {adjudication.adjudicator!r} already: another person must give "
                 "the next one"
+            )
+        if adjudication.key is not None and adjudication.key in {each.key for each in self.adjudications}:
+            raise AdjudicationError(
+                f"alert {self.alert} has a verdict under this key already: another person must give the next one, with "
+                "a key of their own"
             )
         return replace(self, adjudications=(*self.adjudications, adjudication))
 

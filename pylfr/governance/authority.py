@@ -93,6 +93,9 @@ class Authorisation(Section):
     threshold: float = Field(ge=-1, le=1)
     calibration: Digest | None
     cohorts: Digest | None
+    people: dict[str, str] = Field(
+        default_factory=dict, description="who may decide on alerts: names and their public keys"
+    )
     urgent: bool = False
     confirms: str | None = None
     signed_at: Moment

@@ -10,7 +10,7 @@ from pylfr.errors import AuthorisationError
 from pylfr.governance.authority import Authorisation
 from pylfr.governance.canonical import utc_text
 from pylfr.governance.certificates import CalibrationCertificate, CohortCertificate, FusionRules
-from pylfr.governance.enrolment import ReviewedReference, review_gaps
+from pylfr.governance.enrolment import ReviewedReference, identity_of, review_gaps
 from pylfr.governance.keys import PublicKey
 from pylfr.governance.profiles import Profile
 from pylfr.governance.signed import SignedAuthorisation
@@ -27,15 +27,17 @@ _LEAST_FUSED = 2
 class DeploymentFacts:
     """What a deployment is, as found on this machine now. Digests are sha256, hexadecimal.
 
-    ``cameras`` gives the digest of each camera's address and zone; ``categories`` are those on the watchlist;
-    ``unjustified`` counts its entries without a justification; ``references`` are where its images come from and who
-    reviewed them; ``sealed`` says whether it is encrypted under a key that expires.
+    ``cameras`` gives the digest of each camera's address and zone; ``people`` may decide, by name with their public
+    keys; ``categories`` are those on the watchlist; ``unjustified`` counts its entries without a justification;
+    ``references`` are where its images come from and who reviewed them; ``sealed`` says whether it is encrypted under
+    a key that expires.
     """
 
     deployment: str
     profile: str
     place: str
     cameras: Mapping[str, str]
+    people: Mapping[str, str]
     watchlist: str
     watchlist_size: int
     categories: frozenset[str]
@@ -68,6 +70,7 @@ def require_fit(
     reasons = [
         *_signatures(signed, facts, profile, officer, second_officer, record),
         *_mismatches(signed.authorisation, facts),
+        *_deciders(signed.authorisation, facts, profile),
         *_policy(signed.authorisation, facts, profile),
         *_enrolment(facts, profile, now),
         *_measurements(facts, profile, now),
@@ -123,6 +126,22 @@ def _mismatches(authorisation: Authorisation, facts: DeploymentFacts) -> Iterato
             yield f"cameras: {camera!r} is not authorised"
         elif authorisation.cameras[camera] != facts.cameras[camera]:
             yield f"cameras: the address or the zone of {camera!r} is not the one that was authorised"
+
+
+def _deciders(authorisation: Authorisation, facts: DeploymentFacts, profile: Profile) -> Iterator[str]:
+    """Whether those who decide are those who were signed for, enough of them, and each with a key of their own."""
+    for name in sorted(set(authorisation.people) | set(facts.people)):
+        if authorisation.people.get(name) != facts.people.get(name):
+            yield f"people: {name!r} is not authorised to decide, or not with this key"
+    if len(set(facts.people.values())) < len(facts.people) or len({identity_of(each) for each in facts.people}) < len(
+        facts.people
+    ):
+        yield "people: everybody who decides must have a name and a key of their own"
+    if profile.requires_signed_decisions and len(facts.people) < profile.min_adjudicators:
+        yield (
+            f"people: {profile.name} needs {profile.min_adjudicators} who decide, by name with their public keys, the "
+            f"deployment names {len(facts.people)}"
+        )
 
 
 def _policy(authorisation: Authorisation, facts: DeploymentFacts, profile: Profile) -> Iterator[str]:

@@ -119,6 +119,14 @@ def read_signing_key(path: Path, *, passphrase: str | None = None) -> SigningKey
     return SigningKey(key)
 
 
+def is_under_passphrase(path: Path) -> bool:
+    """Whether a private key needs a passphrase. Raises ``AuthorisationError`` where it cannot be read."""
+    try:
+        return _ENCRYPTED in path.read_bytes()
+    except OSError as error:
+        raise AuthorisationError(f"the signing key {path} cannot be read: {error.strerror}") from error
+
+
 def read_public_key(path: Path) -> PublicKey:
     """The public key in ``path``. Raises ``AuthorisationError`` where it is missing or is none."""
     try:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast, get_args
+from typing import TypedDict, cast, get_args
 
 import sqlalchemy as sa
 from alembic import command
@@ -17,6 +18,8 @@ from pylfr.errors import AdjudicationError, SinkError
 from pylfr.governance.adjudication import Adjudication, Case, Decision, Engagement, Finding, Outcome, Verdict
 from pylfr.governance.audit import AuditLog, Clock, system_clock
 from pylfr.governance.canonical import utc_text
+from pylfr.governance.deciders import require_decider, sign_decision
+from pylfr.governance.keys import SigningKey
 from pylfr.governance.tables import ADJUDICATIONS, ALERTS, DEPLOYMENTS, ENGAGEMENTS, OUTCOMES
 from pylfr.types import Alert, Event, Recorded
 
@@ -81,40 +84,55 @@ class Records:
         with self._engine.connect() as connection:
             return _find(connection, id_)
 
-    def adjudicate(self, id_: str, *, by: str, verdict: Verdict, audit: AuditLog) -> Recorded[Adjudication]:
-        """Record one person's verdict. Raises ``AdjudicationError`` where it is not theirs to give."""
+    def adjudicate(
+        self, id_: str, *, by: str, verdict: Verdict, audit: AuditLog, key: SigningKey | None = None
+    ) -> Recorded[Adjudication]:
+        """Record one person's verdict, signed with their ``key`` where the authorisation names who may decide.
+
+        Raises ``AdjudicationError`` where it is not theirs to give.
+        """
         with self._writing() as connection:
-            case = _find(connection, id_, lock=True).case
-            decided = Adjudication(alert=case.alert, adjudicator=by, verdict=verdict, at=self._clock())
+            row = _find(connection, id_, lock=True)
+            case, at = row.case, self._clock()
+            signed = _signature(connection, row, key, "adjudication", by, verdict, at)
+            decided = Adjudication(alert=case.alert, adjudicator=by, verdict=verdict, at=at, **signed)
             number = len(case.adjudicate(decided).adjudications)
             connection.execute(
                 ADJUDICATIONS.insert().values(
-                    alert=case.alert, number=number, adjudicator=by, verdict=verdict, at=utc_text(decided.at)
+                    alert=case.alert, number=number, adjudicator=by, verdict=verdict, at=utc_text(at), **signed
                 )
             )
-            return audit.decide(decided, Event(kind="adjudication", details=_said(case.alert, by, verdict)))
+            return audit.decide(decided, Event(kind="adjudication", details=_said(case.alert, by, verdict, at, signed)))
 
-    def engage(self, id_: str, *, by: str, decision: Decision, audit: AuditLog) -> Recorded[Engagement]:
+    def engage(
+        self, id_: str, *, by: str, decision: Decision, audit: AuditLog, key: SigningKey | None = None
+    ) -> Recorded[Engagement]:
         """Record the decision to engage or not: what acts needs what this returns."""
         with self._writing() as connection:
-            case = _find(connection, id_, lock=True).case
-            decided = Engagement(alert=case.alert, officer=by, decision=decision, at=self._clock())
+            row = _find(connection, id_, lock=True)
+            case, at = row.case, self._clock()
+            signed = _signature(connection, row, key, "engagement", by, decision, at)
+            decided = Engagement(alert=case.alert, officer=by, decision=decision, at=at, **signed)
             case.engage(decided)
             connection.execute(
-                ENGAGEMENTS.insert().values(alert=case.alert, officer=by, decision=decision, at=utc_text(decided.at))
+                ENGAGEMENTS.insert().values(alert=case.alert, officer=by, decision=decision, at=utc_text(at), **signed)
             )
-            return audit.decide(decided, Event(kind="engagement", details=_said(case.alert, by, decision)))
+            return audit.decide(decided, Event(kind="engagement", details=_said(case.alert, by, decision, at, signed)))
 
-    def close_case(self, id_: str, *, by: str, finding: Finding, audit: AuditLog) -> Recorded[Outcome]:
+    def close_case(
+        self, id_: str, *, by: str, finding: Finding, audit: AuditLog, key: SigningKey | None = None
+    ) -> Recorded[Outcome]:
         """Record what it turned out to be."""
         with self._writing() as connection:
-            case = _find(connection, id_, lock=True).case
-            decided = Outcome(alert=case.alert, officer=by, finding=finding, at=self._clock())
+            row = _find(connection, id_, lock=True)
+            case, at = row.case, self._clock()
+            signed = _signature(connection, row, key, "outcome", by, finding, at)
+            decided = Outcome(alert=case.alert, officer=by, finding=finding, at=at, **signed)
             case.close(decided)
             connection.execute(
-                OUTCOMES.insert().values(alert=case.alert, officer=by, finding=finding, at=utc_text(decided.at))
+                OUTCOMES.insert().values(alert=case.alert, officer=by, finding=finding, at=utc_text(at), **signed)
             )
-            return audit.decide(decided, Event(kind="outcome", details=_said(case.alert, by, finding)))
+            return audit.decide(decided, Event(kind="outcome", details=_said(case.alert, by, finding, at, signed)))
 
     def count_false(self, authorisation: str, *, since: datetime) -> int:
         """How many alerts recorded since then people have refuted, or found to be false afterwards."""
@@ -269,6 +287,8 @@ def _case(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> Case:
                 adjudicator=each.adjudicator,
                 verdict=cast("Verdict", _one_of(each.verdict, get_args(Verdict))),
                 at=datetime.fromisoformat(each.at),
+                key=each.key,
+                signature=each.signature,
             )
             for each in verdicts
         ),
@@ -279,6 +299,8 @@ def _case(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> Case:
             officer=engaged.officer,
             decision=cast("Decision", _one_of(engaged.decision, get_args(Decision))),
             at=datetime.fromisoformat(engaged.at),
+            key=engaged.key,
+            signature=engaged.signature,
         ),
         outcome=None
         if closed is None
@@ -287,6 +309,8 @@ def _case(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> Case:
             officer=closed.officer,
             finding=cast("Finding", _one_of(closed.finding, get_args(Finding))),
             at=datetime.fromisoformat(closed.at),
+            key=closed.key,
+            signature=closed.signature,
         ),
     )
 
@@ -315,5 +339,27 @@ def _day(time: str) -> str:
     return f"{time[:10]}T00:00:00.000Z"
 
 
-def _said(alert: str, by: str, what: str) -> dict[str, str]:
-    return {"alert": alert, "by": by, "what": what}
+class _Signed(TypedDict):
+    key: str | None
+    signature: str | None
+
+
+def _signature(
+    connection: sa.Connection, row: AlertRow, key: SigningKey | None, kind: str, by: str, what: str, at: datetime
+) -> _Signed:
+    """Whoever decides is one of those whom the authorisation names, and signs; nothing where it names none."""
+    words = connection.execute(
+        sa.select(DEPLOYMENTS.c.words).where(DEPLOYMENTS.c.authorisation == row.authorisation)
+    ).scalar_one_or_none()
+    require_decider(json.loads(words).get("people", {}) if words is not None else {}, by, key)
+    if key is None:
+        return {"key": None, "signature": None}
+    signature = sign_decision(key, kind=kind, alert=row.id, by=by, what=what, at=at)
+    return {"key": key.public.text, "signature": signature}
+
+
+def _said(alert: str, by: str, what: str, at: datetime, signed: _Signed) -> dict[str, str]:
+    said = {"alert": alert, "by": by, "what": what}
+    if signed["key"] is None or signed["signature"] is None:
+        return said
+    return {**said, "decided_at": utc_text(at), "key": signed["key"], "signature": signed["signature"]}

@@ -9,10 +9,12 @@ from pylfr.governance.authority import Authorisation, plain_fields
 from pylfr.governance.certificates import CalibrationCertificate, CohortCertificate, FusionRules, Rate
 from pylfr.governance.enrolment import Origin, Review, ReviewedReference
 from pylfr.governance.fit import DeploymentFacts
+from pylfr.governance.keys import PublicKey
 from pylfr.terms import fusion_rules_of
 
 NOON = datetime(2026, 1, 11, 12, tzinfo=UTC)
 OFFICER = "Superintendent A. Example"
+PEOPLE = {name: PublicKey(bytes([60 + place]) * 32).text for place, name in enumerate(("Ann", "Bob", "Cem"))}
 CAMERAS = {"north": "a1" * 32, "south": "a2" * 32}
 DETECTOR, EMBEDDER, PREPROCESSING = "d1" * 32, "e1" * 32, "f1" * 32
 LIST, CALIBRATION, COHORTS = "b1" * 32, "c1" * 32, "c2" * 32
@@ -31,6 +33,7 @@ def authorisation(**changes: object) -> Authorisation:
         "proportionality": "one afternoon, one square",
         "place": "Market Square",
         "cameras": CAMERAS,
+        "people": PEOPLE,
         "starts_at": NOON,
         "ends_at": NOON + timedelta(hours=6),
         "authorising_officer": OFFICER,
@@ -98,6 +101,7 @@ def facts(
     profile: str = "uk-police",
     place: str = "Market Square",
     cameras: dict[str, str] | None = None,
+    people: dict[str, str] | None = None,
     watchlist: str = LIST,
     watchlist_size: int = 12,
     categories: frozenset[str] = frozenset({"wanted on warrant"}),
@@ -121,6 +125,7 @@ def facts(
         profile=profile,
         place=place,
         cameras=CAMERAS if cameras is None else cameras,
+        people=PEOPLE if people is None else people,
         watchlist=watchlist,
         watchlist_size=watchlist_size,
         categories=categories,
