@@ -64,11 +64,16 @@ class Summary:
         return json.dumps({"type": "summary", **asdict(self)})
 
 
-def run_began(authorisation: str, cameras: frozenset[str], threshold: float) -> Event:
+def run_began(authorisation: str, cameras: frozenset[str], threshold: float, *, decoding: str) -> Event:
     """What the record says when a run begins."""
     return Event(
         kind="run-began",
-        details={"authorisation": authorisation, "cameras": ", ".join(sorted(cameras)), "threshold": threshold},
+        details={
+            "authorisation": authorisation,
+            "cameras": ", ".join(sorted(cameras)),
+            "threshold": threshold,
+            "decoding": decoding,
+        },
     )
 
 

@@ -60,9 +60,10 @@ from pylfr.terms import (
 )
 from pylfr.types import Device
 from pylfr.video.batch import Batcher
-from pylfr.video.ffmpeg import FileSource, open_device, open_file, open_rtsp
+from pylfr.video.ffmpeg import IsolatedFile, Isolation, open_device, open_file, open_rtsp
+from pylfr.video.isolated import read_image_isolated
 from pylfr.video.looped import LoopedRecording
-from pylfr.video.still import read_image
+from pylfr.video.sandbox import HELD
 from pylfr.video.zone import ZonedSource
 
 log = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ def open_engine(deployment: Deployment | Path | str) -> Engine:
     )
     waiting, ceiling = _open_records_sink(deployment, terms, now)
     return _build(
-        sources=[_open_source(camera, now) for camera in deployment.cameras],
+        sources=[_open_source(camera, now, deployment.decode.isolation) for camera in deployment.cameras],
         networks=networks,
         gallery=gallery,
         recognition=deployment.recognition,
@@ -166,7 +167,7 @@ def open_rehearsal(
     started_at = started_at or datetime.now(UTC)
     # Not opened early: a recording that cannot be read is reported like one that breaks off, and the others go on.
     sources: list[Source] = [
-        FileSource(path, camera=name, started_at=started_at, pace="as-fast-as-possible", loop=False, threads=1)
+        IsolatedFile(path, camera=name, started_at=started_at, pace="as-fast-as-possible", loop=False, threads=1)
         for name, path in _camera_names([each for each in videos if isinstance(each, Path)]).items()
     ]
     sources += [each for each in videos if not isinstance(each, Path)]
@@ -289,6 +290,8 @@ def _build(
     threshold = threshold_of(recognition, manifest)
     high_score = networks.detector.score_floor
     low_score = high_score * _LOW_SCORE_SHARE
+    decoding = _decoding_of(sources)
+    log.info("pictures are decoded %s", decoding)
     stages = Stages(
         batches=Batcher(
             sources,
@@ -339,6 +342,7 @@ def _build(
         )
         if aggregates is not None
         else None,
+        decoding=decoding,
     )
     watch(stages)
     return Engine(
@@ -350,6 +354,15 @@ def _build(
     )
 
 
+def _decoding_of(sources: Sequence[Source]) -> str:
+    """Where pictures are decoded, for the log, the record and the report. A source that could not be is not here."""
+    bare = [source.whole if isinstance(source, ZonedSource) else source for source in sources]
+    isolated = sum(isinstance(source, IsolatedFile) for source in bare)
+    if isolated == len(sources):
+        return f"isolated: each camera by {HELD}"
+    return f"isolated for {isolated} of {len(sources)} cameras; the others in this process"
+
+
 def _rehearsal_gallery(people: Mapping[str, Sequence[Path]], networks: _Networks) -> GallerySource:
     """The people as a watchlist that is gone from the disk as soon as it has been read."""
     with tempfile.TemporaryDirectory(prefix="pylfr-rehearsal-") as folder:
@@ -359,7 +372,7 @@ def _rehearsal_gallery(people: Mapping[str, Sequence[Path]], networks: _Networks
                 for image in images:
                     watchlist.enrol(
                         name,
-                        read_image(image),
+                        read_image_isolated(image),
                         detector=networks.detector,
                         embedder=networks.embedder,
                         gate=EnrolmentGate.one_face(),
@@ -379,12 +392,12 @@ def _camera_names(videos: Sequence[Path]) -> dict[str, Path]:
     return names
 
 
-def _open_source(camera: CameraSection, started_at: datetime) -> Source:
-    source = _open_camera(camera, started_at)
+def _open_source(camera: CameraSection, started_at: datetime, isolation: Isolation) -> Source:
+    source = _open_camera(camera, started_at, isolation)
     return source if camera.zone is None else ZonedSource(source, camera.zone.zone())
 
 
-def _open_camera(camera: CameraSection, started_at: datetime) -> Source:
+def _open_camera(camera: CameraSection, started_at: datetime, isolation: Isolation) -> Source:
     if "://" in camera.source and not camera.source.startswith(("file://", "v4l2://")):
         if not camera.source.startswith(("rtsp://", "rtsps://")):
             scheme = camera.source.split("://", 1)[0]
@@ -393,7 +406,9 @@ def _open_camera(camera: CameraSection, started_at: datetime) -> Source:
     if camera.source.startswith(("v4l2://", "/dev/")):
         return open_device(camera.source.removeprefix("v4l2://"), camera=camera.name)
     path = Path(os.path.expandvars(camera.source.removeprefix("file://")))
-    return open_file(path, camera=camera.name, started_at=started_at, pace=camera.pace, loop=camera.loop)
+    return open_file(
+        path, camera=camera.name, started_at=started_at, pace=camera.pace, loop=camera.loop, isolation=isolation
+    )
 
 
 def _open_records_sink(deployment: Deployment, terms: Terms, now: datetime) -> tuple[list[Sink], Ceiling]:

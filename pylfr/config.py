@@ -13,6 +13,7 @@ from pylfr.errors import ConfigError
 from pylfr.governance.authority import Leave
 from pylfr.tables import Section, read_tables, record_from
 from pylfr.types import Device
+from pylfr.video.ffmpeg import Isolation
 from pylfr.video.zone import Polygon, Zone
 
 
@@ -101,6 +102,12 @@ class BatchSection(Section):
 
     size: int = Field(default=16, ge=1)
     wait_ms: float = Field(default=20.0, ge=0)
+
+
+class DecodeSection(Section):
+    """Who decodes recordings: a process each that can do nothing else, or this one, for recordings that are trusted."""
+
+    isolation: Isolation = "process"
 
 
 class ZoneSection(Section):
@@ -231,6 +238,7 @@ class Deployment(Section):
     people: dict[str, FilePath] = Field(
         default_factory=dict, description="who may decide on alerts, each with the file of their public key"
     )
+    decode: DecodeSection = DecodeSection()
     records: RecordsSection | None = None
     aggregates: AggregatesSection | None = None
     sinks: tuple[SinkSection, ...] = ()

@@ -44,6 +44,7 @@ class Stages:
     audit: Audit
     sinks: Sequence[Sink]
     aggregator: Aggregator | None = None
+    decoding: str = "in this process"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,14 @@ class Engine:
         stages.authority.require(stages.batches.cameras, (now, now))
         if stages.authority.reference == REHEARSAL and stages.batches.is_live:
             raise AuthorisationError("a rehearsal is for recorded material: live cameras need an authorisation")
-        stages.audit.note(run_began(stages.authority.reference, stages.batches.cameras, stages.desk.rules.threshold))
+        stages.audit.note(
+            run_began(
+                stages.authority.reference,
+                stages.batches.cameras,
+                stages.desk.rules.threshold,
+                decoding=stages.decoding,
+            )
+        )
         alarm = self._window_alarm(now)
         self._began = time.perf_counter()
         try:

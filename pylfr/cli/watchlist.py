@@ -22,7 +22,7 @@ from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.gallery.watchlist import Enrolment, Entry, create_watchlist, open_watchlist
 from pylfr.governance.enrolment import Origin
-from pylfr.video.still import read_image
+from pylfr.video.isolated import read_image_isolated
 
 commands = typer.Typer(help="Watchlists: create, enrol, list, remove.", no_args_is_help=True)
 
@@ -84,7 +84,7 @@ def enrol(
             try:
                 enrolment = opened.enrol(
                     name,
-                    read_image(image),
+                    read_image_isolated(image),
                     detector=finder,
                     embedder=network,
                     expires_at=expires_at,

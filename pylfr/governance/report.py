@@ -190,6 +190,7 @@ def compose_report(
     faces = sum(_whole(entry, "tracks") for entry in ended)
     incidents = [str(entry.details["because"]) for entry in ended if _is_incident(str(entry.details["because"]))]
     kinds = Counter(entry.kind for entry in log)
+    isolated = sum(str(e.details.get("decoding", "")).startswith("isolated: ") for e in log if e.kind == "run-began")
     return DeploymentReport(
         deployment=deployment,
         authorisation=reference,
@@ -223,7 +224,8 @@ def compose_report(
         false_alert_rate=ReportedRate.of(false + refuted, max(faces, false + refuted)),
         retention=(*RetentionPolicy.of(profile).sentences(), *_declared(log, reference)),
         incidents=(*incidents, *_camera_incidents(log, reference)),
-        controls={name: kinds[kind] for name, kind in _CONTROLS.items()},
+        controls={name: kinds[kind] for name, kind in _CONTROLS.items()}
+        | {"every camera decoded by a process without network or files": isolated},
     )
 
 

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pylfr.errors import MediaError
 from pylfr.video.address import redact, resolve_secrets
+from pylfr.video.isolated import IsolatedFile
 from pylfr.video.live import LiveSource, Patience
 from pylfr.video.recording import FileSource, Pace
 
-__all__ = ["FileSource", "LiveSource", "Patience", "open_device", "open_file", "open_rtsp"]
+__all__ = ["FileSource", "IsolatedFile", "Isolation", "LiveSource", "Patience", "open_device", "open_file", "open_rtsp"]
+
+Isolation = Literal["process", "none"]
 
 
 def open_file(
@@ -25,18 +28,23 @@ def open_file(
     pace: Pace = "as-fast-as-possible",
     loop: bool = False,
     threads: int | Literal["auto"] = 1,
-) -> FileSource:
+    isolation: Isolation = "process",
+) -> FileSource | IsolatedFile:
     """A recording as a camera; its first frame was captured at ``started_at`` and the others by their time stamps.
 
     ``pace="real-time"`` plays it as a live camera would send it; ``loop`` starts over at the end, time going on.
     ``threads`` decode it: one is best for many cameras, "auto" for one. Raises ``MediaError`` where ``path`` cannot be
     opened as a video; ``frames`` raises it, after the last frame, where the recording turns out to be cut off.
+    With ``isolation`` "process" it is decoded by a process that can do nothing else, with "none" in this one.
     """
     if started_at.tzinfo is None:
         raise ValueError(f"started_at must carry a time zone (UTC), got {started_at.isoformat()}")
     if pace not in ("as-fast-as-possible", "real-time"):
         raise ValueError(f"pace must be 'as-fast-as-possible' or 'real-time', got {pace!r}")
-    source = FileSource(Path(path), camera=camera, started_at=started_at, pace=pace, loop=loop, threads=threads)
+    if isolation not in get_args(Isolation):
+        raise ValueError(f"isolation must be 'process' or 'none', got {isolation!r}")
+    kind = IsolatedFile if isolation == "process" else FileSource
+    source = kind(Path(path), camera=camera, started_at=started_at, pace=pace, loop=loop, threads=threads)
     source.check()
     return source
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -14,12 +15,14 @@ from typing import Literal
 import av
 from av.container import InputContainer
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pylfr.errors import MediaError
 from pylfr.types import Frame
 from pylfr.video.planes import FrameBuilder, reason_of
+from pylfr.video.still import MAX_PIXELS
 from pylfr.video.watch import CameraEvent, EveryFrame, Watch
 
 log = logging.getLogger(__name__)
@@ -33,11 +36,49 @@ _SLACK_S = 0.2
 _SHARED_SLACK_S = 2.0
 
 
+# What recorders write and this FFmpeg reads. It knows some four hundred more, of which a hostile file could pick.
+CONTAINERS = (
+    *("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpegts", "mpeg", "h264", "hevc", "mjpeg"),
+    *("ivf", "flv", "asf", "mxf", "dhav", "ogg"),
+)
+CODECS = (
+    *("h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "libvpx", "libvpx-vp9", "mpeg4", "mpeg2video", "mpeg1video"),
+    *("mjpeg", "ffv1", "rawvideo", "prores", "theora"),
+)
+MAX_DURATION_S = 31 * 86_400
+
+
+def open_recording(path: Path) -> int:
+    """A descriptor of the file, for reading; it is the caller's. Raises ``MediaError`` where it cannot be a video."""
+    if not path.exists():
+        raise MediaError(f"video {path} does not exist: check the path (looked in {Path.cwd()})")
+    if path.is_dir():
+        raise MediaError(f"video {path} must be a file, got a folder: name a file in it")
+    if not path.is_file():
+        raise MediaError(f"video {path} must be a file, got a pipe or a device: record it into a file first")
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise MediaError(f"video {path} cannot be read: {error.strerror}; check who may read it") from error
+    if os.fstat(descriptor).st_size == 0:
+        os.close(descriptor)
+        raise MediaError(f"video {path} must be a recording, got a file of zero bytes: copy it again")
+    return descriptor
+
+
 class FileSource:
     """A recording. ``frames`` may be called again and starts over. Made by ``pylfr.video.ffmpeg.open_file``."""
 
     def __init__(
-        self, path: Path, *, camera: str, started_at: datetime, pace: Pace, loop: bool, threads: int | Literal["auto"]
+        self,
+        path: Path,
+        *,
+        camera: str,
+        started_at: datetime,
+        pace: Pace,
+        loop: bool,
+        threads: int | Literal["auto"],
+        descriptor: int | None = None,
     ) -> None:
         self._path = path
         self._camera = camera
@@ -45,6 +86,7 @@ class FileSource:
         self._pace = pace
         self._loop = loop
         self._threads = 0 if threads == "auto" else threads
+        self._descriptor = descriptor
         self._closed = threading.Event()
 
     def __repr__(self) -> str:
@@ -95,28 +137,56 @@ class FileSource:
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
         path = self._path
-        if not path.exists():
-            raise MediaError(f"video {path} does not exist: check the path (looked in {Path.cwd()})")
-        if path.is_dir():
-            raise MediaError(f"video {path} must be a file, got a folder: name a file in it")
+        descriptor = open_recording(path) if self._descriptor is None else self._descriptor
         try:
-            size = path.stat().st_size
-            container = None if size == 0 else av.open(str(path), mode="r")
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            # Read by descriptor, and by nothing else: a playlist cannot lead to other files or to the network.
+            container = av.open(
+                "fd:",
+                mode="r",
+                options={
+                    "fd": str(descriptor),
+                    "protocol_whitelist": "fd",
+                    "format_whitelist": ",".join(CONTAINERS),
+                    "codec_whitelist": ",".join(CODECS),
+                },
+            )
         except (av.error.FFmpegError, OSError) as error:
+            size = os.fstat(descriptor).st_size
             raise MediaError(
                 f"video {path} must be a recording that FFmpeg can read, got {size:,} bytes that are not "
                 f"({reason_of(error)}): it is another kind of file, damaged, or cut off before its index was written"
             ) from error
-        if container is None:
-            raise MediaError(f"video {path} must be a recording, got a file of zero bytes: copy it again")
-        if not container.streams.video:
+        finally:
+            # FFmpeg has a copy of its own.
+            if self._descriptor is None:
+                os.close(descriptor)
+        try:
+            return container, self._stream_of(container)
+        except MediaError:
             container.close()
-            raise MediaError(f"video {path} must have a video stream, got none: it holds sound or data only")
+            raise
+
+    def _stream_of(self, container: InputContainer) -> VideoStream:
+        """The stream that is decoded. Raises ``MediaError`` unless it is of a kind and a size that are taken."""
+        if not container.streams.video:
+            raise MediaError(f"video {self._path} must have a video stream, got none: it holds sound or data only")
         stream = container.streams.video[0]
-        stream.codec_context.thread_count = self._threads
+        # A stream of a kind that this FFmpeg does not know has no context at all.
+        context: VideoCodecContext | None = stream.codec_context
+        if context is None or context.codec.name not in CODECS:
+            got = "an unknown one" if context is None else context.codec.name
+            raise MediaError(f"video {self._path} must be coded as one of {', '.join(CODECS)}, got {got}: convert it")
+        if stream.width * stream.height > MAX_PIXELS:
+            raise MediaError(
+                f"video {self._path} must have at most {MAX_PIXELS:,} pixels a picture, got "
+                f"{stream.width}x{stream.height}: scale it down"
+            )
+        context.options = {"max_pixels": str(MAX_PIXELS)}
+        context.thread_count = self._threads
         if self._threads != 1:
             stream.thread_type = "AUTO"
-        return container, stream
+        return stream
 
     def _pictures(self, watch: Watch) -> Iterator[tuple[VideoFrame, float, float]]:
         """Decoded pictures, each with its time from the first one and its length, in seconds."""
@@ -140,6 +210,11 @@ class FileSource:
                 last_s = at_s
                 length_s = float(picture.duration * tick) or interval_s
                 end_s = max(end_s, at_s + length_s)
+                if not abs(end_s) + abs(at_s) <= MAX_DURATION_S:
+                    raise MediaError(
+                        f"video {self._path} must last {MAX_DURATION_S // 86_400} days at most, got a picture at "
+                        f"{at_s:.0f} s that lasts {length_s:.0f} s: cut it"
+                    )
                 yield picture, at_s, length_s
             self._check_ending(container, stream, ending, end_s, interval_s)
 

@@ -121,6 +121,11 @@ class ZonedSource:
         return f"ZonedSource({self._source!r}, {self._zone!r})"
 
     @property
+    def whole(self) -> Source:
+        """The camera with all that it sees."""
+        return self._source
+
+    @property
     def camera(self) -> str:
         return self._source.camera
 

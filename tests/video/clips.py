@@ -9,7 +9,7 @@ import numpy as np
 from av.video.stream import VideoStream
 
 from pylfr.types import UInt8
-from pylfr.video.ffmpeg import FileSource, open_file
+from pylfr.video.ffmpeg import FileSource, IsolatedFile, Isolation, open_file
 from tests.samples import NOON
 
 RATE_HZ = 10
@@ -64,6 +64,6 @@ def cut(path: Path, share: float) -> Path:
     return shorter
 
 
-def recording(path: Path, *, loop: bool = False) -> FileSource:
+def recording(path: Path, *, loop: bool = False, isolation: Isolation = "none") -> FileSource | IsolatedFile:
     """The clip as the camera "north", from noon on."""
-    return open_file(path, camera="north", started_at=NOON, loop=loop)
+    return open_file(path, camera="north", started_at=NOON, loop=loop, isolation=isolation)

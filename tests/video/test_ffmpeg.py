@@ -1,21 +1,22 @@
 from __future__ import annotations
 
 import logging
-import wave
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from pylfr.errors import ConfigError, MediaError
 from pylfr.types import Frame
-from pylfr.video.ffmpeg import FileSource, open_device, open_file, open_rtsp
+from pylfr.video.ffmpeg import FileSource, IsolatedFile, open_device, open_file, open_rtsp
 from pylfr.video.watch import CameraEvent, WatchedSource
 from tests.samples import NOON
 from tests.video.clips import RATE_HZ, cut, recording, write_clip
 
 
-def collect(source: FileSource, frames: list[Frame]) -> None:
+def collect(source: FileSource | IsolatedFile, frames: list[Frame]) -> None:
     """Append every frame; what came before an error is then there."""
     for frame in source.frames():
         frames.append(frame)  # noqa: PERF402 - extend would lose them
@@ -114,10 +115,13 @@ def test_a_recording_without_its_index_is_refused_by_name(tmp_path: Path) -> Non
 
 
 def test_sound_without_a_picture_is_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "sound.wav"
-    with wave.open(str(path), "wb") as sound:
-        sound.setparams((1, 2, 8000, 800, "NONE", ""))
-        sound.writeframes(bytes(1600))
+    path = tmp_path / "sound.mka"
+    with av.open(str(path), "w", format="matroska") as container:
+        sound = container.add_stream("pcm_s16le", rate=8000)
+        assert isinstance(sound, av.AudioStream)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        silence.sample_rate = 8000
+        container.mux(sound.encode(silence))
     with pytest.raises(MediaError, match="must have a video stream, got none"):
         recording(path)
 
