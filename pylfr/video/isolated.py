@@ -223,12 +223,10 @@ class Decoder:
         self._next_slot = 0
 
     def __enter__(self) -> Decoder:
-        import pylfr
-
         self._own, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         start = _START.format(
             path=[folder for folder in sys.path if folder],
-            package=[str(Path(folder).absolute()) for folder in pylfr.__path__],
+            package=[str(Path(folder).absolute()) for folder in sys.modules["pylfr"].__path__],
             channel=theirs.fileno(),
             parent=os.getpid(),
         )
