@@ -20,6 +20,7 @@ _CAMERA_TROUBLE = {
     "camera-disconnected": "broke off",
     "camera-frozen": "sent nothing",
     "camera-failed": "failed",
+    "camera-late": "was decoded too slowly and had frames passed over",
     "camera-slowed": "looked at less often because more came than could be looked at",
 }
 

@@ -71,6 +71,9 @@ class _AskingWatch:
     def report(self, event: CameraEvent) -> None:
         self._channel.say(asks="event", kind=event.kind, detail=event.detail[:TEXT_LENGTH])
 
+    def lost(self, cause: str, count: int) -> None:
+        raise AssertionError(f"a recording leaves nothing out, got {count} frames: {cause}")
+
 
 class _Log(logging.Handler):
     """What is logged here is logged by the other side."""

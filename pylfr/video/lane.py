@@ -33,7 +33,7 @@ class CameraCounts:
 
     Of ``decoded`` frames ``not_due`` were passed over to keep the rate of detection, ``passed_on`` went into a batch,
     and ``dropped`` counts those that were lost, by cause: ``superseded`` by a newer one, ``rate_lowered`` under load,
-    ``stopped`` while waiting.
+    ``stopped`` while waiting. ``late`` ones were never decoded, and are not in ``decoded``.
     The rest waits. ``error`` says why the camera ``failed``.
     """
 
@@ -165,6 +165,10 @@ class Lane:
         # A source may say "ended" too; the lane says it once, when the last frame has come.
         if event.kind not in ("ended", "failed"):
             self._on_event(event)
+
+    def lost(self, cause: str, count: int) -> None:
+        with self._changed:
+            self._dropped[cause] += count
 
     def _room(self) -> int:
         return 1 if self.source.is_live else self._depth()

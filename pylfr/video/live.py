@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from av.video.frame import VideoFrame
 
 from pylfr.types import Frame
 from pylfr.video.address import redact, resolve_secrets
+from pylfr.video.edge import LiveEdge
 from pylfr.video.planes import FrameBuilder, reason_of
 from pylfr.video.watch import CameraEvent, EventKind, EveryFrame, Watch
 
@@ -152,7 +154,17 @@ class _Attempt:
 
     def _decode(self, container: InputContainer) -> Iterator[VideoFrame]:
         stream = container.streams.video[0]
+        edge, told = LiveEdge(), 0
         for packet in container.demux(stream):
+            if packet.dts is not None and packet.time_base is not None:
+                stamp_s = float(packet.dts * packet.time_base)
+                if not edge.wants(stamp_s, time.monotonic(), is_key=packet.is_keyframe):
+                    continue
+            if edge.passed_over > told:
+                stream.codec_context.flush_buffers()
+                self._watch.lost("late", edge.passed_over - told)
+                self._report("late", f"{edge.passed_over - told} frames were passed over to be at the live edge again")
+                told = edge.passed_over
             # A packet that was damaged on the way costs its pictures, not the connection.
             with contextlib.suppress(av.error.InvalidDataError):
                 yield from packet.decode()

@@ -13,7 +13,9 @@ from pylfr.types import Frame
 
 log = logging.getLogger(__name__)
 
-EventKind = Literal["opened", "disconnected", "reconnecting", "frozen", "ended", "failed", "slowed", "recovered"]
+EventKind = Literal[
+    "opened", "disconnected", "reconnecting", "frozen", "ended", "failed", "late", "slowed", "recovered"
+]
 
 # The camera of an event that concerns all of them.
 EVERY_CAMERA = "*"
@@ -25,7 +27,8 @@ class CameraEvent:
 
     ``opened``: pictures come; ``disconnected``: the other side closed or refused; ``frozen``: it kept the line open
     and sent nothing; ``reconnecting``: the next attempt and when; ``ended``: a recording was read to its end;
-    ``failed``: this camera gives no more pictures. ``slowed`` and ``recovered``: under load all live cameras
+    ``failed``: this camera gives no more pictures. ``late``: it was decoded too slowly, or came in a burst, and frames
+    were passed over to be at the live edge again. ``slowed`` and ``recovered``: under load all live cameras
     (``EVERY_CAMERA``) are looked at less often, or more often again.
     """
 
@@ -48,6 +51,10 @@ class Watch(Protocol):
 
     def report(self, event: CameraEvent) -> None: ...
 
+    def lost(self, cause: str, count: int) -> None:
+        """Count frames that were left out before they were decoded."""
+        ...
+
 
 @runtime_checkable
 class WatchedSource(Source, Protocol):
@@ -66,6 +73,9 @@ class EveryFrame:
 
     def report(self, event: CameraEvent) -> None:
         log_event(event)
+
+    def lost(self, cause: str, count: int) -> None:
+        """Nobody counts here: the event ``late`` says how many."""
 
 
 def log_event(event: CameraEvent) -> None:

@@ -34,6 +34,9 @@ class Diary:
         self.asked.append(captured_at)
         return (len(self.asked) - 1) % self.step == 0
 
+    def lost(self, cause: str, count: int) -> None:
+        raise AssertionError(f"{count} frames of a recording were lost: {cause}")
+
     def report(self, event: CameraEvent) -> None:
         self.events.append(event)
 
@@ -192,6 +195,9 @@ def test_a_device_that_cannot_be_read_is_reported_and_tried_again(
     kinds: list[str] = []
 
     class Closing(Diary):
+        def lost(self, cause: str, count: int) -> None:
+            raise AssertionError(f"{count} frames of a recording were lost: {cause}")
+
         def report(self, event: CameraEvent) -> None:
             kinds.append(event.kind)
             if event.kind == "reconnecting":
