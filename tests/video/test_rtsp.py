@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import av.logging
@@ -222,3 +223,38 @@ def assert_no_credentials(texts: list[str]) -> None:
     encoded = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     for secret in (PASSWORD, "p%40ss", "w/rd", "w%2Frd", encoded, os.environ["PYLFR_TEST_PASSWORD"]):
         assert secret not in spoken
+
+
+class SlowReader:
+    """Takes twice as long over every frame as the camera takes to send it."""
+
+    def __init__(self, pause_s: float) -> None:
+        self.pause_s = pause_s
+        self.lost_count = 0
+        self.looked_at = 0
+        self.kinds: list[str] = []
+
+    def is_due(self, captured_at: datetime) -> bool:
+        self.looked_at += 1
+        time.sleep(self.pause_s)
+        return True
+
+    def report(self, event: CameraEvent) -> None:
+        self.kinds.append(event.kind)
+
+    def lost(self, cause: str, count: int) -> None:
+        assert cause == "late"
+        self.lost_count += count
+
+
+@needs_server
+def test_a_real_camera_that_is_read_too_slowly_is_brought_back_to_the_live_edge(servers: tuple[Server, Server]) -> None:
+    source = open_rtsp(servers[0].url, camera="slow")
+    reader = SlowReader(pause_s=0.2)
+    until = time.monotonic() + PATIENCE_S
+    for _ in source.watched(reader):
+        if reader.kinds.count("late") >= 2 or time.monotonic() > until:
+            source.close()
+    assert reader.kinds.count("late") >= 2
+    assert reader.lost_count > 0
+    assert reader.looked_at > 10
