@@ -17,6 +17,7 @@ from pylfr.errors import LicenceError, ModelError
 from pylfr.models import transfer
 from pylfr.models.ledger import Ledger
 from pylfr.models.manifest import ModelManifest, read_manifest
+from pylfr.models.onnx_file import require_self_contained
 
 MODELS_VARIABLE = "PYLFR_MODELS"
 
@@ -36,11 +37,16 @@ class Model:
 
 
 def read_verified(model: Model) -> bytes:
-    """The very bytes that will run. Raises ``ModelError`` where the file was altered since it was found."""
+    """The very bytes that will run.
+
+    Raises ``ModelError`` where the file was altered since it was found, and where it is more than its own bytes:
+    whoever vouched for its sha256 has not vouched for another file or for an operator that it names.
+    """
     content = model.path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest != model.sha256:
         raise ModelError(f"{model.path} must have sha256 {model.sha256}, got {digest}: it was altered, get it again")
+    require_self_contained(content, name=str(model.path))
     return content
 
 

@@ -78,9 +78,9 @@ class OnnxRuntime:
 def open_onnx(model: Model, *, device: Device = "cpu", threads: int = 0) -> OnnxRuntime:
     """Load ``model`` for the CPU with that many threads (0: as many as there are cores), or for CUDA.
 
-    The very bytes that are run are checked against the manifest's sha256, so external data and a file swapped after
-    its check are both refused. Raises ``ModelError``, and ``CudaError`` where this onnxruntime or this machine has no
-    CUDA: it never runs on the CPU instead.
+    The very bytes that are run are checked against the manifest's sha256, so a file swapped after its check is refused,
+    and so are weights in other files and operators of others (``read_verified``). Raises ``ModelError``, and
+    ``CudaError`` where this onnxruntime or this machine has no CUDA: it never runs on the CPU instead.
     """
     content = read_verified(model)
     return open_onnx_bytes(content, name=str(model.path), device=device, threads=threads)

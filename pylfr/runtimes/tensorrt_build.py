@@ -6,7 +6,6 @@ TensorRT builds for the GPU that is here; TensorRT-RTX also for others, on a mac
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from importlib import import_module
@@ -16,7 +15,7 @@ from typing import Literal, Protocol, get_args
 
 from pylfr.errors import ConfigError, ModelError
 from pylfr.models.manifest import ModelManifest
-from pylfr.models.store import Model
+from pylfr.models.store import Model, read_verified
 from pylfr.runtimes.engine_cache import EngineCache, EngineName
 from pylfr.runtimes.half import made_up_pictures, require_agreement, to_half
 from pylfr.runtimes.onnx import open_onnx, open_onnx_bytes
@@ -126,10 +125,7 @@ def engine_of(
     onnxruntime before anything is built of it. Raises ``ModelError`` where the network or a cached engine was altered,
     where fp16 is too far from float32, and where the network cannot be built.
     """
-    content = model.path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != model.sha256:
-        raise ModelError(f"{model.path} must have sha256 {model.sha256}, got {digest}: it was altered, get it again")
+    content = read_verified(model)
     library = f"{trt.__name__} {trt.__version__}"
     name = EngineName(model=model.sha256, library=library, target=target, precision=precision, shapes=str(profile))
     engine = cache.read(name)

@@ -7,7 +7,6 @@ The CUDA half has never run on a device: see docs/gpu.md.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -18,7 +17,7 @@ import onnx
 import torch
 
 from pylfr.errors import CudaError, ModelError
-from pylfr.models.store import Model
+from pylfr.models.store import Model, read_verified
 from pylfr.ops import Stream, Tensor
 from pylfr.runtimes.from_host import require_tensors
 from pylfr.runtimes.shapes import TriedShapes
@@ -173,10 +172,7 @@ def open_torch(model: Model, *, device: Device = "cpu") -> TorchRuntime:
         raise CudaError(
             f"device is 'cuda', but PyTorch {torch.__version__} ({built}) finds none: check the driver, or use 'cpu'"
         )
-    content = model.path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != model.sha256:
-        raise ModelError(f"{model.path} must have sha256 {model.sha256}, got {digest}: it was altered, get it again")
+    content = read_verified(model)
     try:
         return TorchRuntime(_read(onnx.load_from_string(content), device), device=device)
     except ValueError as error:

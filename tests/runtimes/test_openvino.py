@@ -102,11 +102,18 @@ def test_an_altered_network_is_refused(embedder: Model, tmp_path: Path) -> None:
         open_openvino(dataclasses.replace(embedder, path=altered), precision="f32")
 
 
-def test_what_is_no_network_is_refused(embedder: Model, tmp_path: Path) -> None:
+# A whole ONNX file, of one node whose operator nobody knows.
+UNKNOWN = b"\x08\x08\x42\x02\x10\x11\x3a\x0a\x0a\x08\x22\x06NoSuch"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"not a network", "is no whole ONNX file"), (UNKNOWN, "cannot be run by OpenVINO")]
+)
+def test_what_is_no_network_is_refused(embedder: Model, tmp_path: Path, content: bytes, said: str) -> None:
     rubbish = tmp_path / "rubbish.onnx"
-    rubbish.write_bytes(b"not a network")
+    rubbish.write_bytes(content)
     digest = hashlib.sha256(rubbish.read_bytes()).hexdigest()
-    with pytest.raises(ModelError, match="cannot be run by OpenVINO"):
+    with pytest.raises(ModelError, match=said):
         open_openvino(dataclasses.replace(embedder, path=rubbish, sha256=digest), precision="f32")
 
 
