@@ -102,18 +102,11 @@ def test_an_altered_network_is_refused(embedder: Model, tmp_path: Path) -> None:
         open_openvino(dataclasses.replace(embedder, path=altered), precision="f32")
 
 
-# A whole ONNX file, of one node whose operator nobody knows.
-UNKNOWN = b"\x08\x08\x42\x02\x10\x11\x3a\x0a\x0a\x08\x22\x06NoSuch"
-
-
-@pytest.mark.parametrize(
-    ("content", "said"), [(b"not a network", "is no whole ONNX file"), (UNKNOWN, "cannot be run by OpenVINO")]
-)
-def test_what_is_no_network_is_refused(embedder: Model, tmp_path: Path, content: bytes, said: str) -> None:
+def test_what_is_no_network_is_refused(embedder: Model, tmp_path: Path) -> None:
     rubbish = tmp_path / "rubbish.onnx"
-    rubbish.write_bytes(content)
+    rubbish.write_bytes(b"not a network")
     digest = hashlib.sha256(rubbish.read_bytes()).hexdigest()
-    with pytest.raises(ModelError, match=said):
+    with pytest.raises(ModelError, match="is no whole ONNX file"):
         open_openvino(dataclasses.replace(embedder, path=rubbish, sha256=digest), precision="f32")
 
 
@@ -131,3 +124,12 @@ def test_auto_takes_what_this_processor_is_fast_in_and_says_why(
     choice = choose_runtime("auto")
     assert choice.name == chosen
     assert "bfloat16" in choice.reason
+
+
+def test_a_network_that_openvino_cannot_build_is_refused(embedder: Model, tmp_path: Path) -> None:
+    # A whole file: one node, no inputs, and an operator that nobody knows.
+    strange = tmp_path / "strange.onnx"
+    strange.write_bytes(b"\x08\x08\x42\x02\x10\x11\x3a\x0a\x0a\x08\x22\x06NoSuch")
+    digest = hashlib.sha256(strange.read_bytes()).hexdigest()
+    with pytest.raises(ModelError, match=r"strange\.onnx (cannot be run by OpenVINO|must take one tensor)"):
+        open_openvino(dataclasses.replace(embedder, path=strange, sha256=digest), precision="f32")
