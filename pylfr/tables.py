@@ -29,6 +29,9 @@ class Section(BaseModel):
         return given
 
 
+# Keys whose values may be secrets, also where somebody wrote them down: no message repeats them.
+_UNSHOWN = {(key,) for key in ("passphrase", "password", "secret", "source", "url", "username")}
+
 Record = TypeVar("Record", bound=Section)
 
 
@@ -57,5 +60,5 @@ def explain(error: ErrorDetails) -> str:
     """One mistake in words: which key, what was expected, what was given."""
     place = ".".join(str(part) for part in error["loc"]) or "file"
     said = error["msg"].removeprefix("Value error, ")
-    given = error.get("input")
+    given = error.get("input") if error["loc"][-1:] not in _UNSHOWN else None
     return f"{place}: {said}" + (f", got {given!r}" if isinstance(given, str | int | float) else "")

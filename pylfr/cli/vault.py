@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 from pylfr.cli.console import say
+from pylfr.cli.passphrase import PassphraseOption, open_key
 from pylfr.config import read_deployment
 from pylfr.errors import ConfigError
 from pylfr.forget import forget_expired
@@ -20,7 +21,7 @@ from pylfr.gallery.sealed import seal_watchlist
 from pylfr.gallery.watchlist import open_watchlist
 from pylfr.governance.canonical import utc_text
 from pylfr.governance.keyring import keyring_works
-from pylfr.governance.keys import read_public_key, read_signing_key
+from pylfr.governance.keys import read_public_key
 from pylfr.governance.manifest import read_manifest, write_manifest
 from pylfr.governance.retention import SUFFIX, read_sealed
 from pylfr.governance.vault import KeyPlace, VaultKey, make_vault_key, place_of
@@ -42,6 +43,7 @@ def seal(
     expires: Annotated[datetime, typer.Option(help="When the key must be destroyed, UTC.", show_default=False)],
     manifest: Annotated[Path, typer.Option(help="Where the list of record references goes.", show_default=False)],
     record_key: Annotated[Path, typer.Option(help="The record's private key, which signs it.", show_default=False)],
+    passphrase_env: PassphraseOption = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the plain watchlist where it is.")] = False,
     key_in: Annotated[
         Literal["best", "keyring", "passphrase", "file"],
@@ -53,7 +55,7 @@ def seal(
     Best is: under the passphrase in PYLFR_VAULT_PASSPHRASE where that is set; else in the kernel's keyring, from which
     a restart of the machine loses it; else, where the kernel keeps no keys, in a file in the open.
     """
-    signing = read_signing_key(record_key)
+    signing = open_key(record_key, passphrase_env)
     expires_at = expires if expires.tzinfo is not None else expires.replace(tzinfo=UTC)
     if expires_at <= datetime.now(UTC):
         raise ConfigError(f"--expires must lie in the future, got {utc_text(expires_at)}")

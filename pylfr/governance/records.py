@@ -231,7 +231,13 @@ def open_records(url: str, *, clock: Clock = system_clock) -> Records:
 
     Raises ``AdjudicationError`` where the database cannot be reached.
     """
-    engine = sa.create_engine(url)
+    try:
+        # Parameters of a statement that fails are who was matched and who decided: no message repeats them.
+        engine = sa.create_engine(url, hide_parameters=True)
+    except (sa.exc.ArgumentError, ImportError, ValueError) as error:
+        raise AdjudicationError(
+            f"the records' url cannot be used ({type(error).__name__}): write it like postgresql+psycopg://user@host/base"
+        ) from None
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
@@ -245,7 +251,7 @@ def open_records(url: str, *, clock: Clock = system_clock) -> Records:
         engine.dispose()
         reason = str(getattr(error, "orig", error)).splitlines()[0]
         raise AdjudicationError(
-            f"the records at {engine.url.render_as_string(hide_password=True)} cannot be opened: {reason}"
+            f"the records at {engine.url.set(query={}).render_as_string()} cannot be opened: {reason}"
         ) from error
     return Records(engine, clock=clock)
 
