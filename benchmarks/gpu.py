@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.util import find_spec
+from itertools import product
 
 import numpy as np
 
@@ -261,9 +262,15 @@ def _measure_faiss(results: Results, block: Float32, size: Size) -> None:
     if not hasattr(faiss, "StandardGpuResources"):
         print("FAISS is here without its GPU half: left out")
         return
+    if faiss.get_num_gpus() == 0:
+        print("FAISS counts no GPU: left out")
+        return
     resources = faiss.StandardGpuResources()
-    for references in size.references:
-        index = faiss.GpuIndexFlatIP(resources, DIMENSION)
+    for references, half in product(size.references, (False, True)):
+        config = faiss.GpuIndexFlatConfig()
+        config.useFloat16, config.use_cuvs = half, False  # as the index faiss-gpu has it
+        name = f"FAISS GPU flat {'float16' if half else 'float32'} {references:,}"
+        index = faiss.GpuIndexFlatIP(resources, DIMENSION, config)
         for start in range(0, references, len(block)):
             index.add(block[: min(len(block), references - start)])
         for probes in size.probes:
@@ -274,7 +281,7 @@ def _measure_faiss(results: Results, block: Float32, size: Size) -> None:
                 index.search(sought, 5)
                 if turn >= 3:
                     taken.append((time.perf_counter() - began) * 1000)
-            results.add(f"FAISS GPU flat float32 {references:,}", probes, spread_of(taken, warmup=3))
+            results.add(name, probes, spread_of(taken, warmup=3))
 
 
 class Pipeline:

@@ -183,11 +183,14 @@ Tensor from_dlpack(const py::object& array, const SharedStream& stream) {
 
 // numba's `__cuda_array_interface__`, versions 0 to 3: what pycuda gives.
 Tensor from_cuda_array(const py::object& array, const SharedStream& stream) {
-    require_home(Device::cuda, *stream);
     const py::dict given = array.attr("__cuda_array_interface__");
     const auto memory = given["data"].cast<std::pair<std::uintptr_t, bool>>();
     const auto shape = given["shape"].cast<Lengths>();
-    const py::dtype dtype(given["typestr"].cast<std::string>());
+    const auto typestr = given["typestr"].cast<std::string>();
+    const py::dtype dtype(typestr);
+    if (!dtype.attr("isnative").cast<bool>()) {
+        throw py::type_error("an array must have this machine's byte order, got typestr '" + typestr + "'");
+    }
     const Element element = element_named(py::str(dtype.attr("name")));
     const auto item = static_cast<std::int64_t>(size_of(element));
     std::vector<std::int64_t> stride_bytes(shape.size());
@@ -199,6 +202,7 @@ Tensor from_cuda_array(const py::object& array, const SharedStream& stream) {
     if (given.contains("strides") && !given["strides"].is_none()) stride_bytes = given["strides"].cast<Lengths>();
     if (stride_bytes.size() != shape.size()) throw py::value_error("strides must have one number an axis");
     const std::int64_t row_bytes = row_bytes_of(shape, stride_bytes, static_cast<std::size_t>(item));
+    require_home(Device::cuda, *stream);
     if (given.contains("stream") && !given["stream"].is_none()) {
         order(*stream, given["stream"].cast<std::intptr_t>(), false);
     }

@@ -63,7 +63,9 @@ class WatchlistSection(Section):
     file: FilePath
     key: FilePath | None = Field(default=None, description="of a sealed watchlist; `pylfr watchlist seal` makes it")
     manifest: FilePath | None = Field(default=None, description="the signed list of record references")
-    index: Literal["native", "faiss", "device-float32", "device-float16", "device-int8"] = "native"
+    index: Literal[
+        "native", "faiss", "faiss-gpu", "faiss-gpu-float16", "device-float32", "device-float16", "device-int8"
+    ] = "native"
     poll_ms: float = Field(default=500.0, gt=0)
 
 

@@ -256,7 +256,7 @@ class DeviceRecogniser:
         """
         if not isinstance(gallery, DeviceGallery):
             raise ConfigError(
-                "templates stay on the device, but this watchlist's index searches on the CPU: choose index "
+                "templates stay on the device, but this watchlist's index takes them from the host: choose index "
                 "'device-int8', 'device-float16' or 'device-float32'"
             )
         crops = self._embedder.align(frames, faces)

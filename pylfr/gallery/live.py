@@ -15,7 +15,7 @@ from pylfr.errors import WatchlistError
 from pylfr.gallery import storage
 from pylfr.gallery.contents import require_nothing_added
 from pylfr.gallery.device_index import open_device_index
-from pylfr.gallery.faiss_index import open_faiss
+from pylfr.gallery.faiss_index import open_faiss, open_faiss_gpu
 from pylfr.gallery.native_index import NativeGallery
 from pylfr.gallery.sealed import connect_either, is_sealed, sealed_revision
 from pylfr.gallery.snapshot import WatchlistSnapshot, read_snapshot, require_model
@@ -23,11 +23,15 @@ from pylfr.governance.vault import VaultKey
 from pylfr.protocols import Gallery
 from pylfr.types import Candidates, Reference, Templates
 
-IndexName = Literal["native", "faiss", "device-float32", "device-float16", "device-int8"]
+IndexName = Literal[
+    "native", "faiss", "faiss-gpu", "faiss-gpu-float16", "device-float32", "device-float16", "device-int8"
+]
 
 _BUILDERS: Mapping[IndexName, Callable[[WatchlistSnapshot], Gallery]] = {
     "native": NativeGallery,
     "faiss": open_faiss,
+    "faiss-gpu": partial(open_faiss_gpu, half=False),
+    "faiss-gpu-float16": partial(open_faiss_gpu, half=True),
     "device-float32": partial(open_device_index, precision="float32"),
     "device-float16": partial(open_device_index, precision="float16"),
     "device-int8": partial(open_device_index, precision="int8"),
@@ -35,7 +39,11 @@ _BUILDERS: Mapping[IndexName, Callable[[WatchlistSnapshot], Gallery]] = {
 
 
 def build_gallery(snapshot: WatchlistSnapshot, index: IndexName = "native") -> Gallery:
-    """The gallery over one snapshot. Raises ``WatchlistError`` where FAISS is not installed for index "faiss"."""
+    """The gallery over one snapshot.
+
+    Raises ``WatchlistError`` where the FAISS that ``index`` needs is not installed, ``CudaError`` where its device is
+    not there.
+    """
     return _BUILDERS[index](snapshot)
 
 
@@ -162,7 +170,8 @@ def open_gallery(
     expires. With ``authorised``, digests of references (``read_contents``), it refuses, now and later, a watchlist that
     holds any other: people may be removed but not added. A sealed one needs
     its ``key``. Raises ``WatchlistError`` where the watchlist is missing,
-    damaged or of another network, or FAISS is not installed for index "faiss".
+    damaged or of another network, or the FAISS that ``index`` needs is not installed, and ``CudaError`` where its
+    device is not there.
     """
     if index not in _BUILDERS:
         raise ValueError(f"index must be one of {', '.join(_BUILDERS)}, got {index!r}")

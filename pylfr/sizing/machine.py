@@ -16,7 +16,7 @@ from pathlib import Path
 from pylfr import ops
 
 _POWERCAP = Path("/sys/class/powercap")
-_PACKAGES = ("pylfr", "numpy", "av", "onnxruntime", "openvino", "faiss-cpu")
+_PACKAGES = ("pylfr", "numpy", "av", "onnxruntime", "openvino", "faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

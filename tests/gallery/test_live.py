@@ -138,7 +138,7 @@ def test_probes_that_do_not_fit_are_refused(path: Path, index: IndexName) -> Non
 
 
 def test_an_unknown_index_is_refused(path: Path) -> None:
-    with pytest.raises(ValueError, match="index must be one of native, faiss, .*got 'annoy'"):
+    with pytest.raises(ValueError, match=r"index must be one of native, faiss, .*got 'annoy'"):
         open_gallery(path, model=MODEL, index="annoy")  # type: ignore[arg-type]
 
 

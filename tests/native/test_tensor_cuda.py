@@ -67,55 +67,6 @@ def test_device_memory_stops_growing_and_is_given_back() -> None:
     assert ops.memory_counts("cuda").held_bytes == before
 
 
-def test_torch_takes_and_gives_the_same_memory_in_the_order_of_streams() -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    home = ops.Stream("cuda")
-    tensor = ops.Tensor((1 << 20,), "float32", home)
-    tensor.wipe(home)
-    seen = torch.from_dlpack(tensor)
-    assert seen.data_ptr() == tensor.pointer
-    seen.add_(3)
-    back = ops.Tensor.borrow(seen, home)
-    assert back.pointer == tensor.pointer
-    values = np.empty(1 << 20, np.float32)
-    back.copy_to(values, home)
-    assert (values == 3).all()
-    interface = tensor.__cuda_array_interface__
-    assert interface["shape"] == (1 << 20,)
-    assert interface["typestr"] == "<f4"
-    assert torch.as_tensor(tensor, device="cuda").data_ptr() == tensor.pointer
-
-
-def test_a_stream_of_torch_can_be_borrowed() -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    theirs = torch.cuda.Stream()
-    home = ops.Stream.borrow(theirs.cuda_stream, owner=theirs)
-    assert (home.device, home.handle) == ("cuda", theirs.cuda_stream)
-    tensor = ops.Tensor((1000,), "int32", home)
-    tensor.copy_from(np.arange(1000, dtype=np.int32), home)
-    with torch.cuda.stream(theirs):
-        assert int(torch.from_dlpack(tensor).sum()) == 499_500
-    del tensor, home
-
-
-def test_a_context_that_pycuda_made_serves_as_well() -> None:
-    driver = pytest.importorskip("pycuda.driver", reason="pycuda is not installed")
-    driver.init()
-    context = driver.Device(0).make_context()
-    try:
-        gpuarray = pytest.importorskip("pycuda.gpuarray")
-        theirs = driver.Stream()
-        home = ops.Stream.borrow(theirs.handle, owner=theirs)
-        there = gpuarray.to_gpu(np.arange(100, dtype=np.float32))
-        values = np.empty(100, np.float32)
-        ops.Tensor.borrow(there, home).copy_to(values, home)
-        assert values[99] == 99
-        ops.release_memory("cuda")
-        del home, there
-    finally:
-        context.pop()
-
-
 def test_arrays_and_streams_of_the_host_are_refused_on_the_device() -> None:
     home, host = ops.Stream("cuda"), ops.Stream("cpu")
     with pytest.raises(ValueError, match="an array on cpu needs a stream of that device, got one of cuda"):
