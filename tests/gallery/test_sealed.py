@@ -72,7 +72,8 @@ def test_nothing_of_anybody_stands_in_the_file(tmp_path: Path, key: VaultKey) ->
     templates = enrolled(tmp_path / "plain.watchlist")
     seal_watchlist(tmp_path / "plain.watchlist", tmp_path / "sealed", key)
     content = (tmp_path / "sealed").read_bytes()
-    for secret in (b"Ada", b"Lovelace", b"warrant", b"JFIF", *templates):
+    # No shorter words: three letters stand somewhere in so much base64 by chance.
+    for secret in (b"Lovelace", b"warrant", b"JFIF", *templates):
         assert secret not in content
     assert (tmp_path / "sealed").stat().st_mode & 0o777 == 0o600
 
