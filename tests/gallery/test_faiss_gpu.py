@@ -79,6 +79,17 @@ def test_references_that_float16_cannot_tell_apart_are_ranked_by_their_exact_sco
 
 
 @pytest.mark.usefixtures("a_gpu")
+def test_the_best_reference_is_found_though_float16_ranks_many_before_it() -> None:
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        centre = rng.normal(size=8)
+        vectors = unit((centre / np.linalg.norm(centre) + rng.normal(0, 0.02, (3000, 8))).astype(np.float32))
+        snapshot = snapshot_of(list(range(1, 3001)), vectors)
+        probes = probes_of(unit((vectors[:40] + rng.normal(0, 0.02, (40, 8))).astype(np.float32)))
+        assert_same(open_faiss_gpu(snapshot, half=True).search(probes, 5), NativeGallery(snapshot).search(probes, 5))
+
+
+@pytest.mark.usefixtures("a_gpu")
 @pytest.mark.parametrize("references", [0, 5])
 def test_no_probes_and_no_references_are_answered_without_a_search(references: int) -> None:
     snapshot = random_snapshot(references) if references else snapshot_of([], np.empty((0, 64), np.float32))
