@@ -63,6 +63,18 @@ void order(const Stream& stream, std::intptr_t number, bool ours_first) {
     cuda::wait(second, event.get());
 }
 
+// Before `owner` is let go, what it queues on stream `number` from then on comes after our work: a decoder writes its
+// next picture into the same memory.
+std::shared_ptr<void> let_go_in_order(std::shared_ptr<void> owner, const SharedStream& stream, std::intptr_t number) {
+    void* held = owner.get();
+    return {held, [owner = std::move(owner), stream, number](void*) {
+                try {
+                    order(*stream, number, true);
+                } catch (...) {  // the context is gone or has failed: nothing is read there any more
+                }
+            }};
+}
+
 dlpack::Type type_of(Element element) {
     const auto bits = static_cast<std::uint8_t>(8 * size_of(element));
     switch (element) {
@@ -203,10 +215,13 @@ Tensor from_cuda_array(const py::object& array, const SharedStream& stream) {
     if (stride_bytes.size() != shape.size()) throw py::value_error("strides must have one number an axis");
     const std::int64_t row_bytes = row_bytes_of(shape, stride_bytes, static_cast<std::size_t>(item));
     require_home(Device::cuda, *stream);
+    std::shared_ptr<void> owner = kept_alive(array);
     if (given.contains("stream") && !given["stream"].is_none()) {
-        order(*stream, given["stream"].cast<std::intptr_t>(), false);
+        const auto theirs = given["stream"].cast<std::intptr_t>();
+        order(*stream, theirs, false);
+        owner = let_go_in_order(std::move(owner), stream, theirs);
     }
-    return Tensor(reinterpret_cast<void*>(memory.first), shape, row_bytes, element, stream, kept_alive(array),
+    return Tensor(reinterpret_cast<void*>(memory.first), shape, row_bytes, element, stream, std::move(owner),
                   memory.second);
 }
 

@@ -47,6 +47,26 @@ void copy_plane(const std::uint8_t* from, std::int64_t from_row_bytes, const Pla
     }
 }
 
+// The streams of surfaces, and the one that reads these.
+class Reading {
+ public:
+    Reading(std::shared_ptr<Stream> reader, std::vector<std::shared_ptr<Stream>> owners)
+        : reader_(std::move(reader)), owners_(std::move(owners)) {}
+    ~Reading() {
+        try {
+            const Event read(*reader_, false);
+            for (const auto& owner : owners_) owner->wait(read);
+        } catch (...) {  // the context is gone or has failed: nothing is read there any more
+        }
+    }
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+
+ private:
+    std::shared_ptr<Stream> reader_;
+    std::vector<std::shared_ptr<Stream>> owners_;
+};
+
 }  // namespace
 
 Staging::Staging(std::shared_ptr<Stream> stream) : stream_(std::move(stream)), buffers_(buffer_count) {}
@@ -86,7 +106,7 @@ Pictures upload(Staging& staging, std::span<const PictureSource> sources) {
     const Stream& stream = *staging.stream();
     std::vector<PictureView> views;
     std::vector<Tensor> surfaces;
-    std::vector<const Stream*> waited_for;
+    std::vector<std::shared_ptr<Stream>> owners;
     std::size_t bytes = aligned(sizeof(PictureView) * sources.size());
     for (const PictureSource& source : sources) {
         views.push_back(source.view);
@@ -95,11 +115,11 @@ Pictures upload(Staging& staging, std::span<const PictureSource> sources) {
                 throw std::invalid_argument(std::string("surfaces must lie on ") + name_of(stream.device()) +
                                             ", got one on " + name_of(surface.device()));
             }
-            const Stream* theirs = surface.stream().get();
-            const bool is_known = std::find(waited_for.begin(), waited_for.end(), theirs) != waited_for.end();
+            const std::shared_ptr<Stream>& theirs = surface.stream();
+            const bool is_known = std::find(owners.begin(), owners.end(), theirs) != owners.end();
             if (theirs->handle() != stream.handle() && !is_known) {
                 stream.wait(Event(*theirs, false));
-                waited_for.push_back(theirs);
+                owners.push_back(theirs);
             }
             surfaces.push_back(surface);
         }
@@ -123,7 +143,9 @@ Pictures upload(Staging& staging, std::span<const PictureSource> sources) {
         }
         if (!views.empty()) std::memcpy(host, views.data(), sizeof(PictureView) * views.size());
     });
-    return Pictures{std::move(views), std::move(memory), std::move(surfaces)};
+    std::shared_ptr<void> reading;
+    if (!owners.empty()) reading = std::make_shared<Reading>(staging.stream(), std::move(owners));
+    return Pictures{std::move(views), std::move(memory), std::move(surfaces), std::move(reading)};
 }
 
 }  // namespace pylfr

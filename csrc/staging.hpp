@@ -53,6 +53,7 @@ struct Pictures {
     std::vector<PictureView> views;  // as the device has them
     Tensor memory;                   // the views, and the planes that were uploaded
     std::vector<Tensor> surfaces;
+    std::shared_ptr<void> reading;  // when it goes, before the surfaces: their streams wait for what is queued here
 
     const PictureView* table() const { return static_cast<const PictureView*>(memory.memory()); }
     Place place() const { return memory.stream()->place(); }

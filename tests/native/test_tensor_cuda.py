@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from pylfr import ops
-from pylfr.types import Element
+from pylfr.types import Element, Float32, Frame
 from tests.native.test_tensor import ELEMENTS
+from tests.samples import NOON
 
 pytestmark = pytest.mark.cuda
 
@@ -83,3 +84,47 @@ def test_every_launch_is_counted() -> None:
     before = ops.cuda_launches()
     ops.normalise_on(ops.Tensor((4, 8), "float32", home), home)
     assert ops.cuda_launches() == before + 1
+
+
+class Lent:
+    """Memory of somebody else, who writes to it on a stream of their own."""
+
+    def __init__(self, tensor: ops.Tensor) -> None:
+        self._tensor = tensor
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, object]:
+        return self._tensor.__cuda_array_interface__
+
+
+def test_whoever_lent_memory_writes_to_it_after_the_last_reader() -> None:
+    theirs, ours, reading = (ops.Stream("cuda") for _ in range(3))
+    luma, colour = ops.Tensor((1080, 1920), "uint8", theirs), ops.Tensor((540, 960, 2), "uint8", theirs)
+    out = ops.Tensor((1, 3, 384, 640), "float32", reading)
+    staging = ops.Staging(reading)
+
+    def read(times: int) -> None:
+        surfaces = tuple(ops.Tensor.borrow(Lent(plane), ours) for plane in (luma, colour))
+        frame = Frame(
+            camera="gate", sequence=0, captured_at=NOON, planes=(), surfaces=surfaces, layout="nv12", matrix="bt709"
+        )
+        pictures = ops.upload([frame], staging)
+        for _ in range(times):
+            pictures.letterbox(out, bgr=False, mean=(0.0, 0.0, 0.0), scale=(1.0, 1.0, 1.0))
+
+    def seen() -> Float32:
+        values = np.empty(out.shape, np.float32)
+        out.copy_to(values, reading)
+        return values
+
+    noise = np.random.default_rng(0)
+    for plane in (luma, colour):
+        plane.copy_from(noise.integers(0, 256, plane.shape, dtype=np.uint8), theirs)
+    read(1)
+    wanted = seen()
+    read(500)  # queued, and let go while the device still works
+    luma.wipe(theirs)
+    colour.wipe(theirs)
+    assert np.array_equal(seen(), wanted)
+    read(1)
+    assert not np.array_equal(seen(), wanted)
