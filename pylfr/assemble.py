@@ -60,10 +60,10 @@ from pylfr.terms import (
 )
 from pylfr.types import Device
 from pylfr.video.batch import Batcher
+from pylfr.video.decoded_by import decoded_by, decoding_of
 from pylfr.video.ffmpeg import IsolatedFile, Isolation, open_device, open_file, open_rtsp
 from pylfr.video.isolated import read_image_isolated
 from pylfr.video.looped import LoopedRecording
-from pylfr.video.sandbox import HELD
 from pylfr.video.zone import ZonedSource
 
 log = logging.getLogger(__name__)
@@ -290,8 +290,10 @@ def _build(
     threshold = threshold_of(recognition, manifest)
     high_score = networks.detector.score_floor
     low_score = high_score * _LOW_SCORE_SHARE
-    decoding = _decoding_of(sources)
+    decoding = decoding_of(sources)
     log.info("pictures are decoded %s", decoding)
+    for source in sources:
+        log.info("camera %s is decoded by %s", source.camera, decoded_by(source))
     stages = Stages(
         batches=Batcher(
             sources,
@@ -354,15 +356,6 @@ def _build(
     )
 
 
-def _decoding_of(sources: Sequence[Source]) -> str:
-    """Where pictures are decoded, for the log, the record and the report. A source that could not be is not here."""
-    bare = [source.whole if isinstance(source, ZonedSource) else source for source in sources]
-    isolated = sum(isinstance(source, IsolatedFile) for source in bare)
-    if isolated == len(sources):
-        return f"isolated: each camera by {HELD}"
-    return f"isolated for {isolated} of {len(sources)} cameras; the others in this process"
-
-
 def _rehearsal_gallery(people: Mapping[str, Sequence[Path]], networks: _Networks) -> GallerySource:
     """The people as a watchlist that is gone from the disk as soon as it has been read."""
     with tempfile.TemporaryDirectory(prefix="pylfr-rehearsal-") as folder:
@@ -399,15 +392,21 @@ def _open_source(camera: CameraSection, started_at: datetime, isolation: Isolati
 
 def _open_camera(camera: CameraSection, started_at: datetime, isolation: Isolation) -> Source:
     if "://" in camera.source and not camera.source.startswith(("file://", "v4l2://")):
-        if not camera.source.startswith(("rtsp://", "rtsps://")):
+        if not camera.is_network:
             scheme = camera.source.split("://", 1)[0]
             raise ConfigError(f"camera {camera.name!r} must be a file, rtsp(s):// or v4l2://, got {scheme}://")
-        return open_rtsp(camera.source, camera=camera.name)
-    if camera.source.startswith(("v4l2://", "/dev/")):
+        return open_rtsp(camera.source, camera=camera.name, decode=camera.decode)
+    if camera.is_device:
         return open_device(camera.source.removeprefix("v4l2://"), camera=camera.name)
     path = Path(os.path.expandvars(camera.source.removeprefix("file://")))
     return open_file(
-        path, camera=camera.name, started_at=started_at, pace=camera.pace, loop=camera.loop, isolation=isolation
+        path,
+        camera=camera.name,
+        started_at=started_at,
+        pace=camera.pace,
+        loop=camera.loop,
+        isolation=isolation,
+        decode=camera.decode,
     )
 
 

@@ -13,7 +13,7 @@ from pylfr.errors import ConfigError
 from pylfr.governance.authority import Leave
 from pylfr.tables import Section, read_tables, record_from
 from pylfr.types import Device
-from pylfr.video.ffmpeg import Isolation
+from pylfr.video.ffmpeg import DecodeOn, Isolation
 from pylfr.video.zone import Polygon, Zone
 
 
@@ -137,7 +137,18 @@ class CameraSection(Section):
     source: str = Field(min_length=1)
     pace: Literal["real-time", "as-fast-as-possible"] = "real-time"
     loop: bool = False
+    decode: DecodeOn = Field(default="cpu", description='cpu, or nvdec: on the GPU, with device = "cuda"')
     zone: ZoneSection | None = None
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it is a camera of the network."""
+        return self.source.startswith(("rtsp://", "rtsps://"))
+
+    @property
+    def is_device(self) -> bool:
+        """Whether it is a camera of this machine."""
+        return self.source.startswith(("v4l2://", "/dev/"))
 
     @property
     def digest(self) -> str:
@@ -266,6 +277,28 @@ class Deployment(Section):
         strangers = sorted(set(names) - self.authorisation.cameras) if self.authorisation is not None else []
         if strangers:
             raise ValueError(f"camera {strangers[0]!r} is not named in authorisation.cameras")
+        return self
+
+    @model_validator(mode="after")
+    def _nvdec_fits(self) -> Deployment:
+        for camera in self.cameras:
+            if camera.decode != "nvdec":
+                continue
+            asked = f'camera {camera.name!r} has decode = "nvdec"'
+            if self.models.device != "cuda":
+                raise ValueError(
+                    f'{asked}, whose pictures stay on the GPU, but [models] device is "{self.models.device}": set '
+                    'device = "cuda" there, or decode = "cpu" here'
+                )
+            if camera.zone is not None:
+                raise ValueError(f'{asked} and a zone, which is cut on the host: set decode = "cpu"')
+            if camera.is_device:
+                raise ValueError(f'{asked}, but is a device of this machine: set decode = "cpu"')
+            if not camera.is_network and self.decode.isolation == "process":
+                raise ValueError(
+                    f"{asked}, but recordings are decoded by an isolated process without a GPU: set decode = "
+                    '"cpu", or isolation = "none" in [decode] where you trust the recordings'
+                )
         return self
 
 

@@ -99,6 +99,42 @@ def test_two_cameras_of_one_name_and_a_missing_file_are_refused(tmp_path: Path) 
         read_deployment(tmp_path / "missing.toml")
 
 
+RTSP_ON_NVDEC = GOOD.replace('source = "gate.mp4"', 'source = "rtsp://192.0.2.1/a"\ndecode = "nvdec"')
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (RTSP_ON_NVDEC, r'\'gate\' has decode = "nvdec".*device is "cpu": set device = "cuda"'),
+        (
+            RTSP_ON_NVDEC.replace("rtsp://192.0.2.1/a", "gate.mp4"),
+            r'isolated process without a GPU.*isolation = "none"',
+        ),
+        (RTSP_ON_NVDEC.replace("rtsp://192.0.2.1/a", "/dev/video0"), r"is a device of this machine"),
+        (RTSP_ON_NVDEC.replace('"nvdec"', '"nvdec"\nzone = { watch = [[0, 0], [1, 0], [1, 1]] }'), r"and a zone"),
+        (RTSP_ON_NVDEC.replace('"nvdec"', '"gpu"'), r"'cpu' or 'nvdec'"),
+    ],
+)
+def test_nvdec_is_refused_where_its_pictures_could_not_stay_on_the_gpu(tmp_path: Path, text: str, words: str) -> None:
+    if "device is" not in words or "machine" in words:
+        text = text.replace("[models]", '[models]\ndevice = "cuda"')
+    with pytest.raises(ConfigError, match=words):
+        read_deployment(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("isolation", ["process", "none"])
+def test_nvdec_is_taken_for_a_network_camera_and_for_trusted_recordings(tmp_path: Path, isolation: str) -> None:
+    text = RTSP_ON_NVDEC.replace("[models]", f'[decode]\nisolation = "{isolation}"\n[models]\ndevice = "cuda"')
+    assert read_deployment(write(tmp_path, text)).cameras[0].decode == "nvdec"
+    recording = write(tmp_path, text.replace("rtsp://192.0.2.1/a", "gate.mp4"))
+    if isolation == "process":
+        with pytest.raises(ConfigError, match="isolated process without a GPU"):
+            read_deployment(recording)
+    else:
+        assert read_deployment(recording).cameras[0].decode == "nvdec"
+    assert read_deployment(write(tmp_path, GOOD)).cameras[0].decode == "cpu"
+
+
 def test_a_passphrase_is_named_and_never_written_into_the_file() -> None:
     named = AuditSection(path=Path("log"), key=Path("key"), checkpoints=Path("c"), passphrase="${RECORD_PASSPHRASE}")
     assert named.passphrase == "${RECORD_PASSPHRASE}"

@@ -1,4 +1,4 @@
-"""Cameras through FFmpeg: recordings, RTSP and devices, decoded on the CPU and handed on without conversion.
+"""Cameras through FFmpeg: recordings, RTSP and devices, decoded on the CPU or by NVDEC, handed on without conversion.
 
 Each is a ``WatchedSource``. Nothing is connected before ``frames`` runs, on the thread that runs it.
 """
@@ -11,13 +11,26 @@ from typing import Literal, get_args
 
 from pylfr.errors import MediaError
 from pylfr.video.address import redact, resolve_secrets
+from pylfr.video.decoding import ON_CPU, Decoding
 from pylfr.video.isolated import IsolatedFile
 from pylfr.video.live import LiveSource, Patience
+from pylfr.video.nvdec import Nvdec, require_nvdec
 from pylfr.video.recording import FileSource, Pace
 
-__all__ = ["FileSource", "IsolatedFile", "Isolation", "LiveSource", "Patience", "open_device", "open_file", "open_rtsp"]
+__all__ = [
+    "DecodeOn",
+    "FileSource",
+    "IsolatedFile",
+    "Isolation",
+    "LiveSource",
+    "Patience",
+    "open_device",
+    "open_file",
+    "open_rtsp",
+]
 
 Isolation = Literal["process", "none"]
+DecodeOn = Literal["cpu", "nvdec"]
 
 
 def open_file(
@@ -29,6 +42,7 @@ def open_file(
     loop: bool = False,
     threads: int | Literal["auto"] = 1,
     isolation: Isolation = "process",
+    decode: DecodeOn = "cpu",
 ) -> FileSource | IsolatedFile:
     """A recording as a camera; its first frame was captured at ``started_at`` and the others by their time stamps.
 
@@ -36,6 +50,8 @@ def open_file(
     ``threads`` decode it: one is best for many cameras, "auto" for one. Raises ``MediaError`` where ``path`` cannot be
     opened as a video; ``frames`` raises it, after the last frame, where the recording turns out to be cut off.
     With ``isolation`` "process" it is decoded by a process that can do nothing else, with "none" in this one.
+    ``decode="nvdec"`` needs ``isolation="none"``: the isolated process has no GPU. Raises ``CudaError`` where there is
+    no NVDEC, ``MediaError`` where it does not take the stream.
     """
     if started_at.tzinfo is None:
         raise ValueError(f"started_at must carry a time zone (UTC), got {started_at.isoformat()}")
@@ -43,8 +59,21 @@ def open_file(
         raise ValueError(f"pace must be 'as-fast-as-possible' or 'real-time', got {pace!r}")
     if isolation not in get_args(Isolation):
         raise ValueError(f"isolation must be 'process' or 'none', got {isolation!r}")
-    kind = IsolatedFile if isolation == "process" else FileSource
-    source = kind(Path(path), camera=camera, started_at=started_at, pace=pace, loop=loop, threads=threads)
+    source: FileSource | IsolatedFile
+    if isolation == "process":
+        if decode == "nvdec":
+            raise ValueError("decode 'nvdec' needs isolation 'none': the isolated process has no GPU")
+        source = IsolatedFile(Path(path), camera=camera, started_at=started_at, pace=pace, loop=loop, threads=threads)
+    else:
+        source = FileSource(
+            Path(path),
+            camera=camera,
+            started_at=started_at,
+            pace=pace,
+            loop=loop,
+            threads=threads,
+            decoding=_decoding_on(decode),
+        )
     source.check()
     return source
 
@@ -56,11 +85,13 @@ def open_rtsp(
     patience: Patience | None = None,
     transport: Literal["tcp", "udp"] = "tcp",
     threads: int | Literal["auto"] = 1,
+    decode: DecodeOn = "cpu",
 ) -> LiveSource:
     """A network camera. ``url`` names its secrets: ``rtsp://${USER}:${PASSWORD}@host/path``.
 
     Raises ``ConfigError`` where such a variable is not set, and ``MediaError`` where ``url`` is no RTSP address; a
-    camera that is away is reported and tried again until it comes.
+    camera that is away is reported and tried again until it comes. With ``decode="nvdec"`` raises ``CudaError`` where
+    there is no NVDEC; ``frames`` raises ``MediaError`` where it does not take the stream.
     """
     if not url.startswith(("rtsp://", "rtsps://")):
         raise MediaError(f"camera {camera!r} must have an address rtsp:// or rtsps://, got {redact(url)}")
@@ -72,6 +103,7 @@ def open_rtsp(
         options={"rtsp_transport": transport},
         patience=patience or Patience(),
         threads=threads,
+        decoding=_decoding_on(decode),
     )
 
 
@@ -104,3 +136,12 @@ def open_device(
         patience=patience or Patience(),
         threads=threads,
     )
+
+
+def _decoding_on(decode: DecodeOn) -> Decoding:
+    if decode not in get_args(DecodeOn):
+        raise ValueError(f"decode must be 'cpu' or 'nvdec', got {decode!r}")
+    if decode == "cpu":
+        return ON_CPU
+    require_nvdec()
+    return Nvdec()

@@ -15,11 +15,16 @@ import av
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 
+from pylfr.errors import MediaError
 from pylfr.types import Frame
 from pylfr.video.address import redact, resolve_secrets
+from pylfr.video.decoding import ON_CPU, Decoding
 from pylfr.video.edge import LiveEdge
-from pylfr.video.planes import FrameBuilder, reason_of
+from pylfr.video.planes import reason_of
 from pylfr.video.watch import CameraEvent, EventKind, EveryFrame, Watch
+
+# A decoder that makes nothing of so many key frames cannot decode them: packets keep coming, so no read times out.
+_KEYS_WITHOUT_A_PICTURE = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +67,7 @@ class LiveSource:
         options: Mapping[str, str],
         patience: Patience,
         threads: int | Literal["auto"],
+        decoding: Decoding = ON_CPU,
     ) -> None:
         self._address = address
         self._camera = camera
@@ -69,6 +75,7 @@ class LiveSource:
         self._options = dict(options)
         self._patience = patience
         self._threads = 0 if threads == "auto" else threads
+        self._decoding = decoding
         self._closed = threading.Event()
 
     def __repr__(self) -> str:
@@ -77,6 +84,11 @@ class LiveSource:
     @property
     def camera(self) -> str:
         return self._camera
+
+    @property
+    def decoder(self) -> str:
+        """What decodes it: "CPU" or "NVDEC"."""
+        return self._decoding.name
 
     @property
     def is_live(self) -> bool:
@@ -90,11 +102,14 @@ class LiveSource:
         return self.watched(EveryFrame())
 
     def watched(self, watch: Watch) -> Iterator[Frame]:
-        """Frames that are due, for ever. What goes wrong is reported and tried again."""
-        builder = FrameBuilder(self._camera)
+        """Frames that are due, for ever. What goes wrong is reported and tried again.
+
+        Raises ``MediaError`` where the decoder that was asked for does not take the camera's stream.
+        """
+        builder = self._decoding.builder(self._camera)
         sequence = failures = 0
         while not self._closed.is_set():
-            attempt = _Attempt(self._camera, self._patience, watch)
+            attempt = _Attempt(self._camera, self._patience, watch, self._decoding)
             with contextlib.closing(attempt.pictures(self._open)) as pictures:
                 for picture in pictures:
                     if self._closed.is_set():
@@ -112,15 +127,22 @@ class LiveSource:
             self._closed.wait(delay_s)
 
     def _open(self) -> InputContainer:
-        container = av.open(
-            resolve_secrets(self._address, name=f"the address of camera {self._camera!r}", percent_encoded=True),
-            mode="r",
-            format=self._input_format,
-            options=self._options,
-            timeout=(self._patience.open_s, self._patience.read_s),
-        )
+        with self._decoding.refusing(self._camera):
+            container = av.open(
+                resolve_secrets(self._address, name=f"the address of camera {self._camera!r}", percent_encoded=True),
+                mode="r",
+                format=self._input_format,
+                options=self._options,
+                timeout=(self._patience.open_s, self._patience.read_s),
+                hwaccel=self._decoding.accelerator(),
+            )
         if container.streams.video:
             context = container.streams.video[0].codec_context
+            try:
+                self._decoding.accept(context, self._camera)
+            except MediaError:
+                container.close()
+                raise
             context.thread_count = self._threads
         return container
 
@@ -128,10 +150,11 @@ class LiveSource:
 class _Attempt:
     """One connection: its pictures until it breaks, and a report of how it broke."""
 
-    def __init__(self, camera: str, patience: Patience, watch: Watch) -> None:
+    def __init__(self, camera: str, patience: Patience, watch: Watch, decoding: Decoding) -> None:
         self._camera = camera
         self._patience = patience
         self._watch = watch
+        self._decoding = decoding
 
     def pictures(self, connect: Callable[[], InputContainer]) -> Generator[VideoFrame, None, None]:
         try:
@@ -155,6 +178,7 @@ class _Attempt:
     def _decode(self, container: InputContainer) -> Iterator[VideoFrame]:
         stream = container.streams.video[0]
         edge, told = LiveEdge(), 0
+        has_picture, keys = False, 0
         for packet in container.demux(stream):
             if packet.dts is not None and packet.time_base is not None:
                 stamp_s = float(packet.dts * packet.time_base)
@@ -166,8 +190,15 @@ class _Attempt:
                 self._report("late", f"{edge.passed_over - told} frames were passed over to be at the live edge again")
                 told = edge.passed_over
             # A packet that was damaged on the way costs its pictures, not the connection.
-            with contextlib.suppress(av.error.InvalidDataError):
-                yield from packet.decode()
+            pictures: list[VideoFrame] = []
+            asking = contextlib.nullcontext() if has_picture else self._decoding.refusing(self._camera)
+            with contextlib.suppress(av.error.InvalidDataError), asking:
+                pictures = packet.decode()
+            has_picture = has_picture or bool(pictures)
+            keys += packet.is_keyframe
+            if not has_picture and keys > _KEYS_WITHOUT_A_PICTURE and (error := self._decoding.nothing(self._camera)):
+                raise error
+            yield from pictures
 
     def _report_failure(self, error: Exception, silence: str) -> None:
         # Both mean that the deadline interrupted FFmpeg; which one depends on where it waited.

@@ -47,15 +47,15 @@ class FrameBuilder:
         quarter_turns = round(source.rotation / 90) % 4
         if quarter_turns:
             planes = tuple(np.ascontiguousarray(np.rot90(plane, quarter_turns)) for plane in planes)
-        untagged: ColourMatrix = "bt709" if source.height >= _BT709_HEIGHT else "bt601"
+        matrix, full_range = colour_of(source)
         return Frame(
             camera=self._camera,
             sequence=sequence,
             captured_at=captured_at,
             planes=planes,
             layout=layout,
-            matrix=_MATRICES.get(int(source.colorspace), untagged),
-            full_range=int(source.color_range) == _FULL_RANGE or name.startswith("yuvj"),
+            matrix=matrix,
+            full_range=full_range or name.startswith("yuvj"),
         )
 
     def _convert(self, picture: VideoFrame) -> VideoFrame:
@@ -69,6 +69,12 @@ class FrameBuilder:
             return picture.reformat(format="rgb24")
         colour_range = picture.color_range
         return picture.reformat(format="yuv420p", src_color_range=colour_range, dst_color_range=colour_range)
+
+
+def colour_of(picture: VideoFrame) -> tuple[ColourMatrix, bool]:
+    """The picture's colour matrix, and whether its values use the full range."""
+    untagged: ColourMatrix = "bt709" if picture.height >= _BT709_HEIGHT else "bt601"
+    return _MATRICES.get(int(picture.colorspace), untagged), int(picture.color_range) == _FULL_RANGE
 
 
 def _view(plane: VideoPlane, layout: Layout, index: int) -> UInt8:

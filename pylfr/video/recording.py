@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -21,7 +22,8 @@ from av.video.stream import VideoStream
 
 from pylfr.errors import MediaError
 from pylfr.types import Frame
-from pylfr.video.planes import FrameBuilder, reason_of
+from pylfr.video.decoding import ON_CPU, Decoding
+from pylfr.video.planes import reason_of
 from pylfr.video.still import MAX_PIXELS
 from pylfr.video.watch import CameraEvent, EveryFrame, Watch
 
@@ -79,6 +81,7 @@ class FileSource:
         loop: bool,
         threads: int | Literal["auto"],
         descriptor: int | None = None,
+        decoding: Decoding = ON_CPU,
     ) -> None:
         self._path = path
         self._camera = camera
@@ -87,6 +90,7 @@ class FileSource:
         self._loop = loop
         self._threads = 0 if threads == "auto" else threads
         self._descriptor = descriptor
+        self._decoding = decoding
         self._closed = threading.Event()
 
     def __repr__(self) -> str:
@@ -95,6 +99,11 @@ class FileSource:
     @property
     def camera(self) -> str:
         return self._camera
+
+    @property
+    def decoder(self) -> str:
+        """What decodes it: "CPU" or "NVDEC"."""
+        return self._decoding.name
 
     @property
     def is_live(self) -> bool:
@@ -109,7 +118,7 @@ class FileSource:
 
     def watched(self, watch: Watch) -> Iterator[Frame]:
         """Frames that are due, until the end. Raises ``MediaError`` after the last one of a damaged recording."""
-        builder = FrameBuilder(self._camera)
+        builder = self._decoding.builder(self._camera)
         sequence = 0
         offset_s = 0.0
         began = time.monotonic()
@@ -141,16 +150,18 @@ class FileSource:
         try:
             os.lseek(descriptor, 0, os.SEEK_SET)
             # Read by descriptor, and by nothing else: a playlist cannot lead to other files or to the network.
-            container = av.open(
-                "fd:",
-                mode="r",
-                options={
-                    "fd": str(descriptor),
-                    "protocol_whitelist": "fd",
-                    "format_whitelist": ",".join(CONTAINERS),
-                    "codec_whitelist": ",".join(CODECS),
-                },
-            )
+            with self._decoding.refusing(self._camera):
+                container = av.open(
+                    "fd:",
+                    mode="r",
+                    options={
+                        "fd": str(descriptor),
+                        "protocol_whitelist": "fd",
+                        "format_whitelist": ",".join(CONTAINERS),
+                        "codec_whitelist": ",".join(CODECS),
+                    },
+                    hwaccel=self._decoding.accelerator(),
+                )
         except (av.error.FFmpegError, OSError) as error:
             size = os.fstat(descriptor).st_size
             raise MediaError(
@@ -177,6 +188,7 @@ class FileSource:
         if context is None or context.codec.name not in CODECS:
             got = "an unknown one" if context is None else context.codec.name
             raise MediaError(f"video {self._path} must be coded as one of {', '.join(CODECS)}, got {got}: convert it")
+        self._decoding.accept(context, self._camera)
         if stream.width * stream.height > MAX_PIXELS:
             raise MediaError(
                 f"video {self._path} must have at most {MAX_PIXELS:,} pixels a picture, got "
@@ -195,7 +207,7 @@ class FileSource:
             watch.report(CameraEvent.now(self._camera, "opened", str(self._path)))
             interval_s = 1.0 / float(stream.average_rate) if stream.average_rate else 0.04
             tick = stream.time_base or Fraction(1, av.time_base)
-            ending = _Ending()
+            ending = _Ending(self._decoding, self._camera)
             first_s: float | None = None
             last_s = -interval_s
             end_s = 0.0
@@ -242,14 +254,17 @@ class FileSource:
 class _Ending:
     """Decodes to the end whatever happens on the way, and remembers how it went."""
 
-    def __init__(self) -> None:
+    def __init__(self, decoding: Decoding, camera: str) -> None:
+        self._decoding = decoding
+        self._camera = camera
         self.frames = 0
         self.trouble = ""
 
     def follow(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
         for packet in self._packets(container, stream):
             try:
-                pictures = stream.decode(packet)
+                with contextlib.nullcontext() if self.frames else self._decoding.refusing(self._camera):
+                    pictures = stream.decode(packet)
             except EOFError:
                 return
             except av.error.FFmpegError as error:
