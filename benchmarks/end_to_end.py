@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--memory-frames", type=int, default=10_000)
     parser.add_argument("--detector", default="yunet_n")
     parser.add_argument("--embedder", default="face_reid_0095")
-    parser.add_argument("--runtime", default="onnx")
+    parser.add_argument("--runtime", default="auto")
     given = parser.parse_args()
     machine = this_machine()
     print_machine(machine)

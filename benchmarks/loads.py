@@ -17,7 +17,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--watchlist", type=int, default=10_000)
     parser.add_argument("--detector", default="yunet_n")
     parser.add_argument("--embedder", default="face_reid_0095")
-    parser.add_argument("--runtime", default="onnx")
+    parser.add_argument("--runtime", default="auto")
 
 
 def setting_of(given: argparse.Namespace) -> Setting:

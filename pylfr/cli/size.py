@@ -48,7 +48,7 @@ def size(
         str | None, typer.Option(help="The network that compares them.", show_default="best here")
     ] = None,
     detect_hz: Annotated[float, typer.Option(help="Detections a second and camera.", min=0.1)] = 8.0,
-    runtime: Annotated[str, typer.Option(help="What runs the networks.")] = "onnx",
+    runtime: Annotated[str, typer.Option(help="What runs the networks.")] = "auto",
     threads: Annotated[int, typer.Option(help="Threads a network, 0 for as many as there are cores.", min=0)] = 0,
     probe_s: Annotated[float, typer.Option(help="Length of the short trials.", min=1)] = 6.0,
     gpu: Annotated[
@@ -59,7 +59,7 @@ def size(
 ) -> None:
     """Find how many 25-fps cameras this machine holds: recordings played as live cameras, latency and drops measured.
 
-    Takes two to four minutes. Ctrl-C prints what is known by then. The exit status is 1 where not one camera is held.
+    Takes three to five minutes. Ctrl-C prints what is known by then. The exit status is 1 where not one camera is held.
     """
     console = Console(stderr=True)
     # Every trial that is too much slows cameras down and says so: here that is counted, and shown as a trial's end.

@@ -28,8 +28,9 @@ from pylfr.types import Candidates, FrameBatch, Int64, Tracks
 from pylfr.video.looped import LoopedRecording
 
 RATE = 25
-# Cameras begin at odd moments within this time, and what happens before all of them run does not count.
-STAGGER_S = 2.0
+# Cameras begin at odd moments within this time, so that not all of them show the same moment of the recording, as no
+# two real ones do: faces that enter everywhere at once would be a burst. What happens before all run does not count.
+STAGGER_S = 10.0
 _SETTLE_S = 1.5
 _TICK_S = 0.25
 # The part of a second that consecutive multiples of it divide most evenly.
@@ -176,15 +177,19 @@ def run_load(
     impatient: bool = False,
     on_moment: Callable[[Moment], None] = lambda _: None,
     slow_down: Callable[[Stages], None] = lambda _: None,
+    stagger_s: float = STAGGER_S,
 ) -> Load:
     """Play the setting's recording as ``cameras`` live cameras and measure for ``seconds`` once they all run.
+
+    They begin within ``stagger_s``.
 
     ``decode_floor_ms`` is the processor time that decoding one frame takes by itself (``decode_floor``). An
     ``impatient`` load ends as soon as a frame was dropped. ``slow_down`` may make a stage slower, for tests.
     """
+    starts_s = [stagger_s * (number * _GOLDEN % 1) for number in range(cameras)]
     sources = [
-        LoopedRecording(setting.video, camera=f"camera-{number:03d}", starts_after_s=STAGGER_S * (number * _GOLDEN % 1))
-        for number in range(cameras)
+        LoopedRecording(setting.video, camera=f"camera-{number:03d}", starts_after_s=start_s)
+        for number, start_s in enumerate(starts_s)
     ]
     clock = _Clock(sources)
     give_memory_back()
@@ -205,7 +210,15 @@ def run_load(
             make_desk=lambda rules, _: _TimedDesk(rules, clock, stopwatch),
             watch=watch,
         )
-        observer = _Observer(engine, stopwatch, cameras, seconds, impatient=impatient, on_moment=on_moment)
+        observer = _Observer(
+            engine,
+            stopwatch,
+            cameras,
+            warm_up_s=max(starts_s, default=0.0) + _SETTLE_S,
+            seconds=seconds,
+            impatient=impatient,
+            on_moment=on_moment,
+        )
         observer.start()
         try:
             for _ in engine.run():
@@ -243,14 +256,16 @@ class _Observer:
         engine: Engine,
         stopwatch: Stopwatch,
         cameras: int,
-        seconds: float,
         *,
+        warm_up_s: float,
+        seconds: float,
         impatient: bool,
         on_moment: Callable[[Moment], None],
     ) -> None:
         self._engine = engine
         self._stopwatch = stopwatch
         self._cameras = cameras
+        self._warm_up_s = warm_up_s
         self._seconds = seconds
         self._impatient = impatient
         self._on_moment = on_moment
@@ -273,11 +288,11 @@ class _Observer:
 
     def _observe(self) -> None:
         try:
-            if self._wait(STAGGER_S + _SETTLE_S, 0.0):
+            if self._wait(self._warm_up_s, 0.0):
                 return
             meter = PowerMeter()
             self.marks.append(self._mark())
-            self._wait(self._seconds, STAGGER_S + _SETTLE_S)
+            self._wait(self._seconds, self._warm_up_s)
             self.marks.append(self._mark())
             self.watts, self.watts_missing = meter.watts()
         finally:
@@ -286,7 +301,7 @@ class _Observer:
     def _wait(self, seconds: float, already_s: float) -> bool:
         """Whether the run ended by itself within that time."""
         until = time.monotonic() + seconds
-        of_s = STAGGER_S + _SETTLE_S + self._seconds
+        of_s = self._warm_up_s + self._seconds
         while (left := until - time.monotonic()) > 0:
             if self._finished.wait(min(_TICK_S, left)):
                 return True

@@ -55,6 +55,19 @@ def test_float32_agrees_with_onnxruntime_whatever_the_batch(name: str) -> None:
             assert np.linalg.norm(got[output] - expected) / np.linalg.norm(expected) < TOLERANCE
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("batch", [0, 1, 2, 5, 40])
+def test_parts_that_run_beside_each_other_come_back_in_their_order(embedder: Model, threads: int, batch: int) -> None:
+    tensor = crops(batch)
+    (alone,) = open_openvino(embedder, precision="f32", threads=1).outputs
+    runtime = open_openvino(embedder, precision="f32", threads=threads)
+    one_by_one = [runtime.run(tensor[place : place + 1])[alone] for place in range(batch)]
+    got = runtime.run(tensor)[alone]
+    assert len(got) == batch
+    for row, (expected,) in zip(got, one_by_one, strict=True):
+        np.testing.assert_allclose(row, expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.skipif(not bf16_is_native(), reason="this processor has no bfloat16")
 @pytest.mark.usefixtures("models_dir")
 @pytest.mark.parametrize("name", ["face_reid_0095", "mobilefacenet_y1"])

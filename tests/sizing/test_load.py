@@ -40,7 +40,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
 
 @pytest.fixture(scope="module")
 def load(setting: Setting) -> Load:
-    return run_load(setting, 2, seconds=2.0, decode_floor_ms=decode_floor(setting.video))
+    return run_load(setting, 2, seconds=2.0, stagger_s=1.0, decode_floor_ms=decode_floor(setting.video))
 
 
 def test_frames_and_faces_of_all_cameras_are_counted(load: Load) -> None:
@@ -76,7 +76,7 @@ def test_a_detector_that_is_too_slow_drops_frames_and_says_which(setting: Settin
 
         setattr(stages.detector, "detect", detect)  # noqa: B010 - this instance alone
 
-    load = run_load(setting, 3, seconds=2.5, decode_floor_ms=1.0, slow_down=slow)
+    load = run_load(setting, 3, seconds=2.5, stagger_s=1.0, decode_floor_ms=1.0, slow_down=slow)
     assert sum(load.dropped.values()) > 0
     assert load.why_not_held(60_000).startswith("dropped ")
 

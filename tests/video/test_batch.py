@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -337,3 +339,19 @@ def test_a_truncated_recording_among_others_is_reported_with_what_it_held(tmp_pa
     assert served["cut"] == counts["cut"].decoded < 100
     assert counts["cut"].state == "failed"
     assert "cut off or damaged" in (counts["cut"].error or "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux does a thread have a niceness of its own")
+def test_decode_threads_give_way_to_the_loop_that_serves_all_cameras() -> None:
+    mine = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    seen: list[int] = []
+
+    class Curious(Recording):
+        def frames(self) -> Iterator[Frame]:
+            seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            return super().frames()
+
+    with Batcher([Curious("left", 1)]) as batches:
+        assert len(list(batches)) == 1
+    assert seen == [min(19, mine + 5)]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == mine
