@@ -130,7 +130,7 @@ def open_openvino(model: Model, *, precision: Precision, threads: int = 0) -> Op
 
 
 def _parts(tensor: Float32, streams: int) -> list[Float32]:
-    """Whole pictures one by one, crops in as many equal parts as there are streams; of an empty batch one empty part."""
+    """Whole pictures one by one, crops in as many equal parts as there are streams; of an empty batch one part."""
     most = 1
     if tensor.shape[-1] * tensor.shape[-2] <= _CROP_PIXELS:
         most = min(_CROPS_A_CALL, max(1, -(-len(tensor) // streams)))

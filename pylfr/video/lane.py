@@ -230,7 +230,7 @@ class Lane:
 
 
 def _give_way() -> None:
-    """Make this thread, and what process it starts, nicer than the rest of the engine; only Linux has that of threads."""
+    """Make this thread, and what it starts, nicer than the rest of the engine; only on Linux can a thread be that."""
     if sys.platform == "linux":
         me = threading.get_native_id()
         os.setpriority(os.PRIO_PROCESS, me, min(19, os.getpriority(os.PRIO_PROCESS, me) + _DECODE_NICER))
