@@ -48,7 +48,7 @@ def measured() -> str:
             "after the first half.",
             "",
         ]
-    lines += sizing() + peers()
+    lines += governance() + sizing() + peers()
     checked = [found["results"] for path in sorted(RESULTS.glob("verification-*.json")) if (found := read(path.stem))]
     if checked:
         lines += [
@@ -65,6 +65,34 @@ def measured() -> str:
             for each in checked
         ]
     return "\n".join(lines).strip() or "Nothing has been measured yet: run `make bench`."
+
+
+def governance() -> list[str]:
+    """What governance costs, where it was measured."""
+    record = read("governance_cost")
+    if record is None:
+        return []
+    found = record["results"]
+    steps = {each["name"]: each["ms"]["median"] for each in found["steps"]}
+    return [
+        f"What governance costs: {found['cameras']} cameras of real people at 1080p25, {found['alerts']} alerts in "
+        f"{found['frames']:,} frames ({found['alerts_a_camera_minute']:g} a minute of a camera), {found['detector']} "
+        f"and {found['embedder']}; against the same engine without it, in turn, median (range) of "
+        f"{found['costs'][0]['cpu']['repeats']} rounds:",
+        "",
+        "| | processor time a frame | throughput lost |",
+        "|---|---:|---:|",
+        *(f"| {each['name']} | {_change(each['cpu'])} | {_change(each['throughput'])} |" for each in found["costs"]),
+        "",
+        f"Timed by themselves, the steps of governance take {found['timed_share']:.1%} of the time of a run: an alert "
+        + ", ".join(f"{ms:.1f} ms for {name}" for name, ms in steps.items() if ms >= 0.1)
+        + ".",
+        "",
+    ]
+
+
+def _change(found: dict[str, Any]) -> str:
+    return f"{found['median']:+.1%} ({found['min']:+.1%} to {found['max']:+.1%})"
 
 
 def sizing() -> list[str]:

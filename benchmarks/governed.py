@@ -1,0 +1,155 @@
+"""A whole deployment as a police force would run it, made in a folder: keys, a sealed watchlist, certificates."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pylfr.cli import app
+from pylfr.governance.canonical import utc_text
+from pylfr.models.store import open_store
+from pylfr.terms import preprocessing_of
+from pylfr.video.ffmpeg import Isolation
+
+PLACE = "Market Square"
+_WORDS = {
+    "purpose": "to measure what governance costs", "use_case": "overt deployment", "legal_basis": "recorded material",
+    "necessity": "measured", "proportionality": "measured", "authorising_officer": "Officer", "operator": "Operator",
+    "senior_accountable_person": "Person", "dpia": "none", "eia": "none",
+}  # fmt: skip
+
+
+def make_deployments(
+    folder: Path,
+    videos: Sequence[Path],
+    people: Mapping[str, Path],
+    *,
+    detector: str,
+    embedder: str,
+    runtime: str,
+    threshold: float,
+    batch_size: int,
+) -> dict[Isolation, Path]:
+    """Two deployment files under ``uk-police`` that differ in where recordings are decoded, each signed and sealed.
+
+    The certificates are made up: they are asked for and checked like real ones.
+    """
+    for key in ("officer", "record", "ann", "bob"):
+        _pylfr("authority", "keygen", folder / f"{key}.key")
+    plain = folder / "square.watchlist"
+    _pylfr("watchlist", "create", plain, "--embedder", embedder, "--profile", "uk-police")
+    for name, image in people.items():
+        _pylfr(
+            "watchlist", "enrol", plain, name, image, "--detector", detector, "--category", "wanted on warrant",
+            "--justification", "measured", "--source", "recording", "--lawful-basis", "recording", "--captured",
+            "2025-03-01", "--by", "Dee Example",
+        )  # fmt: skip
+    _pylfr("watchlist", "review", plain, *people, "--by", "Eve Example", "--for", PLACE)
+    now = datetime.now(UTC)
+    _pylfr(
+        "watchlist", "seal", plain, folder / "square.sealed", "--key", folder / "square.key", "--expires",
+        f"{now + timedelta(hours=3):%Y-%m-%dT%H:%M:%S}", "--manifest", folder / "listed.json", "--record-key",
+        folder / "record.key", "--key-in", "file",
+    )  # fmt: skip
+    _write_certificates(folder, embedder, threshold, now)
+    case = [f'{name} = "{text}"' for name, text in _WORDS.items()] + ["signage_confirmed = true"]
+    case += [f"starts_at = {utc_text(now)}", f"ends_at = {utc_text(now + timedelta(hours=2))}"]
+    (folder / "case.toml").write_text("\n".join(case))
+    made: dict[Isolation, Path] = {}
+    isolations: tuple[Isolation, ...] = ("none", "process")
+    for isolation in isolations:
+        own = folder / isolation
+        own.mkdir()
+        path = folder / f"{isolation}.toml"
+        path.write_text(_deployment(videos, isolation, detector, embedder, runtime, threshold, batch_size))
+        _pylfr("authority", "draft", path, "--case", folder / "case.toml", "--out", own / "draft.json")
+        _pylfr(
+            "authority",
+            "sign",
+            own / "draft.json",
+            "--key",
+            folder / "officer.key",
+            "--out",
+            own / "authorisation.json",
+        )
+        made[isolation] = path
+    return made
+
+
+def _pylfr(*words: str | Path) -> None:
+    with contextlib.redirect_stdout(io.StringIO()):
+        app([str(word) for word in words], standalone_mode=False)
+
+
+def _write_certificates(folder: Path, embedder: str, threshold: float, now: datetime) -> None:
+    model = open_store().resolve(embedder)
+    rate = {"value": 0.001, "numerator": 10, "denominator": 10_000, "low": 0.0005, "high": 0.0018}
+    about = {
+        "model": model.sha256,
+        "preprocessing": preprocessing_of(model.manifest),
+        "threshold": threshold,
+        "issued_at": utc_text(now - timedelta(days=1)),
+        "expires_at": utc_text(now + timedelta(days=1)),
+    }
+    for kind, also in (
+        ("calibration", {"watchlist_size": 500, "fpir": rate, "material": "made up"}),
+        ("cohorts", {"groups": {"one": rate, "other": rate}, "conclusion": "made up"}),
+    ):
+        (folder / f"{kind}.json").write_text(json.dumps({"type": kind, **about, **also}))
+
+
+def _deployment(
+    videos: Sequence[Path],
+    isolation: Isolation,
+    detector: str,
+    embedder: str,
+    runtime: str,
+    threshold: float,
+    batch_size: int,
+) -> str:
+    cameras = "".join(
+        f'[[cameras]]\nname = "camera {number}"\nsource = "{path}"\npace = "as-fast-as-possible"\n'
+        for number, path in enumerate(videos, start=1)
+    )
+    return f"""
+name = "{PLACE}"
+[authority]
+profile = "uk-police"
+place = "{PLACE}"
+signed = "{isolation}/authorisation.json"
+officer_key = "officer.pub"
+calibration = "calibration.json"
+cohorts = "cohorts.json"
+[models]
+detector = "{detector}"
+embedder = "{embedder}"
+runtime = "{runtime}"
+[watchlist]
+file = "square.sealed"
+key = "square.key"
+manifest = "listed.json"
+[recognition]
+threshold = {threshold}
+[batch]
+size = {batch_size}
+[decode]
+isolation = "{isolation}"
+[audit]
+path = "{isolation}/audit.log"
+key = "record.key"
+checkpoints = "{isolation}/checkpoints"
+[people]
+"Ann Example" = "ann.pub"
+"Bob Example" = "bob.pub"
+[records]
+file = "{isolation}/records.sqlite"
+{cameras}
+[[sinks]]
+type = "evidence"
+folder = "{isolation}/evidence"
+key = "{isolation}/evidence.key"
+"""
