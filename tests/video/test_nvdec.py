@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import itertools
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -21,75 +19,17 @@ from av.video.frame import VideoFrame
 
 from pylfr import ops
 from pylfr.errors import CudaError, MediaError
-from pylfr.types import Frame, UInt8
+from pylfr.types import Frame
 from pylfr.video import nvdec
 from pylfr.video.decoded_by import decoded_by, decoding_of
 from pylfr.video.decoding import OnCpu
 from pylfr.video.ffmpeg import LiveSource, Patience, open_file, open_rtsp
-from pylfr.video.nvdec import Nvdec, Surface, SurfaceBuilder, require_nvdec
+from pylfr.video.nvdec import Nvdec, SurfaceBuilder, require_nvdec
 from pylfr.video.recording import FileSource
 from tests.conftest import why_not_cuda
 from tests.samples import NOON
 from tests.video.clips import write_clip
-
-
-@dataclass(eq=False)
-class MadeUpPlane:
-    """What PyAV gives for a plane on the device."""
-
-    buffer_ptr: int
-    line_size: int
-    memory: UInt8
-
-
-@dataclass(eq=False)
-class MadeUpPicture:
-    """What PyAV gives for a picture on the device; its planes lie on the host here."""
-
-    planes: tuple[MadeUpPlane, ...]
-    width: int
-    height: int
-    held: tuple[UInt8, ...] = ()
-    kind: str = "cuda"
-    inside: str = "nv12"
-    rotation: int = 0
-    colorspace: int = 1
-    color_range: int = 2
-
-    @property
-    def format(self) -> SimpleNamespace:
-        return SimpleNamespace(name=self.kind)
-
-    @property
-    def sw_format(self) -> SimpleNamespace | None:
-        return SimpleNamespace(name=self.inside) if self.kind == "cuda" else None
-
-
-def made_up(width: int, height: int, **changes: object) -> tuple[MadeUpPicture, tuple[UInt8, UInt8]]:
-    """A picture of noise, rows padded as a GPU pads them, and its planes."""
-    random = np.random.default_rng(width)
-    rows = (height + 1) // 2
-    pitch = 2 * ((width + 1) // 2) + 37
-    held = tuple(random.integers(0, 256, (count, pitch), dtype=np.uint8) for count in (height, rows))
-    planes = tuple(MadeUpPlane(each.ctypes.data, pitch, each) for each in held)
-    picture = MadeUpPicture(planes, width, height, held, **changes)  # type: ignore[arg-type]
-    luma = held[0][:, :width]
-    colour = held[1][:, : 2 * ((width + 1) // 2)].reshape(rows, -1, 2)
-    return picture, (luma, colour)
-
-
-def lent_on_host(surface: Surface) -> ops.Tensor:
-    """The surface as a tensor of the CPU, read as its interface says."""
-    given = surface.__cuda_array_interface__
-    shape = cast("tuple[int, ...]", given["shape"])
-    strides = cast("tuple[int, ...]", given["strides"])
-    pointer, read_only = cast("tuple[int, bool]", given["data"])
-    assert (given["typestr"], given["version"], given["stream"], read_only) == ("|u1", 3, 1, True)
-    block = (ctypes.c_uint8 * (shape[0] * strides[0])).from_address(pointer)
-    block.surface = surface  # type: ignore[attr-defined]
-    whole = np.ctypeslib.as_array(block)
-    view = np.lib.stride_tricks.as_strided(whole, shape, strides, writeable=False)
-    return ops.Tensor.borrow(view, ops.Stream("cpu"))
+from tests.video.surfaces import MadeUpPicture, lent_on_host, made_up
 
 
 def built(picture: MadeUpPicture) -> Frame:
