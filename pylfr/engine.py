@@ -139,7 +139,7 @@ class Engine:
         seconds = self._seconds or (time.perf_counter() - self._began if self._began else 0.0)
         cameras = {
             camera: CameraSummary(
-                frames=count.decoded,
+                frames=count.came,
                 detected_frames=count.passed_on,
                 faces=self._faces[camera],
                 tracks=self._tracks[camera],

@@ -60,8 +60,12 @@ class Channel:
 class _AskingWatch:
     """A watch in another process."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, rate_hz: float | None) -> None:
         self._channel = channel
+        self.rate_hz = rate_hz
+
+    def passed_over(self, count: int) -> None:
+        self._channel.say(asks="passed", count=count)
 
     def is_due(self, captured_at: datetime) -> bool:
         self._channel.say(asks="due", at_us=round((captured_at - _BEGAN) / timedelta(microseconds=1)))
@@ -163,7 +167,7 @@ def _decode_video(channel: Channel, descriptor: int, job: Mapping[str, Any]) -> 
         source.check()
         return
     slots = _Slots(channel)
-    for frame in source.watched(_AskingWatch(channel)):
+    for frame in source.watched(_AskingWatch(channel, job["rate_hz"])):
         slots.put(frame.planes, **_shape_of(frame))
 
 

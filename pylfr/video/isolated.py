@@ -7,6 +7,7 @@ memory that is shared with it and mapped read-only here. Nothing that it says is
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import logging
@@ -41,6 +42,9 @@ PATIENCE_S = 20.0
 _MESSAGE_BYTES = 16_384
 _TEXT_LENGTH = 2_000
 
+# A decoder holds back fewer frames than this.
+_MOST_PASSED = 1_000
+
 # The decoding half of the package alone: the other half takes a second to import, and is none of its business.
 _START = """
 import sys, types
@@ -63,6 +67,7 @@ class Job:
     camera: str = ""
     loop: bool = False
     threads: int | Literal["auto"] = 1
+    rate_hz: float | None = None
 
 
 def read_image_isolated(path: Path | str) -> UInt8:
@@ -128,7 +133,7 @@ class IsolatedFile:
         """Frames that are due, until the end. Raises ``MediaError`` after the last one of a damaged recording."""
         if self._closed.is_set():
             return
-        with self._decoder("video") as decoder:
+        with self._decoder("video", rate_hz=watch.rate_hz) as decoder:
             began = time.monotonic()
             sequence = -1
             captured_at = self._started_at
@@ -143,6 +148,12 @@ class IsolatedFile:
                         if self._pace == "real-time" and self._closed.wait(max(0.0, began + due_s - time.monotonic())):
                             return
                         decoder.answer(due=watch.is_due(captured_at))
+                    case "passed":
+                        count = message["count"]
+                        if not isinstance(count, int) or not 0 < count <= _MOST_PASSED:
+                            raise decoder.nonsense(message)
+                        watch.passed_over(count)
+                        sequence += count
                     case "room":
                         shape, planes = decoder.receive(message)
                         yield Frame(
@@ -163,8 +174,15 @@ class IsolatedFile:
                         raise decoder.nonsense(message)
 
     @contextlib.contextmanager
-    def _decoder(self, kind: Literal["check", "video"]) -> Iterator[Decoder]:
-        job = Job(kind=kind, name=str(self._path), camera=self._camera, loop=self._loop, threads=self._threads)
+    def _decoder(self, kind: Literal["check", "video"], *, rate_hz: float | None = None) -> Iterator[Decoder]:
+        job = Job(
+            kind=kind,
+            name=str(self._path),
+            camera=self._camera,
+            loop=self._loop,
+            threads=self._threads,
+            rate_hz=rate_hz,
+        )
         with closing_descriptor(open_recording(self._path)) as descriptor, Decoder(job, descriptor) as decoder:
             yield decoder
 
@@ -243,7 +261,7 @@ class Decoder:
             )
         self._own.settimeout(PATIENCE_S)
         job = self._job
-        content = {"kind": job.kind, "name": job.name, "camera": job.camera, "loop": job.loop, "threads": job.threads}
+        content = dataclasses.asdict(job)
         with contextlib.suppress(OSError):  # what became of it is heard below
             socket.send_fds(self._own, [json.dumps(content).encode()], [self._descriptor])
         return self

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import sys
 import threading
@@ -17,6 +16,7 @@ from pylfr.errors import PylfrError
 from pylfr.protocols import Source
 from pylfr.types import Frame
 from pylfr.video.pace import DetectionPace
+from pylfr.video.passing import slot_of
 from pylfr.video.watch import CameraEvent, WatchedSource
 
 CameraState = Literal["waiting", "running", "reconnecting", "ended", "failed", "stopped"]
@@ -33,15 +33,15 @@ _STATE_AFTER: dict[str, CameraState] = {
 class CameraCounts:
     """What became of one camera's frames so far.
 
-    Of ``decoded`` frames ``not_due`` were passed over to keep the rate of detection, ``passed_on`` went into a batch,
-    and ``dropped`` counts those that were lost, by cause: ``superseded`` by a newer one, ``rate_lowered`` under load,
-    ``stopped`` while waiting. ``late`` ones were never decoded, and are not in ``decoded``.
+    Of the frames that ``came`` ``not_due`` were passed over to keep the rate of detection, where possible before they
+    were decoded; ``passed_on`` went into a batch, and ``dropped`` counts those that were lost, by cause: ``superseded``
+    by a newer one, ``rate_lowered`` under load, ``stopped`` while waiting. ``late`` ones are not among those that came.
     The rest waits. ``error`` says why the camera ``failed``.
     """
 
     camera: str
     state: CameraState
-    decoded: int
+    came: int
     not_due: int
     passed_on: int
     dropped: Mapping[str, int]
@@ -63,16 +63,15 @@ class Sampler:
     def __init__(self, rate_hz: float | None) -> None:
         if rate_hz is not None and not rate_hz > 0:
             raise ValueError(f"detect_hz must be more than 0, or None for every frame, got {rate_hz}")
-        self._rate_hz = rate_hz
+        self.rate_hz = rate_hz
         self._first: datetime | None = None
         self._slot = 0
 
     def is_due(self, captured_at: datetime) -> bool:
-        if self._rate_hz is None:
+        if self.rate_hz is None:
             return True
         if self._first is not None:
-            # A hundredth of a slot forgives time stamps that were rounded.
-            slot = math.floor((captured_at - self._first).total_seconds() * self._rate_hz + 0.01)
+            slot = slot_of((captured_at - self._first).total_seconds(), self.rate_hz)
             if slot > self._slot:
                 self._slot = slot
                 return True
@@ -107,7 +106,7 @@ class Lane:
         self._on_event = on_event
         self._stopping = False
         self._state: CameraState = "waiting"
-        self._decoded = self._not_due = self._passed_on = 0
+        self._came = self._not_due = self._passed_on = 0
         self._dropped: Counter[str] = Counter()
         self._last_frame_at: datetime | None = None
         self._error: str | None = None
@@ -144,7 +143,7 @@ class Lane:
         return CameraCounts(
             camera=self.source.camera,
             state=self._state,
-            decoded=self._decoded,
+            came=self._came,
             not_due=self._not_due,
             passed_on=self._passed_on,
             dropped={cause: count for cause, count in sorted(self._dropped.items()) if count},
@@ -152,11 +151,20 @@ class Lane:
             error=self._error,
         )
 
+    @property
+    def rate_hz(self) -> float | None:
+        return self._sampler.rate_hz
+
+    def passed_over(self, count: int) -> None:
+        with self._changed:
+            self._came += count
+            self._not_due += count
+
     def is_due(self, captured_at: datetime) -> bool:
         """Count a decoded frame and say whether it is wanted."""
         is_due = self._sampler.is_due(captured_at)
         with self._changed:
-            self._decoded += 1
+            self._came += 1
             self._not_due += not is_due
             self._last_frame_at = captured_at
             if is_due and self.source.is_live:
@@ -222,11 +230,11 @@ class Lane:
             self._error = None if self._stopping else error
             self.is_over = True
             self._changed.notify_all()
-            is_stopped, decoded = self._stopping, self._decoded
+            is_stopped, came = self._stopping, self._came
         if error is not None and not is_stopped:
             self._on_event(CameraEvent.now(self.source.camera, "failed", error))
         else:
-            self._on_event(CameraEvent.now(self.source.camera, "ended", f"after {decoded} frames"))
+            self._on_event(CameraEvent.now(self.source.camera, "ended", f"after {came} frames"))
 
 
 def _give_way() -> None:

@@ -20,6 +20,7 @@ from pylfr.types import Frame
 from pylfr.video.address import redact, resolve_secrets
 from pylfr.video.decoding import ON_CPU, Decoding
 from pylfr.video.edge import LiveEdge
+from pylfr.video.passing import Passing
 from pylfr.video.planes import reason_of
 from pylfr.video.watch import CameraEvent, EventKind, EveryFrame, Watch
 
@@ -111,10 +112,13 @@ class LiveSource:
         while not self._closed.is_set():
             attempt = _Attempt(self._camera, self._patience, watch, self._decoding)
             with contextlib.closing(attempt.pictures(self._open)) as pictures:
-                for picture in pictures:
+                for picture, passed_over in pictures:
                     if self._closed.is_set():
                         return
                     failures = 0
+                    if passed_over:
+                        watch.passed_over(passed_over)
+                        sequence += passed_over
                     captured_at = datetime.now(UTC)
                     if watch.is_due(captured_at):
                         yield builder.build(picture, sequence=sequence, captured_at=captured_at)
@@ -148,7 +152,7 @@ class LiveSource:
 
 
 class _Attempt:
-    """One connection: its pictures until it breaks, and a report of how it broke."""
+    """One connection: its pictures until it breaks, each with how many were passed over before it, and how it broke."""
 
     def __init__(self, camera: str, patience: Patience, watch: Watch, decoding: Decoding) -> None:
         self._camera = camera
@@ -156,7 +160,7 @@ class _Attempt:
         self._watch = watch
         self._decoding = decoding
 
-    def pictures(self, connect: Callable[[], InputContainer]) -> Generator[VideoFrame, None, None]:
+    def pictures(self, connect: Callable[[], InputContainer]) -> Generator[tuple[VideoFrame, int], None, None]:
         try:
             container = connect()
         except (av.error.FFmpegError, OSError) as error:
@@ -175,9 +179,10 @@ class _Attempt:
             else:
                 self._report("disconnected", "the other side ended the stream")
 
-    def _decode(self, container: InputContainer) -> Iterator[VideoFrame]:
+    def _decode(self, container: InputContainer) -> Iterator[tuple[VideoFrame, int]]:
         stream = container.streams.video[0]
         edge, told = LiveEdge(), 0
+        passing = Passing(stream, rate_hz=self._watch.rate_hz)
         has_picture, keys = False, 0
         for packet in container.demux(stream):
             if packet.dts is not None and packet.time_base is not None:
@@ -189,6 +194,7 @@ class _Attempt:
                 self._watch.lost("late", edge.passed_over - told)
                 self._report("late", f"{edge.passed_over - told} frames were passed over to be at the live edge again")
                 told = edge.passed_over
+            passing.before(packet)
             # A packet that was damaged on the way costs its pictures, not the connection.
             pictures: list[VideoFrame] = []
             asking = contextlib.nullcontext() if has_picture else self._decoding.refusing(self._camera)
@@ -198,7 +204,8 @@ class _Attempt:
             keys += packet.is_keyframe
             if not has_picture and keys > _KEYS_WITHOUT_A_PICTURE and (error := self._decoding.nothing(self._camera)):
                 raise error
-            yield from pictures
+            for picture in pictures:
+                yield picture, passing.passed_before(picture)
 
     def _report_failure(self, error: Exception, silence: str) -> None:
         # Both mean that the deadline interrupted FFmpeg; which one depends on where it waited.

@@ -23,6 +23,7 @@ from av.video.stream import VideoStream
 from pylfr.errors import MediaError
 from pylfr.types import Frame
 from pylfr.video.decoding import ON_CPU, Decoding
+from pylfr.video.passing import Passing
 from pylfr.video.planes import reason_of
 from pylfr.video.still import MAX_PIXELS
 from pylfr.video.watch import CameraEvent, EveryFrame, Watch
@@ -124,9 +125,14 @@ class FileSource:
         began = time.monotonic()
         while not self._closed.is_set():
             end_s = 0.0
-            for picture, at_s, length_s in self._pictures(watch):
+            for picture, at_s, length_s, passed_over in self._pictures(watch, offset_s):
                 due_s = offset_s + at_s
                 end_s = max(end_s, at_s + length_s)
+                if passed_over:
+                    watch.passed_over(passed_over)
+                    sequence += passed_over
+                if picture is None:
+                    break
                 if self._pace == "real-time" and self._closed.wait(max(0.0, began + due_s - time.monotonic())):
                     return
                 captured_at = self._started_at + timedelta(seconds=due_s)
@@ -200,18 +206,22 @@ class FileSource:
             stream.thread_type = "AUTO"
         return stream
 
-    def _pictures(self, watch: Watch) -> Iterator[tuple[VideoFrame, float, float]]:
-        """Decoded pictures, each with its time from the first one and its length, in seconds."""
+    def _pictures(self, watch: Watch, from_s: float) -> Iterator[tuple[VideoFrame | None, float, float, int]]:
+        """Decoded pictures, each with its time from the first one, its length and how many were passed over before it.
+
+        Times in seconds. In place of one more picture comes None where some were passed over at the end.
+        """
         container, stream = self._open()
         with container:
             watch.report(CameraEvent.now(self._camera, "opened", str(self._path)))
             interval_s = 1.0 / float(stream.average_rate) if stream.average_rate else 0.04
             tick = stream.time_base or Fraction(1, av.time_base)
             ending = _Ending(self._decoding, self._camera)
+            passing = Passing(stream, rate_hz=watch.rate_hz, from_s=from_s)
             first_s: float | None = None
             last_s = -interval_s
             end_s = 0.0
-            for picture in ending.follow(container, stream):
+            for picture in ending.follow(container, stream, passing):
                 if picture.pts is None:
                     at_s = last_s + interval_s
                 else:
@@ -227,7 +237,13 @@ class FileSource:
                         f"video {self._path} must last {MAX_DURATION_S // 86_400} days at most, got a picture at "
                         f"{at_s:.0f} s that lasts {length_s:.0f} s: cut it"
                     )
-                yield picture, at_s, length_s
+                passed_over = passing.passed_before(picture)
+                ending.frames += passed_over
+                yield picture, at_s, length_s, passed_over
+            if passed_over := passing.passed_at_the_end():
+                end_s += passed_over * interval_s
+                ending.frames += passed_over
+                yield None, end_s - interval_s, interval_s, passed_over
             self._check_ending(container, stream, ending, end_s, interval_s)
 
     def _check_ending(
@@ -260,8 +276,9 @@ class _Ending:
         self.frames = 0
         self.trouble = ""
 
-    def follow(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    def follow(self, container: InputContainer, stream: VideoStream, passing: Passing) -> Iterator[VideoFrame]:
         for packet in self._packets(container, stream):
+            passing.before(packet)
             try:
                 with contextlib.nullcontext() if self.frames else self._decoding.refusing(self._camera):
                     pictures = stream.decode(packet)

@@ -45,6 +45,15 @@ class CameraEvent:
 class Watch(Protocol):
     """Whoever reads a source and wants to know more than its frames. Called on the source's own thread."""
 
+    @property
+    def rate_hz(self) -> float | None:
+        """About how many frames a second are wanted, evenly spread; None for every frame."""
+        ...
+
+    def passed_over(self, count: int) -> None:
+        """Count frames that came, were not wanted by ``rate_hz`` and never decoded: no other is made from them."""
+        ...
+
     def is_due(self, captured_at: datetime) -> bool:
         """Whether a decoded frame is wanted. Called once for each; where it is not, its planes are never touched."""
         ...
@@ -67,6 +76,11 @@ class WatchedSource(Source, Protocol):
 
 class EveryFrame:
     """The watch of a reader that wants every frame: what happens to the camera goes into the log."""
+
+    rate_hz = None
+
+    def passed_over(self, count: int) -> None:
+        raise AssertionError(f"every frame is wanted, got {count} passed over")
 
     def is_due(self, captured_at: datetime) -> bool:  # noqa: ARG002
         return True

@@ -111,7 +111,7 @@ def decode_threads() -> list[threading.Thread]:
 
 def balance(counts: CameraCounts) -> int:
     """How many decoded frames are not accounted for."""
-    return counts.decoded - counts.not_due - counts.passed_on - sum(counts.dropped.values())
+    return counts.came - counts.not_due - counts.passed_on - sum(counts.dropped.values())
 
 
 def test_without_cameras_there_are_no_batches() -> None:
@@ -161,7 +161,7 @@ def test_the_newest_frame_of_a_live_camera_wins_and_the_others_are_counted() -> 
         batch = next(iter(batcher))
         counts = batcher.counts()["a"]
     assert names([batch]) == [["a4"]]
-    assert (counts.decoded, counts.passed_on, counts.dropped) == (5, 1, {"superseded": 4})
+    assert (counts.came, counts.passed_on, counts.dropped) == (5, 1, {"superseded": 4})
     assert counts.last_frame_at == frame_of("a", 4).captured_at
 
 
@@ -200,7 +200,7 @@ def test_frames_are_detected_at_the_wanted_rate_and_the_others_counted() -> None
     sequences = [frame.sequence for batch in run(batcher) for frame in batch.frames]
     assert sequences == list(range(0, 100, 5))
     counts = batcher.counts()["a"]
-    assert (counts.decoded, counts.passed_on, counts.not_due, balance(counts)) == (100, 20, 80, 0)
+    assert (counts.came, counts.passed_on, counts.not_due, balance(counts)) == (100, 20, 80, 0)
 
 
 def test_a_failing_camera_is_reported_and_the_others_go_on() -> None:
@@ -336,7 +336,7 @@ def test_a_truncated_recording_among_others_is_reported_with_what_it_held(tmp_pa
     served = Counter(frame.camera for batch in run(batcher) for frame in batch.frames)
     counts = batcher.counts()
     assert served["whole"] == 100
-    assert served["cut"] == counts["cut"].decoded < 100
+    assert served["cut"] == counts["cut"].came < 100
     assert counts["cut"].state == "failed"
     assert "cut off or damaged" in (counts["cut"].error or "")
 

@@ -30,6 +30,11 @@ class Diary:
         self.asked: list[datetime] = []
         self.events: list[CameraEvent] = []
 
+    rate_hz: float | None = None
+
+    def passed_over(self, count: int) -> None:
+        raise AssertionError(f"{count} frames were passed over, though every one is asked about")
+
     def is_due(self, captured_at: datetime) -> bool:
         self.asked.append(captured_at)
         return (len(self.asked) - 1) % self.step == 0

@@ -139,7 +139,7 @@ def test_twice_too_many_frames_are_passed_over_evenly_and_counted(monkeypatch: p
     for count in counts.values():
         assert count.dropped["rate_lowered"] > count.dropped["superseded"]
         # One frame may wait, and one may just be on its way.
-        assert count.decoded - count.not_due - count.passed_on - sum(count.dropped.values()) in (0, 1)
+        assert count.came - count.not_due - count.passed_on - sum(count.dropped.values()) in (0, 1)
 
 
 def test_a_recording_is_never_thinned() -> None:

@@ -234,6 +234,11 @@ class SlowReader:
         self.looked_at = 0
         self.kinds: list[str] = []
 
+    rate_hz: float | None = None
+
+    def passed_over(self, count: int) -> None:
+        raise AssertionError(f"{count} frames were passed over, though every one is wanted")
+
     def is_due(self, captured_at: datetime) -> bool:
         self.looked_at += 1
         time.sleep(self.pause_s)

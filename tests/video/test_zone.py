@@ -133,7 +133,7 @@ def test_a_zoned_recording_keeps_its_counts_and_its_rate(tmp_path: Path) -> None
         widths = {frame.width for batch in batches for frame in batch.frames}
         counts = batches.counts()["gate"]
     assert widths == {32}
-    assert (counts.decoded, counts.passed_on, counts.not_due) == (30, 15, 15)
+    assert (counts.came, counts.passed_on, counts.not_due) == (30, 15, 15)
     assert counts.error is None
 
 
