@@ -18,6 +18,11 @@ def test_the_gpu_benchmark_runs_dry_on_the_cpu() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for part in ("letterbox 64x32", "search int8 1,000 x 512", "CameraLoad(cameras=2"):
+    for part in (
+        "letterbox 64x32",
+        "search device-int8 1,000 x 512",
+        "CameraLoad(cameras=2",
+        "pylfr_nano_embed 112x112",
+    ):
         assert part in done.stdout, part
     assert not (ROOT / "benchmarks" / "results" / "gpu.json").exists()

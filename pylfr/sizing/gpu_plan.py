@@ -10,6 +10,7 @@ from pathlib import Path
 from pylfr.errors import ConfigError
 
 RATE = 25
+_OWN_INDEX = "device-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +60,15 @@ class GpuPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuRates:
-    """From a results file of ``benchmarks/gpu.py``: the device, its copy bandwidth, and images a second by network."""
+    """From a results file of ``benchmarks/gpu.py``: what the device did a second.
+
+    ``images_a_second`` is by network, ``searches_a_second`` by how many numbers of references were searched.
+    """
 
     device: str
     copy_gigabytes_a_second: float
     images_a_second: Mapping[str, float]
+    searches_a_second: Mapping[int, float]
 
 
 def read_gpu_rates(path: Path) -> GpuRates:
@@ -80,10 +85,17 @@ def read_gpu_rates(path: Path) -> GpuRates:
             network, _, pixels = key.rpartition(" ")
             if network not in smallest or int(pixels) < smallest[network][0]:
                 smallest[network] = (int(pixels), images)
+        searches: dict[int, float] = {}
+        for search in results["searches"]:
+            # Peers stand in the file beside pylfr's own indexes; it is these that would run.
+            if str(search["index"]).startswith(_OWN_INDEX):
+                numbers = int(search["references"]) * int(search["dimension"])
+                searches[numbers] = max(searches.get(numbers, 0.0), float(search["searches_a_second"]))
         return GpuRates(
             device=str(results["device"]),
             copy_gigabytes_a_second=float(results["copy_gigabytes_a_second"]),
             images_a_second={network: images for network, (_, images) in smallest.items()},
+            searches_a_second=searches,
         )
     except OSError as error:
         raise ConfigError(f"GPU results {path} cannot be read: {error.strerror}") from error
@@ -108,13 +120,21 @@ def plan_for_gpu(rates: GpuRates, demand: Demand, *, detector: str, embedder: st
         by_part["decode"] = decoders.engines * fps / share_of_1080p / RATE
     for part, network, hz in (("detect", detector, demand.detect_hz), ("embed", embedder, demand.embed_hz)):
         if network not in rates.images_a_second:
-            missing.append(f"{part}: the results hold no rate of {network}")
+            held = ", ".join(sorted(rates.images_a_second)) or "none"
+            missing.append(f"{part}: the results hold no rate of {network}; they hold {held}")
         elif hz > 0:
             by_part[part] = rates.images_a_second[network] / hz
-    if rates.copy_gigabytes_a_second and demand.embed_hz > 0:
-        # Half of a copy is reading; an exact search reads every template once for each group of probes.
-        bytes_a_search = demand.watchlist * demand.dimension * 4
-        by_part["search"] = rates.copy_gigabytes_a_second * 1e9 / 2 / bytes_a_search / demand.embed_hz
+    if demand.embed_hz > 0:
+        # What was measured over as many references or more holds for fewer.
+        numbers = demand.watchlist * demand.dimension
+        enough = min((each for each in rates.searches_a_second if each >= numbers), default=None)
+        if enough is not None:
+            by_part["search"] = rates.searches_a_second[enough] / demand.embed_hz
+        elif rates.copy_gigabytes_a_second:
+            # Half of a copy is reading; an exact search reads every template once for each group of probes.
+            by_part["search"] = rates.copy_gigabytes_a_second * 1e9 / 2 / (numbers * 4) / demand.embed_hz
+        else:
+            missing.append(f"search: the results hold none of {demand.watchlist:,} references, and no copy bandwidth")
     binds = min(by_part, key=lambda part: by_part[part]) if by_part else ""
     cameras = int(by_part[binds]) if by_part else None
     answer = (

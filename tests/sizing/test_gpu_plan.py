@@ -2,44 +2,96 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
+from benchmarks import measure
+from benchmarks.gpu_results import Results
+from benchmarks.measure import spread_of, this_machine, write_results
 from pylfr.errors import ConfigError
 from pylfr.sizing.gpu_plan import Demand, plan_for_gpu, read_gpu_rates
 
 DEMAND = Demand(codec="h264", width=1920, height=1080, detect_hz=8.0, embed_hz=1.0, watchlist=10_000, dimension=512)
 
 
-def results(path: Path, *, device: str = "NVIDIA H200", copy: float = 4000.0) -> Path:
-    rates = [
-        {"network": "find", "width": 640, "height": 384, "batch": batch, "images_a_second": images}
-        for batch, images in ((1, 500.0), (32, 4000.0))
-    ]
-    rates.append({"network": "find", "width": 1280, "height": 736, "batch": 32, "images_a_second": 9999.0})
-    rates.append({"network": "compare", "width": 112, "height": 112, "batch": 64, "images_a_second": 6000.0})
-    record = {"results": {"device": device, "copy_gigabytes_a_second": copy, "rates": rates}}
-    path.write_text(json.dumps(record))
-    return path
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the benchmark's own writer writes."""
+    monkeypatch.setattr(measure, "RESULTS", tmp_path)
+    return tmp_path
 
 
-def test_the_weakest_part_binds(tmp_path: Path) -> None:
-    plan = plan_for_gpu(read_gpu_rates(results(tmp_path / "gpu.json")), DEMAND, detector="find", embedder="compare")
+def measured(device: str = "NVIDIA H200", *, copy: float = 4000.0) -> Results:
+    """What the benchmark gathers, by its own methods."""
+    results = Results(device=device, copy_gigabytes_a_second=copy)
+    for network, width, height, batch, ms in (
+        ("find", 640, 384, 1, 2.0),
+        ("find", 640, 384, 32, 8.0),
+        ("find", 1280, 736, 32, 3.2),
+        ("compare", 112, 112, 64, 10.0),
+    ):
+        results.add_network(
+            network, width=width, height=height, batch=batch, ms=spread_of([ms]), random_weights=network == "find"
+        )
+    return results
+
+
+def written(results: Results) -> Path:
+    return write_results("gpu", this_machine(), results)
+
+
+def test_the_weakest_part_binds(folder: Path) -> None:
+    path = written(measured())
+    assert path == folder / "gpu.json"
+    rates = read_gpu_rates(path)
+    assert rates.images_a_second == {"find": 4000.0, "compare": 6400.0}
+    plan = plan_for_gpu(rates, DEMAND, detector="find", embedder="compare")
     assert plan.by_part["decode"] == pytest.approx(7 * 771 / 25, abs=0.1)
     assert plan.by_part["detect"] == 500
-    assert plan.binds == "decode"
-    assert plan.cameras == 215
+    assert plan.by_part["embed"] == 6400
+    # By the copy's bandwidth alone: no search was measured.
+    assert plan.by_part["search"] == pytest.approx(4000e9 / 2 / (10_000 * 512 * 4), abs=0.1)
+    assert (plan.binds, plan.cameras, plan.missing) == ("decode", 215, ())
     assert plan.answer.startswith("Planned, not measured")
 
 
-def test_what_is_not_known_is_named_and_not_guessed(tmp_path: Path) -> None:
-    rates = read_gpu_rates(results(tmp_path / "gpu.json", device="Something New", copy=0.0))
+@pytest.mark.usefixtures("folder")
+def test_a_search_counts_as_measured_over_as_many_references_or_more_and_a_peer_does_not() -> None:
+    results = measured(copy=0.0)
+    for index, references, probes, ms in (
+        ("device-float32", 1_000, 64, 0.5),
+        ("device-float32", 100_000, 64, 64.0),
+        ("device-int8", 100_000, 64, 32.0),
+        ("device-int8", 1_000_000, 64, 320.0),
+        ("FAISS GPU flat float16", 100_000, 64, 1.0),
+    ):
+        results.add_search(index, references=references, dimension=512, probes=probes, ms=spread_of([ms]))
+    rates = read_gpu_rates(written(results))
+    plan = plan_for_gpu(rates, DEMAND, detector="find", embedder="compare")
+    assert plan.by_part["search"] == 2000
+    few = Demand(codec="h264", width=640, height=480, detect_hz=1, embed_hz=2.0, watchlist=1_000, dimension=512)
+    assert plan_for_gpu(rates, few, detector="find", embedder="compare").by_part["search"] == 64_000
+    many = Demand(codec="h264", width=640, height=480, detect_hz=1, embed_hz=1.0, watchlist=2_000_000, dimension=512)
+    beyond = plan_for_gpu(rates, many, detector="find", embedder="compare")
+    assert "search" not in beyond.by_part
+    assert beyond.missing == ("search: the results hold none of 2,000,000 references, and no copy bandwidth",)
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_is_not_known_is_named_and_not_guessed() -> None:
+    rates = read_gpu_rates(written(measured("Something New", copy=0.0)))
     plan = plan_for_gpu(rates, DEMAND, detector="other", embedder="unheard-of")
     assert plan.cameras is None
     assert "Nothing can be planned" in plan.answer
-    assert [reason.split(":")[0] for reason in plan.missing] == ["decode", "detect", "embed"]
+    assert [reason.split(":")[0] for reason in plan.missing] == ["decode", "detect", "embed", "search"]
+    assert plan.missing[1] == "detect: the results hold no rate of other; they hold compare, find"
+
+
+@pytest.mark.usefixtures("folder")
+def test_results_of_nothing_at_all_plan_nothing() -> None:
+    rates = read_gpu_rates(written(Results(device="cpu")))
+    assert plan_for_gpu(rates, DEMAND, detector="find", embedder="compare").cameras is None
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"results": {"rates": [{}]}}', '{"results": 3}'])

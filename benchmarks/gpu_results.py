@@ -1,0 +1,177 @@
+"""How much ``benchmarks/gpu.py`` measures, and what it writes: ``pylfr size --gpu`` reads that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from benchmarks.measure import Spread, spread_of
+from pylfr import ops
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How much is measured."""
+
+    frame: tuple[int, int] = (1920, 1080)
+    networks: tuple[tuple[int, int], ...] = ((640, 384), (1280, 736))
+    batches: tuple[int, ...] = (1, 8, 32, 64, 128)
+    references: tuple[int, ...] = (10_000, 100_000, 1_000_000, 10_000_000)
+    probes: tuple[int, ...] = (1, 64)
+    cameras: tuple[int, ...] = (16, 64, 128, 180, 256)
+    seconds: float = 6.0
+    repeats: int = 20
+
+
+QUICK = Size(
+    frame=(160, 96),
+    networks=((64, 32),),
+    batches=(1, 2),
+    references=(100, 1000),
+    probes=(1, 9),
+    cameras=(1, 2),
+    seconds=0.2,
+    repeats=2,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """One piece of work. ``a_second`` counts images or probes; ``share`` is of the copy bandwidth, None: unknown."""
+
+    what: str
+    batch: int
+    ms: Spread
+    a_second: float
+    gigabytes_a_second: float | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkRate:
+    """One network at one size of input; ``network`` is pylfr's name for it, or a usual size of random weights."""
+
+    network: str
+    width: int
+    height: int
+    batch: int
+    ms: Spread
+    images_a_second: float
+    random_weights: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRate:
+    """The best of so many random references for ``probes`` at once; ``index`` is pylfr's name for it, or a peer's."""
+
+    index: str
+    references: int
+    dimension: int
+    probes: int
+    ms: Spread
+    searches_a_second: float
+    gigabytes_a_second: float | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraLoad:
+    """So many simulated cameras of 25 frames a second, each frame looked at."""
+
+    cameras: int
+    frames_a_second: float
+    p50_ms: float
+    p99_ms: float
+    is_held: bool
+    launches_a_batch: float
+    host_bytes_a_frame: float
+    device_megabytes_a_camera: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Results:
+    """Ceilings and what was reached below them; 0 and empty: not measured, and ``left_out`` says why."""
+
+    device: str
+    copy_gigabytes_a_second: float = 0.0
+    fp16_teraflops: float = 0.0
+    timings: list[Timing] = field(default_factory=list)
+    rates: list[NetworkRate] = field(default_factory=list)
+    searches: list[SearchRate] = field(default_factory=list)
+    fused_over_torch: Spread | None = None
+    loads: list[CameraLoad] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    def add(self, what: str, batch: int, ms: Spread, *, moved: int) -> None:
+        """A stage that moves so many bytes."""
+        rate, share = self._of_copy(moved, ms)
+        self.timings.append(
+            Timing(
+                what=what, batch=batch, ms=ms, a_second=batch * 1000 / ms.median, gigabytes_a_second=rate, share=share
+            )
+        )
+        _say(what, batch, ms, share)
+
+    def add_network(
+        self, network: str, *, width: int, height: int, batch: int, ms: Spread, random_weights: bool
+    ) -> None:
+        """A network's time for a batch."""
+        self.rates.append(
+            NetworkRate(
+                network=network,
+                width=width,
+                height=height,
+                batch=batch,
+                ms=ms,
+                images_a_second=batch * 1000 / ms.median,
+                random_weights=random_weights,
+            )
+        )
+        _say(f"{network} {width}x{height}{' (random weights)' if random_weights else ''}", batch, ms, None)
+
+    def add_search(
+        self, index: str, *, references: int, dimension: int, probes: int, ms: Spread, moved: int | None = None
+    ) -> None:
+        """A search's time; ``moved`` counts the bytes of references that it reads."""
+        rate, share = (None, None) if moved is None else self._of_copy(moved, ms)
+        self.searches.append(
+            SearchRate(
+                index=index,
+                references=references,
+                dimension=dimension,
+                probes=probes,
+                ms=ms,
+                searches_a_second=probes * 1000 / ms.median,
+                gigabytes_a_second=rate,
+                share=share,
+            )
+        )
+        _say(f"search {index} {references:,} x {dimension}", probes, ms, share)
+
+    def leave_out(self, what: str) -> None:
+        """Say now, and in the results, what is not measured and why."""
+        self.left_out.append(what)
+        print(f"left out: {what}", flush=True)
+
+    def _of_copy(self, moved: int, ms: Spread) -> tuple[float, float | None]:
+        """GB/s, and their share of the copy bandwidth where that was measured."""
+        rate = moved / ms.median / 1e6
+        return rate, rate / self.copy_gigabytes_a_second if self.copy_gigabytes_a_second else None
+
+
+def _say(what: str, batch: int, ms: Spread, share: float | None) -> None:
+    limit = "" if share is None else f"  {100 * share:5.1f} % of copy bandwidth"
+    print(f"{what:48} batch {batch:<4} {ms.median:9.3f} ms {batch * 1000 / ms.median:12.1f} /s{limit}", flush=True)
+
+
+def device_ms(stream: ops.Stream, work: Callable[[], object], repeats: int) -> Spread:
+    """Milliseconds of ``work`` by the device's own events, after three runs that do not count."""
+    taken = []
+    for turn in range(3 + repeats):
+        began = stream.record(timed=True)
+        work()
+        ended = stream.record(timed=True)
+        ended.synchronise()
+        if turn >= 3:
+            taken.append(ended.ms_since(began))
+    return spread_of(taken, warmup=3)
