@@ -39,6 +39,7 @@ from pylfr.gallery.watchlist import create_watchlist
 from pylfr.governance.audit import RehearsalAudit
 from pylfr.governance.authority import Leave, Rehearsal
 from pylfr.governance.ceiling import FalseAlertCeiling, NoCeiling
+from pylfr.governance.memory import close_memory, memory_state
 from pylfr.governance.records import RecordsSink
 from pylfr.governance.retention import RetentionPolicy
 from pylfr.protocols import Audit, Authority, Ceiling, GallerySource, Sink, Source
@@ -61,9 +62,10 @@ from pylfr.terms import (
 from pylfr.types import Device
 from pylfr.video.batch import Batcher
 from pylfr.video.decoded_by import decoded_by, decoding_of
-from pylfr.video.ffmpeg import IsolatedFile, Isolation, open_device, open_file, open_rtsp
+from pylfr.video.ffmpeg import IsolatedFile, Isolation, LiveSource, open_device, open_file, open_rtsp
 from pylfr.video.isolated import read_image_isolated
 from pylfr.video.looped import LoopedRecording
+from pylfr.video.scrutiny import ScrutinisedSource, ScrutinyRules
 from pylfr.video.zone import ZonedSource
 
 log = logging.getLogger(__name__)
@@ -90,20 +92,26 @@ class _Networks:
     runtime: str
 
 
-def open_engine(deployment: Deployment | Path | str) -> Engine:
+def open_engine(deployment: Deployment | Path | str, *, debuggable: bool = False) -> Engine:
     """The engine that a deployment, or the file that describes it, asks for; its ``run`` may start at once.
 
+    Under a signed authorisation the memory of the whole process is closed first, for good: no core dump, no debugger.
+    ``debuggable`` leaves it open; the record and the report say so.
     Raises ``AuthorisationError`` naming whatever was not authorised, and the error of whichever part cannot be had:
     ``ConfigError``, ``ModelError``, ``WatchlistError``, ``MediaError``, ``SinkError``, ``AuditError``, ``CudaError``.
     """
     if not isinstance(deployment, Deployment):
         deployment = read_deployment(Path(deployment))
+    # Before any key is read.
+    if deployment.authority is not None and not debuggable:
+        close_memory()
+    log.info("the memory of this process is %s", memory_state())
     now = datetime.now(UTC)
-    with closing(audit_of(deployment)) as log:
-        forget_expired(deployment, log, now=now)
+    with closing(audit_of(deployment)) as record:
+        forget_expired(deployment, record, now=now)
     terms = open_terms(deployment, now=now)
-    with closing(audit_of(deployment)) as log:
-        log.note(deployed(deployment, terms))
+    with closing(audit_of(deployment)) as record:
+        record.note(deployed(deployment, terms, memory=memory_state()))
     models = deployment.models
     networks = _open_networks(
         models.detector,
@@ -387,6 +395,8 @@ def _camera_names(videos: Sequence[Path]) -> dict[str, Path]:
 
 def _open_source(camera: CameraSection, started_at: datetime, isolation: Isolation) -> Source:
     source = _open_camera(camera, started_at, isolation)
+    if isinstance(source, LiveSource):
+        source = ScrutinisedSource(source, ScrutinyRules(unchanged_s=camera.unchanged_after_s))
     return source if camera.zone is None else ZonedSource(source, camera.zone.zone())
 
 
@@ -395,9 +405,9 @@ def _open_camera(camera: CameraSection, started_at: datetime, isolation: Isolati
         if not camera.is_network:
             scheme = camera.source.split("://", 1)[0]
             raise ConfigError(f"camera {camera.name!r} must be a file, rtsp(s):// or v4l2://, got {scheme}://")
-        return open_rtsp(camera.source, camera=camera.name, decode=camera.decode)
+        return open_rtsp(camera.source, camera=camera.name, decode=camera.decode, expect=camera.pin)
     if camera.is_device:
-        return open_device(camera.source.removeprefix("v4l2://"), camera=camera.name)
+        return open_device(camera.source.removeprefix("v4l2://"), camera=camera.name, expect=camera.pin)
     path = Path(os.path.expandvars(camera.source.removeprefix("file://")))
     return open_file(
         path,
@@ -407,6 +417,7 @@ def _open_camera(camera: CameraSection, started_at: datetime, isolation: Isolati
         loop=camera.loop,
         isolation=isolation,
         decode=camera.decode,
+        expect=camera.pin,
     )
 
 

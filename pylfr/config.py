@@ -7,13 +7,14 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from pylfr.errors import ConfigError
 from pylfr.governance.authority import Leave
 from pylfr.tables import Section, read_tables, record_from
 from pylfr.types import Device
 from pylfr.video.ffmpeg import DecodeOn, Isolation
+from pylfr.video.pinned import StreamPin
 from pylfr.video.zone import Polygon, Zone
 
 
@@ -139,6 +140,20 @@ class CameraSection(Section):
     loop: bool = False
     decode: DecodeOn = Field(default="cpu", description='cpu, or nvdec: on the GPU, with device = "cuda"')
     zone: ZoneSection | None = None
+    expect: str | None = Field(default=None, description='what it sends, "h264 1920x1080": another stream is refused')
+    unchanged_after_s: float = Field(
+        default=10.0, ge=1, le=3600, description="the same picture of a live camera for so long is reported"
+    )
+
+    @field_validator("expect")
+    @classmethod
+    def _is_a_stream(cls, expect: str | None) -> str | None:
+        return None if expect is None else str(StreamPin.parse(expect))
+
+    @property
+    def pin(self) -> StreamPin | None:
+        """The stream that is expected of it; None for any."""
+        return None if self.expect is None else StreamPin.parse(self.expect)
 
     @property
     def is_network(self) -> bool:
@@ -152,9 +167,10 @@ class CameraSection(Section):
 
     @property
     def digest(self) -> str:
-        """sha256 of the address and the zone: what an authorisation names, so that neither changes under it."""
+        """sha256 of the address, the zone and the expected stream: none of them changes under an authorisation."""
         zone = "" if self.zone is None else f"\n{self.zone.model_dump_json()}"
-        return hashlib.sha256(f"{self.source}{zone}".encode()).hexdigest()
+        expect = "" if self.expect is None else f"\nexpect {self.expect}"
+        return hashlib.sha256(f"{self.source}{zone}{expect}".encode()).hexdigest()
 
 
 class JsonlSink(Section):

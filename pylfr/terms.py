@@ -88,8 +88,11 @@ def open_terms(deployment: Deployment, *, now: datetime) -> Terms:
     )
 
 
-def deployed(deployment: Deployment, terms: Terms) -> Event:
-    """What the record says before a run: which list, where its key is kept, to whom alerts are handed over."""
+def deployed(deployment: Deployment, terms: Terms, *, memory: str) -> Event:
+    """What the record says before a run: which list, where its key is kept, to whom alerts are handed over.
+
+    ``memory`` says who can read the memory of the process.
+    """
     contents = terms.contents
     evidence = [sink.key for sink in deployment.sinks if sink.type == "evidence"]
     people = set() if contents is None else enrollers_of(contents.origins)
@@ -105,6 +108,7 @@ def deployed(deployment: Deployment, terms: Terms) -> Event:
             "enrollers": len(people),
             "watchlist_key": place_of(key) if key is not None else "not sealed",
             "evidence": "sealed" if evidence and None not in evidence else "in the open" if evidence else "not kept",
+            "memory": memory,
             "handed_over": ", ".join(sorted({sink.type for sink in deployment.sinks} & HANDED_OVER)),
         },
     )

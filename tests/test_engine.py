@@ -21,7 +21,7 @@ from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.governance.audit import RehearsalAudit
 from pylfr.governance.authority import Leave, Rehearsal
 from pylfr.governance.ceiling import NoCeiling
-from pylfr.protocols import Audit, Authority, Ceiling, Gallery, Sink
+from pylfr.protocols import Audit, Authority, Ceiling, Gallery, Sink, Source
 from pylfr.types import (
     Alert,
     Candidates,
@@ -172,7 +172,7 @@ class FullDisk:
 
 
 def build(
-    sources: Sequence[Street],
+    sources: Sequence[Source],
     *,
     boxes: list[list[float]] | None = None,
     authority: Authority | None = None,

@@ -11,7 +11,7 @@ from rich.console import Console
 from pylfr.assemble import open_engine
 from pylfr.cli.present import chosen_runtime, print_alert, print_notices, print_summary, running
 from pylfr.config import read_deployment
-from pylfr.governance.memory import refuse_core_dumps
+from pylfr.governance.memory import close_memory, memory_state
 
 
 def run(
@@ -19,17 +19,22 @@ def run(
     summary_file: Annotated[
         Path | None, typer.Option("--summary", help="Write the summary as JSON into this file.")
     ] = None,
+    debuggable: Annotated[
+        bool, typer.Option("--debuggable", help="Leave the memory open to debuggers; the record and the report say so.")
+    ] = False,
 ) -> None:
     """Run a deployment: many cameras against one watchlist. Ctrl-C ends it with its account.
 
     It refuses to start without an authorisation and stops by itself when the authorised window ends.
     """
-    refuse_core_dumps()
     console = Console(stderr=True)
+    if not debuggable:
+        close_memory()
+    console.print(f"the memory of this process is {memory_state()}", highlight=False, soft_wrap=True)
     described = read_deployment(deployment)
     print_notices([described.models.detector, described.models.embedder], console)
     chosen_runtime(described.models.runtime, described.models.device, console)
-    engine = open_engine(described)
+    engine = open_engine(described, debuggable=debuggable)
     with running(engine, console):
         for recorded in engine.run():
             print_alert(recorded.value, console)

@@ -75,7 +75,7 @@ def connect_either(path: Path, key: VaultKey | None) -> sqlite3.Connection:
 def open_sealed(path: Path, key: VaultKey) -> sqlite3.Connection:
     """The watchlist in memory, nowhere on a disk. Raises ``WatchlistError`` where it was changed or the key is another.
 
-    What is in memory is not locked out of swap; ``pylfr run`` keeps it out of core dumps.
+    What is in memory is not locked out of swap; a governed run keeps it out of core dumps.
     """
     try:
         header, *lines = [json.loads(line) for line in path.read_bytes().splitlines()]

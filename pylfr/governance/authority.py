@@ -64,9 +64,10 @@ class Authorisation(Section):
     """Leave to look for the people of one watchlist, with named cameras, networks and threshold, for a stated time.
 
     It means something only under its officer's signature (``pylfr.governance.signed``), and only for a deployment
-    that it fits in every field (``pylfr.governance.fit``). ``cameras`` gives the sha256 of each camera's address and
-    zone as the deployment file names them; ``watchlist`` that of everybody on the list. An ``urgent`` one is short and
-    provisional: unless a later one ``confirms`` its reference, what is linked to it is destroyed when it ends.
+    that it fits in every field (``pylfr.governance.fit``). ``cameras`` gives the sha256 of each camera's address,
+    zone and expected stream as the deployment file names them; ``watchlist`` that of everybody on the list. An
+    ``urgent`` one is short and provisional: unless a later one ``confirms`` its reference, what is linked to it is
+    destroyed when it ends.
     """
 
     deployment: Words

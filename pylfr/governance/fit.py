@@ -27,10 +27,10 @@ _LEAST_FUSED = 2
 class DeploymentFacts:
     """What a deployment is, as found on this machine now. Digests are sha256, hexadecimal.
 
-    ``cameras`` gives the digest of each camera's address and zone; ``people`` may decide, by name with their public
-    keys; ``categories`` are those on the watchlist; ``unjustified`` counts its entries without a justification;
-    ``references`` are where its images come from and who reviewed them; ``sealed`` says whether it is encrypted under
-    a key that expires.
+    ``cameras`` gives the digest of each camera's address, zone and expected stream; ``people`` may decide, by name with
+    their public keys; ``categories`` are those on the watchlist; ``unjustified`` counts its entries without a
+    justification; ``references`` are where its images come from and who reviewed them; ``sealed`` says whether it is
+    encrypted under a key that expires.
     """
 
     deployment: str
@@ -125,7 +125,7 @@ def _mismatches(authorisation: Authorisation, facts: DeploymentFacts) -> Iterato
         elif camera not in authorisation.cameras:
             yield f"cameras: {camera!r} is not authorised"
         elif authorisation.cameras[camera] != facts.cameras[camera]:
-            yield f"cameras: the address or the zone of {camera!r} is not the one that was authorised"
+            yield f"cameras: the address, the zone or the stream of {camera!r} is not the one that was authorised"
 
 
 def _deciders(authorisation: Authorisation, facts: DeploymentFacts, profile: Profile) -> Iterator[str]:

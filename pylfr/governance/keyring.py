@@ -9,6 +9,7 @@ import platform
 import secrets
 
 from pylfr.errors import VaultError
+from pylfr.governance.memory import LockedSecret
 
 # Numbers of add_key and keyctl, and keyctl's operations, from the kernel's headers.
 _CALLS = {"x86_64": (248, 250), "aarch64": (217, 219)}
@@ -23,20 +24,22 @@ def keyring_works() -> bool:
     """Whether this kernel keeps keys for us: many containers forbid it. Tried with a key that is gone at once."""
     name = f"pylfr:trial:{secrets.token_hex(8)}"
     try:
-        keep_key(name, b"trial", seconds=10)
-        works = find_key(name) == b"trial"
+        trial = LockedSecret.copy_of(b"trial")
+        keep_key(name, trial, seconds=10)
+        works = find_key(name) == trial
         forget_key(name)
     except VaultError:
         return False
     return works
 
 
-def keep_key(name: str, secret: bytes, *, seconds: float) -> None:
+def keep_key(name: str, secret: LockedSecret, *, seconds: float) -> None:
     """Put ``secret`` into the user's keyring for so long. Raises ``VaultError`` with the kernel's reason."""
     if not 0 < seconds <= _LONGEST_S:
         raise VaultError(f"the kernel keeps a key for 1 to {_LONGEST_S} s, got {seconds:g}")
     add_key, _ = _calls()
-    key = _call(add_key, b"user", name.encode(), secret, ctypes.c_size_t(len(secret)), ctypes.c_int(_USER_KEYRING))
+    content = (ctypes.c_char * len(secret)).from_buffer(secret.view)
+    key = _call(add_key, b"user", name.encode(), content, ctypes.c_size_t(len(secret)), ctypes.c_int(_USER_KEYRING))
     try:
         _keyctl(_SETPERM, ctypes.c_int(key), ctypes.c_uint(_OWNER_ONLY))
         _keyctl(_SET_TIMEOUT, ctypes.c_int(key), ctypes.c_uint(math.ceil(seconds)))
@@ -45,15 +48,17 @@ def keep_key(name: str, secret: bytes, *, seconds: float) -> None:
         raise
 
 
-def find_key(name: str) -> bytes | None:
+def find_key(name: str) -> LockedSecret | None:
     """The secret of that name; None where the kernel has none, or none any more."""
     key = _find(name)
     if key is None:
         return None
-    buffer = ctypes.create_string_buffer(4096)
-    length = _keyctl(_READ, ctypes.c_int(key), buffer, ctypes.c_size_t(len(buffer)))
-    secret = buffer.raw[:length]
-    ctypes.memset(buffer, 0, len(buffer))
+    length = _keyctl(_READ, ctypes.c_int(key), None, ctypes.c_size_t(0))
+    if length < 1:
+        return None
+    secret = LockedSecret(length)
+    # Straight into locked memory: no other copy is made.
+    _keyctl(_READ, ctypes.c_int(key), (ctypes.c_char * length).from_buffer(secret.view), ctypes.c_size_t(length))
     return secret
 
 

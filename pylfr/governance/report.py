@@ -21,6 +21,10 @@ _CAMERA_TROUBLE = {
     "camera-frozen": "sent nothing",
     "camera-failed": "failed",
     "camera-late": "was decoded too slowly and had frames passed over",
+    "camera-unchanged": "sent the same picture for many seconds",
+    "camera-repeating": "sent pictures again that it had sent before",
+    "camera-backwards": "had time stamps that did not run forward",
+    "camera-mismatched": "sent another stream than was authorised, which was not looked at",
     "camera-slowed": "looked at less often because more came than could be looked at",
 }
 
@@ -259,6 +263,8 @@ def _declared(log: Iterable[LogEntry], reference: str) -> Iterator[str]:
         if entry.kind == "deployed" and entry.details.get("authorisation") == reference:
             said[f"The watchlist's key: {entry.details['watchlist_key']}."] = None
             said[f"Evidence pictures were {entry.details['evidence']}."] = None
+            if "memory" in entry.details:
+                said[f"The engine's memory was {entry.details['memory']}."] = None
             if entry.details["handed_over"]:
                 receivers = entry.details["handed_over"]
                 said[f"Alerts were handed over to other systems ({receivers}), which keep them by their own rules."] = (

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from pylfr.errors import VaultError
 from pylfr.governance.canonical import Plain, canonical, utc_text
 from pylfr.governance.keyring import find_key, forget_key, keep_key
+from pylfr.governance.memory import LockedSecret
 
 KeyPlace = Literal["the kernel's keyring", "a file under a passphrase", "a file in the open"]
 
@@ -30,20 +31,20 @@ _SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**15, 8, 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VaultKey:
-    """A key of 256 bits for AES-GCM, and when it must be destroyed. Its text never shows it."""
+    """A key of 256 bits for AES-GCM, in locked memory, and when it must be destroyed. Its text never shows it."""
 
-    secret: bytes = field(repr=False)
+    secret: LockedSecret = field(repr=False)
     expires_at: datetime
 
     def seal(self, content: bytes, about: Plain) -> bytes:
         """``content``, encrypted and bound to ``about``: it opens with the same words only."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + AESGCM(self.secret).encrypt(nonce, content, canonical(about))
+        return nonce + AESGCM(self.secret.view).encrypt(nonce, content, canonical(about))
 
     def open(self, sealed: bytes, about: Plain) -> bytes:
         """What was sealed. Raises ``VaultError`` where it was changed, moved elsewhere, or sealed under another key."""
         try:
-            return AESGCM(self.secret).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], canonical(about))
+            return AESGCM(self.secret.view).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], canonical(about))
         except (InvalidTag, ValueError) as error:
             raise VaultError("what was sealed cannot be opened: it was changed, or sealed under another key") from error
 
@@ -57,7 +58,7 @@ def make_vault_key(
     seconds: after that, or a restart of the machine, nobody has it. Raises ``VaultError`` where there is a file
     already, or the kernel keeps no keys.
     """
-    key = VaultKey(secret=secrets.token_bytes(32), expires_at=expires_at)
+    key = VaultKey(secret=LockedSecret.random(32), expires_at=expires_at)
     salt = secrets.token_bytes(_SALT_BYTES)
     name = None
     if in_keyring_for_s is not None:
@@ -65,7 +66,8 @@ def make_vault_key(
             raise ValueError("a key is kept in the keyring or under a passphrase: give one")
         name, kept = f"pylfr:{secrets.token_hex(16)}", b""
     else:
-        kept = key.secret if passphrase is None else _wrapping(passphrase, salt, expires_at).seal(key.secret, _FORMAT)
+        plain = bytes(key.secret.view)
+        kept = plain if passphrase is None else _wrapping(passphrase, salt, expires_at).seal(plain, _FORMAT)
     record: dict[str, Plain] = {
         "format": _FORMAT,
         "expires_at": utc_text(expires_at),
@@ -114,18 +116,18 @@ def read_vault_key(path: Path, *, now: datetime, passphrase: str | None = None) 
     record = json.loads(path.read_bytes())
     salt, kept = base64.b64decode(record["salt"]), base64.b64decode(record["key"])
     if record.get("keyring") is not None:
-        found = find_key(record["keyring"])
-        if found is None:
+        secret = find_key(record["keyring"])
+        if secret is None:
             raise VaultError(
                 f"the key {path} was kept in the kernel's keyring and is gone: its time came, the machine was started "
                 "anew, or another user asks; what it sealed cannot be opened"
             )
-        kept = found
+        return VaultKey(secret=secret, expires_at=expires_at)
     if record["passphrase"]:
         if passphrase is None:
             raise VaultError(f"the key {path} needs its passphrase")
         kept = _wrapping(passphrase, salt, expires_at).open(kept, _FORMAT)
-    return VaultKey(secret=kept, expires_at=expires_at)
+    return VaultKey(secret=LockedSecret.copy_of(kept), expires_at=expires_at)
 
 
 def expiry_of(path: Path) -> datetime:
@@ -158,7 +160,7 @@ def destroy_key(path: Path) -> None:
 
 def _wrapping(passphrase: str, salt: bytes, expires_at: datetime) -> VaultKey:
     stretched = Scrypt(salt=salt, length=32, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P).derive(passphrase.encode())
-    return VaultKey(secret=stretched, expires_at=expires_at)
+    return VaultKey(secret=LockedSecret.copy_of(stretched), expires_at=expires_at)
 
 
 def _text(content: bytes) -> str:

@@ -9,6 +9,7 @@ from pylfr.video.isolated import IsolatedFile
 from pylfr.video.live import LiveSource
 from pylfr.video.recording import FileSource
 from pylfr.video.sandbox import HELD
+from pylfr.video.scrutiny import ScrutinisedSource
 from pylfr.video.zone import ZonedSource
 
 
@@ -31,4 +32,6 @@ def decoded_by(source: Source) -> str:
 
 
 def _whole(source: Source) -> Source:
-    return source.whole if isinstance(source, ZonedSource) else source
+    while isinstance(source, ZonedSource | ScrutinisedSource):
+        source = source.whole
+    return source

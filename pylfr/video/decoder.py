@@ -24,6 +24,7 @@ import numpy as np
 
 from pylfr.errors import MediaError
 from pylfr.types import Frame, UInt8
+from pylfr.video.pinned import StreamPin
 from pylfr.video.recording import FileSource
 from pylfr.video.sandbox import HELD, confine, die_with
 from pylfr.video.still import decode_image, load_formats
@@ -162,6 +163,7 @@ def _decode_video(channel: Channel, descriptor: int, job: Mapping[str, Any]) -> 
         loop=job["loop"],
         threads=job["threads"],
         descriptor=descriptor,
+        expect=StreamPin.parse(job["expect"]) if job["expect"] else None,
     )
     if job["kind"] == "check":
         source.check()

@@ -15,6 +15,7 @@ from pylfr.video.decoding import ON_CPU, Decoding
 from pylfr.video.isolated import IsolatedFile
 from pylfr.video.live import LiveSource, Patience
 from pylfr.video.nvdec import Nvdec, require_nvdec
+from pylfr.video.pinned import StreamPin
 from pylfr.video.recording import FileSource, Pace
 
 __all__ = [
@@ -43,12 +44,14 @@ def open_file(
     threads: int | Literal["auto"] = 1,
     isolation: Isolation = "process",
     decode: DecodeOn = "cpu",
+    expect: StreamPin | None = None,
 ) -> FileSource | IsolatedFile:
     """A recording as a camera; its first frame was captured at ``started_at`` and the others by their time stamps.
 
     ``pace="real-time"`` plays it as a live camera would send it; ``loop`` starts over at the end, time going on.
     ``threads`` decode it: one is best for many cameras, "auto" for one. Raises ``MediaError`` where ``path`` cannot be
     opened as a video; ``frames`` raises it, after the last frame, where the recording turns out to be cut off.
+    Where it is not the stream that is expected, ``frames`` raises it at once.
     With ``isolation`` "process" it is decoded by a process that can do nothing else, with "none" in this one.
     ``decode="nvdec"`` needs ``isolation="none"``: the isolated process has no GPU. Raises ``CudaError`` where there is
     no NVDEC, ``MediaError`` where it does not take the stream.
@@ -63,7 +66,9 @@ def open_file(
     if isolation == "process":
         if decode == "nvdec":
             raise ValueError("decode 'nvdec' needs isolation 'none': the isolated process has no GPU")
-        source = IsolatedFile(Path(path), camera=camera, started_at=started_at, pace=pace, loop=loop, threads=threads)
+        source = IsolatedFile(
+            Path(path), camera=camera, started_at=started_at, pace=pace, loop=loop, threads=threads, expect=expect
+        )
     else:
         source = FileSource(
             Path(path),
@@ -73,6 +78,7 @@ def open_file(
             loop=loop,
             threads=threads,
             decoding=_decoding_on(decode),
+            expect=expect,
         )
     source.check()
     return source
@@ -86,9 +92,11 @@ def open_rtsp(
     transport: Literal["tcp", "udp"] = "tcp",
     threads: int | Literal["auto"] = 1,
     decode: DecodeOn = "cpu",
+    expect: StreamPin | None = None,
 ) -> LiveSource:
     """A network camera. ``url`` names its secrets: ``rtsp://${USER}:${PASSWORD}@host/path``.
 
+    One that sends another stream than is expected is reported, not looked at, and tried again.
     Raises ``ConfigError`` where such a variable is not set, and ``MediaError`` where ``url`` is no RTSP address; a
     camera that is away is reported and tried again until it comes. With ``decode="nvdec"`` raises ``CudaError`` where
     there is no NVDEC; ``frames`` raises ``MediaError`` where it does not take the stream.
@@ -104,6 +112,7 @@ def open_rtsp(
         patience=patience or Patience(),
         threads=threads,
         decoding=_decoding_on(decode),
+        expect=expect,
     )
 
 
@@ -115,6 +124,7 @@ def open_device(
     rate_hz: int | None = None,
     patience: Patience | None = None,
     threads: int | Literal["auto"] = 1,
+    expect: StreamPin | None = None,
 ) -> LiveSource:
     """A camera of this machine: ``/dev/video0`` or ``v4l2:///dev/video0``; ``size_px`` is width and height.
 
@@ -135,6 +145,7 @@ def open_device(
         options=options,
         patience=patience or Patience(),
         threads=threads,
+        expect=expect,
     )
 
 

@@ -30,6 +30,7 @@ import numpy as np
 
 from pylfr.errors import MediaError
 from pylfr.types import ColourMatrix, Frame, Layout, UInt8
+from pylfr.video.pinned import StreamPin
 from pylfr.video.recording import Pace, open_recording
 from pylfr.video.still import MAX_PIXELS, MAX_SIDE_PX, closing_descriptor, open_picture
 from pylfr.video.watch import CameraEvent, EventKind, EveryFrame, Watch
@@ -68,6 +69,7 @@ class Job:
     loop: bool = False
     threads: int | Literal["auto"] = 1
     rate_hz: float | None = None
+    expect: str = ""
 
 
 def read_image_isolated(path: Path | str) -> UInt8:
@@ -95,7 +97,15 @@ class IsolatedFile:
     """
 
     def __init__(
-        self, path: Path, *, camera: str, started_at: datetime, pace: Pace, loop: bool, threads: int | Literal["auto"]
+        self,
+        path: Path,
+        *,
+        camera: str,
+        started_at: datetime,
+        pace: Pace,
+        loop: bool,
+        threads: int | Literal["auto"],
+        expect: StreamPin | None = None,
     ) -> None:
         self._path = path
         self._camera = camera
@@ -103,6 +113,7 @@ class IsolatedFile:
         self._pace = pace
         self._loop = loop
         self._threads: int | Literal["auto"] = threads
+        self._expect = expect
         self._closed = threading.Event()
 
     def __repr__(self) -> str:
@@ -182,6 +193,7 @@ class IsolatedFile:
             loop=self._loop,
             threads=self._threads,
             rate_hz=rate_hz,
+            expect="" if self._expect is None else str(self._expect),
         )
         with closing_descriptor(open_recording(self._path)) as descriptor, Decoder(job, descriptor) as decoder:
             yield decoder

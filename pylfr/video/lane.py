@@ -25,6 +25,7 @@ _STATE_AFTER: dict[str, CameraState] = {
     "opened": "running",
     "disconnected": "reconnecting",
     "frozen": "reconnecting",
+    "mismatched": "reconnecting",
     "reconnecting": "reconnecting",
 }
 

@@ -14,6 +14,7 @@ from typing import Literal
 import av
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from pylfr.errors import MediaError
 from pylfr.types import Frame
@@ -21,7 +22,9 @@ from pylfr.video.address import redact, resolve_secrets
 from pylfr.video.decoding import ON_CPU, Decoding
 from pylfr.video.edge import LiveEdge
 from pylfr.video.passing import Passing
+from pylfr.video.pinned import StreamPin, codec_of, described
 from pylfr.video.planes import reason_of
+from pylfr.video.scrutiny import StampOrder
 from pylfr.video.watch import CameraEvent, EventKind, EveryFrame, Watch
 
 # A decoder that makes nothing of so many key frames cannot decode them: packets keep coming, so no read times out.
@@ -69,6 +72,7 @@ class LiveSource:
         patience: Patience,
         threads: int | Literal["auto"],
         decoding: Decoding = ON_CPU,
+        expect: StreamPin | None = None,
     ) -> None:
         self._address = address
         self._camera = camera
@@ -77,6 +81,7 @@ class LiveSource:
         self._patience = patience
         self._threads = 0 if threads == "auto" else threads
         self._decoding = decoding
+        self._expect = expect
         self._closed = threading.Event()
 
     def __repr__(self) -> str:
@@ -110,7 +115,7 @@ class LiveSource:
         builder = self._decoding.builder(self._camera)
         sequence = failures = 0
         while not self._closed.is_set():
-            attempt = _Attempt(self._camera, self._patience, watch, self._decoding)
+            attempt = _Attempt(self._camera, self._patience, watch, self._decoding, self._expect)
             with contextlib.closing(attempt.pictures(self._open)) as pictures:
                 for picture, passed_over in pictures:
                     if self._closed.is_set():
@@ -154,11 +159,15 @@ class LiveSource:
 class _Attempt:
     """One connection: its pictures until it breaks, each with how many were passed over before it, and how it broke."""
 
-    def __init__(self, camera: str, patience: Patience, watch: Watch, decoding: Decoding) -> None:
+    def __init__(
+        self, camera: str, patience: Patience, watch: Watch, decoding: Decoding, expect: StreamPin | None
+    ) -> None:
         self._camera = camera
         self._patience = patience
         self._watch = watch
         self._decoding = decoding
+        self._expect = expect
+        self._stamps = StampOrder()
 
     def pictures(self, connect: Callable[[], InputContainer]) -> Generator[tuple[VideoFrame, int], None, None]:
         try:
@@ -171,9 +180,18 @@ class _Attempt:
             if not container.streams.video:
                 self._report("disconnected", "it offers no video stream")
                 return
-            self._report("opened", f"{container.streams.video[0].codec_context.name}")
+            stream = container.streams.video[0]
+            codec, size = codec_of(stream.codec_context), (stream.width, stream.height)
+            if self._is_another(codec, size):
+                return
+            self._report("opened", described(codec, size))
             try:
-                yield from self._decode(container)
+                for picture, passed_over in self._decode(container):
+                    # The size may change in the middle of a stream.
+                    if self._is_another(codec, (picture.width, picture.height)):
+                        return
+                    self._note_time(picture, stream)
+                    yield picture, passed_over
             except (av.error.FFmpegError, OSError) as error:
                 self._report_failure(error, f"no picture for {self._patience.read_s:g} s")
             else:
@@ -206,6 +224,21 @@ class _Attempt:
                 raise error
             for picture in pictures:
                 yield picture, passing.passed_before(picture)
+
+    def _is_another(self, codec: str, size_px: tuple[int, int]) -> bool:
+        """Whether the stream is not the expected one, which is reported."""
+        difference = self._expect.difference(codec, size_px) if self._expect is not None else None
+        if difference is not None:
+            self._report("mismatched", difference)
+        return difference is not None
+
+    def _note_time(self, picture: VideoFrame, stream: VideoStream) -> None:
+        """Report a camera whose own time stamps stop to grow, and when they do again."""
+        if picture.pts is None or stream.time_base is None:
+            return
+        turn = self._stamps.take(float(picture.pts * stream.time_base), time.monotonic())
+        if turn is not None:
+            self._report(*turn)
 
     def _report_failure(self, error: Exception, silence: str) -> None:
         # Both mean that the deadline interrupted FFmpeg; which one depends on where it waited.

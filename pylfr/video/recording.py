@@ -24,6 +24,7 @@ from pylfr.errors import MediaError
 from pylfr.types import Frame
 from pylfr.video.decoding import ON_CPU, Decoding
 from pylfr.video.passing import Passing
+from pylfr.video.pinned import StreamPin, codec_of
 from pylfr.video.planes import reason_of
 from pylfr.video.still import MAX_PIXELS
 from pylfr.video.watch import CameraEvent, EveryFrame, Watch
@@ -83,6 +84,7 @@ class FileSource:
         threads: int | Literal["auto"],
         descriptor: int | None = None,
         decoding: Decoding = ON_CPU,
+        expect: StreamPin | None = None,
     ) -> None:
         self._path = path
         self._camera = camera
@@ -92,6 +94,7 @@ class FileSource:
         self._threads = 0 if threads == "auto" else threads
         self._descriptor = descriptor
         self._decoding = decoding
+        self._expect = expect
         self._closed = threading.Event()
 
     def __repr__(self) -> str:
@@ -213,6 +216,8 @@ class FileSource:
         """
         container, stream = self._open()
         with container:
+            codec = codec_of(stream.codec_context)
+            self._require_expected(codec, (stream.width, stream.height), watch)
             watch.report(CameraEvent.now(self._camera, "opened", str(self._path)))
             interval_s = 1.0 / float(stream.average_rate) if stream.average_rate else 0.04
             tick = stream.time_base or Fraction(1, av.time_base)
@@ -222,6 +227,7 @@ class FileSource:
             last_s = -interval_s
             end_s = 0.0
             for picture in ending.follow(container, stream, passing):
+                self._require_expected(codec, (picture.width, picture.height), watch)
                 if picture.pts is None:
                     at_s = last_s + interval_s
                 else:
@@ -245,6 +251,13 @@ class FileSource:
                 ending.frames += passed_over
                 yield None, end_s - interval_s, interval_s, passed_over
             self._check_ending(container, stream, ending, end_s, interval_s)
+
+    def _require_expected(self, codec: str, size_px: tuple[int, int], watch: Watch) -> None:
+        """Report a stream that is not the expected one, and raise ``MediaError``."""
+        difference = self._expect.difference(codec, size_px) if self._expect is not None else None
+        if difference is not None:
+            watch.report(CameraEvent.now(self._camera, "mismatched", difference))
+            raise MediaError(f"video {self._path}: {difference}; have the camera authorised as it is, or mend it")
 
     def _check_ending(
         self, container: InputContainer, stream: VideoStream, ending: _Ending, end_s: float, interval_s: float

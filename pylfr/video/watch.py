@@ -14,7 +14,19 @@ from pylfr.types import Frame
 log = logging.getLogger(__name__)
 
 EventKind = Literal[
-    "opened", "disconnected", "reconnecting", "frozen", "ended", "failed", "late", "slowed", "recovered"
+    "opened",
+    "disconnected",
+    "reconnecting",
+    "frozen",
+    "ended",
+    "failed",
+    "late",
+    "slowed",
+    "recovered",
+    "mismatched",
+    "unchanged",
+    "repeating",
+    "backwards",
 ]
 
 # The camera of an event that concerns all of them.
@@ -30,6 +42,10 @@ class CameraEvent:
     ``failed``: this camera gives no more pictures. ``late``: it was decoded too slowly, or came in a burst, and frames
     were passed over to be at the live edge again. ``slowed`` and ``recovered``: under load all live cameras
     (``EVERY_CAMERA``) are looked at less often, or more often again.
+
+    ``mismatched``: it sends another stream than was authorised, and is not looked at. ``unchanged``: its picture stands
+    still; ``repeating``: pictures come again that it sent before; ``backwards``: its time stamps do not grow.
+    ``recovered`` of one camera: the last of these is over.
     """
 
     camera: str

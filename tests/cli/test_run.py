@@ -149,3 +149,32 @@ def test_a_watchlist_of_another_network_is_refused_by_name(deployment: Path) -> 
     assert done.returncode == 1
     assert "face_reid_0095" in done.stderr
     assert "mobilefacenet_y1" in done.stderr
+
+
+def test_a_camera_that_sends_another_stream_than_was_agreed_is_recorded_and_the_others_go_on(deployment: Path) -> None:
+    folder = deployment.parent
+    text = deployment.read_text().replace("loop = true", 'pace = "as-fast-as-possible"')
+    deployment.write_text(text.replace('name = "north"', 'name = "north"\nexpect = "hevc 480x270"'))
+    done = pylfr("run", deployment, "--summary", folder / "summary.json")
+    assert done.returncode == 1
+    words = "authorised is hevc 480x270, it sends h264 480x270"
+    assert words in " ".join(done.stderr.split())
+    assert "the memory of this process is closed: it leaves no core dump" in " ".join(done.stderr.split())
+    events = [(entry["kind"], entry["details"]) for entry in lines_of(folder / "audit.jsonl")]
+    [turn] = [details for kind, details in events if kind == "camera-mismatched"]
+    assert isinstance(turn, dict)
+    assert (turn["camera"], turn["detail"]) == ("north", words)
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["cameras"]["north"]["frames"] == 0
+    assert summary["cameras"]["south"]["frames"] > 0
+
+
+def test_memory_that_is_left_open_for_debugging_is_said_and_recorded(deployment: Path) -> None:
+    folder = deployment.parent
+    deployment.write_text(deployment.read_text().replace("loop = true", 'pace = "as-fast-as-possible"'))
+    done = pylfr("run", "--debuggable", deployment)
+    assert done.returncode == 0, done.stderr
+    assert "the memory of this process is closed: it" not in " ".join(done.stderr.split())
+    [details] = [entry["details"] for entry in lines_of(folder / "audit.jsonl") if entry["kind"] == "deployed"]
+    assert isinstance(details, dict)
+    assert not str(details["memory"]).startswith("closed: it")

@@ -1,7 +1,9 @@
 """A program for the canary test: the real engine, an embedder that emits one known vector, and a pause to be searched.
 
 It never holds that vector anywhere but where the engine tells it to write: it sets one number after the other. With
-the argument ``leak`` it keeps a copy, as a careless stage would, so that the test proves that it can fail.
+the argument ``leak`` it keeps a copy, as a careless stage would, so that the test proves that it can fail. With
+``isolated`` its pictures come from a recording that another process decodes, whose memory is left open to the search;
+with ``leak-there`` too, and a copy stands in that process.
 """
 
 from __future__ import annotations
@@ -13,7 +15,11 @@ import numpy as np
 
 from pylfr.governance.audit import open_audit
 from pylfr.types import Candidates, Float32, Templates
+from pylfr.video import isolated
+from pylfr.video.isolated import IsolatedFile
+from tests.samples import NOON
 from tests.test_engine import MODEL, OnePerson, SameFace, Street, build
+from tests.video.clips import write_clip
 
 SIDE = 0.125
 DIMENSION = 64
@@ -59,11 +65,23 @@ class AnybodyScores(OnePerson):
         return Candidates(scores=scores, entry=entry)
 
 
-def main(folder: Path, *, leaks: bool) -> None:
+def street(folder: Path, *, leaks: bool) -> IsolatedFile:
+    """A recording of a street, decoded by a process that does not close its memory."""
+    # A control that changes nothing (PR_SET_TIMING) stands in for the one that closes the memory.
+    opening = "import pylfr.video.sandbox; pylfr.video.sandbox._PR_SET_DUMPABLE = 14"
+    if leaks:
+        opening += f"; import numpy; kept = numpy.array({[sign(index) * SIDE for index in range(DIMENSION)]})"
+    isolated._START = isolated._START.replace("main(socket", f"{opening}\nmain(socket")
+    path = write_clip(folder / "street.mp4", frames=60, width=320, height=240)
+    return IsolatedFile(path, camera="north", started_at=NOON, pace="as-fast-as-possible", loop=False, threads=1)
+
+
+def main(folder: Path, how: str) -> None:
+    is_isolated = how in ("isolated", "leak-there")
     engine = build(
-        [Street("north", frames=60)],
+        [street(folder, leaks=how == "leak-there") if is_isolated else Street("north", frames=60)],
         boxes=[[20, 20, 80, 90], [100, 80, 160, 150]],
-        embedder=Canary(leaks=leaks),
+        embedder=Canary(leaks=how == "leak"),
         gallery=AnybodyScores(),
         audit=open_audit(folder / "audit.log"),
         dimension=DIMENSION,
@@ -77,4 +95,4 @@ def main(folder: Path, *, leaks: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), leaks=len(sys.argv) > 2)
+    main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "")

@@ -17,6 +17,8 @@ LOG = [
     entry("camera-frozen", camera="north"),
     entry("camera-frozen", camera="north"),
     entry("camera-slowed", camera="*"),
+    *(entry(f"camera-{kind}", camera="south") for kind in ("unchanged", "repeating", "backwards", "mismatched")),
+    entry("camera-recovered", camera="south"),
     entry("run-ended", authorisation="A-1"),
     entry("camera-failed", camera="between"),
     entry("run-began", authorisation="A-2"),
@@ -29,6 +31,10 @@ def test_troubles_are_counted_by_camera_and_kind_in_this_authorisations_runs() -
     assert list(_camera_incidents(LOG, "A-1")) == [
         "the live cameras were looked at less often because more came than could be looked at, 1 time",
         "camera north sent nothing, 2 times",
+        "camera south had time stamps that did not run forward, 1 time",
+        "camera south sent another stream than was authorised, which was not looked at, 1 time",
+        "camera south sent pictures again that it had sent before, 1 time",
+        "camera south sent the same picture for many seconds, 1 time",
     ]
     assert list(_camera_incidents(LOG, "A-2")) == ["camera other failed, 1 time"]
 

@@ -44,6 +44,14 @@ def memory_of(process: int) -> Iterator[bytes]:
                 continue
 
 
+def processes(process: int) -> Iterator[int]:
+    """A process and all that it started."""
+    yield process
+    for thread in Path(f"/proc/{process}/task").iterdir():
+        for child in (thread / "children").read_text().split():
+            yield from processes(int(child))
+
+
 def copies(process: int) -> int:
     return sum(holds_template(part) for part in memory_of(process))
 
@@ -52,8 +60,8 @@ def holds_template(content: bytes) -> bool:
     return any(needle in content for needle in NEEDLES.values())
 
 
-def run(folder: Path, *arguments: str) -> tuple[list[int], str, str]:
-    """How many copies there were at each pause, and what the program said on stdout and stderr."""
+def run(folder: Path, *arguments: str) -> tuple[list[list[int]], str, str]:
+    """How many copies each process had at each pause, the engine first, and what was said on stdout and stderr."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.governance.canary", str(folder), *arguments],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -62,11 +70,12 @@ def run(folder: Path, *arguments: str) -> tuple[list[int], str, str]:
         assert program.stdin is not None
         assert program.stdout is not None
         assert program.stderr is not None
-        counted, said = [], ""
+        counted: list[list[int]] = []
+        said = ""
         for line in program.stdout:
             said += line
             if line in ("between\n", "after\n"):
-                counted.append(copies(program.pid))
+                counted.append([copies(each) for each in processes(program.pid)])
                 program.stdin.write("go on\n")
                 program.stdin.flush()
         errors = program.stderr.read()
@@ -77,7 +86,7 @@ def run(folder: Path, *arguments: str) -> tuple[list[int], str, str]:
 def test_no_template_is_left_in_memory_on_disk_or_in_a_log(tmp_path: Path) -> None:
     counted, said, errors = run(tmp_path)
     assert len(counted) >= 2, "there must have been an alert between batches, and an end"
-    assert counted == [0] * len(counted)
+    assert counted == [[0]] * len(counted)
     summary = json.loads(said.splitlines()[-2])
     assert summary["dwell_ms"]["count"] == summary["recognised"] > 0
     for path in tmp_path.rglob("*"):
@@ -87,7 +96,19 @@ def test_no_template_is_left_in_memory_on_disk_or_in_a_log(tmp_path: Path) -> No
 
 def test_the_search_finds_a_copy_that_a_careless_stage_would_keep(tmp_path: Path) -> None:
     counted, _, _ = run(tmp_path, "leak")
-    assert all(count > 0 for count in counted)
+    assert all(count > 0 for [count] in counted)
+
+
+def test_no_template_is_in_the_process_that_decodes(tmp_path: Path) -> None:
+    counted, _, _ = run(tmp_path, "isolated")
+    assert counted[0] == [0, 0], "the engine and its decoder, after the first alert"
+    assert not any(map(sum, counted))
+
+
+def test_the_search_finds_a_copy_in_the_process_that_decodes(tmp_path: Path) -> None:
+    counted, _, _ = run(tmp_path, "leak-there")
+    assert counted[0][0] == 0
+    assert counted[0][1] > 0
 
 
 @pytest.mark.parametrize("name", ["float32 from 0", "float16 from 48", "float64 from 16"])

@@ -63,7 +63,7 @@ def test_a_deployment_that_fits_may_start_in_its_window() -> None:
         (facts(place="Low Street"), "place"),
         (facts(cameras={"north": CAMERAS["north"]}), "cameras: 'south' is authorised"),
         (facts(cameras={**CAMERAS, "west": "a3" * 32}), "cameras: 'west' is not authorised"),
-        (facts(cameras={**CAMERAS, "north": "00" * 32}), "cameras: the address or the zone of 'north'"),
+        (facts(cameras={**CAMERAS, "north": "00" * 32}), "cameras: the address, the zone or the stream of 'north'"),
         (facts(people={**PEOPLE, "Dee": PEOPLE["Ann"]}), "people: 'Dee' is not authorised to decide"),
         (facts(people={**PEOPLE, "Dee": PEOPLE["Ann"]}), "people: everybody who decides must have .* of their own"),
         (facts(people={**PEOPLE, "Ann": PEOPLE["Bob"]}), "people: 'Ann' is not authorised to decide, or not with"),

@@ -13,9 +13,11 @@ import pytest
 from pylfr.errors import VaultError
 from pylfr.governance import keyring
 from pylfr.governance.keyring import find_key, forget_key, keep_key, keyring_works
+from pylfr.governance.memory import LockedSecret
 from pylfr.governance.vault import destroy_key, make_vault_key, place_of, read_vault_key
 from tests.governance.samples import NOON
 
+SECRET = LockedSecret.copy_of(b"secret")
 LATER = NOON + timedelta(hours=24)
 
 needs_keyring = pytest.mark.skipif(not keyring_works(), reason="this kernel, or this container, keeps no keys")
@@ -29,8 +31,8 @@ def name() -> str:
 @needs_keyring
 def test_the_kernel_keeps_a_key_until_it_is_told_to_forget_it(name: str) -> None:
     assert find_key(name) is None
-    keep_key(name, b"secret", seconds=60)
-    assert find_key(name) == b"secret"
+    keep_key(name, SECRET, seconds=60)
+    assert find_key(name) == SECRET
     forget_key(name)
     assert find_key(name) is None
     forget_key(name)
@@ -38,7 +40,7 @@ def test_the_kernel_keeps_a_key_until_it_is_told_to_forget_it(name: str) -> None
 
 @needs_keyring
 def test_the_kernel_forgets_a_key_at_its_time(name: str) -> None:
-    keep_key(name, b"secret", seconds=1)
+    keep_key(name, SECRET, seconds=1)
     until = time.monotonic() + 10
     while find_key(name) is not None:
         assert time.monotonic() < until
@@ -51,7 +53,7 @@ def test_a_vault_key_in_the_keyring_is_in_no_file_and_goes_with_it(tmp_path: Pat
     key = make_vault_key(path, expires_at=LATER, in_keyring_for_s=60)
     assert place_of(path) == "the kernel's keyring"
     assert json.loads(path.read_bytes())["key"] == ""
-    assert key.secret not in path.read_bytes()
+    assert bytes(key.secret.view) not in path.read_bytes()
     assert read_vault_key(path, now=NOON) == key
     copied = tmp_path / "copy"
     copied.write_bytes(path.read_bytes())
@@ -85,7 +87,7 @@ def test_where_the_kernel_keeps_no_keys_that_is_said_and_no_file_is_left(
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), 1e12])
 def test_a_time_that_the_kernel_cannot_keep_is_refused(name: str, seconds: float) -> None:
     with pytest.raises(VaultError, match="keeps a key for 1 to"):
-        keep_key(name, b"secret", seconds=seconds)
+        keep_key(name, SECRET, seconds=seconds)
 
 
 def test_where_a_key_is_kept_is_said(tmp_path: Path) -> None:

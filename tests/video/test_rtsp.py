@@ -19,6 +19,8 @@ import pytest
 
 from pylfr.video.batch import Batcher
 from pylfr.video.ffmpeg import Patience, open_rtsp
+from pylfr.video.pinned import StreamPin
+from pylfr.video.scrutiny import ScrutinisedSource, ScrutinyRules
 from pylfr.video.watch import CameraEvent
 
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -48,7 +50,8 @@ needs_server = pytest.mark.skipif(
 class Server:
     """An RTSP server on a port of its own, which keeps its port when it is started again."""
 
-    def __init__(self) -> None:
+    def __init__(self, pattern: str = "ball") -> None:
+        self.pattern = pattern
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
@@ -56,7 +59,9 @@ class Server:
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            [SYSTEM_PYTHON, str(SERVER), str(self.port), USER, PASSWORD], stdout=subprocess.PIPE, text=True
+            [SYSTEM_PYTHON, str(SERVER), str(self.port), USER, PASSWORD, self.pattern],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "ready\n"
@@ -178,6 +183,58 @@ def test_a_killed_and_a_frozen_camera_come_back_while_the_other_goes_on(
     assert {camera: one.state for camera, one in counts.items()} == {"troubled": "stopped", "steady": "stopped"}
     told = [repr(event) for event in reader.events] + [repr(source) for source in sources]
     assert_no_credentials(told + [record.getMessage() for record in ffmpeg_log.records] + [repr(counts)])
+
+
+@needs_server
+def test_a_real_camera_whose_picture_stands_still_is_reported_until_another_picture_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYLFR_TEST_PASSWORD", PASSWORD)
+    server = Server("blue")
+    server.start()
+    try:
+        camera = open_rtsp(server.url, camera="gate", patience=Patience(open_s=20.0, read_s=20.0, first_retry_s=0.1))
+        with Reader(Batcher([ScrutinisedSource(camera, ScrutinyRules(unchanged_s=1.5))])) as reader:
+            reader.wait(lambda: "unchanged" in reader.kinds("gate"), "the picture that stands still to be noticed")
+            server.kill()
+            # Noise, as a sensor has it.
+            server.pattern = "snow"
+            server.start()
+            reader.wait(lambda: reader.kinds("gate")[-1] == "recovered", "the picture that changes to be noticed")
+            reader.wait_for_frames("gate", count=20)
+            assert [
+                kind for kind in reader.kinds("gate") if kind in ("unchanged", "recovered", "repeating", "backwards")
+            ] == [
+                "unchanged",
+                "recovered",
+            ]
+    finally:
+        server.kill()
+
+
+@needs_server
+@pytest.mark.parametrize("pin", ["hevc 320x240", "h264 640x480"])
+def test_a_real_camera_that_sends_another_stream_is_reported_and_gives_no_frame(
+    pin: str, servers: tuple[Server, Server]
+) -> None:
+    patience = Patience(open_s=20.0, first_retry_s=0.1)
+    source = open_rtsp(servers[0].url, camera="gate", patience=patience, expect=StreamPin.parse(pin))
+    with Reader(Batcher([source])) as reader:
+        reader.wait(lambda: reader.kinds("gate").count("mismatched") >= 2, "two attempts")
+        assert "opened" not in reader.kinds("gate")
+        assert reader.passed_on("gate") == 0
+        assert reader.batcher.counts()["gate"].state == "reconnecting"
+        [detail] = {event.detail for event in reader.events if event.kind == "mismatched"}
+    assert detail == f"authorised is {pin}, it sends h264 320x240"
+
+
+@needs_server
+def test_a_real_camera_that_sends_the_expected_stream_gives_its_frames(servers: tuple[Server, Server]) -> None:
+    source = open_rtsp(servers[0].url, camera="gate", expect=StreamPin.parse("h264 320x240"))
+    with Reader(Batcher([source])) as reader:
+        reader.wait_for_frames("gate")
+        [opened] = [event for event in (*reader.events, *reader.batcher.take_events()) if event.kind == "opened"]
+        assert opened.detail == "h264 320x240"
 
 
 @needs_server
