@@ -12,6 +12,7 @@ networks and the comparison with its operators; without it these are left out, a
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -23,7 +24,7 @@ from benchmarks.gpu_cameras import DIMENSION, MEAN, SCALE, NoNetwork, measure_ca
 from benchmarks.gpu_results import QUICK, Results, Size, device_ms
 from benchmarks.measure import print_machine, spread_of, this_machine, write_results
 from pylfr import ops
-from pylfr.errors import PylfrError
+from pylfr.errors import CudaError, PylfrError
 from pylfr.faces.detect import input_size
 from pylfr.models.store import open_store
 from pylfr.protocols import DeviceRuntime
@@ -34,10 +35,17 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")
 BYTES: Mapping[Precision, int] = {"float32": 4, "float16": 2, "int8": 1}
 
 
-def measure_ceilings(results: Results, stream: ops.Stream, repeats: int) -> None:
+def measure_ceilings(results: Results, stream: ops.Stream, size: Size) -> None:
     """Device copy, bytes read plus written, and an fp16 matrix product of random numbers."""
+    if not _has_torch():
+        results.leave_out("PyTorch is not installed: no ceilings, no networks of the usual sizes, no comparison")
+        return
+    if stream.device == "cpu":
+        return
     import torch
 
+    results.device = torch.cuda.get_device_name()
+    repeats = size.repeats
     with torch.cuda.stream(torch.cuda.ExternalStream(stream.handle)):
         source = torch.rand(1 << 29, device="cuda")
         target = torch.empty_like(source)
@@ -51,7 +59,7 @@ def measure_ceilings(results: Results, stream: ops.Stream, repeats: int) -> None
     print(f"copy {results.copy_gigabytes_a_second:.0f} GB/s, fp16 product {results.fp16_teraflops:.0f} TFLOP/s")
 
 
-def measure_preprocessing(results: Results, stream: ops.Stream, size: Size, *, with_torch: bool) -> None:
+def measure_preprocessing(results: Results, stream: ops.Stream, size: Size) -> None:
     """The letterbox of a batch, and the same in PyTorch's operators, turn about."""
     batch = min(64, max(size.batches))
     frames = surfaces(stream, size, batch)
@@ -64,7 +72,7 @@ def measure_preprocessing(results: Results, stream: ops.Stream, size: Size, *, w
 
     read = batch * size.frame[0] * size.frame[1] * 3 // 2
     results.add(f"letterbox {width}x{height}", batch, device_ms(stream, fused, size.repeats), moved=out.nbytes + read)
-    if not with_torch or stream.device == "cpu":
+    if not _has_torch() or stream.device == "cpu":
         return
     import torch
     from torch.nn import functional
@@ -99,6 +107,8 @@ def _tensors(frame: Frame) -> list[ops.Tensor]:
 
 def measure_networks(results: Results, stream: ops.Stream, size: Size) -> None:
     """Images a second of networks of the usual sizes, with random weights."""
+    if not _has_torch():
+        return
     from benchmarks.gpu_networks import detector_on, embedders_on
 
     detector = detector_on(stream)
@@ -214,6 +224,32 @@ def _measure_faiss(results: Results, block: Float32, size: Size) -> None:
             )
 
 
+def measure_loads(results: Results, stream: ops.Stream, size: Size) -> None:
+    """Simulated cameras, with networks of the usual sizes where PyTorch is."""
+    if _has_torch():
+        from benchmarks.gpu_networks import detector_on, embedders_on
+
+        measure_cameras(results, stream, size, detector_on(stream), embedders_on(stream)["R50"])
+        return
+    results.leave_out("networks of the simulated cameras: PyTorch is not installed, others stand in for them")
+    names = tuple(f"{kind}_{stride}" for kind in ("score", "bbox", "kps") for stride in (8, 16, 32))
+    measure_cameras(results, stream, size, NoNetwork(stream.device, names), NoNetwork(stream.device, ("template",)))
+
+
+def _has_torch() -> bool:
+    return find_spec("torch") is not None
+
+
+PARTS = (
+    measure_ceilings,
+    measure_preprocessing,
+    measure_search,
+    measure_loads,
+    measure_installed,
+    measure_networks,
+)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda")
@@ -223,32 +259,17 @@ def main() -> None:
     size = QUICK if given.quick else Size()
     machine = this_machine()
     print_machine(machine)
+    try:
+        ops.require_device(given.device)
+    except CudaError as error:
+        sys.exit(f"nothing was measured: {error}")
     stream = ops.Stream(given.device)
     results = Results(device=given.device)
-    with_torch = find_spec("torch") is not None
-    if not with_torch:
-        results.leave_out("PyTorch is not installed: no ceilings, no networks of the usual sizes, no comparison")
-        results.leave_out("cameras are simulated without networks, for the same reason")
-    if given.device == "cuda" and with_torch:
-        import torch
-
-        results.device = torch.cuda.get_device_name()
-        measure_ceilings(results, stream, size.repeats)
-    measure_preprocessing(results, stream, size, with_torch=with_torch)
-    measure_search(results, stream, size)
-    names = tuple(f"{kind}_{stride}" for kind in ("score", "bbox", "kps") for stride in (8, 16, 32))
-    detector: DeviceRuntime = NoNetwork(given.device, names)
-    embedder: DeviceRuntime = NoNetwork(given.device, ("template",))
-    if with_torch:
-        from benchmarks.gpu_networks import detector_on, embedders_on
-
-        detector, embedder = detector_on(stream), embedders_on(stream)["R50"]
-    measure_cameras(results, stream, size, detector, embedder)
-    if with_torch:
-        measure_networks(results, stream, size)
-    measure_installed(results, stream, size)
-    if not given.dry_run:
-        print(write_results("gpu", machine, results))
+    for measure in PARTS:
+        measure(results, stream, size)
+        if not given.dry_run:
+            # After each part: what is cut off in a later one is not lost.
+            print(write_results("gpu", machine, results), flush=True)
 
 
 if __name__ == "__main__":

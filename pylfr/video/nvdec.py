@@ -26,6 +26,8 @@ from pylfr.video.planes import colour_of, reason_of
 
 _INSTEAD = 'or set decode = "cpu" for this camera'
 
+_LEAST_PYAV = 18
+
 # The default stream in the words of __cuda_array_interface__: what FFmpeg queues its work on.
 _DEFAULT_STREAM = 1
 
@@ -137,6 +139,11 @@ def require_nvdec() -> None:
 
     Whether the GPU takes a stream's codec, profile and size shows when its first picture is decoded.
     """
+    if int(av.__version__.split(".")[0]) < _LEAST_PYAV:
+        raise CudaError(
+            f'decode = "nvdec" needs PyAV {_LEAST_PYAV} or newer, whose pictures can stay on the GPU, got '
+            f'{av.__version__}: upgrade it, or set decode = "cpu"'
+        )
     if "cuda" not in hwdevices_available() or not _has_nvdec("h264"):
         raise CudaError(
             f'decode = "nvdec" needs a PyAV whose FFmpeg has NVDEC, got PyAV {av.__version__} without it: install '

@@ -138,6 +138,12 @@ def test_a_pyav_without_nvdec_is_named(machine: Machine) -> None:
         require_nvdec()
 
 
+def test_a_pyav_whose_pictures_cannot_stay_is_named(machine: Machine) -> None:
+    machine.set("av", SimpleNamespace(__version__="17.1.0"))
+    with pytest.raises(CudaError, match=r"needs PyAV 18 or newer.*got 17\.1\.0: upgrade it, or set decode"):
+        require_nvdec()
+
+
 @pytest.mark.parametrize(
     ("library", "words"),
     [
