@@ -17,6 +17,7 @@ from pylfr.governance.signed import read_signed
 from pylfr.governance.vault import destroy_key, expiry_of
 from pylfr.terms import records_of
 from pylfr.types import Event
+from pylfr.whole_file import sweep_parts
 
 # Longer than anything is kept.
 _EVER = timedelta(days=365_000)
@@ -24,13 +25,18 @@ _EVER = timedelta(days=365_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forgotten:
-    """What a sweep erased; ``outcomes`` counts the alerts of which nobody knows any more who decided."""
+    """What a sweep erased.
+
+    ``outcomes`` counts the alerts of which nobody knows any more who decided, ``unfinished`` the watchlists that a
+    crash left half-sealed or half-erased.
+    """
 
     pictures: int
     alerts: int
     keys: tuple[str, ...]
     lines: int = 0
     outcomes: int = 0
+    unfinished: int = 0
 
 
 def forget_expired(deployment: Deployment, audit: AuditLog, *, now: datetime) -> Forgotten:
@@ -46,6 +52,7 @@ def forget_expired(deployment: Deployment, audit: AuditLog, *, now: datetime) ->
     until = now + _EVER if revoked else now
     retention = RetentionPolicy.of(_profile(deployment)).alerts
     pictures = lines = 0
+    unfinished = sum(1 for folder in _part_folders(deployment) for _ in sweep_parts(folder))
     for folder in _folders(deployment):
         if folder.is_dir():
             pictures += sum(1 for _ in sweep(folder, now=until))
@@ -65,8 +72,9 @@ def forget_expired(deployment: Deployment, audit: AuditLog, *, now: datetime) ->
         keys=tuple(path.name for path in destroyed),
         lines=lines,
         outcomes=outcomes,
+        unfinished=unfinished,
     )
-    if forgotten.pictures or forgotten.alerts or forgotten.keys or forgotten.lines or forgotten.outcomes:
+    if any((pictures, alerts, destroyed, lines, outcomes, unfinished)):
         audit.note(
             Event(
                 kind="erased",
@@ -75,6 +83,7 @@ def forget_expired(deployment: Deployment, audit: AuditLog, *, now: datetime) ->
                     "alerts": forgotten.alerts,
                     "lines": forgotten.lines,
                     "outcomes": forgotten.outcomes,
+                    "unfinished": forgotten.unfinished,
                     "keys": ", ".join(forgotten.keys),
                     "because": "a provisional authorisation was not confirmed" if revoked else "its time had come",
                 },
@@ -109,6 +118,12 @@ def _keys(deployment: Deployment) -> tuple[Path, ...]:
 
 def _folders(deployment: Deployment) -> tuple[Path, ...]:
     return tuple(sink.folder for sink in deployment.sinks if sink.type == "evidence")
+
+
+def _part_folders(deployment: Deployment) -> tuple[Path, ...]:
+    """Where a watchlist that was being sealed, or erased, may have been left half-done."""
+    files = (deployment.watchlist.file, deployment.watchlist.manifest)
+    return tuple(dict.fromkeys(file.parent for file in files if file is not None and file.parent.is_dir()))
 
 
 def _line_files(deployment: Deployment) -> tuple[Path, ...]:

@@ -20,7 +20,9 @@ from pylfr.governance.keys import make_key, read_signing_key
 from pylfr.governance.retention import write_sealed
 from pylfr.governance.signed import sign_authorisation
 from pylfr.governance.vault import make_vault_key
+from pylfr.sinks.jsonl import open_jsonl
 from pylfr.terms import records_of
+from pylfr.whole_file import PART
 from tests.governance.samples import NOON, authorisation
 from tests.samples import sample_alert
 
@@ -157,3 +159,24 @@ def test_one_that_confirms_another_does_not(tmp_path: Path, log: AuditLog) -> No
     deployment = deployed(tmp_path, log)
     confirm(tmp_path, reference="another")
     assert forget_expired(deployment, log, now=END) != NOTHING
+
+
+def test_half_a_line_goes_once_nobody_writes_it_any_more(tmp_path: Path, log: AuditLog) -> None:
+    deployment = deployed(tmp_path, log, urgent=False)
+    path = tmp_path / "alerts.jsonl"
+    whole = path.read_bytes()
+    writer = open_jsonl(path)
+    with path.open("ab") as file:
+        file.write(b'{"type": "alert", "entry": "Grace Ho')
+    assert forget_expired(deployment, log, now=NOON) == NOTHING
+    writer.close()
+    assert forget_expired(deployment, log, now=NOON).lines == 1
+    assert path.read_bytes() == whole
+
+
+def test_a_list_that_a_crash_left_half_erased_goes_at_the_next_start(tmp_path: Path, log: AuditLog) -> None:
+    deployment = deployed(tmp_path, log, urgent=False)
+    (tmp_path / f".square.watchlist{PART}").write_bytes(b"a template")
+    assert forget_expired(deployment, log, now=NOON).unfinished == 1
+    assert not list(tmp_path.glob(".*"))
+    assert b'"unfinished":1' in (tmp_path / "audit.log").read_bytes()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +25,7 @@ from pylfr.governance.manifest import read_manifest, write_manifest
 from pylfr.governance.retention import SUFFIX, read_sealed
 from pylfr.governance.vault import KeyPlace, VaultKey, make_vault_key, place_of
 from pylfr.terms import PASSPHRASE, audit_of, evidence_key_of, records_of
+from pylfr.whole_file import erase
 
 DeploymentArgument = Annotated[Path, typer.Argument(help="The deployment file (TOML).", show_default=False)]
 
@@ -66,7 +66,7 @@ def seal(
     seal_watchlist(file, out, made)
     write_manifest(manifest, watchlist=contents.digest, references=references, key=signing, origins=contents.origins)
     if not keep:
-        _overwrite(file)
+        erase(file)
     say(f"{out}: {len(contents)} references, until {utc_text(expires_at)}; {key} stands for {_KEPT[place_of(key)]}")
 
 
@@ -133,13 +133,3 @@ def _make_key(path: Path, key_in: Literal["best", "keyring", "passphrase", "file
         passphrase=passphrase if key_in == "passphrase" else None,
         in_keyring_for_s=left_s if key_in == "keyring" else None,
     )
-
-
-def _overwrite(path: Path) -> None:
-    """Overwrite and remove. On flash and on copying file systems old blocks may outlive this: encrypt the disk."""
-    size = path.stat().st_size
-    with path.open("r+b") as file:
-        file.write(secrets.token_bytes(size))
-        file.flush()
-        os.fsync(file.fileno())
-    path.unlink()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +13,7 @@ from pylfr.errors import VaultError, WatchlistError
 from pylfr.gallery import storage
 from pylfr.governance.canonical import Plain, canonical
 from pylfr.governance.vault import VaultKey
+from pylfr.whole_file import write_whole
 
 _KIND = "pylfr-sealed-watchlist-"
 _FORMAT = f"{_KIND}{storage.FORMAT_VERSION}"
@@ -29,14 +29,12 @@ def seal_watchlist(path: Path, sealed: Path, key: VaultKey) -> None:
     """
     with closing(storage.connect(path)) as connection, storage.explained(path), storage.reading(connection):
         content = sealed_content(connection, key)
+    if sealed.exists():
+        raise WatchlistError(f"{sealed} cannot be made (there is one already): name a new file")
     try:
-        descriptor = os.open(sealed, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        write_whole(sealed, content)
     except OSError as error:
-        raise WatchlistError(f"{sealed} cannot be made ({error.strerror}): name a new file") from error
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        raise WatchlistError(f"{sealed} cannot be made ({error.strerror}): give a folder to write in") from error
 
 
 def sealed_content(connection: sqlite3.Connection, key: VaultKey) -> bytes:
@@ -87,6 +85,8 @@ def open_sealed(path: Path, key: VaultKey) -> sqlite3.Connection:
         raise WatchlistError(f"the sealed watchlist {path} is damaged: seal it anew") from error
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     try:
+        # Without this a sort that is larger than the cache goes through a file, in the open.
+        connection.execute("PRAGMA temp_store = MEMORY")
         connection.executescript(storage.SCHEMA)
         connection.execute("INSERT INTO watchlist VALUES (1, ?, ?, ?, ?, ?, ?, ?)", watchlist)
         listed = json.loads(key.open(rows.pop(("all", 0)), _about(watchlist, "all", 0)))

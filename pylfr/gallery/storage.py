@@ -225,6 +225,9 @@ def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=_BUSY_S, isolation_level=None)
     # What is removed is overwritten, and no second file keeps it: the journal lives as long as a transaction.
     # EXTRA is FULL, and a removal cannot come back after a power cut.
-    for pragma in ("secure_delete = ON", "synchronous = EXTRA", "foreign_keys = ON", "trusted_schema = OFF"):
+    # What does not fit into the cache is sorted in memory, not in a file.
+    for pragma in (
+        "secure_delete = ON", "synchronous = EXTRA", "foreign_keys = ON", "trusted_schema = OFF", "temp_store = MEMORY",
+    ):  # fmt: skip
         connection.execute(f"PRAGMA {pragma}")
     return connection

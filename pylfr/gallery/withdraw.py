@@ -14,6 +14,7 @@ from pylfr.gallery import storage
 from pylfr.gallery.contents import references_of
 from pylfr.gallery.sealed import is_sealed, open_sealed, sealed_content
 from pylfr.governance.vault import VaultKey
+from pylfr.whole_file import write_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,25 +44,8 @@ def withdraw(path: Path, key: VaultKey, name: str) -> Withdrawal:
             moment = storage.to_text(storage.now())
             connection.executemany("INSERT INTO withdrawn VALUES (?, ?)", [(each, moment) for each in gone])
         identity, revision = connection.execute("SELECT identity, revision FROM watchlist").fetchone()
-        _replace(path, sealed_content(connection, key))
+        write_whole(path, sealed_content(connection, key))
     return Withdrawal(watchlist=identity, references=len(gone), revision=revision)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Whoever reads meanwhile reads the old file or the new one."""
-    part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from pylfr.governance.canonical import Plain, utc_text
 from pylfr.governance.chain import GENESIS, LogEntry, parse_entry, sign_checkpoint
 from pylfr.governance.keys import SigningKey
 from pylfr.types import Alert, Event, Recorded
+from pylfr.whole_file import sync_folder
 
 Clock = Callable[[], datetime]
 Decision = TypeVar("Decision")
@@ -114,6 +115,7 @@ class AuditLog:
             self._write(self._descriptor, entry.line())
             self._take(entry, len(entry.line()))
             if self._key is not None:
+                _drop_torn_line(self._checkpoints)
                 self._write(self._checkpoints, sign_checkpoint(entry, self._key).line())
         return entry
 
@@ -211,14 +213,18 @@ def open_audit(
 
 def _drop_torn_line(descriptor: int) -> None:
     """Drop what a writer left that died in the middle of a line."""
-    if descriptor >= 0:
-        size = os.lseek(descriptor, 0, os.SEEK_END)
+    if descriptor < 0:
+        return
+    size = os.lseek(descriptor, 0, os.SEEK_END)
+    if size and os.pread(descriptor, 1, size - 1) != b"\n":
         os.ftruncate(descriptor, os.pread(descriptor, size, 0).rfind(b"\n") + 1)
 
 
 def _open(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        sync_folder(path.parent)
+        return descriptor
     except OSError as error:
         raise AuditError(
             f"the audit record {path} cannot be opened ({error.strerror}): give a folder to write in"

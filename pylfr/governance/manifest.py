@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pylfr.errors import WatchlistError
 from pylfr.governance.canonical import Plain, canonical, utc_text
 from pylfr.governance.enrolment import ReviewedReference, enrollers_of
 from pylfr.governance.keys import PublicKey, SigningKey
+from pylfr.whole_file import write_whole
 
 _FORMAT = "pylfr-listed-2"
 
@@ -82,8 +82,9 @@ def write_manifest(
         reviewed=sum(each.review is not None for each in origins),
         enrollers=len(enrollers_of(origins)),
     )
-    with path.open("xb") as file:
-        file.write(_signed(manifest, key))
+    if path.exists():
+        raise FileExistsError(f"{path} is there already: a manifest is never written over, name a new file")
+    write_whole(path, _signed(manifest, key))
 
 
 def note_withdrawn(path: Path, reference: str, *, at: datetime, key: SigningKey) -> None:
@@ -103,12 +104,7 @@ def note_withdrawn(path: Path, reference: str, *, at: datetime, key: SigningKey)
         reviewed=manifest.reviewed,
         enrollers=manifest.enrollers,
     )
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(_signed(manifest, key))
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    write_whole(path, _signed(manifest, key))
 
 
 def read_manifest(path: Path, key: PublicKey) -> ListedManifest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pylfr.errors import VaultError
 from pylfr.governance.canonical import Plain, canonical, utc_text
 from pylfr.governance.profiles import Profile
 from pylfr.governance.vault import VaultKey
+from pylfr.whole_file import sweep_parts, write_whole
 
 SUFFIX = ".sealed"
 # What stands where an erased line was, before the blanks.
@@ -55,13 +57,7 @@ def write_sealed(folder: Path, name: str, content: bytes, key: VaultKey, *, eras
     """Write ``content`` into ``folder``, encrypted, whole or not at all, to be erased at ``erase_at``."""
     about: dict[str, Plain] = {"name": name, "erase_at": utc_text(erase_at)}
     path = folder / f"{name}{SUFFIX}"
-    part = folder / f".{name}.part"
-    descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(canonical(about) + b"\n" + key.seal(content, about))
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    write_whole(path, canonical(about) + b"\n" + key.seal(content, about))
     return path
 
 
@@ -76,9 +72,7 @@ def read_sealed(path: Path, key: VaultKey, *, now: datetime) -> bytes:
 
 def sweep(folder: Path, *, now: datetime) -> Iterator[str]:
     """Erase what is over, what cannot be read, and what a crash left half-written; the name of each."""
-    for path in sorted(folder.glob(".*.part")):
-        path.unlink(missing_ok=True)
-        yield path.name
+    yield from sweep_parts(folder)
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:
             is_over = now >= datetime.fromisoformat(str(_parts(path)[0]["erase_at"]))
@@ -93,8 +87,9 @@ def sweep(folder: Path, *, now: datetime) -> Iterator[str]:
 def sweep_lines(path: Path, *, retention: timedelta, now: datetime) -> int:
     """Overwrite each line (JSON with ``recorded_at``) whose time is over with as many blanks; how many there were.
 
-    The file is neither shortened nor replaced: whoever appends to it meanwhile is not disturbed. A line that cannot be
-    read goes too: nobody can say until when it may be kept. A last line without its end is still being written.
+    Whoever appends meanwhile is not disturbed: the file is not replaced. A line that cannot be read goes too: nobody
+    can say until when it may be kept. So does a last line without its end, unless somebody has the file open to write
+    (and holds a shared lock to say so): it is overwritten and cut off.
     """
     erased = 0
     with path.open("r+b") as file:
@@ -103,6 +98,11 @@ def sweep_lines(path: Path, *, retention: timedelta, now: datetime) -> int:
             start, place = place, place + len(line)
             if line.endswith(b"\n") and _is_over(line, retention, now):
                 os.pwrite(file.fileno(), _ERASED.ljust(len(line) - 1)[: len(line) - 1], start)
+                erased += 1
+            elif not line.endswith(b"\n") and _is_left_alone(file.fileno()):
+                os.pwrite(file.fileno(), bytes(len(line)), start)
+                os.fsync(file.fileno())
+                os.ftruncate(file.fileno(), start)
                 erased += 1
         os.fsync(file.fileno())
     return erased
@@ -123,6 +123,15 @@ def _is_over(line: bytes, retention: timedelta, now: datetime) -> bool:
         return now >= datetime.fromisoformat(json.loads(line)["recorded_at"]) + retention
     except (ValueError, KeyError, TypeError):
         return True
+
+
+def _is_left_alone(descriptor: int) -> bool:
+    """Whether nobody writes to the file; from then on, nobody does before the descriptor is closed."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _parts(path: Path) -> tuple[dict[str, Plain], bytes]:

@@ -19,6 +19,7 @@ from pylfr.errors import VaultError
 from pylfr.governance.canonical import Plain, canonical, utc_text
 from pylfr.governance.keyring import find_key, forget_key, keep_key
 from pylfr.governance.memory import LockedSecret
+from pylfr.whole_file import sync_folder
 
 KeyPlace = Literal["the kernel's keyring", "a file under a passphrase", "a file in the open"]
 
@@ -84,6 +85,7 @@ def make_vault_key(
         file.write(canonical(record))
         file.flush()
         os.fsync(file.fileno())
+    sync_folder(path.parent)
     if name is not None and in_keyring_for_s is not None:
         try:
             keep_key(name, key.secret, seconds=in_keyring_for_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from pathlib import Path
 
@@ -44,6 +45,8 @@ def open_jsonl(path: Path | str, *, pictures: bool = False) -> JsonlSink:
         ) from error
     sink = JsonlSink(path, descriptor, pictures=pictures)
     try:
+        # Shared, with other writers: the sweeper takes nothing of a line that is being written.
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
         # A last line without its end is what a power cut leaves: the next alert starts a line of its own.
         size = os.lseek(descriptor, 0, os.SEEK_END)
         if size and os.pread(descriptor, 1, size - 1) != b"\n":

@@ -6,7 +6,6 @@ import contextlib
 import importlib
 import io
 import os
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pylfr.errors import MediaError, PylfrError
 from pylfr.types import UInt8
+from pylfr.whole_file import write_whole
 
 # A reference image needs a few hundred pixels a face; these keep a hostile file from taking the memory.
 MAX_SIDE_PX = 16_384
@@ -127,17 +127,8 @@ def _write(path: Path, rgb: UInt8, image_format: str) -> None:
     # Encoded in memory first: Pillow does not notice when a full disk takes only a part of what it writes.
     encoded = io.BytesIO()
     Image.fromarray(rgb).save(encoded, image_format, quality=_JPEG_QUALITY)
-    temporary = ""
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(encoded.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        write_whole(path, encoded.getvalue())
     except OSError as error:
-        if temporary:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
         reason = error.strerror or str(error)
         raise PylfrError(f"picture {path} cannot be written: {reason}; check the folder and its free space") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -34,7 +35,7 @@ def enrolled(path: Path, names: tuple[str, ...] = ("Ada Lovelace", "Grace Hopper
         for number, name in enumerate(names, start=1):
             vector = chance.normal(size=DIMENSION).astype("<f4")
             templates.append((vector / np.linalg.norm(vector)).tobytes())
-            picture = encode_jpeg(np.full((32, 32, 3), 40 * number, np.uint8))
+            picture = encode_jpeg(np.full((32, 32, 3), 40 * number % 256, np.uint8))
             added = storage.to_text(storage.now())
             connection.execute(
                 "INSERT INTO entries (id, name, category, justification, expires_at, added_at) VALUES (?,?,?,?,?,?)",
@@ -143,3 +144,19 @@ def test_a_manifest_that_was_changed_or_signed_by_another_is_refused(tmp_path: P
     path.write_text(json.dumps({**said, "digests": []}))
     with pytest.raises(WatchlistError, match="was changed"):
         read_manifest(path, signing.public)
+
+
+def test_a_list_that_is_larger_than_the_cache_is_opened_and_searched_without_a_file(tmp_path: Path) -> None:
+    key = make_vault_key(tmp_path / "vault.key", expires_at=storage.now() + timedelta(hours=1))
+    names = tuple(f"REF-{number}" for number in range(6000))
+    enrolled(tmp_path / "plain.watchlist", names)
+    seal_watchlist(tmp_path / "plain.watchlist", tmp_path / "sealed", key)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with closing(open_sealed(tmp_path / "sealed", key)) as connection:
+            rows = connection.execute("SELECT template, picture FROM reference_images ORDER BY picture, template")
+            assert len(rows.fetchall()) == len(names)
+        assert len(open_gallery(tmp_path / "sealed", model=MODEL, key=key)) == len(names)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from pylfr.governance.retention import (
     write_sealed,
 )
 from pylfr.governance.vault import destroy_key, make_vault_key, read_vault_key
+from pylfr.whole_file import PART
 from tests.governance.samples import NOON
 
 LATER = NOON + timedelta(hours=24)
@@ -94,9 +96,9 @@ def test_evidence_is_sealed_on_disk_and_erased_at_its_time_by_whoever_sweeps(tmp
 
 
 def test_a_crash_leaves_nothing_that_the_next_sweep_does_not_erase(tmp_path: Path) -> None:
-    (tmp_path / ".c.part").write_bytes(b"half")
+    (tmp_path / f".c{PART}").write_bytes(b"half")
     (tmp_path / f"d{SUFFIX}").write_bytes(b"not what it was")
-    assert sorted(sweep(tmp_path, now=NOON)) == [".c.part", f"d{SUFFIX}"]
+    assert sorted(sweep(tmp_path, now=NOON)) == [f".c{PART}", f"d{SUFFIX}"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -161,7 +163,9 @@ def test_a_line_goes_at_its_time_and_whoever_appends_is_not_disturbed(tmp_path: 
 def test_a_line_that_a_crash_left_damaged_goes_and_one_that_is_being_written_stays(tmp_path: Path) -> None:
     path = tmp_path / "alerts.jsonl"
     path.write_bytes(b'{"entry": "Ada", "reco\n' + b"[]\n\n" + b'{"entry": "Grace"')
-    assert sweep_lines(path, retention=DAY, now=NOON) == 2
+    with path.open("rb") as writer:
+        fcntl.flock(writer, fcntl.LOCK_SH)
+        assert sweep_lines(path, retention=DAY, now=NOON) == 2
     assert b"Ada" not in path.read_bytes()
     assert path.read_bytes().endswith(b'\n\n{"entry": "Grace"')
     path.write_bytes(b"")

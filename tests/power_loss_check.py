@@ -1,0 +1,202 @@
+"""What must be so after a power loss: nothing acknowledged is lost, nothing is half there, nothing lies in the open."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pylfr.config import read_deployment
+from pylfr.errors import PylfrError
+from pylfr.forget import forget_expired
+from pylfr.gallery.portrait import encode_jpeg
+from pylfr.gallery.sealed import open_sealed
+from pylfr.governance.audit import open_audit
+from pylfr.governance.chain import LogEntry, parse_checkpoint, parse_entry, verify
+from pylfr.governance.keys import read_signing_key
+from pylfr.governance.records import open_records
+from pylfr.governance.retention import read_sealed
+from pylfr.governance.vault import read_vault_key
+from pylfr.sinks.evidence import draw_evidence
+from tests.governance.canary import DIMENSION, SIDE, sign
+from tests.samples import sample_alert
+
+# An entry of the audit log for every step that makes one.
+_KINDS = {
+    "note": "tick", "run": "alert", "alert": "alert", "first verdict": "adjudication",
+    "second verdict": "adjudication", "engagement": "engagement", "outcome": "outcome",
+}  # fmt: skip
+_WINDOW = 16
+
+
+@dataclass(slots=True, kw_only=True)
+class Acknowledged:
+    """What children have said that they had finished, over all starts of one deployment."""
+
+    entries: dict[int, tuple[str, str]] = field(default_factory=dict)
+    done: set[tuple[str, str]] = field(default_factory=set)
+    evidence: set[str] = field(default_factory=set)
+    lines: set[str] = field(default_factory=set)
+    lists: dict[str, str] = field(default_factory=dict)
+
+    def take(self, said: dict[str, str | int | float]) -> None:
+        stage, alert = str(said["done"]), str(said.get("alert", ""))
+        if stage in _KINDS:
+            self.entries[int(said["sequence"])] = (_KINDS[stage], alert)
+        if alert:
+            self.done.add((stage, alert))
+        if stage in ("run", "evidence"):
+            self.evidence.add(alert)
+        if stage in ("run", "line"):
+            self.lines.add(alert)
+        if "list" in said:
+            self.lists[str(said["list"])] = stage
+
+
+def flaws_of(folder: Path, known: Acknowledged, *, now: datetime) -> Iterator[str]:
+    """What is wrong with a deployment that was killed: first as it lies there, then as the next start leaves it."""
+    yield from in_the_open(folder)
+    key = read_signing_key(folder / "record.key")
+    with closing(
+        open_audit(folder / "audit.log", key=key, checkpoints=folder / "elsewhere", clock=lambda: now)
+    ) as audit:
+        forget_expired(read_deployment(folder / "deployment.toml"), audit, now=now)
+    log, checkpoints = (folder / "audit.log").read_bytes(), (folder / "elsewhere").read_bytes()
+    yield from (f"the log, line {flaw.line}: {flaw.what}" for flaw in verify(log, checkpoints, key.public))
+    entries = {entry.sequence: entry for entry in map(parse_entry, log.splitlines())}
+    signed = {parse_checkpoint(line).sequence for line in checkpoints.splitlines()}
+    for sequence, (kind, alert) in known.entries.items():
+        entry = entries.get(sequence)
+        if entry is None or entry.kind != kind or entry.details.get("alert", "") != alert:
+            yield f"entry {sequence} ({kind}) was acknowledged and is lost"
+        if sequence not in signed:
+            yield f"entry {sequence} ({kind}) was acknowledged without a checkpoint"
+    yield from _records(folder, known, list(entries.values()))
+    yield from _evidence(folder, known, list(entries.values()), now)
+    yield from _lines(folder, known, list(entries.values()), now)
+    yield from _lists(folder, known, now)
+    yield from in_the_open(folder)
+    yield from (f"{path.name} is unfinished and stays" for path in folder.rglob("*part"))
+    yield from (f"{path.name} is left in the folder for temporary files" for path in (folder / "tmp").iterdir())
+
+
+def _records(folder: Path, known: Acknowledged, log: list[LogEntry]) -> Iterator[str]:
+    with closing(open_records(f"sqlite:///{folder / 'records.sqlite'}")) as records:
+        cases = {row.id: row.case for row in records.alerts()}
+    decided = {(each.kind, each.details["alert"], each.details.get("by")) for each in log if "alert" in each.details}
+    for stage, alert in known.done:
+        case = cases.get(alert)
+        there = case is not None and {
+            "first verdict": any(each.adjudicator == "Ann" for each in case.adjudications),
+            "second verdict": any(each.adjudicator == "Bob" for each in case.adjudications),
+            "engagement": case.engagement is not None,
+            "outcome": case.outcome is not None,
+        }.get(stage, True)
+        if not there and stage not in ("alert", "evidence", "line"):
+            yield f"{stage} of alert {alert} was acknowledged and is lost"
+    for alert, case in cases.items():
+        said: list[tuple[str, str | None]] = [("alert", None)]
+        said += [("adjudication", each.adjudicator) for each in case.adjudications]
+        said += [("engagement", case.engagement.officer)] if case.engagement is not None else []
+        said += [("outcome", case.outcome.officer)] if case.outcome is not None else []
+        for kind, by in said:
+            if (kind, alert, by) not in decided:
+                yield f"the records have a {kind} of alert {alert} that the log has not"
+
+
+def _evidence(folder: Path, known: Acknowledged, log: list[LogEntry], now: datetime) -> Iterator[str]:
+    recorded = {str(entry.details["alert"]): entry.at for entry in log if entry.kind == "alert"}
+    there = {path.stem for path in (folder / "evidence").glob("*.sealed")}
+    for alert in known.evidence:
+        if (now < recorded[alert] + timedelta(hours=24)) != (alert in there):
+            yield f"the evidence of alert {alert} is {'there' if alert in there else 'gone'}: it should not be"
+    if there:
+        key = read_vault_key(folder / "evidence.key", now=now)
+        for alert in there:
+            if not read_sealed(folder / "evidence" / f"{alert}.sealed", key, now=now).startswith(b"\xff\xd8"):
+                yield f"the evidence of alert {alert} is no picture"
+
+
+def _lines(folder: Path, known: Acknowledged, log: list[LogEntry], now: datetime) -> Iterator[str]:
+    path = folder / "alerts.jsonl"
+    recorded = {str(entry.details["alert"]): entry.at for entry in log if entry.kind == "alert"}
+    content = path.read_bytes() if path.exists() else b""
+    for alert in known.lines:
+        if (now < recorded[alert] + timedelta(hours=24)) != (alert.encode() in content):
+            yield f"the line of alert {alert} is {'there' if alert.encode() in content else 'gone'}: it should not be"
+    if content and not content.endswith(b"\n"):
+        yield "half a line stays"
+    for line in content.splitlines():
+        if line.strip():
+            json.loads(line)
+
+
+def _lists(folder: Path, known: Acknowledged, now: datetime) -> Iterator[str]:
+    for path in folder.glob("*.sealed"):
+        key_path = path.with_suffix(".key")
+        stage = known.lists.get(path.stem, "")
+        try:
+            key = read_vault_key(key_path, now=now)
+        except PylfrError:
+            # Expired by the child, or by the clock of a later start.
+            continue
+        if stage == "expiry":
+            yield f"the key of list {path.stem} was destroyed, and opens"
+        try:
+            with closing(open_sealed(path, key)) as connection:
+                names = {name for (name,) in connection.execute("SELECT name FROM entries")}
+        except PylfrError as error:
+            yield f"list {path.stem} is half there: {error}"
+        else:
+            if stage == "withdrawal" and names != {"Grace Hopper"}:
+                yield f"who was withdrawn from list {path.stem} is there again: {names}"
+    for name, stage in known.lists.items():
+        if stage not in ("key", "expiry") and not (folder / f"{name}.sealed").exists():
+            yield f"list {name} was sealed and is lost"
+
+
+def in_the_open(folder: Path) -> Iterator[str]:
+    """Where a template or an evidence picture can be read in ``folder``, temporary files included."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            content = path.read_bytes()
+            yield from (f"{name} lies in the open in {path.name}" for name, needle in NEEDLES if needle in content)
+
+
+def _needles() -> Iterator[tuple[str, bytes]]:
+    probe = np.array([sign(index) * SIDE for index in range(DIMENSION)])
+    references = np.random.default_rng(1).normal(size=(2, 32)).astype("<f4")
+    for name, vector in (
+        ("a probe's template", probe),
+        *(("a reference template", each / np.linalg.norm(each)) for each in references),
+    ):
+        for precision in ("<f4", "<f2"):
+            content = vector.astype(precision)
+            for start in range(0, len(vector), _WINDOW):
+                yield from _spelt(f"{name} ({precision})", content[start : start + _WINDOW].tobytes())
+    picture = io.BytesIO()
+    Image.fromarray(draw_evidence(sample_alert(entry="Ada Lovelace"))).save(picture, "JPEG", quality=90)
+    evidence = picture.getvalue()
+    for start in range(0, len(evidence) - 32, 512):
+        window = evidence[start : start + 32]
+        if len(set(window)) > 8:
+            yield from _spelt("an evidence picture", window)
+    yield from _spelt("a picture", encode_jpeg(np.zeros((32, 32, 3), np.uint8))[:20])
+
+
+def _spelt(name: str, needle: bytes) -> Iterator[tuple[str, bytes]]:
+    """The needle as it is, and inside of base64 at each of the three places where it can begin."""
+    yield name, needle
+    for shift in range(3):
+        yield f"{name} (base64)", base64.b64encode(bytes(shift) + needle)[4:-4]
+
+
+NEEDLES = tuple(_needles())
