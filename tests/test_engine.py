@@ -36,6 +36,7 @@ from pylfr.types import (
     as_frames,
 )
 from pylfr.video.batch import Batcher
+from pylfr.video.scrutiny import ScrutinisedSource, ScrutinyRules
 from tests.samples import NOON, faces_at
 
 MODEL = "ab" * 32
@@ -385,3 +386,25 @@ def test_what_befalls_a_camera_stands_in_the_record_before_the_run_ends() -> Non
         next(event.details["detail"] for event in audit.events if event.kind == "camera-failed") == "the lens fell off"
     )
     assert (audit.events[0].kind, audit.events[-1].kind) == ("run-began", "run-ended")
+
+
+class Diary(RehearsalAudit):
+    """An audit that keeps what it is told, to be read by a test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: list[Event] = []
+
+    def note(self, event: Event) -> None:
+        self.noted.append(event)
+
+
+def test_a_live_camera_whose_picture_stands_still_is_noted_in_the_record_and_the_run_goes_on() -> None:
+    diary = Diary()
+    street = Street("north", frames=30, is_live=True, at=datetime.now(UTC))
+    still = ScrutinisedSource(street, ScrutinyRules(unchanged_s=2))
+    _, summary = run(build([still], authority=leave(starts=timedelta(minutes=-1)), audit=diary))
+    [turn] = [event.details for event in diary.noted if event.kind == "camera-unchanged"]
+    assert (turn["camera"], turn["detail"]) == ("north", "the same picture, to the last point, for 2 s")
+    assert summary.frames == 30
+    assert not summary.errors
