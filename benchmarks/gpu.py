@@ -3,10 +3,10 @@
     python -m benchmarks.gpu [--device cuda] [--quick] [--dry-run]
 
 Networks of the usual sizes have random weights, so that detectors find nobody: ten faces a frame are put where a crowd
-might have them. Beside them stand the networks that are installed. All lies on the device from the start (decoding is
-not part of it). ``--quick`` takes small sizes, ``--dry-run`` writes no
-results; both together with ``--device cpu`` show in seconds that the program works. Needs PyTorch for the ceilings, the
-networks and the comparison with its operators; without it these are left out, and the program says so.
+might have them. Beside them stand the networks that are installed. All lies on the device from the start; decoding by
+NVDEC is measured by itself. ``--quick`` takes small sizes, ``--dry-run`` writes no results; both together with
+``--device cpu`` show in seconds that the program works. Needs PyTorch for the ceilings, the networks of the usual sizes
+and the comparison with its operators; what is left out is said, and stands in the results.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from itertools import product
 import numpy as np
 
 from benchmarks.gpu_cameras import DIMENSION, MEAN, SCALE, NoNetwork, measure_cameras, surfaces
+from benchmarks.gpu_decoding import measure_decoding
 from benchmarks.gpu_results import QUICK, Results, Size, device_ms
 from benchmarks.measure import print_machine, spread_of, this_machine, write_results
 from pylfr import ops
@@ -244,6 +245,7 @@ PARTS = (
     measure_ceilings,
     measure_preprocessing,
     measure_search,
+    measure_decoding,
     measure_loads,
     measure_installed,
     measure_networks,

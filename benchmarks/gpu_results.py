@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.measure import Spread, spread_of
@@ -19,6 +19,8 @@ class Size:
     references: tuple[int, ...] = (10_000, 100_000, 1_000_000, 10_000_000)
     probes: tuple[int, ...] = (1, 64)
     cameras: tuple[int, ...] = (16, 64, 128, 180, 256)
+    streams: tuple[int, ...] = (1, 8, 32)
+    clip_frames: int = 200
     seconds: float = 6.0
     repeats: int = 20
 
@@ -30,6 +32,8 @@ QUICK = Size(
     references=(100, 1000),
     probes=(1, 9),
     cameras=(1, 2),
+    streams=(1, 2),
+    clip_frames=10,
     seconds=0.2,
     repeats=2,
 )
@@ -88,6 +92,18 @@ class CameraLoad:
     device_megabytes_a_camera: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodeRate:
+    """Pictures a second of ``streams`` at once, all together; ``decoder`` is as a deployment names it: cpu or nvdec."""
+
+    decoder: str
+    codec: str
+    width: int
+    height: int
+    streams: int
+    pictures_a_second: Spread
+
+
 @dataclass(slots=True, kw_only=True)
 class Results:
     """Ceilings and what was reached below them; 0 and empty: not measured, and ``left_out`` says why."""
@@ -99,6 +115,7 @@ class Results:
     rates: list[NetworkRate] = field(default_factory=list)
     searches: list[SearchRate] = field(default_factory=list)
     fused_over_torch: Spread | None = None
+    decoding: list[DecodeRate] = field(default_factory=list)
     loads: list[CameraLoad] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
@@ -147,6 +164,19 @@ class Results:
             )
         )
         _say(f"search {index} {references:,} x {dimension}", probes, ms, share)
+
+    def add_decoding(
+        self, decoder: str, *, codec: str, width: int, height: int, streams: int, rates: Sequence[float]
+    ) -> None:
+        """Pictures a second, turn by turn."""
+        spread = spread_of(rates)
+        self.decoding.append(
+            DecodeRate(
+                decoder=decoder, codec=codec, width=width, height=height, streams=streams, pictures_a_second=spread
+            )
+        )
+        what = f"decode {codec} {width}x{height} by {decoder}, {streams} at once"
+        print(f"{what:60} {spread.median:12.1f} /s ({spread.min:.0f} to {spread.max:.0f})", flush=True)
 
     def leave_out(self, what: str) -> None:
         """Say now, and in the results, what is not measured and why."""

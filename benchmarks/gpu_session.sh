@@ -135,7 +135,7 @@ from pylfr.video.nvdec import require_nvdec
 require_nvdec()
 print("it can")'
 may 60 "NVDEC" "${pytest[@]}" -rs tests/video/test_nvdec.py tests/test_rehearsal_on_device.py -k "nvdec or decoded_there"
-must 150 "benchmarks" python3 -m benchmarks.gpu
+must 180 "benchmarks" python3 -m benchmarks.gpu
 [ ! -f benchmarks/results/gpu.json ] || cp benchmarks/results/gpu.json "$out/"
 for library in tensorrt tensorrt-rtx; do
     may 45 "$library" "${pytest[@]}" -rs tests/runtimes/test_tensorrt.py -k "[$library]"

@@ -25,6 +25,7 @@ def test_the_gpu_benchmark_runs_dry_on_the_cpu() -> None:
     for part in (
         "letterbox 64x32",
         "search device-int8 1,000 x 512",
+        "decode hevc 160x96 by cpu, 2 at once",
         "CameraLoad(cameras=2",
         "pylfr_nano_embed 112x112",
     ):

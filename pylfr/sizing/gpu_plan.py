@@ -11,6 +11,7 @@ from pylfr.errors import ConfigError
 
 RATE = 25
 _OWN_INDEX = "device-"
+_PIXELS_1080P = 1920 * 1080
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,7 @@ class GpuRates:
     copy_gigabytes_a_second: float
     images_a_second: Mapping[str, float]
     searches_a_second: Mapping[int, float]
+    decoded_a_second: Mapping[str, float]
 
 
 def read_gpu_rates(path: Path) -> GpuRates:
@@ -91,11 +93,18 @@ def read_gpu_rates(path: Path) -> GpuRates:
             if str(search["index"]).startswith(_OWN_INDEX):
                 numbers = int(search["references"]) * int(search["dimension"])
                 searches[numbers] = max(searches.get(numbers, 0.0), float(search["searches_a_second"]))
+        decoded: dict[str, float] = {}
+        for decoding in results["decoding"]:
+            if decoding["decoder"] == "nvdec":
+                share = int(decoding["width"]) * int(decoding["height"]) / _PIXELS_1080P
+                rate = float(decoding["pictures_a_second"]["median"]) * share
+                decoded[str(decoding["codec"])] = max(decoded.get(str(decoding["codec"]), 0.0), rate)
         return GpuRates(
             device=str(results["device"]),
             copy_gigabytes_a_second=float(results["copy_gigabytes_a_second"]),
             images_a_second={network: images for network, (_, images) in smallest.items()},
             searches_a_second=searches,
+            decoded_a_second=decoded,
         )
     except OSError as error:
         raise ConfigError(f"GPU results {path} cannot be read: {error.strerror}") from error
@@ -109,15 +118,12 @@ def plan_for_gpu(rates: GpuRates, demand: Demand, *, detector: str, embedder: st
     """What the rates would carry if nothing else stood in the way; a part without a figure is named as missing."""
     by_part: dict[str, float] = {}
     missing = []
-    decoders = next(
-        (each for name, each in _DECODERS.items() if name in rates.device.split() or name in rates.device), None
-    )
-    if decoders is None:
-        missing.append(f"decode: no published decoder figure is known here for {rates.device!r}")
+    per_camera = RATE * demand.width * demand.height / _PIXELS_1080P
+    decoded = rates.decoded_a_second.get(demand.codec) or _published(rates.device, demand.codec)
+    if decoded is None:
+        missing.append(f"decode: not measured, and no published decoder figure is known here for {rates.device!r}")
     else:
-        fps = decoders.h264_fps if demand.codec == "h264" else decoders.hevc_fps
-        share_of_1080p = demand.width * demand.height / (1920 * 1080)
-        by_part["decode"] = decoders.engines * fps / share_of_1080p / RATE
+        by_part["decode"] = decoded / per_camera
     for part, network, hz in (("detect", detector, demand.detect_hz), ("embed", embedder, demand.embed_hz)):
         if network not in rates.images_a_second:
             held = ", ".join(sorted(rates.images_a_second)) or "none"
@@ -146,3 +152,12 @@ def plan_for_gpu(rates: GpuRates, demand: Demand, *, detector: str, embedder: st
         answer=answer, device=rates.device, cameras=cameras, binds=binds,
         by_part={part: round(each, 1) for part, each in by_part.items()}, missing=tuple(missing),
     )  # fmt: skip
+
+
+def _published(device: str, codec: str) -> float | None:
+    """Pictures of 1920x1080 a second that all decoders of a GPU give together, as published."""
+    known = (each for name, each in _DECODERS.items() if name in device.split() or name in device)
+    decoders = next(known, None)
+    if decoders is None:
+        return None
+    return decoders.engines * (decoders.h264_fps if codec == "h264" else decoders.hevc_fps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,22 @@ def test_a_search_counts_as_measured_over_as_many_references_or_more_and_a_peer_
     beyond = plan_for_gpu(rates, many, detector="find", embedder="compare")
     assert "search" not in beyond.by_part
     assert beyond.missing == ("search: the results hold none of 2,000,000 references, and no copy bandwidth",)
+
+
+@pytest.mark.usefixtures("folder")
+def test_decoding_that_was_measured_there_counts_and_not_what_is_published() -> None:
+    results = measured()
+    for decoder, codec, streams, turns in (
+        ("nvdec", "h264", 1, [700.0]),
+        ("nvdec", "h264", 32, [2900.0, 3000.0, 9000.0]),
+        ("cpu", "h264", 32, [99_999.0]),
+        ("nvdec", "hevc", 32, [5000.0]),
+    ):
+        results.add_decoding(decoder, codec=codec, width=1920, height=1080, streams=streams, rates=turns)
+    rates = read_gpu_rates(written(results))
+    assert plan_for_gpu(rates, DEMAND, detector="find", embedder="compare").by_part["decode"] == 120
+    halved = replace(DEMAND, codec="hevc", width=960)
+    assert plan_for_gpu(rates, halved, detector="find", embedder="compare").by_part["decode"] == 400
 
 
 @pytest.mark.usefixtures("folder")

@@ -1,0 +1,100 @@
+"""Decoding beside decoding: pictures a second of one clip, by NVDEC or by the CPU, in one stream and in many."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import product
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from benchmarks.gpu_results import Results, Size
+from pylfr import ops
+from pylfr.errors import CudaError, PylfrError
+from pylfr.video.ffmpeg import DecodeOn, open_file
+from pylfr.video.nvdec import require_nvdec
+
+ENCODERS = {"h264": "libx264", "hevc": "libx265"}
+BITS_A_SECOND = 4_000_000
+TURNS = 3
+
+
+def measure_decoding(results: Results, stream: ops.Stream, size: Size) -> None:
+    """What NVDEC gives, where there is one; the CPU's decoder with ``--device cpu``."""
+    decode: DecodeOn = "cpu"
+    if stream.device == "cuda":
+        decode = "nvdec"
+        try:
+            require_nvdec()
+        except CudaError as error:
+            results.leave_out(f"decoding: {error}")
+            return
+    width, height = size.frame
+    with tempfile.TemporaryDirectory(prefix="pylfr-clips-") as folder:
+        for codec, encoder in ENCODERS.items():
+            clip = Path(folder) / f"{codec}.mp4"
+            _write_clip(clip, encoder, size)
+        for codec, streams in product(ENCODERS, size.streams):
+            clip = Path(folder) / f"{codec}.mp4"
+            try:
+                rates = [_pictures_a_second(clip, decode, streams) for _ in range(TURNS)]
+            except PylfrError as error:
+                results.leave_out(f"decoding {codec}, {streams} at once: {error}")
+                continue
+            results.add_decoding(decode, codec=codec, width=width, height=height, streams=streams, rates=rates)
+
+
+def _write_clip(path: Path, encoder: str, size: Size) -> None:
+    """Blocks that move a little each frame, with the noise of a sensor."""
+    width, height = size.frame
+    draw = np.random.default_rng(0)
+    blocks = np.kron(draw.integers(40, 200, (height // 16 + 1, width // 16 + 1), np.uint8), np.ones((16, 16), np.uint8))
+    with av.open(str(path), "w") as container:
+        options = {"preset": "ultrafast", "x265-params": "log-level=none"}
+        stream = cast("VideoStream", container.add_stream(encoder, rate=25, options=options))
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = width, height, "yuv420p", BITS_A_SECOND
+        for number in range(size.clip_frames):
+            moved = np.roll(blocks, 2 * number, axis=1)[:height, :width]
+            noisy = moved + draw.integers(0, 4, moved.shape, np.uint8)
+            planes = np.concatenate([noisy, np.full((height // 2, width), 128, np.uint8)])
+            container.mux(stream.encode(VideoFrame.from_ndarray(planes, "yuv420p")))
+        container.mux(stream.encode())
+
+
+def _pictures_a_second(clip: Path, decode: DecodeOn, streams: int) -> float:
+    """Of all streams together, from when each has given its first picture."""
+    began: list[float] = []
+    ready = threading.Barrier(streams, action=lambda: began.append(time.perf_counter()))
+
+    def run(number: int) -> int:
+        source = open_file(
+            clip,
+            camera=f"camera {number}",
+            started_at=datetime.now(UTC),
+            pace="as-fast-as-possible",
+            isolation="none",
+            decode=decode,
+        )
+        count = 0
+        try:
+            for count, _ in enumerate(source.frames()):
+                if count == 0:
+                    ready.wait()
+        except PylfrError:
+            ready.abort()
+            raise
+        except threading.BrokenBarrierError:  # another one failed, and says why
+            pass
+        return count
+
+    with ThreadPoolExecutor(streams) as pool:
+        decoded = sum(pool.map(run, range(streams)))
+    return decoded / (time.perf_counter() - began[0])
