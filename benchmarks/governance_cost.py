@@ -1,6 +1,6 @@
 """What governance costs the pipeline: the same engine bare, governed, and governed with isolated decoding, in turn.
 
-    python -m benchmarks.governance_cost [--rounds 5] [--cameras 3] [--runtime onnx]
+    python -m benchmarks.governance_cost [--rounds 6] [--cameras 3] [--runtime onnx]
 
 All read the same recordings with the same networks, as fast as they can, in one process: bare, governed, isolated, then
 the other way round, so that a machine that slows down slows all. ``bare`` looks for the same people with no signed
@@ -176,7 +176,7 @@ def decoder_start_s(clip: Path) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--cameras", type=int, default=3)
     parser.add_argument("--detector", default="yunet_n")
     parser.add_argument("--embedder", default="face_reid_0095")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from pylfr.video.still import write_jpeg
 _TILE_PX = 288
 _GAP_PX = 16
 _TEXT_PX = 112
+_TEXT_TOP = 2 * _GAP_PX + _TILE_PX + 12
 _JPEG_QUALITY = 90
 _PAPER = (250, 249, 246)
 _INK = (24, 24, 27)
@@ -32,29 +34,44 @@ def draw_evidence(alert: Alert) -> UInt8:
 
     It says "possible match" and the comparison score, which is a cosine and no percentage.
     """
-    width = 2 * _TILE_PX + 3 * _GAP_PX
-    sheet = Image.new("RGB", (width, _TILE_PX + _TEXT_PX + 3 * _GAP_PX), _PAPER)
+    sheet = _form().copy()
     draw = ImageDraw.Draw(sheet)
-    title, small = ImageFont.load_default(size=20), ImageFont.load_default(size=14)
-    for place, (picture, name) in enumerate([(alert.crop, "probe"), (alert.reference, "reference image")]):
+    title, small = _fonts()
+    for place, picture in enumerate([alert.crop, alert.reference]):
         left = _GAP_PX + place * (_TILE_PX + _GAP_PX)
         tile = _fit(picture)
         sheet.paste(tile, (left + (_TILE_PX - tile.width) // 2, _GAP_PX + (_TILE_PX - tile.height) // 2))
-        draw.text((left, _GAP_PX + _TILE_PX + 4), name, fill=_QUIET, font=small)
-    top = 2 * _GAP_PX + _TILE_PX + 12
+    top = _TEXT_TOP
     draw.text((_GAP_PX, top), f"Possible match: {alert.entry}", fill=_INK, font=title)
     if alert.authorisation == REHEARSAL:
-        draw.text((width - _GAP_PX, top), "REHEARSAL", fill=_REHEARSAL_RED, font=title, anchor="ra")
+        draw.text((sheet.width - _GAP_PX, top), "REHEARSAL", fill=_REHEARSAL_RED, font=title, anchor="ra")
     at = alert.captured_at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     certainty = "calibrated" if alert.calibrated else "uncalibrated"
     lines = [
         f"score {alert.score:.3f} (cosine), threshold {alert.threshold:.3f} ({certainty})",
         f"camera {alert.camera}, track {alert.track_id}, {at} UTC",
-        "A prompt, not a decision: a person compares the two pictures.",
     ]
     for line, text in enumerate(lines):
-        draw.text((_GAP_PX, top + 30 + 19 * line), text, fill=_INK if line < 2 else _QUIET, font=small)
+        draw.text((_GAP_PX, top + 30 + 19 * line), text, fill=_INK, font=small)
     return np.asarray(sheet)
+
+
+@cache
+def _form() -> Image.Image:
+    """The sheet with what is the same in every alert: its words are drawn once."""
+    sheet = Image.new("RGB", (2 * _TILE_PX + 3 * _GAP_PX, _TILE_PX + _TEXT_PX + 3 * _GAP_PX), _PAPER)
+    draw, small = ImageDraw.Draw(sheet), _fonts()[1]
+    for place, name in enumerate(["probe", "reference image"]):
+        left = _GAP_PX + place * (_TILE_PX + _GAP_PX)
+        draw.text((left, _GAP_PX + _TILE_PX + 4), name, fill=_QUIET, font=small)
+    prompt = "A prompt, not a decision: a person compares the two pictures."
+    draw.text((_GAP_PX, _TEXT_TOP + 30 + 19 * 2), prompt, fill=_QUIET, font=small)
+    return sheet
+
+
+def _fonts() -> tuple[ImageFont.FreeTypeFont | ImageFont.ImageFont, ImageFont.FreeTypeFont | ImageFont.ImageFont]:
+    """The font of the title and that of the rest."""
+    return ImageFont.load_default(size=20), ImageFont.load_default(size=14)
 
 
 class SealedEvidenceSink:
@@ -117,7 +134,7 @@ def _fit(picture: UInt8) -> Image.Image:
     """The picture, as large as a tile allows, its shape kept."""
     factor = _TILE_PX / max(picture.shape[:2])
     size = (max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor)))
-    return Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)
+    return Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC)
 
 
 def _safe(text: str) -> str:
