@@ -12,27 +12,25 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 from rich.progress import track
 
 from benchmarks.footage import lfw_folder
 from benchmarks.measure import print_machine, this_machine, write_results
 from pylfr.config import RecognitionSection
-from pylfr.evaluation.crowd import CrowdRules, Head, Walker, cut_head, render_crowd
+from pylfr.evaluation.cast import Cast, Roles, cast_crowd, cut_heads
+from pylfr.evaluation.crowd import CrowdRules, Walker, render_crowd
 from pylfr.evaluation.fusion import RuleResult, compare_rules
 from pylfr.evaluation.passes import PassRates, SubjectPass, score_passes
-from pylfr.evaluation.people import Photograph, central_faces, list_photographs
+from pylfr.evaluation.people import list_photographs
 from pylfr.evaluation.rates import percent
-from pylfr.faces.detect import FaceDetector, open_detector
+from pylfr.faces.detect import open_detector
 from pylfr.trial import Trial, run_trial
-from pylfr.video.still import read_image, write_png
 
-_BATCH = 16
 _PASSES_A_CLIP = 50
 _RULES = CrowdRules(lanes=8, walk_s=(2.5, 4.0))
 
@@ -56,68 +54,25 @@ class Crowd:
     rules: dict[str, tuple[RuleResult, ...]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Cast:
-    """Who is enrolled, with the picture that is, and who walks."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Film:
+    """Clips that were rendered, and who walks in them when."""
 
-    references: dict[str, Path]
-    walkers: list[Walker]
-
-
-def cast_people(
-    detector: FaceDetector, photographs: Sequence[Photograph], folder: Path, *, mated: int, non_mated: int,
-    fillers: int, seed: int,
-) -> Cast:  # fmt: skip
-    """Draw the people of a crowd. Photographs without one clear face are passed over."""
-    draw = np.random.default_rng(seed)
-    of: dict[str, list[Photograph]] = {}
-    for photograph in photographs:
-        of.setdefault(photograph.person, []).append(photograph)
-    several = [name for name, each in of.items() if len(each) > 1]
-    single = [name for name, each in of.items() if len(each) == 1]
-    names = [several[index] for index in draw.permutation(len(several))]
-    names += [single[index] for index in draw.permutation(len(single))]
-    references: dict[str, Path] = {}
-    walkers: list[Walker] = []
-    wanted = mated + fillers + non_mated
-    for name in track(names, description="cut heads"):
-        if len(walkers) == mated + non_mated and len(references) == mated + fillers:
-            break
-        heads = _heads(detector, of[name])
-        enrols = len(references) < mated + fillers
-        if not heads or (enrols and len(heads) < 2):
-            continue
-        if enrols:
-            path = folder / f"{name}.png"
-            write_png(path, heads[0].picture)
-            references[name] = path
-            if len(walkers) < mated:
-                walkers.append(Walker(subject=name, is_mated=True, heads=tuple(heads[1:])))
-        else:
-            walkers.append(Walker(subject=name, is_mated=False, heads=tuple(heads)))
-    if len(walkers) < mated + non_mated:
-        raise SystemExit(
-            f"{wanted} people with a clear face are needed, the folder has {len(references) + len(walkers)}"
-        )
-    return Cast(references=references, walkers=[walkers[index] for index in draw.permutation(len(walkers))])
+    videos: tuple[Path, ...]
+    truth: tuple[SubjectPass, ...]
 
 
-def _heads(detector: FaceDetector, photographs: Sequence[Photograph]) -> list[Head]:
-    """The heads that show one face and no other once they are cut out, as enrolment asks."""
-    pictures = [read_image(each.path) for each in photographs]
-    faces = detector.detect(pictures)
-    central = central_faces(pictures, faces)
-    heads = [
-        cut_head(picture, faces.boxes[row]) for picture, row in zip(pictures, central.tolist(), strict=True) if row >= 0
+def render_clips(walkers: Sequence[Walker], folder: Path, *, seed: int) -> Film:
+    """Render everybody, fifty to a clip, on every core."""
+    jobs = [
+        (f"crowd-{number:02d}", walkers[start : start + _PASSES_A_CLIP], folder, seed + number)
+        for number, start in enumerate(range(0, len(walkers), _PASSES_A_CLIP))
     ]
-    again = detector.detect([head.picture for head in heads])
-    alone = np.bincount(again.frame_index, minlength=len(heads)) == 1
-    return [head for head, is_alone in zip(heads, alone, strict=True) if is_alone]
-
-
-def clips(walkers: Sequence[Walker]) -> Iterator[tuple[str, Sequence[Walker]]]:
-    for number, start in enumerate(range(0, len(walkers), _PASSES_A_CLIP)):
-        yield f"crowd-{number:02d}", walkers[start : start + _PASSES_A_CLIP]
+    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+        truth = [
+            each for part in track(pool.map(_render, jobs), total=len(jobs), description="render") for each in part
+        ]
+    return Film(videos=tuple(folder / f"{camera}.mp4" for camera, *_ in jobs), truth=tuple(truth))
 
 
 def _render(job: tuple[str, Sequence[Walker], Path, int]) -> tuple[SubjectPass, ...]:
@@ -126,26 +81,20 @@ def _render(job: tuple[str, Sequence[Walker], Path, int]) -> tuple[SubjectPass, 
 
 
 def measure(given: argparse.Namespace, lfw: Path, folder: Path) -> Crowd:
-    detector = open_detector(given.detector)
-    cast = cast_people(
-        detector, list_photographs(lfw), folder,
-        mated=given.mated, non_mated=given.non_mated, fillers=given.fillers, seed=given.seed,
-    )  # fmt: skip
+    heads = cut_heads(open_detector(given.detector), list_photographs(lfw))
+    roles = Roles(mated=given.mated, non_mated=given.non_mated, fillers=given.fillers)
+    cast = cast_crowd(heads, folder, roles, seed=given.seed)
     began = time.perf_counter()
-    jobs = [(camera, part, folder, given.seed + number) for number, (camera, part) in enumerate(clips(cast.walkers))]
-    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
-        truth = [
-            each for part in track(pool.map(_render, jobs), total=len(jobs), description="render") for each in part
-        ]
+    film = render_clips(cast.walkers, folder, seed=given.seed)
     rendered = time.perf_counter()
     trial = run_trial(
-        [folder / f"{camera}.mp4" for camera, *_ in jobs],
+        film.videos,
         {name: [path] for name, path in cast.references.items()},
         detector=given.detector,
         embedder=given.embedder,
         recognition=RecognitionSection(threshold=given.threshold),
     )
-    return _crowd(given, cast, truth, trial, rendered - began, time.perf_counter() - rendered)
+    return _crowd(given, cast, film.truth, trial, rendered - began, time.perf_counter() - rendered)
 
 
 def _crowd(

@@ -21,13 +21,13 @@ import numpy as np
 from rich.progress import Progress
 
 from benchmarks import peer_pipelines
-from benchmarks.crowd import cast_people
 from benchmarks.footage import lfw_folder
 from benchmarks.measure import Spread, print_machine, spread_of, this_machine, write_results
 from benchmarks.peer_pipelines import Outcome
 from pylfr.config import RecognitionSection
 from pylfr.engine import Stages
 from pylfr.errors import ConfigError
+from pylfr.evaluation.cast import Roles, cast_crowd, cut_heads
 from pylfr.evaluation.crowd import CrowdRules, render_crowd
 from pylfr.evaluation.fusion import Fuse, best_of, compare_rules, first_face
 from pylfr.evaluation.passes import PassRates, SubjectPass, score_passes
@@ -169,10 +169,9 @@ def suggested_threshold(embedder: str) -> float:
 
 def measure(given: argparse.Namespace, folder: Path) -> Peers:
     began = time.perf_counter()
-    cast = cast_people(
-        open_detector(YUNET[0]), list_photographs(lfw_folder()), folder, mated=given.mated * given.clips,
-        non_mated=given.non_mated * given.clips, fillers=given.fillers, seed=given.seed,
-    )  # fmt: skip
+    heads = cut_heads(open_detector(YUNET[0]), list_photographs(lfw_folder()))
+    roles = Roles(mated=given.mated * given.clips, non_mated=given.non_mated * given.clips, fillers=given.fillers)
+    cast = cast_crowd(heads, folder, roles, seed=given.seed)
     truth: list[SubjectPass] = []
     videos = []
     people = {name: path for name, path in cast.references.items() if shows_one_face(path)}

@@ -34,10 +34,15 @@ class Cast:
 
 
 def cut_heads(
-    detector: Detector, photographs: Sequence[Photograph], progress: Callable[[int], None] = lambda _: None
+    detector: Detector,
+    photographs: Sequence[Photograph],
+    progress: Callable[[int], None] = lambda _: None,
+    *,
+    margin: float = 1.9,
 ) -> dict[str, tuple[Head, ...]]:
     """The heads of everybody in the photographs who has one that shows a single face, as enrolment asks.
 
+    A head is ``margin`` times as wide as its face: a narrower one shows fewer bystanders.
     ``progress`` is told how many photographs have been done since its last call. Damaged pictures are passed over.
     """
     of: dict[str, list[Photograph]] = {}
@@ -45,7 +50,7 @@ def cut_heads(
         of.setdefault(photograph.person, []).append(photograph)
     heads = {}
     for name, each in of.items():
-        cut = _single_faces(detector, each)
+        cut = _single_faces(detector, each, margin)
         progress(len(each))
         if cut:
             heads[name] = cut
@@ -87,7 +92,7 @@ def _drawn(draw: np.random.Generator, names: Sequence[str], count: int) -> list[
     return [names[place] for place in draw.permutation(len(names))[:count].tolist()]
 
 
-def _single_faces(detector: Detector, photographs: Sequence[Photograph]) -> tuple[Head, ...]:
+def _single_faces(detector: Detector, photographs: Sequence[Photograph], margin: float) -> tuple[Head, ...]:
     pictures: list[UInt8] = []
     for each in photographs:
         try:
@@ -97,7 +102,9 @@ def _single_faces(detector: Detector, photographs: Sequence[Photograph]) -> tupl
     faces = detector.detect(pictures)
     central = central_faces(pictures, faces)
     heads = [
-        cut_head(picture, faces.boxes[row]) for picture, row in zip(pictures, central.tolist(), strict=True) if row >= 0
+        cut_head(picture, faces.boxes[row], margin=margin)
+        for picture, row in zip(pictures, central.tolist(), strict=True)
+        if row >= 0
     ]
     again = detector.detect([head.picture for head in heads])
     alone = np.bincount(again.frame_index, minlength=len(heads)) == 1

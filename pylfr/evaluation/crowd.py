@@ -100,10 +100,10 @@ class _Walk:
         return x1, y1, x2, y2
 
 
-def cut_head(picture: UInt8, box: Float32, *, side_px: int = 224) -> Head:
-    """The square around a face, 1.9 times its longer side, grey where the picture ends; ``box`` float32 [4] xyxy."""
+def cut_head(picture: UInt8, box: Float32, *, side_px: int = 224, margin: float = 1.9) -> Head:
+    """The square around a face, ``margin`` times its longer side, grey where the picture ends; ``box`` float32 [4]."""
     x1, y1, x2, y2 = (float(each) for each in box)
-    span = 1.9 * max(x2 - x1, y2 - y1)
+    span = margin * max(x2 - x1, y2 - y1)
     left, top = (x1 + x2 - span) / 2, (y1 + y2 - span) / 2
     cut = Image.fromarray(picture).transform(
         (side_px, side_px),

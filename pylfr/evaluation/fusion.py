@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pylfr.errors import ConfigError
-from pylfr.evaluation.passes import Compared, PassRates, Raised, SubjectPass, own_tracks, score_passes
+from pylfr.evaluation.passes import Box, Compared, PassRates, Raised, SubjectPass, own_tracks, score_passes
 
 # Scores of one entry over a track so far and the qualities of those faces, in order of time, to one score; None while
 # there is too little to decide on.
@@ -27,12 +28,28 @@ class RuleResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Step:
-    """A fused score of one entry at one moment of a track."""
+class Step:
+    """A fused score of one entry at one moment of a track, seconds; ``owner`` is its pass, -1 where it has none."""
 
-    face: Compared
+    camera: str
+    track_id: int
+    at_s: float
+    box: Box
     entry: str
     score: float
+    owner: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PassScores:
+    """What a rule makes of every pass.
+
+    ``best`` float64 [passes]: of a mated pass the highest fused score of its own entry, of another one that of any; -1
+    where nothing was fused. ``steps`` in order of time within a track.
+    """
+
+    best: npt.NDArray[np.float64]
+    steps: tuple[Step, ...]
 
 
 def best_of(count: int, *, least: int = 1) -> Fuse:
@@ -47,11 +64,14 @@ def best_of(count: int, *, least: int = 1) -> Fuse:
     return fuse
 
 
-def mean_of_best(count: int, *, among: int) -> Fuse:
-    """The mean of the ``count`` best scores among the ``among`` best faces by quality: what the engine does."""
+def mean_of_best(count: int, *, among: int, least: int) -> Fuse:
+    """The mean of the ``count`` best scores among the ``among`` best faces by quality: what the engine does.
+
+    It says nothing until ``least`` faces, at least ``count``, have been compared.
+    """
 
     def fuse(scores: Sequence[float], qualities: Sequence[float]) -> float | None:
-        if len(scores) < count:
+        if len(scores) < least:
             return None
         kept = np.argsort([-quality for quality in qualities], kind="stable")[:among]
         return float(np.mean(sorted((scores[index] for index in kept), reverse=True)[:count]))
@@ -93,8 +113,9 @@ RULES: Mapping[str, Fuse] = {
     "mean of best 5, at least 3": best_of(5, least=3),
     "mean of all, at least 2": best_of(10_000, least=2),
     "quality-weighted mean, at least 2": weighted(least=2),
-    ENGINES_RULE: mean_of_best(2, among=8),
-    "mean of the 3 best scores of best 8": mean_of_best(3, among=8),
+    "best score of best 8, at least 2": mean_of_best(1, among=8, least=2),
+    ENGINES_RULE: mean_of_best(2, among=8, least=2),
+    "mean of the 3 best scores of best 8": mean_of_best(3, among=8, least=3),
     "2 faces above": consistent(2),
     "3 faces above": consistent(3),
 }
@@ -115,56 +136,51 @@ def compare_rules(
     allowed = int(np.floor(target_fpir * others + 1e-9))
     if allowed < 1:
         raise ConfigError(f"FPIR {target_fpir:g} needs {int(np.ceil(1 / target_fpir))} non-mated passes, got {others}")
+    return tuple(_result(name, fuse, truth, compared, allowed) for name, fuse in rules.items())
+
+
+def pass_scores(truth: Sequence[SubjectPass], compared: Sequence[Compared], fuse: Fuse) -> PassScores:
+    """Fuse every track as far as it has come after each of its faces, and give the highest of each pass."""
     owner = own_tracks(truth, compared)
     tracks: dict[tuple[str, int], list[Compared]] = defaultdict(list)
     for face in sorted(compared, key=lambda each: each.at_s):
         tracks[face.camera, face.track_id].append(face)
-    return tuple(_result(name, fuse, truth, compared, tracks, owner, allowed) for name, fuse in rules.items())
+    steps = [step for key, faces in tracks.items() for step in _steps(faces, fuse, owner[key])]
+    best = np.full(len(truth), -1.0)
+    for step in steps:
+        if step.owner >= 0 and (not truth[step.owner].is_mated or truth[step.owner].subject == step.entry):
+            best[step.owner] = max(best[step.owner], step.score)
+    return PassScores(best=best, steps=tuple(steps))
+
+
+def threshold_at(non_mated: npt.NDArray[np.float64], allowed: int) -> float:
+    """The lowest threshold that no more than ``allowed`` of the scores reach."""
+    return float(np.nextafter(np.sort(non_mated)[::-1][allowed], 2))
 
 
 def _result(
-    name: str,
-    fuse: Fuse,
-    truth: Sequence[SubjectPass],
-    compared: Sequence[Compared],
-    tracks: Mapping[tuple[str, int], list[Compared]],
-    owner: Mapping[tuple[str, int], int],
-    allowed: int,
+    name: str, fuse: Fuse, truth: Sequence[SubjectPass], compared: Sequence[Compared], allowed: int
 ) -> RuleResult:
-    steps = {key: _steps(faces, fuse) for key, faces in tracks.items()}
-    worst: dict[int, float] = {}
-    for key, taken in steps.items():
-        index = owner[key]
-        if index >= 0 and not truth[index].is_mated:
-            worst[index] = max([worst.get(index, -1.0), *(step.score for step in taken)])
-    ordered = sorted(worst.values(), reverse=True)
-    threshold = float(np.nextafter(ordered[allowed], 2)) if len(ordered) > allowed else -1.0
-    raised = []
-    for key, taken in steps.items():
-        alerted: set[str] = set()
-        for step in taken:
-            if step.score >= threshold and step.entry not in alerted:
-                alerted.add(step.entry)
-                raised.append(
-                    Raised(
-                        camera=key[0],
-                        track_id=key[1],
-                        at_s=step.face.at_s,
-                        box=step.face.box,
-                        entry=step.entry,
-                        score=step.score,
-                    )
-                )
-    passes = {owner[alert.camera, alert.track_id] for alert in raised} - {-1}
+    scores = pass_scores(truth, compared, fuse)
+    threshold = threshold_at(scores.best[[not each.is_mated for each in truth]], allowed)
+    first: dict[tuple[str, int, str], Raised] = {}
+    for step in scores.steps:
+        if step.score >= threshold:
+            raised = Raised(
+                camera=step.camera, track_id=step.track_id, at_s=step.at_s, box=step.box, entry=step.entry,
+                score=step.score,
+            )  # fmt: skip
+            first.setdefault((step.camera, step.track_id, step.entry), raised)
+    alerting = {step.owner for step in scores.steps if step.score >= threshold} - {-1}
     return RuleResult(
         rule=name,
         threshold=threshold,
-        rates=score_passes(truth, compared, raised),
-        alerts_per_alerted_pass=len(raised) / len(passes) if passes else None,
+        rates=score_passes(truth, compared, list(first.values())),
+        alerts_per_alerted_pass=len(first) / len(alerting) if alerting else None,
     )
 
 
-def _steps(faces: Sequence[Compared], fuse: Fuse) -> list[_Step]:
+def _steps(faces: Sequence[Compared], fuse: Fuse, owner: int) -> list[Step]:
     """The fused score of every entry that a face names, after that face: what an engine would decide on."""
     steps = []
     for number, face in enumerate(faces, start=1):
@@ -172,7 +188,17 @@ def _steps(faces: Sequence[Compared], fuse: Fuse) -> list[_Step]:
         for entry, _ in face.candidates:
             score = fuse([_score_of(each, entry) for each in faces[:number]], qualities)
             if score is not None:
-                steps.append(_Step(face=face, entry=entry, score=score))
+                steps.append(
+                    Step(
+                        camera=face.camera,
+                        track_id=face.track_id,
+                        at_s=face.at_s,
+                        box=face.box,
+                        entry=entry,
+                        score=score,
+                        owner=owner,
+                    )
+                )
     return steps
 
 

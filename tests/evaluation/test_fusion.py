@@ -25,8 +25,8 @@ def test_each_rule_gives_its_own_number() -> None:
     assert first_face()(scores, qualities) == 0.5
     assert best_of(1)(scores, qualities) == 0.8
     assert best_of(2)(scores, qualities) == pytest.approx(0.65)
-    assert mean_of_best(2, among=3)(scores, qualities) == pytest.approx(0.65)
-    assert mean_of_best(2, among=2)([0.9, 0.8, 0.5], qualities) == pytest.approx(0.65)
+    assert mean_of_best(2, among=3, least=2)(scores, qualities) == pytest.approx(0.65)
+    assert mean_of_best(2, among=2, least=2)([0.9, 0.8, 0.5], qualities) == pytest.approx(0.65)
     assert weighted()(scores, qualities) == pytest.approx((2 + 72 + 25) / 150)
     assert consistent(2)(scores, qualities) == 0.5
 
@@ -34,7 +34,7 @@ def test_each_rule_gives_its_own_number() -> None:
 def test_a_rule_waits_until_it_has_enough_faces() -> None:
     assert best_of(5, least=2)([0.9], [50]) is None
     assert weighted(least=2)([0.9], [50]) is None
-    assert mean_of_best(2, among=5)([0.9], [50]) is None
+    assert mean_of_best(2, among=5, least=2)([0.9], [50]) is None
     assert consistent(3)([0.9, 0.9], [50, 50]) is None
 
 
