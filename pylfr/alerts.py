@@ -19,17 +19,17 @@ from pylfr.types import Alert, Candidates, FrameBatch, Int64, Tracks
 class AlertRules:
     """When candidate scores become an alert.
 
-    A track's score for an entry is the mean of its ``min_samples`` best scores among its ``best_k`` best faces; it must
-    reach ``threshold`` (cosine). So many faces must have been compared, and one lucky face alone raises nothing. A mean
-    over all of the best faces does worse: one covered or badly lit face pulls it down (docs/accuracy.md). The same
-    entry alerts once a track, and in one camera once in ``cooldown_s``. ``calibrated`` says whether the threshold rests
-    on a calibration certificate.
+    A track's score for an entry is the mean of its ``best_scores`` best scores among its ``best_k`` best faces; it must
+    reach ``threshold`` (cosine) once ``min_samples`` faces have been compared. A mean over all of the best faces does
+    worse: one covered or badly lit face pulls it down (docs/accuracy.md). The same entry alerts once a track, and in
+    one camera once in ``cooldown_s``. ``calibrated`` says whether the threshold rests on a calibration certificate.
     """
 
     threshold: float
     calibrated: bool = False
     best_k: int = 8
     min_samples: int = 2
+    best_scores: int = 2
     cooldown_s: float = 60.0
 
     def __post_init__(self) -> None:
@@ -37,6 +37,8 @@ class AlertRules:
             raise ValueError(f"threshold is a cosine from -1 to 1, got {self.threshold}; it is no percentage")
         if not 1 <= self.min_samples <= self.best_k:
             raise ValueError(f"min_samples must be 1 to best_k ({self.best_k}), got {self.min_samples}")
+        if not 1 <= self.best_scores <= self.min_samples:
+            raise ValueError(f"best_scores must be 1 to min_samples ({self.min_samples}), got {self.best_scores}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +115,7 @@ class AlertDesk:
                 continue
             # Only entries that this very search named: one that has been removed since cannot alert.
             for entry in sample.scores:
-                score = evidence.fused(entry, self.rules.min_samples)
+                score = evidence.fused(entry, self.rules.best_scores)
                 if evidence.best_score is None or score > evidence.best_score:
                     evidence.best_score, evidence.best_entry = score, entry
                 if score < self.rules.threshold or entry in evidence.alerted:

@@ -56,6 +56,7 @@ from pylfr.terms import (
     open_terms,
     preprocessing_of,
     records_of,
+    runtime_of,
     threshold_of,
     watchlist_key_of,
 )
@@ -117,7 +118,7 @@ def open_engine(deployment: Deployment | Path | str, *, debuggable: bool = False
         models.detector,
         models.embedder,
         device=models.device,
-        runtime=models.runtime,
+        runtime=runtime_of(deployment).name,
         threads=models.threads,
         side_px=models.side_px,
     )
@@ -335,6 +336,7 @@ def _build(
                 calibrated=calibrated,
                 best_k=recognition.best_k,
                 min_samples=recognition.min_samples,
+                best_scores=recognition.best_scores,
                 cooldown_s=recognition.cooldown_s,
             ),
             gallery,

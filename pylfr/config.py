@@ -78,6 +78,7 @@ class RecognitionSection(Section):
     min_detect_hz: float = Field(default=2.0, gt=0)
     best_k: int = Field(default=8, ge=1)
     min_samples: int = Field(default=2, ge=1)
+    best_scores: int = Field(default=2, ge=1)
     gap_ms: float = Field(default=200.0, ge=0)
     recheck_ms: float = Field(default=3000.0, ge=0)
     cooldown_s: float = Field(default=60.0, ge=0)
@@ -92,6 +93,8 @@ class RecognitionSection(Section):
     def _samples_fit(self) -> RecognitionSection:
         if self.min_samples > self.best_k:
             raise ValueError(f"min_samples ({self.min_samples}) must not exceed best_k ({self.best_k})")
+        if self.best_scores > self.min_samples:
+            raise ValueError(f"best_scores ({self.best_scores}) must not exceed min_samples ({self.min_samples})")
         return self
 
     @property

@@ -25,6 +25,7 @@ from pylfr.governance.signed import read_signed
 from pylfr.governance.vault import VaultKey, make_vault_key, place_of, read_vault_key
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import open_store
+from pylfr.runtimes.choose import RuntimeChoice, arithmetic_of, choose_runtime
 from pylfr.types import Event
 from pylfr.video.address import resolve_secrets
 
@@ -199,6 +200,19 @@ def threshold_of(recognition: RecognitionSection, manifest: ModelManifest) -> fl
     return threshold
 
 
+def runtime_of(deployment: Deployment) -> RuntimeChoice:
+    """What runs the networks of a deployment; left to choose, it keeps to the arithmetic of the certificate.
+
+    Raises what ``choose_runtime`` raises, and ``AuthorisationError`` for a certificate that cannot be read.
+    """
+    section = deployment.authority
+    certified = None
+    if section is not None and section.calibration is not None:
+        certified = read_calibration(section.calibration)[0].arithmetic
+    models = deployment.models
+    return choose_runtime(models.runtime, device=models.device, arithmetic=certified)
+
+
 def fusion_rules_of(recognition: RecognitionSection, *, side_px: int | None = None) -> FusionRules:
     """How a deployment makes one score of a track's faces; ``side_px`` as in [models]."""
     fields = recognition.model_dump(include=set(FusionRules.model_fields))
@@ -265,6 +279,7 @@ def _facts(deployment: Deployment, section: AuthoritySection, contents: Watchlis
         detector=detector.sha256,
         embedder=embedder.sha256,
         preprocessing=preprocessing_of(embedder.manifest),
+        arithmetic=arithmetic_of(deployment.models.runtime),
         threshold=threshold_of(deployment.recognition, embedder.manifest),
         rules=fusion_rules_of(deployment.recognition, side_px=deployment.models.side_px),
         calibration=read_calibration(section.calibration) if section.calibration is not None else None,

@@ -24,6 +24,7 @@ ColourMatrix = Literal["bt601", "bt709", "bt2020"]
 Device = Literal["cpu", "cuda"]
 Element = Literal["float32", "float16", "int8", "uint8", "int32", "int64"]
 Precision = Literal["float32", "float16", "int8"]
+Arithmetic = Literal["float32", "float16", "bfloat16"]
 MemoryKind = Literal["cpu", "cuda", "pinned"]
 
 T = TypeVar("T")

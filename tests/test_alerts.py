@@ -43,14 +43,21 @@ def test_one_alert_for_a_track_however_often_it_is_compared() -> None:
 
 
 def test_one_high_score_among_low_ones_does_not_alert() -> None:
-    desk = AlertDesk(AlertRules(threshold=0.5, min_samples=2))
+    desk = AlertDesk(AlertRules(threshold=0.5, min_samples=2, best_scores=2))
     assert compare(desk, {4: 0.2}, second=0) == []
     assert compare(desk, {4: 0.7}, second=1) == []
     assert len(compare(desk, {4: 0.7}, second=2)) == 1
 
 
+def test_the_best_score_alone_decides_once_enough_faces_have_been_compared() -> None:
+    desk = AlertDesk(AlertRules(threshold=0.5, min_samples=2, best_scores=1))
+    assert compare(desk, {4: 0.7}, second=0) == []
+    [match] = compare(desk, {4: 0.2}, second=1)
+    assert match.score == pytest.approx(0.7)
+
+
 def test_the_score_is_the_mean_of_the_best_scores_and_a_covered_face_does_not_pull_it_down() -> None:
-    desk = AlertDesk(AlertRules(threshold=0.6, min_samples=2))
+    desk = AlertDesk(AlertRules(threshold=0.6, min_samples=2, best_scores=2))
     compare(desk, {4: 0.7}, second=0, quality=60)
     assert compare(desk, {4: 0.1}, second=1, quality=95) == []
     [match] = compare(desk, {4: 0.6}, second=2, quality=70)
@@ -58,7 +65,7 @@ def test_the_score_is_the_mean_of_the_best_scores_and_a_covered_face_does_not_pu
 
 
 def test_only_the_best_faces_count_and_a_track_leaves_its_best_score_behind() -> None:
-    desk = AlertDesk(AlertRules(threshold=0.65, best_k=2))
+    desk = AlertDesk(AlertRules(threshold=0.65, best_k=2, best_scores=2))
     compare(desk, {4: 0.1}, second=0, quality=10)
     compare(desk, {4: 0.4}, second=1, quality=90)
     assert compare(desk, {4: 0.8}, second=2, quality=80) == []
@@ -70,7 +77,7 @@ def test_only_the_best_faces_count_and_a_track_leaves_its_best_score_behind() ->
 
 
 def test_an_entry_that_a_full_list_does_not_name_scores_no_more_than_its_last_candidate() -> None:
-    desk = AlertDesk(AlertRules(threshold=0.5))
+    desk = AlertDesk(AlertRules(threshold=0.5, best_scores=2))
     compare(desk, {1: 0.45, 2: 0.4, 3: 0.35}, second=0)
     [match] = compare(desk, {9: 0.8, 1: 0.1, 2: 0.1}, second=1)
     assert match.entry == 9
@@ -78,7 +85,7 @@ def test_an_entry_that_a_full_list_does_not_name_scores_no_more_than_its_last_ca
 
 
 def test_a_second_track_of_the_same_entry_is_suppressed_inside_the_cool_down_and_counted() -> None:
-    desk = AlertDesk(AlertRules(threshold=0.5, min_samples=1, cooldown_s=60))
+    desk = AlertDesk(AlertRules(threshold=0.5, min_samples=1, best_scores=1, cooldown_s=60))
     assert len(compare(desk, {4: 0.7}, second=0, track=1)) == 1
     assert compare(desk, {4: 0.7}, second=30, track=2) == []
     assert desk.suppressed == 1
@@ -93,7 +100,7 @@ def test_an_entry_removed_since_an_earlier_comparison_cannot_alert() -> None:
 
 
 def test_a_track_can_alert_for_two_entries_and_an_ended_one_is_forgotten() -> None:
-    desk = AlertDesk(AlertRules(threshold=0.5, min_samples=1, cooldown_s=0))
+    desk = AlertDesk(AlertRules(threshold=0.5, min_samples=1, best_scores=1, cooldown_s=0))
     assert len(compare(desk, {4: 0.7, 5: 0.6}, second=0)) == 2
     assert compare(desk, {4: 0.7}, second=1) == []
     desk.forget([TrackKey(camera="north", track_id=1)])
@@ -101,7 +108,7 @@ def test_a_track_can_alert_for_two_entries_and_an_ended_one_is_forgotten() -> No
 
 
 def test_no_candidates_give_no_alert() -> None:
-    desk = AlertDesk(AlertRules(threshold=-1.0, min_samples=1))
+    desk = AlertDesk(AlertRules(threshold=-1.0, min_samples=1, best_scores=1))
     assert compare(desk, {}, second=0) == []
 
 
@@ -111,3 +118,5 @@ def test_a_threshold_on_another_scale_is_refused(threshold: float) -> None:
         AlertRules(threshold=threshold)
     with pytest.raises(ValueError, match="min_samples"):
         AlertRules(threshold=0.5, best_k=2, min_samples=3)
+    with pytest.raises(ValueError, match="best_scores"):
+        AlertRules(threshold=0.5, min_samples=2, best_scores=3)

@@ -59,7 +59,7 @@ def test_a_live_run_starts_under_its_certificate_and_says_that_it_is_calibrated(
     ("change", "said"),
     [
         (("threshold = ", "threshold = 0.1 # "), "calibration: the certificate holds from threshold"),
-        (("[recognition]", "[recognition]\nmin_samples = 1"), "calibration: one of photographs holds where two"),
+        (("[recognition]", "[recognition]\nbest_scores = 1"), "calibration: one of photographs holds where two"),
         (('embedder = "face_reid_0095"', 'embedder = "mobilefacenet_y1"'), "embedder: authorised is"),
         (('detector = "yunet_n"', 'detector = "scrfd_500m_kps"'), "certificate is for another detector"),
     ],
@@ -79,8 +79,8 @@ def test_a_certificate_for_fewer_people_or_for_another_way_of_fusing_is_refused(
     whole = path.read_text()
     fields = json.loads(whole)
     rules = {
-        "detect_hz": 8.0, "best_k": 3, "min_samples": 2, "gap_ms": 200.0, "recheck_ms": 3000.0, "candidates": 5,
-        "min_interocular_px": 10.0, "min_sharpness": 4.0, "max_yaw_deg": 50.0, "max_pitch_deg": 45.0,
+        "detect_hz": 8.0, "best_k": 3, "min_samples": 2, "best_scores": 2, "gap_ms": 200.0, "recheck_ms": 3000.0,
+        "candidates": 5, "min_interocular_px": 10.0, "min_sharpness": 4.0, "max_yaw_deg": 50.0, "max_pitch_deg": 45.0,
     }  # fmt: skip
     try:
         for change, said in (

@@ -106,7 +106,10 @@ key = "evidence.key"
         "expires_at": utc_text(datetime.now(UTC) + timedelta(days=1)),
     }
     for kind, also in (
-        ("calibration", {"watchlist_size": 500, "fpir": rate, "material": "10,000 passes"}),
+        (
+            "calibration",
+            {"arithmetic": "float32", "watchlist_size": 500, "fpir": rate, "material": "10,000 passes"},
+        ),
         ("cohorts", {"groups": {"one": rate, "other": rate}, "conclusion": "none found"}),
     ):
         (folder / f"{kind}.json").write_text(json.dumps({"type": kind, **certificate, **also}))

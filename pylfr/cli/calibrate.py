@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pylfr.cli.console import say, warn
 from pylfr.cli.evaluate import templates_of_folder
-from pylfr.cli.present import print_notices
+from pylfr.cli.present import print_notices, say_runtime
 from pylfr.cli.tracks import TrackSetting, crowd_tracks, of_tracks, recorded_tracks, track_setting
 from pylfr.errors import ConfigError
 from pylfr.evaluation.calibration import NonMated, Threshold, calibrate, search_non_mated
@@ -21,7 +21,9 @@ from pylfr.evaluation.drift import histogram_of
 from pylfr.evaluation.tracks import TrackMaterial
 from pylfr.governance.certificates import CalibrationCertificate, Rate
 from pylfr.models.store import open_store
+from pylfr.runtimes.choose import choose_runtime
 from pylfr.terms import preprocessing_of
+from pylfr.types import Arithmetic
 
 _CLOSEST_SHOWN = 5
 
@@ -47,6 +49,9 @@ def calibrate_command(
     deployment: Annotated[
         Path | None, typer.Option(help="For tracks: take [recognition] and [models] from this deployment file.")
     ] = None,
+    runtime: Annotated[
+        str, typer.Option(help="What runs the networks; the certificate holds for its arithmetic alone.")
+    ] = "auto",
     material: Annotated[str, typer.Option(help="Words on what the pictures are, for the certificate.")] = "",
     days: Annotated[int, typer.Option(help="Days until the certificate expires.", min=1)] = 180,
     workers: Annotated[int, typer.Option(help="Threads; 0 for one a core.", min=0)] = 0,
@@ -63,8 +68,10 @@ def calibrate_command(
     if deployment is not None and not crowd and truth is None:
         raise ConfigError("--deployment says how tracks are fused: give --truth or --crowd too")
     console = Console(stderr=True)
-    setting = track_setting(deployment, detector, embedder)
+    setting = track_setting(deployment, detector, embedder, runtime)
     print_notices([setting.detector, setting.embedder], console)
+    choice = choose_runtime(setting.runtime)
+    say_runtime(choice, console)
     tracks: TrackMaterial | None = None
     if truth is not None:
         tracks = recorded_tracks(folder, truth, references, setting, console)
@@ -74,7 +81,7 @@ def calibrate_command(
         non_mated, names = tracks.non_mated, tracks.names
         words, unit = f"{tracks.passes} non-mated passes, {folder.name}", "passes"
     else:
-        people = templates_of_folder(folder, detector, embedder, workers=workers, console=console)
+        people = templates_of_folder(folder, detector, embedder, workers=workers, console=console, runtime=choice.name)
         non_mated = search_non_mated(people, min(watchlist_size, len(people.names) // 2), seed=seed)
         names = people.names
         words, unit = f"{len(names)} people, {len(people)} pictures in {folder.name}", "searches"
@@ -85,7 +92,8 @@ def calibrate_command(
     for pair in _closest(non_mated, names):
         say(f"check that these are two people: {pair}")
     if out is not None:
-        certificate = _certificate(threshold, non_mated, setting, f"{material or words}; {_how(threshold)}", days)
+        described = f"{material or words}; {choice.name}; {_how(threshold)}"
+        certificate = _certificate(threshold, non_mated, setting, choice.arithmetic, described, days)
         if tracks is not None:
             certificate = of_tracks(certificate, tracks, setting)
         out.write_text(certificate.model_dump_json(indent=1, exclude_none=True), encoding="utf-8")
@@ -131,7 +139,7 @@ def _how(threshold: Threshold) -> str:
 
 
 def _certificate(
-    threshold: Threshold, non_mated: NonMated, setting: TrackSetting, material: str, days: int
+    threshold: Threshold, non_mated: NonMated, setting: TrackSetting, arithmetic: Arithmetic, material: str, days: int
 ) -> CalibrationCertificate:
     now = datetime.now(UTC).replace(microsecond=0)
     store = open_store()
@@ -139,6 +147,7 @@ def _certificate(
         type="calibration",
         model=store.resolve(setting.embedder).sha256,
         preprocessing=preprocessing_of(store.manifest(setting.embedder)),
+        arithmetic=arithmetic,
         watchlist_size=threshold.watchlist_size,
         threshold=threshold.value,
         fpir=Rate(

@@ -34,6 +34,7 @@ from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.governance.certificates import CohortCertificate, Rate
 from pylfr.models.store import open_store
+from pylfr.runtimes.choose import choose_runtime
 from pylfr.terms import preprocessing_of
 
 _DEFAULT_SIZES = (100, 500)
@@ -85,6 +86,7 @@ def evaluate(
             detector=detector,
             embedder=embedder,
             threshold=threshold,
+            runtime=runtime,
             json_file=json_file,
             console=console,
         )
@@ -101,6 +103,7 @@ def evaluate(
     evaluation = Evaluation(
         detector=detector,
         embedder=embedder,
+        runtime=choose_runtime(runtime).name,
         detector_sha256=store.resolve(detector).sha256,
         embedder_sha256=people.model,
         source=str(folder),

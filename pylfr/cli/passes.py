@@ -27,6 +27,7 @@ def evaluate_passes(
     detector: str,
     embedder: str,
     threshold: float | None,
+    runtime: str,
     json_file: Path | None,
     console: Console,
 ) -> None:
@@ -44,6 +45,7 @@ def evaluate_passes(
             detector=detector,
             embedder=embedder,
             recognition=RecognitionSection(threshold=threshold),
+            runtime=runtime,
         )
     for error in trial.summary.errors:
         warn("notice", error)
@@ -100,6 +102,7 @@ def _as_json(rates: PassRates, truth: tuple[SubjectPass, ...], trial: Trial, wat
             "threshold": trial.summary.threshold,
             "detector": trial.summary.detector,
             "embedder": trial.summary.embedder,
+            "runtime": trial.summary.runtime,
             **{name: value.as_json() if isinstance(value, Rate) else value for name, value in values.items()},
             "errors": list(trial.summary.errors),
         },

@@ -17,7 +17,7 @@ from pylfr.engine import Engine
 from pylfr.models.default import choose
 from pylfr.models.manifest import Task
 from pylfr.models.store import open_store
-from pylfr.runtimes.choose import choose_runtime
+from pylfr.runtimes.choose import RuntimeChoice, choose_runtime
 from pylfr.types import Alert, Device
 
 _REFRESH_S = 0.5
@@ -77,8 +77,13 @@ def chosen_runtime(named: str, device: Device, console: Console) -> str:
     """What runs the networks; where it was left open, what it is and why is said."""
     choice = choose_runtime(named, device=device)
     if named == "auto":
-        console.print(escape(f"networks run in {choice.name}: {choice.reason}"), highlight=False, soft_wrap=True)
+        say_runtime(choice, console)
     return choice.name
+
+
+def say_runtime(choice: RuntimeChoice, console: Console) -> None:
+    """What runs the networks, and why."""
+    console.print(escape(f"networks run in {choice.name}: {choice.reason}"), highlight=False, soft_wrap=True)
 
 
 def print_notices(names: Sequence[str], console: Console) -> None:

@@ -9,9 +9,10 @@ import typer
 from rich.console import Console
 
 from pylfr.assemble import open_engine
-from pylfr.cli.present import chosen_runtime, print_alert, print_notices, print_summary, running
+from pylfr.cli.present import print_alert, print_notices, print_summary, running, say_runtime
 from pylfr.config import read_deployment
 from pylfr.governance.memory import close_memory, memory_state
+from pylfr.terms import runtime_of
 
 
 def run(
@@ -33,7 +34,8 @@ def run(
     console.print(f"the memory of this process is {memory_state()}", highlight=False, soft_wrap=True)
     described = read_deployment(deployment)
     print_notices([described.models.detector, described.models.embedder], console)
-    chosen_runtime(described.models.runtime, described.models.device, console)
+    if described.models.runtime == "auto":
+        say_runtime(runtime_of(described), console)
     engine = open_engine(described, debuggable=debuggable)
     with running(engine, console):
         for recorded in engine.run():

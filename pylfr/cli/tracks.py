@@ -18,7 +18,7 @@ from pylfr.evaluation.crowd import plan_crowd
 from pylfr.evaluation.crowd_source import CrowdSource
 from pylfr.evaluation.passes import SubjectPass, read_truth
 from pylfr.evaluation.people import list_photographs
-from pylfr.evaluation.tracks import TrackMaterial, non_mated_tracks
+from pylfr.evaluation.tracks import TrackMaterial, non_mated_tracks, require_non_mated
 from pylfr.faces.detect import open_detector
 from pylfr.governance.certificates import CalibrationCertificate
 from pylfr.protocols import Source
@@ -36,19 +36,23 @@ class TrackSetting:
     detector: str
     embedder: str
     recognition: RecognitionSection
+    runtime: str
 
 
-def track_setting(deployment: Path | None, detector: str, embedder: str) -> TrackSetting:
-    """The setting of a deployment file, or the usual one for two networks."""
+def track_setting(deployment: Path | None, detector: str, embedder: str, runtime: str) -> TrackSetting:
+    """The setting of a deployment file, or the usual one for two networks; ``runtime`` is taken where it is named."""
     if deployment is None:
-        return TrackSetting(detector=detector, embedder=embedder, recognition=RecognitionSection())
+        return TrackSetting(detector=detector, embedder=embedder, recognition=RecognitionSection(), runtime=runtime)
     described = read_deployment(deployment)
     if described.models.side_px is not None:
         raise ConfigError("tracks are measured at the detector's own size: leave [models] side_px out")
+    if described.models.device != "cpu":
+        raise ConfigError(f"tracks are measured on the CPU, {deployment} has device {described.models.device!r}")
     return TrackSetting(
         detector=described.models.detector,
         embedder=described.models.embedder,
         recognition=described.recognition,
+        runtime=described.models.runtime if runtime == "auto" else runtime,
     )
 
 
@@ -59,6 +63,8 @@ def recorded_tracks(
     people = people_of(references)
     videos = videos_of(folder)
     truth = read_truth(truth_file, [each.stem for each in videos])
+    # Before hours of video, not after them.
+    require_non_mated(truth)
     with console.status(f"{len(videos)} videos through the whole engine"):
         return _run(videos, people, truth, setting)
 
@@ -109,6 +115,7 @@ def _run(
         detector=setting.detector,
         embedder=setting.embedder,
         recognition=setting.recognition.model_copy(update={"threshold": 1.0}),
+        runtime=setting.runtime,
     )
     for error in trial.summary.errors:
         warn("notice", error)

@@ -27,6 +27,7 @@ class Evaluation:
 
     detector: str
     embedder: str
+    runtime: str
     detector_sha256: str
     embedder_sha256: str
     source: str
@@ -65,6 +66,7 @@ def as_json(evaluation: Evaluation) -> str:
         "detector_sha256": evaluation.detector_sha256,
         "embedder": evaluation.embedder,
         "embedder_sha256": evaluation.embedder_sha256,
+        "runtime": evaluation.runtime,
         "source": evaluation.source,
         "people": evaluation.people,
         "pictures": evaluation.pictures,

@@ -71,8 +71,10 @@ class Rate:
 
 
 def percent(share: float) -> str:
-    """A share in per cent, with three digits that count."""
-    return f"{100 * share:.3g} %" if share < 0.1 else f"{100 * share:.2f} %"
+    """A share in per cent, with three digits that count, or two behind the point; none where it is nothing or all."""
+    if share in (0, 1):
+        return f"{100 * share:.0f} %"
+    return f"{100 * share:#.3g} %" if share < 0.1 else f"{100 * share:.2f} %"
 
 
 def clopper_pearson(numerator: int, denominator: int, *, confidence: float = CONFIDENCE) -> Rate:

@@ -14,14 +14,16 @@ from pylfr.evaluation.plots import det_plot, histogram_plot, rank_plot, threshol
 from pylfr.evaluation.rates import Rate, percent
 
 _SKIPPED_SHOWN = 20
+# Errors that measure a rate to within a third (the rule of 30).
+_ENOUGH = 30
 
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}
 h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #d5d9de}
 table{border-collapse:collapse;margin:.8rem 0;font-size:.9rem;width:100%}
 th,td{padding:.3rem .6rem;border-bottom:1px solid #e3e6ea;text-align:left;vertical-align:top}
-th{background:#f4f6f8}img{max-width:100%;margin:.6rem 0}.note{color:#4b535c}
-@media print{body{max-width:none}h2{break-after:avoid}img,table{break-inside:avoid}}
+th{background:#f4f6f8}figure{margin:1.4rem 0}img{max-width:100%}figcaption{color:#4b535c;font-size:.9rem}
+@media print{body{max-width:none}h2{break-after:avoid}figure,table{break-inside:avoid}}
 """
 
 
@@ -102,14 +104,23 @@ def _short(evaluation: Evaluation) -> list[Block]:
         f"{percent(point.tpir.value or 0)} of the searches for people who are on it found them (TPIR; 95 % interval "
         f"{percent(point.tpir.low)} to {percent(point.tpir.high)}), and {percent(point.fpir.value or 0)} of the "
         f"searches for people who are not on it raised a false alert (FPIR; {percent(point.fpir.low)} to "
-        f"{percent(point.fpir.high)})."
+        f"{percent(point.fpir.high)}).",
+        f"Of 1,000 searches for people who are not on the watchlist, about {_in_a_thousand(point.fpir.value or 0)} "
+        f"would raise a false alert ({_in_a_thousand(point.fpir.low)} to {_in_a_thousand(point.fpir.high)}); of 1,000 "
+        f"for people who are on it, about {_in_a_thousand(1 - (point.tpir.value or 0))} would find nobody "
+        f"({_in_a_thousand(1 - point.tpir.high)} to {_in_a_thousand(1 - point.tpir.low)}).",
     ]
+
+
+def _in_a_thousand(share: float) -> str:
+    return f"{1000 * share:.0f}" if share >= 0.001 or share == 0 else "fewer than 1"
 
 
 def _material(evaluation: Evaluation) -> list[Block]:
     rows = [
         ("detector", f"{evaluation.detector}, sha256 {evaluation.detector_sha256[:16]}"),
         ("embedder", f"{evaluation.embedder}, sha256 {evaluation.embedder_sha256[:16]}"),
+        ("runtime", evaluation.runtime),
         ("material", f"{evaluation.source}: {evaluation.people:,} people, {evaluation.pictures:,} readable pictures"),
         ("failure to acquire (FTA)", f"{evaluation.fta} of the pictures show no face that the detector finds"),
         ("skipped", f"files that could not be read: {len(evaluation.unreadable)}"),
@@ -140,7 +151,7 @@ def _identification(evaluation: Evaluation, figures: Mapping[str, bytes]) -> lis
                 heads=("target FPIR", "threshold (single splits: from, to)", "FPIR", "TPIR", "FNIR"),
                 rows=tuple(
                     (
-                        percent(point.target_fpir),
+                        f"{100 * point.target_fpir:g} %",
                         f"{point.threshold:.3f} ({point.threshold_low:.3f} to {point.threshold_high:.3f})",
                         str(point.fpir),
                         str(point.tpir),
@@ -150,10 +161,32 @@ def _identification(evaluation: Evaluation, figures: Mapping[str, bytes]) -> lis
                 ),
             )
         )
+        blocks += [
+            f"Read FPIR {100 * point.target_fpir:g} % with care: only {point.fpir.numerator} false alerts stand behind "
+            f"its threshold, and it takes {_ENOUGH} to measure a rate (rule of 30)."
+            for point in each.points
+            if point.fpir.numerator < _ENOUGH
+        ]
         blocks += [f"Not shown: {reason}." for reason in each.unsupported]
-    about = {"det.png": "Misses against false alerts", "threshold.png": "Threshold against watchlist size"}
-    blocks += [Figure(file=name, about=about.get(name, f"Figure {name}")) for name in figures]
+    blocks += [Figure(file=name, about=_about(name)) for name in figures]
     return blocks
+
+
+def _about(name: str) -> str:
+    """What a figure shows, in words."""
+    if name.startswith("scores-"):
+        return (
+            "How high searches score. Blue: people on the watchlist; orange: people who are not on it. What lies right "
+            "of a dashed threshold raises an alert: blue rightly, orange falsely. The axis of shares is logarithmic."
+        )
+    return {
+        "det.png": "Whoever accepts fewer false alerts (left) misses more people (up). The shaded bands are 95 % "
+        "intervals; where they are wide, the material is too small to tell.",
+        "threshold.png": "The threshold that keeps each rate of false alerts, for each size of watchlist. A longer "
+        "list needs a higher threshold.",
+        "ranks.png": "How often the right person is among the best entries, whatever the score: not how often an "
+        "alert is right. The upright axis does not begin at nothing.",
+    }[name]
 
 
 def _verification(evaluation: Evaluation) -> list[Block]:
@@ -168,6 +201,10 @@ def _verification(evaluation: Evaluation) -> list[Block]:
         ]
     )
     if evaluation.roc:
+        blocks.append(
+            "FMR is the share of pairs of different people that reach the threshold, FNMR the share of pairs of one "
+            "person that do not."
+        )
         blocks.append(
             Table(
                 heads=("threshold", "FMR (all pairs of the folder)", "FNMR"),
@@ -228,7 +265,7 @@ def _markdown(title: str, sections: Sequence[tuple[str, list[Block]]]) -> str:
                 lines.append("|" + "---|" * len(block.heads))
                 lines += [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in block.rows]
             elif isinstance(block, Figure):
-                lines.append(f"![{block.about}]({block.file})")
+                lines += [f"![{block.about}]({block.file})", "", block.about]
             else:
                 lines.append(block)
             lines.append("")
@@ -247,13 +284,22 @@ def _html(title: str, sections: Sequence[tuple[str, list[Block]]], figures: Mapp
                 parts.append(_html_table(block))
             elif isinstance(block, Figure):
                 data = base64.b64encode(figures[block.file]).decode()
-                parts.append(f'<img alt="{escape(block.about)}" src="data:image/png;base64,{data}">')
+                words = escape(block.about)
+                parts.append(
+                    f'<figure><img alt="{words}" src="data:image/png;base64,{data}"><figcaption>{words}</figcaption>'
+                    "</figure>"
+                )
             else:
-                parts.append(f"<p>{escape(block)}</p>")
+                parts.append(f"<p>{_unbroken(block)}</p>")
     return "\n".join([*parts, "</html>"])
+
+
+def _unbroken(words: str) -> str:
+    """Escaped words whose numbers stay on one line with their per cent."""
+    return escape(words).replace(" %", "&nbsp;%")
 
 
 def _html_table(table: Table) -> str:
     heads = "".join(f"<th>{escape(head)}</th>" for head in table.heads) if any(table.heads) else ""
-    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+    rows = "".join("<tr>" + "".join(f"<td>{_unbroken(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
     return f"<table>{f'<tr>{heads}</tr>' if heads else ''}{rows}</table>"

@@ -33,9 +33,8 @@ def non_mated_tracks(
 
     ``enrolled`` are the names on the watchlist. Raises ``ConfigError`` where nobody passes who is not on it.
     """
+    require_non_mated(truth)
     passes = [index for index, each in enumerate(truth) if not each.is_mated]
-    if not passes:
-        raise ConfigError(f"all {len(truth)} passes are mated: FPIR is measured on people who are not on the watchlist")
     names = tuple(dict.fromkeys([*enrolled, *(truth[index].subject for index in passes)]))
     number = {name: place for place, name in enumerate(names)}
     owner = own_tracks(truth, compared)
@@ -57,6 +56,12 @@ def non_mated_tracks(
         passes=len(passes),
         conditions=conditions_of(compared),
     )
+
+
+def require_non_mated(truth: Sequence[SubjectPass]) -> None:
+    """Raise ``ConfigError`` where nobody passes who is not on the watchlist."""
+    if all(each.is_mated for each in truth):
+        raise ConfigError(f"all {len(truth)} passes are mated: FPIR is measured on people who are not on the watchlist")
 
 
 def conditions_of(compared: Sequence[Compared]) -> dict[str, tuple[int, ...]]:

@@ -12,6 +12,7 @@ from pylfr.errors import AuthorisationError
 from pylfr.governance.authority import Digest, Moment
 from pylfr.governance.canonical import digest
 from pylfr.tables import Section, explain
+from pylfr.types import Arithmetic
 
 
 class Rate(Section):
@@ -30,6 +31,7 @@ class FusionRules(Section):
     detect_hz: float = Field(gt=0)
     best_k: int = Field(ge=1)
     min_samples: int = Field(ge=1)
+    best_scores: int = Field(ge=1)
     gap_ms: float = Field(ge=0)
     recheck_ms: float = Field(ge=0)
     candidates: int = Field(ge=1)
@@ -43,6 +45,8 @@ class FusionRules(Section):
 class CalibrationCertificate(Section):
     """A threshold (cosine) that was measured to keep FPIR at ``fpir`` for one network, preprocessing and list size.
 
+    Networks were computed in ``arithmetic``, and the threshold holds in no other.
+
     ``unit`` says what was searched for: single ``photographs``, or ``tracks`` of people walking by, whose scores were
     fused by ``rules`` behind ``detector``; FPIR is then one a pass. ``non_mated_best`` counts the best scores of
     non-mated searches in bins of equal width from -1 to 1: what a deployment's own scores are compared with, to see
@@ -52,6 +56,7 @@ class CalibrationCertificate(Section):
     type: Literal["calibration"]
     model: Digest
     preprocessing: Digest
+    arithmetic: Arithmetic = Field(description="what the networks were computed in: scores differ between them")
     watchlist_size: int = Field(ge=1)
     threshold: float = Field(ge=-1, le=1)
     fpir: Rate

@@ -14,6 +14,7 @@ from pylfr.governance.enrolment import ReviewedReference, identity_of, review_ga
 from pylfr.governance.keys import PublicKey
 from pylfr.governance.profiles import Profile
 from pylfr.governance.signed import SignedAuthorisation
+from pylfr.types import Arithmetic
 
 # A threshold goes through TOML and JSON as the shortest text that reads back: anything above this is another number.
 _SAME = 1e-9
@@ -30,7 +31,8 @@ class DeploymentFacts:
     ``cameras`` gives the digest of each camera's address, zone and expected stream; ``people`` may decide, by name with
     their public keys; ``categories`` are those on the watchlist; ``unjustified`` counts its entries without a
     justification; ``references`` are where its images come from and who reviewed them; ``sealed`` says whether it is
-    encrypted under a key that expires.
+    encrypted under a key that expires; ``arithmetic`` is None where the runtime is left open, which then keeps to the
+    certificate's.
     """
 
     deployment: str
@@ -47,6 +49,7 @@ class DeploymentFacts:
     detector: str
     embedder: str
     preprocessing: str
+    arithmetic: Arithmetic | None
     threshold: float
     rules: FusionRules
     calibration: tuple[CalibrationCertificate, str] | None
@@ -199,15 +202,21 @@ def _fusion(calibration: CalibrationCertificate, facts: DeploymentFacts) -> Iter
     """A score that is fused otherwise than it was measured has another FPIR at the same threshold."""
     if calibration.detector is not None and calibration.detector != facts.detector:
         yield f"calibration: the certificate is for another detector ({calibration.detector[:12]})"
+    if facts.arithmetic not in (None, calibration.arithmetic):
+        yield (
+            f"calibration: the certificate was measured in {calibration.arithmetic}, the deployment's runtime computes "
+            f"in {facts.arithmetic}: set runtime to 'auto' or to one of {calibration.arithmetic}, or calibrate with it"
+        )
     if calibration.rules is not None:
         for name in FusionRules.model_fields:
             held, found = getattr(calibration.rules, name), getattr(facts.rules, name)
             if held != found:
                 yield f"calibration: the certificate is for {name} {held}, the deployment has {found}"
-    elif facts.rules.min_samples < _LEAST_FUSED:
+    elif facts.rules.best_scores < _LEAST_FUSED:
         yield (
-            "calibration: one of photographs holds where two faces or more are fused; with min_samples "
-            f"{facts.rules.min_samples} every face of a track is another chance for a false alert"
+            "calibration: one of photographs holds where two scores or more are averaged; with best_scores "
+            f"{facts.rules.best_scores} every face of a track is another chance for a false alert: set best_scores = "
+            f"{_LEAST_FUSED}, or calibrate tracks (--truth or --crowd)"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -14,7 +15,7 @@ from pylfr.models.store import Model
 from pylfr.protocols import DeviceRuntime, Runtime
 from pylfr.runtimes.onnx import open_onnx
 from pylfr.runtimes.parts import DeviceInParts, InParts
-from pylfr.types import Device
+from pylfr.types import Arithmetic, Device
 
 RuntimeName = Literal["onnx", "openvino", "openvino-bf16", "tensorrt", "tensorrt-rtx", "torch"]
 
@@ -23,6 +24,16 @@ _NEEDED: dict[str, tuple[str, tuple[str, ...]]] = {
     "openvino": ("openvino", ("openvino",)),
     "openvino-bf16": ("openvino", ("openvino",)),
     "torch": ("torch", ("torch", "onnx")),
+}
+
+# What each computes a network in. Runtimes of one arithmetic agree within what the tests allow, others need not.
+_ARITHMETIC: Mapping[str, Arithmetic] = {
+    "onnx": "float32",
+    "openvino": "float32",
+    "openvino-bf16": "bfloat16",
+    "tensorrt": "float16",
+    "tensorrt-rtx": "float16",
+    "torch": "float32",
 }
 
 log = logging.getLogger(__name__)
@@ -35,16 +46,28 @@ class RuntimeChoice:
     name: str
     reason: str
 
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """What it computes in."""
+        return _ARITHMETIC[self.name]
 
-def choose_runtime(runtime: str, *, device: Device = "cpu") -> RuntimeChoice:
+
+def arithmetic_of(runtime: str) -> Arithmetic | None:
+    """What the runtime of that name computes in; None for ``auto``, which is yet to be chosen, and unknown names."""
+    return _ARITHMETIC.get(runtime)
+
+
+def choose_runtime(runtime: str, *, device: Device = "cpu", arithmetic: Arithmetic | None = None) -> RuntimeChoice:
     """The runtime of that name; for ``auto`` the fastest that is known to keep the accuracy on this machine.
 
-    Raises ``ConfigError`` for an unknown name or a runtime that is not installed, ``CudaError`` where ``auto`` is to
-    run on a device that cannot be had.
+    Where ``arithmetic`` is given, as a calibration certificate does, ``auto`` takes one that computes in it.
+    Raises ``ConfigError`` for an unknown name, a runtime that is not installed, or an arithmetic that none here has,
+    ``CudaError`` where ``auto`` is to run on a device that cannot be had.
     """
     names = get_args(RuntimeName)
     if runtime == "auto":
-        return _fastest(device)
+        choice = _fastest(device)
+        return choice if arithmetic in (None, choice.arithmetic) else _certified(arithmetic, device, choice)
     if runtime not in names:
         raise ConfigError(f"runtime must be one of auto, {', '.join(names)}, got {runtime!r}")
     extra, modules = _NEEDED.get(runtime, ("", ()))
@@ -112,6 +135,17 @@ def _fastest(device: Device) -> RuntimeChoice:
     if not _bf16_is_native():
         return RuntimeChoice(name="onnx", reason="this processor has no bfloat16, and in float32 OpenVINO gains little")
     return RuntimeChoice(name="openvino-bf16", reason="OpenVINO is installed and this processor has bfloat16")
+
+
+def _certified(arithmetic: Arithmetic, device: Device, fastest: RuntimeChoice) -> RuntimeChoice:
+    """A runtime of the arithmetic that a certificate rests on, where the fastest has another."""
+    if arithmetic == "float32":
+        return RuntimeChoice(name="onnx", reason=f"the calibration certificate is for float32, not {fastest.name}")
+    raise ConfigError(
+        f"the calibration certificate is for {arithmetic}; what runs here by itself on device {device!r} is "
+        f"{fastest.name} in {fastest.arithmetic} ({fastest.reason}): name a runtime of {arithmetic} in [models], or "
+        "calibrate again here"
+    )
 
 
 @cache

@@ -23,6 +23,7 @@ from pylfr.faces.detect import open_detector
 from pylfr.governance.certificates import CalibrationCertificate, Rate
 from pylfr.models.store import open_store
 from pylfr.protocols import Source
+from pylfr.runtimes.choose import choose_runtime
 from pylfr.terms import fusion_rules_of, preprocessing_of
 from pylfr.trial import TRIAL_BEGAN, Trial, run_trial
 from pylfr.types import Frame
@@ -82,6 +83,7 @@ def seen(media_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
         model=store.resolve("face_reid_0095").sha256,
         detector=store.resolve("yunet_n").sha256,
         preprocessing=preprocessing_of(store.manifest("face_reid_0095")),
+        arithmetic=choose_runtime("auto").arithmetic,
         rules=fusion_rules_of(RecognitionSection()),
         watchlist_size=4,
         threshold=0.5,

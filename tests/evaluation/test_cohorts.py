@@ -22,6 +22,11 @@ def test_fishers_test_gives_the_p_of_the_lady_tasting_tea() -> None:
     assert fisher_exact(3, 4, 1, 4) == pytest.approx(34 / 70)
 
 
+def test_holm_corrects_the_four_p_values_of_the_usual_example() -> None:
+    # 0.01, 0.04, 0.03, 0.005: at 5 % the first and the last are rejected, 0.03 x 2 no longer is, nor is any above it.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
 def test_holm_agrees_with_statsmodels() -> None:
     p = [0.01, 0.04, 0.03, 0.005, 0.6]
     assert holm(p) == pytest.approx(multitest.multipletests(p, method="holm")[1].tolist())

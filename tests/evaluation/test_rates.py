@@ -95,3 +95,15 @@ def test_the_rule_of_three_counts_trials() -> None:
     assert needed_trials(1e-3, errors=30) == 30_000
     with pytest.raises(ValueError, match="between 0 and 1"):
         needed_trials(0)
+
+
+def test_no_error_in_n_bounds_the_rate_by_three_over_n() -> None:
+    # Hanley and Lippman-Hand, JAMA 249 (1983): 95 % one-sided, so 90 % between two ends.
+    for trials in (100, 300, 3000):
+        assert clopper_pearson(0, trials, confidence=0.9).high == pytest.approx(3 / trials, rel=0.02)
+
+
+def test_thirty_errors_measure_a_rate_to_within_thirty_per_cent_at_90_per_cent() -> None:
+    # Doddington's rule of 30: 1.645 / sqrt(30) = 0.300.
+    rate = wilson(30, 100_000, confidence=0.9)
+    assert (rate.high - rate.low) / 2 == pytest.approx(0.3 * 3e-4, rel=0.02)

@@ -29,6 +29,17 @@ def test_a_fit_finds_the_tail_that_made_the_scores(shape: float) -> None:
     assert np.median(quantiles) == pytest.approx(genpareto.isf(0.001, shape, scale=0.05), rel=0.05)
 
 
+@pytest.mark.parametrize("shape", [-0.4, 0.0, 0.3])
+def test_the_estimator_is_that_of_hosking_and_wallis_1987(shape: float) -> None:
+    # With M_s the mean of x (1 - F(x))^s: M_0 = scale / (1 - shape), M_1 = scale / (2 (2 - shape)). A sample at evenly
+    # spaced shares has nearly these moments, so the fit must give back the shape and the scale that it was made with.
+    shares = (np.arange(200_000) + 0.5) / 200_000
+    scores = 0.4 + genpareto.isf(shares, shape, scale=0.05)
+    fit = fit_tail(np.append(scores, 0.4), np.ones(200_001), 200_000.0, 1.0)
+    assert fit.shape == pytest.approx(shape, abs=3e-3)
+    assert fit.scale == pytest.approx(0.05, rel=5e-3)
+
+
 def test_a_weight_of_two_is_a_score_that_stands_twice() -> None:
     scores = np.sort(genpareto.rvs(0.1, size=400, random_state=np.random.default_rng(2)))[::-1]
     twice = fit_tail(np.repeat(scores, 2), np.ones(800), 800, 0.2)

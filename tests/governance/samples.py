@@ -11,6 +11,7 @@ from pylfr.governance.enrolment import Origin, Review, ReviewedReference
 from pylfr.governance.fit import DeploymentFacts
 from pylfr.governance.keys import PublicKey
 from pylfr.terms import fusion_rules_of
+from pylfr.types import Arithmetic
 
 NOON = datetime(2026, 1, 11, 12, tzinfo=UTC)
 OFFICER = "Superintendent A. Example"
@@ -63,6 +64,7 @@ def calibration(**changes: object) -> CalibrationCertificate:
         "type": "calibration",
         "model": EMBEDDER,
         "preprocessing": PREPROCESSING,
+        "arithmetic": "float32",
         "watchlist_size": 100,
         "threshold": 0.568,
         "fpir": RATE,
@@ -111,6 +113,7 @@ def facts(
     detector: str = DETECTOR,
     embedder: str = EMBEDDER,
     preprocessing: str = PREPROCESSING,
+    arithmetic: Arithmetic | None = None,
     threshold: float = 0.568,
     rules: FusionRules = RULES,
     measured: CalibrationCertificate | None = None,
@@ -135,6 +138,7 @@ def facts(
         detector=detector,
         embedder=embedder,
         preprocessing=preprocessing,
+        arithmetic=arithmetic,
         threshold=threshold,
         rules=rules,
         calibration=None if measured_none else (measured or calibration(), calibration_digest),

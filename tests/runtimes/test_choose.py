@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from pylfr import ops
@@ -29,6 +31,34 @@ def test_auto_without_openvino_is_onnxruntime_and_says_why(monkeypatch: pytest.M
     choice = choose.choose_runtime("auto")
     assert choice.name == "onnx"
     assert "OpenVINO is not installed" in choice.reason
+
+
+def test_every_runtime_says_what_it_computes_in() -> None:
+    assert {name: choose.arithmetic_of(name) for name in get_args(choose.RuntimeName)} == {
+        "onnx": "float32",
+        "openvino": "float32",
+        "openvino-bf16": "bfloat16",
+        "tensorrt": "float16",
+        "tensorrt-rtx": "float16",
+        "torch": "float32",
+    }
+    assert choose.arithmetic_of("auto") is None
+
+
+def test_auto_keeps_to_the_arithmetic_of_a_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "find_spec", lambda _: object())
+    monkeypatch.setattr(choose, "_bf16_is_native", lambda: True)
+    assert choose.choose_runtime("auto").name == "openvino-bf16"
+    assert choose.choose_runtime("auto", arithmetic="bfloat16").name == "openvino-bf16"
+    kept = choose.choose_runtime("auto", arithmetic="float32")
+    assert (kept.name, kept.arithmetic) == ("onnx", "float32")
+    assert "the calibration certificate is for float32, not openvino-bf16" in kept.reason
+
+
+def test_auto_refuses_a_certificate_in_an_arithmetic_that_is_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=r"is for bfloat16; what runs here .* is onnx in float32 .* calibrate again"):
+        choose.choose_runtime("auto", arithmetic="bfloat16")
 
 
 @pytest.mark.parametrize(("found", "chosen"), [(object(), "torch"), (None, "onnx")])
