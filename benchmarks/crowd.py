@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 from rich.progress import track
@@ -31,6 +32,8 @@ from pylfr.evaluation.rates import percent
 from pylfr.faces.detect import open_detector
 from pylfr.trial import Trial, run_trial
 
+# A fork of a process whose networks have threads hangs as soon as it frees one of them.
+FRESH = get_context("spawn")
 _PASSES_A_CLIP = 50
 _RULES = CrowdRules(lanes=8, walk_s=(2.5, 4.0))
 
@@ -68,7 +71,7 @@ def render_clips(walkers: Sequence[Walker], folder: Path, *, seed: int) -> Film:
         (f"crowd-{number:02d}", walkers[start : start + _PASSES_A_CLIP], folder, seed + number)
         for number, start in enumerate(range(0, len(walkers), _PASSES_A_CLIP))
     ]
-    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=FRESH) as pool:
         truth = [
             each for part in track(pool.map(_render, jobs), total=len(jobs), description="render") for each in part
         ]

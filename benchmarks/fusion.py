@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.crowd import Film, render_clips
+from benchmarks.crowd import FRESH, Film, render_clips
 from benchmarks.footage import lfw_folder
 from benchmarks.measure import print_machine, this_machine, write_results
 from pylfr.config import RecognitionSection
@@ -124,7 +124,7 @@ def keep(folder: Path) -> None:
         for number, (name, head) in enumerate(crowd.references.items()):
             people[name] = [Path(place) / f"reference-{number:04d}.png"]
             write_png(people[name][0], head.picture)
-        with ProcessPoolExecutor(max_workers=len(PAIRS)) as pool:
+        with ProcessPoolExecutor(max_workers=len(PAIRS), mp_context=FRESH) as pool:
             jobs = [(film, people, detector, embedder) for detector, embedder in PAIRS]
             for (_, embedder), (kept, words) in zip(PAIRS, pool.map(_compare_faces, jobs), strict=True):
                 (folder / f"{embedder}.json").write_text(kept, encoding="utf-8")
