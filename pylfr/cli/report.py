@@ -17,6 +17,7 @@ from pylfr.errors import ConfigError, PylfrError
 from pylfr.gallery.sealed import connect_either
 from pylfr.governance.profiles import read_profile
 from pylfr.governance.report import compose_report
+from pylfr.governance.report_page import markdown_of, page_of
 from pylfr.governance.signed import read_signed
 from pylfr.terms import records_of, watchlist_key_of
 
@@ -40,7 +41,7 @@ def report(
             categories=_categories(opened),
         )
     out.mkdir(parents=True, exist_ok=True)
-    for name, text in (("md", made.to_markdown()), ("json", made.to_json()), ("html", made.to_html())):
+    for name, text in (("md", markdown_of(made)), ("json", made.to_json()), ("html", page_of(made))):
         (out / f"report.{name}").write_text(text, encoding="utf-8")
     say(f"{out}: report.md, report.json and report.html")
 

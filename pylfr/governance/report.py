@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -26,14 +25,6 @@ _CAMERA_TROUBLE = {
     "camera-backwards": "had time stamps that did not run forward",
     "camera-mismatched": "sent another stream than was authorised, which was not looked at",
     "camera-slowed": "looked at less often because more came than could be looked at",
-}
-
-_CONTROLS = {
-    "signed authorisation that fitted the deployment": "run-began",
-    "alerts recorded before they were shown": "alert",
-    "people adjudicated": "adjudication",
-    "threshold raised during the deployment": "threshold-raised",
-    "erased by the sweeper": "erased",
 }
 
 
@@ -60,16 +51,14 @@ class ReportedRate:
             high=upper_bound(numerator, denominator, confidence=0.975),
         )
 
-    def __str__(self) -> str:
-        if self.value is None:
-            return "nothing was counted"
-        interval = f"95 % interval {self.low:.2g} to {self.high:.2g}"
-        return f"{self.numerator} in {self.denominator} ({self.value:.2g}; {interval})"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentReport:
-    """What is published. Every field is a count, a rate, a policy or a word of the authorisation; nobody is named."""
+    """What is published. Every field is a count, a rate, a policy or a word of the authorisation.
+
+    Nobody is named but the senior accountable person. ``log_digest`` is that of the last of ``log_entries`` entries of
+    the audit log: whoever verifies the log can tell that the report was made from it.
+    """
 
     deployment: str
     authorisation: str
@@ -101,80 +90,16 @@ class DeploymentReport:
     unresolved: int
     engagements: int
     false_alert_rate: ReportedRate
+    false_alert_ceiling: float
     retention: tuple[str, ...]
     incidents: tuple[str, ...]
     controls: dict[str, int]
+    log_entries: int
+    log_digest: str
 
     def to_json(self) -> str:
         """The report as JSON."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
-
-    def to_markdown(self) -> str:
-        """The report as Markdown."""
-        lines = [f"# Live facial recognition: {self.deployment}", ""]
-        for title, rows in self._sections():
-            lines += [f"## {title}", "", *(f"- {name}: {text}" for name, text in rows), ""]
-        lines += ["## What is kept, and how long", "", *(f"- {sentence}" for sentence in self.retention), ""]
-        return "\n".join(lines)
-
-    def to_html(self) -> str:
-        """The report as one page of HTML that loads nothing, with a bar for each count of alerts."""
-        parts = [f"<h1>Live facial recognition: {html.escape(self.deployment)}</h1>"]
-        for title, rows in self._sections():
-            cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in rows)
-            parts.append(f"<h2>{html.escape(title)}</h2><table>{cells}</table>")
-        parts.append(_bars({"true": self.true_alerts, "false": self.false_alerts, "unresolved": self.unresolved}))
-        sentences = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.retention)
-        parts.append(f"<h2>What is kept, and how long</h2><ul>{sentences}</ul>")
-        return _PAGE.replace("BODY", "\n".join(parts))
-
-    def _sections(self) -> Iterable[tuple[str, list[tuple[str, str]]]]:
-        yield (
-            "The deployment",
-            [
-                ("authorisation", f"{self.authorisation}, profile {self.profile}"),
-                ("purpose", self.purpose),
-                ("legal basis", self.legal_basis),
-                ("place", self.place),
-                ("window", f"{self.starts_at} to {self.ends_at}"),
-                ("senior accountable person", self.senior_accountable_person),
-                ("assessments", f"DPIA {self.dpia or 'none'}, EIA {self.eia or 'none'}"),
-            ],
-        )
-        categories = ", ".join(f"{name or '(none)'} {count}" for name, count in self.watchlist_categories.items())
-        yield (
-            "Who was looked for",
-            [
-                ("references on the watchlist", str(self.watchlist_size)),
-                ("by category", categories or "not known any more"),
-            ],
-        )
-        yield (
-            "Who was seen",
-            [
-                ("faces followed (a person who is lost and found again counts twice)", str(self.faces_seen)),
-                ("detections", str(self.detections)),
-                ("comparisons", str(self.compared)),
-                ("frames and faces dropped (failure to acquire)", str(self.dropped)),
-                (
-                    "how long a template existed",
-                    f"{self.dwell_p50_ms:.1f} ms (p50), {self.dwell_p99_ms:.1f} ms (p99), at most "
-                    f"{self.dwell_max_ms:.1f} ms",
-                ),
-            ],
-        )
-        yield (
-            "Alerts",
-            [
-                ("possible matches", str(self.alerts)),
-                ("true, false, unresolved", f"{self.true_alerts}, {self.false_alerts}, {self.unresolved}"),
-                ("engagements", str(self.engagements)),
-                ("false alerts a face seen", str(self.false_alert_rate)),
-                ("threshold", f"{self.threshold} (cosine)"),
-            ],
-        )
-        yield "Incidents", [("stopped", text) for text in self.incidents] or [("none", "no run stopped itself")]
-        yield "Controls that ran", [(name, f"{count} times") for name, count in self.controls.items()]
 
 
 def compose_report(
@@ -193,9 +118,11 @@ def compose_report(
     true, false = (_found(rows, finding) for finding in ("true alert", "false alert"))
     refuted = sum(any(each.verdict == "different person" for each in row.case.adjudications) for row in rows)
     faces = sum(_whole(entry, "tracks") for entry in ended)
-    incidents = [str(entry.details["because"]) for entry in ended if _is_incident(str(entry.details["because"]))]
-    kinds = Counter(entry.kind for entry in log)
-    isolated = sum(str(e.details.get("decoding", "")).startswith("isolated: ") for e in log if e.kind == "run-began")
+    incidents = [
+        f"a run stopped itself: {entry.details['because']}"
+        for entry in ended
+        if _is_incident(str(entry.details["because"]))
+    ]
     return DeploymentReport(
         deployment=deployment,
         authorisation=reference,
@@ -227,10 +154,12 @@ def compose_report(
         unresolved=len(rows) - true - false - refuted,
         engagements=sum(row.case.engagement is not None and row.case.engagement.decision == "engage" for row in rows),
         false_alert_rate=ReportedRate.of(false + refuted, max(faces, false + refuted)),
+        false_alert_ceiling=profile.fpir_ceiling,
         retention=(*RetentionPolicy.of(profile).sentences(), *_declared(log, reference)),
-        incidents=(*incidents, *_camera_incidents(log, reference)),
-        controls={name: kinds[kind] for name, kind in _CONTROLS.items()}
-        | {"every camera decoded by a process without network or files": isolated},
+        incidents=(*incidents, *_losses(log, reference, rows), *_camera_incidents(log, reference)),
+        controls=_controls(log, reference, rows),
+        log_entries=len(log),
+        log_digest=log[-1].digest if log else "",
     )
 
 
@@ -242,18 +171,60 @@ def _is_incident(because: str) -> bool:
     return not because.startswith(("every recording", "the authorised window ended", "stopped by"))
 
 
-def _camera_incidents(log: Iterable[LogEntry], reference: str) -> Iterator[str]:
-    """What befell the cameras in the runs under an authorisation, in one sentence a camera and kind."""
-    turns: Counter[tuple[str, str]] = Counter()
+def _controls(log: Iterable[LogEntry], reference: str, rows: Iterable[AlertRow]) -> dict[str, int]:
+    """How often each control ran under this authorisation; what the sweeper erases belongs to no single one."""
+    ours = {row.id for row in rows}
+    began = [entry for entry in log if entry.kind == "run-began" and entry.details.get("authorisation") == reference]
+    return {
+        "runs that began under the signed authorisation, which fitted the deployment": len(began),
+        "runs in which a process without network or files decoded every camera": sum(
+            str(entry.details.get("decoding", "")).startswith("isolated: ") for entry in began
+        ),
+        "alerts recorded, before anybody could see them": sum(
+            entry.kind == "alert" and entry.details.get("authorisation") == reference for entry in log
+        ),
+        "verdicts of people": sum(entry.kind == "adjudication" and entry.details.get("alert") in ours for entry in log),
+        "threshold raised": sum(entry.kind == "threshold-raised" for entry in _during(log, reference)),
+        "erasures by the sweeper, of any deployment in this log": sum(entry.kind == "erased" for entry in log),
+    }
+
+
+def _losses(log: Iterable[LogEntry], reference: str, rows: Iterable[AlertRow]) -> Iterator[str]:
+    """What is missing from the account, said instead of passed over."""
+    ours = [entry for entry in log if entry.details.get("authorisation") == reference]
+    kinds = Counter(entry.kind for entry in ours)
+    if broken := kinds["run-began"] - kinds["run-ended"]:
+        yield f"{_times(broken, 'run')} broke off, or had not ended: the faces seen in it are in no count"
+    known = {row.id for row in rows}
+    if lost := sum(entry.kind == "alert" and entry.details["alert"] not in known for entry in ours):
+        yield f"{_times(lost, 'alert')} recorded but never put before people: the engine stopped in between"
+    if undelivered := sum(_whole(entry, "undelivered") for entry in ours if entry.kind == "run-ended"):
+        yield f"{_times(undelivered, 'alert')} recorded but not delivered to every receiver"
+
+
+def _times(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count > 1 else ''}"
+
+
+def _during(log: Iterable[LogEntry], reference: str) -> Iterator[LogEntry]:
+    """The entries between the beginning and the end of each run under an authorisation."""
     running = ""
     for entry in log:
         if entry.kind in ("run-began", "run-ended"):
             running = str(entry.details.get("authorisation")) if entry.kind == "run-began" else ""
-        elif running == reference and entry.kind in _CAMERA_TROUBLE:
+        elif running == reference:
+            yield entry
+
+
+def _camera_incidents(log: Iterable[LogEntry], reference: str) -> Iterator[str]:
+    """What befell the cameras in the runs under an authorisation, in one sentence a camera and kind."""
+    turns: Counter[tuple[str, str]] = Counter()
+    for entry in _during(log, reference):
+        if entry.kind in _CAMERA_TROUBLE:
             turns[str(entry.details["camera"]), _CAMERA_TROUBLE[entry.kind]] += 1
     for (camera, words), count in sorted(turns.items()):
         who = "the live cameras were" if camera == "*" else f"camera {camera}"
-        yield f"{who} {words}, {count} time{'s' if count > 1 else ''}"
+        yield f"{who} {words}, {_times(count, 'time')}"
 
 
 def _declared(log: Iterable[LogEntry], reference: str) -> Iterator[str]:
@@ -280,24 +251,3 @@ def _whole(entry: LogEntry, name: str) -> int:
 def _number(entry: LogEntry, name: str) -> float:
     value = entry.details.get(name)
     return float(value) if isinstance(value, int | float) else 0.0
-
-
-def _bars(counts: dict[str, int]) -> str:
-    """A bar a count, as SVG."""
-    most = max([*counts.values(), 1])
-    rows = [
-        f'<text x="0" y="{22 * place + 15}">{name}</text>'
-        f'<rect x="90" y="{22 * place + 3}" width="{round(240 * count / most)}" height="16"/>'
-        f'<text x="{96 + round(240 * count / most)}" y="{22 * place + 15}">{count}</text>'
-        for place, (name, count) in enumerate(counts.items())
-    ]
-    return f'<svg width="380" height="{22 * len(counts)}" role="img" aria-label="alerts">{"".join(rows)}</svg>'
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Deployment report</title>
-<style>body{font:16px/1.5 sans-serif;max-width:46em;margin:2em auto;padding:0 1em;color:#18181b}
-th{text-align:left;font-weight:normal;color:#6e6e74;padding-right:1em;vertical-align:top}rect{fill:#4a5568}</style>
-BODY
-</html>
-"""
