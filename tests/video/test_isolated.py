@@ -286,18 +286,39 @@ def test_a_file_that_names_others_opens_none_of_them(
     assert asked == []
 
 
-def test_a_movie_whose_track_lies_in_another_file_opens_none(tmp_path: Path) -> None:
-    """A QuickTime data reference names a file of the machine; the pictures must not come from there."""
-    source = write_clip(tmp_path / "a.mov", frames=3, codec="rawvideo", pixels="yuv420p")
-    content = source.read_bytes()
-    place = content.index(b"url \0\0\0\1")
-    alias = content[:place] + b"url \0\0\0\0" + content[place + 8 :]
-    (tmp_path / "b.mov").write_bytes(alias)
-    try:
-        frames = list(isolated_file(tmp_path / "b.mov").frames())
-    except MediaError:
-        frames = []
-    assert len(frames) in (0, 3)
+def pointing(movie: Path, elsewhere: Path) -> Path:
+    """A copy of a QuickTime movie whose data reference is an alias: its pictures lie in the file ``elsewhere``."""
+    content = movie.read_bytes()
+    path = str(elsewhere).encode()
+    path += bytes(len(path) % 2)
+    levels = struct.pack(">hh", -1, -1)
+    alias = bytes(10) + bytes(28) + bytes(12) + bytes(64) + bytes(16) + levels + bytes(16)
+    alias += struct.pack(">HH", 2, len(path)) + path + struct.pack(">HH", 0xFFFF, 0)
+    reference = struct.pack(">I4sI", 12 + len(alias), b"alis", 0) + alias
+    place = content.index(b"url \0\0\0\1") - 4
+    changed = bytearray(content[:place] + reference + content[place + 12 :])
+    for box in (b"dref", b"dinf", b"minf", b"mdia", b"trak", b"moov"):
+        begins = content.rindex(box, 0, place) - 4
+        (size,) = struct.unpack_from(">I", changed, begins)
+        struct.pack_into(">I", changed, begins, size + len(reference) - 12)
+    copy = movie.with_name("pointing.mov")
+    copy.write_bytes(changed)
+    return copy
+
+
+def test_a_movie_whose_track_lies_in_another_file_does_not_open_it(tmp_path: Path) -> None:
+    """FFmpeg follows such a reference where it is asked to: then the other file's pictures come. Here they do not."""
+    movie = write_clip(tmp_path / "a.mov", frames=3, codec="mjpeg", pixels="yuvj420p")
+    path = pointing(movie, movie)
+    content = path.read_bytes()
+    begins, ends = content.index(b"mdat") + 4, content.index(b"moov") - 4
+    # It holds no picture of its own: whatever comes is the other file's.
+    path.write_bytes(content[:begins] + bytes(ends - begins) + content[ends:])
+    with av.open(str(path), options={"enable_drefs": "1", "use_absolute_path": "1"}) as followed:
+        assert len(list(followed.decode(video=0))) == 3
+    for isolation in ("process", "none"):
+        with pytest.raises(MediaError, match="got 0 frames"):
+            list(recording(path, isolation=isolation).frames())  # type: ignore[arg-type]
 
 
 def test_a_truncated_recording_gives_what_it_holds_and_then_says_so(tmp_path: Path) -> None:
