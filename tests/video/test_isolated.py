@@ -318,7 +318,7 @@ def test_a_movie_whose_track_lies_in_another_file_does_not_open_it(tmp_path: Pat
         assert len(list(followed.decode(video=0))) == 3
     for isolation in ("process", "none"):
         with pytest.raises(MediaError, match="got 0 frames"):
-            list(recording(path, isolation=isolation).frames())  # type: ignore[arg-type]
+            list(recording(path, isolation=isolation).frames())
 
 
 def test_a_truncated_recording_gives_what_it_holds_and_then_says_so(tmp_path: Path) -> None:
