@@ -8,7 +8,7 @@ PYLFR_MODELS ?= $(abspath $(wildcard ../shared/models))
 PYLFR_MEDIA  ?= $(abspath $(wildcard ../shared/media))
 export PYLFR_MODELS PYLFR_MEDIA
 
-.PHONY: demo build test lint format floors cuda rtx openvino bench bench-quick clean
+.PHONY: demo build test lint format floors cuda rtx openvino torch bench bench-quick clean
 .DEFAULT_GOAL := build
 
 $(VENV)/.dev: pyproject.toml
@@ -56,6 +56,9 @@ rtx: build ## install TensorRT-RTX (about 230 MB), so that the tests build engin
 
 openvino: build ## install OpenVINO (about 60 MB), so that the tests run networks in it
 	@$(BIN)/python -m pip install --quiet 'openvino>=2024.4'
+
+torch: build ## install PyTorch (gigabytes: its wheel does not load without NVIDIA's libraries), so that the tests run networks in it
+	@$(BIN)/python -m pip install --quiet --no-cache-dir 'onnx>=1.16' 'torch>=2.4'
 
 bench: build ## measure the stages and the whole; writes benchmarks/results/*.json
 	@$(BIN)/python -m benchmarks.stages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import pytest
 
 from pylfr import ops
 from pylfr.errors import CudaError
+from pylfr.types import Element
 from tests.conftest import why_not_cuda
 
 ROOT = Path(__file__).parents[1]
@@ -64,6 +66,42 @@ def test_without_a_device_no_stream_of_another_library_can_be_borrowed() -> None
         pytest.skip("this machine has a CUDA device: nothing to refuse")
     with pytest.raises(CudaError, match="no CUDA"):
         ops.Stream.borrow(0, owner=None)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int32", "uint8"])
+def test_torch_on_the_cpu_reads_and_writes_the_same_memory(dtype: Element) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: make torch")
+    tensor = ops.Tensor((2, 3), dtype, ops.Stream("cpu"))
+    seen = torch.from_dlpack(tensor)
+    seen.copy_(torch.arange(6).reshape(2, 3))
+    assert (seen.data_ptr(), str(seen.dtype)) == (tensor.pointer, f"torch.{dtype}")
+    np.testing.assert_array_equal(np.from_dlpack(tensor), np.arange(6).reshape(2, 3))
+    back = ops.Tensor.borrow(seen, ops.Stream("cpu"))
+    assert (back.pointer, back.shape, back.dtype) == (tensor.pointer, (2, 3), dtype)
+
+
+def test_what_torch_and_the_core_lend_each_other_outlives_its_owner() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: make torch")
+    theirs = ops.Tensor.borrow(torch.full((1 << 16,), 7.0), ops.Stream("cpu"))
+    ours = ops.Tensor((1 << 16,), "float32", ops.Stream("cpu"))
+    ours.copy_from(np.full(1 << 16, 9, np.float32), ops.Stream("cpu"))
+    seen = torch.from_dlpack(ours)
+    del ours
+    gc.collect()
+    # Whoever takes memory now would write over it if it had been given back.
+    others = [torch.zeros(1 << 16), ops.Tensor((1 << 16,), "float32", ops.Stream("cpu"))]
+    others[1].wipe(ops.Stream("cpu"))
+    assert (np.from_dlpack(theirs) == 7).all()
+    assert bool((seen == 9).all())
+
+
+def test_a_tensor_of_torch_that_does_not_fit_is_refused() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: make torch")
+    stream = ops.Stream("cpu")
+    with pytest.raises(ValueError, match="row-major"):
+        ops.Tensor.borrow(torch.zeros(3, 4).T, stream)
+    with pytest.raises(TypeError, match="got DLPack type 2 of 64 bits"):
+        ops.Tensor.borrow(torch.zeros(3, dtype=torch.float64), stream)
 
 
 @pytest.mark.cuda

@@ -15,8 +15,8 @@ from pylfr.protocols import Runtime
 from pylfr.runtimes.choose import open_runtime
 from pylfr.runtimes.onnx import open_onnx
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch onnx")
-pytest.importorskip("onnx", reason="onnx is not installed: pip install onnx")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: make torch")
+pytest.importorskip("onnx", reason="onnx is not installed: make torch")
 
 from pylfr.runtimes.torch import TorchRuntime  # noqa: E402 - not before it is known that PyTorch is there
 
