@@ -122,7 +122,8 @@ class FaceDetector:
         """
         size = input_size(self._detect, frames, side_px=self._side_px)
         shape = (len(frames), 3, size.height, size.width)
-        if self._input.shape != shape:
+        # Of the largest batch so far: memory that is new costs more to touch than to fill.
+        if self._input.shape[1:] != shape[1:] or len(self._input) < len(frames):
             self._input = np.empty(shape, np.float32)
         pixels = self._manifest.pixels
         return ops.letterbox(
@@ -132,7 +133,7 @@ class FaceDetector:
             bgr=pixels.colour == "bgr",
             mean=pixels.mean,
             scale=pixels.scale,
-            out=self._input,
+            out=self._input[: len(frames)],
         )
 
 
