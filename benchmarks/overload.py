@@ -1,33 +1,56 @@
-"""Twice the cameras that fit: is latency bounded, every drop counted, and no camera starved?
+"""Twice the cameras that fit: is latency bounded, every drop counted, no camera starved, and how soon is it over?
 
     python -m benchmarks.overload [--cameras 3] [--seconds 10]
 
-The detector is made slow on purpose, so that ``--cameras`` fit by design on any machine: latency, drops and shares are
-those of the engine's rules, not of the processor.
+The detector is made slow on purpose, so that ``--cameras`` fit by design on any machine: latency, drops, shares and
+recovery are those of the engine's rules, not of the processor.
 """
 
 from __future__ import annotations
 
 import argparse
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.loads import add_options, setting_of
 from benchmarks.measure import print_machine, this_machine, write_results
+from pylfr.alerts import AlertDesk
+from pylfr.assemble import open_load
 from pylfr.engine import Stages
-from pylfr.sizing.load import Load, run_load
+from pylfr.sizing.load import Load, Setting, run_load
 from pylfr.types import Faces, Frame, UInt8
+from pylfr.video.batch import Batcher
+from pylfr.video.looped import LoopedRecording
+
+# So much of the time is the engine busy with the cameras that fit.
+_BUSY = 0.7
+_POLL_S = 0.02
+_WATCHED_S = 6.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """``seconds`` from the moment at which half of the cameras left to the last frame that was dropped.
+
+    ``dropped_before`` and ``dropped_after`` are frames a second, before that moment and once it was over.
+    """
+
+    seconds: float
+    dropped_before: float
+    dropped_after: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overload:
-    """What came of the load that fits and of twice as many cameras."""
+    """What came of the load that fits, of twice as many cameras, and after half of them had left."""
 
     fits: Load
     twice: Load
     least_share: float
     p99_ms: float
+    recovery: Recovery
 
 
 class _Slow:
@@ -36,8 +59,93 @@ class _Slow:
         self._s = ms_a_frame / 1000
 
     def __call__(self, images: Sequence[Frame | UInt8]) -> Faces:
-        time.sleep(self._s * len(images))
-        return self._quick(images)
+        until = time.monotonic() + self._s * len(images)
+        faces = self._quick(images)
+        time.sleep(max(0.0, until - time.monotonic()))
+        return faces
+
+
+class _Leaving:
+    """Lets half of the cameras leave in the middle of a run, and watches what is dropped before and after."""
+
+    def __init__(self, batches: Batcher, leaving: Sequence[str], *, after_s: float) -> None:
+        self._batches = batches
+        self._leaving = leaving
+        self._after_s = after_s
+        self._thread = threading.Thread(target=self._run, name="pylfr-observer", daemon=True)
+        self.recovery: Recovery | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def _run(self) -> None:
+        time.sleep(self._after_s / 2)
+        dropped = self._dropped()
+        time.sleep(self._after_s / 2)
+        before = (self._dropped() - dropped) / (self._after_s / 2)
+        for camera in self._leaving:
+            self._batches.remove(camera)
+        began = last = time.monotonic()
+        dropped = self._dropped()
+        counted = [(began, dropped)]
+        while (now := time.monotonic()) < began + _WATCHED_S:
+            if (count := self._dropped()) > dropped:
+                last, dropped = now, count
+            counted.append((now, count))
+            time.sleep(_POLL_S)
+        half = next(count for at, count in counted if at >= began + _WATCHED_S / 2)
+        self.recovery = Recovery(
+            seconds=round(last - began, 2),
+            dropped_before=round(before, 1),
+            dropped_after=round((dropped - half) / (_WATCHED_S / 2), 2),
+        )
+        self._batches.stop()
+
+    def _dropped(self) -> int:
+        """Of the cameras that stay."""
+        return sum(
+            sum(each.dropped.values()) for name, each in self._batches.counts().items() if name not in self._leaving
+        )
+
+
+def recover(setting: Setting, cameras: int, *, seconds: float, ms_a_frame: float) -> Recovery:
+    """Twice as many cameras as fit for ``seconds``, then ``cameras``: how soon nothing is dropped any more."""
+    sources = [
+        LoopedRecording(setting.video, camera=f"camera-{number:03d}", starts_after_s=number / (2 * cameras))
+        for number in range(2 * cameras)
+    ]
+    observers: list[_Leaving] = []
+
+    def watch(stages: Stages) -> None:
+        slow_down(stages, ms_a_frame)
+        leaving = [source.camera for source in sources[cameras:]]
+        observers.append(_Leaving(stages.batches, leaving, after_s=seconds))
+
+    engine = open_load(
+        sources,
+        detector=setting.detector,
+        embedder=setting.embedder,
+        gallery=setting.gallery,
+        recognition=setting.recognition,
+        batch=setting.batch,
+        make_desk=lambda rules, _: AlertDesk(rules),
+        watch=watch,
+    )
+    (observer,) = observers
+    observer.start()
+    for _ in engine.run():
+        pass
+    observer.join()
+    if observer.recovery is None:
+        raise SystemExit("the cameras ended before recovery could be watched")
+    return observer.recovery
+
+
+def slow_down(stages: Stages, ms_a_frame: float) -> None:
+    setattr(stages.detector, "detect", _Slow(stages, ms_a_frame))  # noqa: B010 - this instance alone
 
 
 def main() -> None:
@@ -49,19 +157,26 @@ def main() -> None:
     machine = this_machine()
     print_machine(machine)
     setting = setting_of(given)
-    ms_a_frame = 0.7 * 1000 / (given.cameras * setting.recognition.detect_hz)
-
-    def slow_down(stages: Stages) -> None:
-        setattr(stages.detector, "detect", _Slow(stages, ms_a_frame))  # noqa: B010 - this instance alone
-
+    ms_a_frame = _BUSY * 1000 / (given.cameras * setting.recognition.detect_hz)
     fits, twice = (
-        run_load(setting, count, seconds=given.seconds, decode_floor_ms=1.0, slow_down=slow_down)
+        run_load(
+            setting,
+            count,
+            seconds=given.seconds,
+            decode_floor_ms=1.0,
+            slow_down=lambda stages: slow_down(stages, ms_a_frame),
+        )
         for count in (given.cameras, 2 * given.cameras)
     )
-    result = Overload(fits=fits, twice=twice, least_share=twice.least_share, p99_ms=twice.seen.p99_ms)
+    recovery = recover(setting, given.cameras, seconds=given.seconds, ms_a_frame=ms_a_frame)
+    result = Overload(
+        fits=fits, twice=twice, least_share=twice.least_share, p99_ms=twice.seen.p99_ms, recovery=recovery
+    )
     for name, load in (("fits", fits), ("twice", twice)):
         print(f"{name}: {load.cameras} cameras, p99 {load.seen.p99_ms:.0f} ms, dropped {load.dropped or 'nothing'}, "
               f"the least looked at got {load.least_share:.0%} of the mean")  # fmt: skip
+    print(f"after half of the cameras had left: {recovery.seconds:.2f} s to the last drop, {recovery.dropped_before:g} "
+          f"dropped a second before, {recovery.dropped_after:g} afterwards")  # fmt: skip
     print(f"written to {write_results('overload', machine, result)}")
 
 

@@ -152,7 +152,7 @@ class _Shown:
         length = f"{load.seconds:.0f} s"
         self._progress.console.print(
             escape(
-                f"{load.cameras:4} cameras, {length}: p50 {load.latency.p50_ms:.0f}, p99 {load.latency.p99_ms:.0f} ms, "
+                f"{load.cameras:4} camera{'' if load.cameras == 1 else 's'}, {length}: p50 {load.latency.p50_ms:.0f}, p99 {load.latency.p99_ms:.0f} ms, "
                 f"processor {load.cores_busy:.0%}: {became}"
             ),
             highlight=False,
@@ -169,7 +169,9 @@ def print_sizing(sizing: Sizing) -> None:
     """The answer first, then the figures that it rests on, then what to know of them."""
     load, conditions = sizing.load, sizing.conditions
     say(sizing.answer)
-    table = Table(show_header=False, title=f"At {load.cameras} cameras", title_justify="left")
+    table = Table(
+        show_header=False, title=f"At {load.cameras} camera{'' if load.cameras == 1 else 's'}", title_justify="left"
+    )
     rows = {
         "latency": f"p50 {load.latency.p50_ms:.0f} ms, p99 {load.latency.p99_ms:.0f} ms, at most "
         f"{load.latency.max_ms:.0f} ms over {load.latency.count:,} frames (bound {sizing.rules.bound_ms:.0f})",

@@ -103,7 +103,7 @@ def test_a_limit_that_was_reached_is_said(monkeypatch: pytest.MonkeyPatch, setti
     assert any("--limit" in note for note in sizing.notes)
 
 
-def test_other_programs_that_disturbed_are_named() -> None:
+def test_what_binds_is_the_largest_part_and_an_idle_machine_is_said_to_be_idle() -> None:
     assert what_binds(load_of(11, most=11))[0] == "decode"
     idle = load_of(1, most=11)
     assert "nothing is used up" in what_binds(idle)[1]
