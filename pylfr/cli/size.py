@@ -150,9 +150,10 @@ class _Shown:
         load = trial.load
         became = f"too much: {trial.why_not}" if trial.why_not else "held"
         length = f"{load.seconds:.0f} s"
+        cameras = f"{load.cameras:4} camera{'' if load.cameras == 1 else 's'}"
         self._progress.console.print(
             escape(
-                f"{load.cameras:4} camera{'' if load.cameras == 1 else 's'}, {length}: p50 {load.latency.p50_ms:.0f}, p99 {load.latency.p99_ms:.0f} ms, "
+                f"{cameras}, {length}: p50 {load.latency.p50_ms:.0f}, p99 {load.latency.p99_ms:.0f} ms, "
                 f"processor {load.cores_busy:.0%}: {became}"
             ),
             highlight=False,
