@@ -14,7 +14,7 @@ from pylfr.errors import ConfigError, CudaError
 from pylfr.models.store import Model
 from pylfr.protocols import DeviceRuntime, Runtime
 from pylfr.runtimes.onnx import open_onnx
-from pylfr.runtimes.parts import DeviceInParts, InParts
+from pylfr.runtimes.parts import DeviceInParts, InParts, beside_on_cpu
 from pylfr.types import Arithmetic, Device
 
 RuntimeName = Literal["onnx", "openvino", "openvino-bf16", "tensorrt", "tensorrt-rtx", "torch"]
@@ -95,11 +95,12 @@ def open_runtime(
     opened = _open(model, choice.name, device, threads=threads, side_px=side_px)
     log.info("%s runs in %s on %s: %s", model.manifest.name, choice.name, device, choice.reason)
     max_batch = model.manifest.pixels.max_batch
-    if max_batch is None:
+    beside = beside_on_cpu(threads) if device == "cpu" and choice.name != "torch" else None
+    if max_batch is None and beside is None:
         return opened
     if isinstance(opened, DeviceRuntime):
-        return DeviceInParts(opened, opened, max_batch=max_batch)
-    return InParts(opened, max_batch=max_batch)
+        return DeviceInParts(opened, opened, max_batch=max_batch, beside=beside)
+    return InParts(opened, max_batch=max_batch, beside=beside)
 
 
 def _open(model: Model, name: str, device: Device, *, threads: int, side_px: int | None) -> Runtime:
@@ -115,12 +116,12 @@ def _open(model: Model, name: str, device: Device, *, threads: int, side_px: int
 
         return open_torch(model, device=device)
     if name == "onnx":
-        return open_onnx(model, device=device, threads=threads)
+        return open_onnx(model, device=device, threads=1)
     if device != "cpu":
         raise CudaError(f"the {name} runtime runs on the CPU only, got device {device!r}: use device 'cpu'")
     from pylfr.runtimes.openvino import open_openvino
 
-    return open_openvino(model, precision="bf16" if name == "openvino-bf16" else "f32", threads=threads)
+    return open_openvino(model, precision="bf16" if name == "openvino-bf16" else "f32", streams=beside_on_cpu(threads))
 
 
 def _fastest(device: Device) -> RuntimeChoice:

@@ -1,8 +1,14 @@
-"""Networks that take only so many images a call, run in parts; whoever calls them need not know."""
+"""Batches that are run in parts: by networks that take only so many images a call, and beside each other on a CPU.
+
+Whoever calls them need not know.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,13 +16,38 @@ from pylfr.ops import Stream, Tensor
 from pylfr.protocols import DeviceRuntime, Runtime
 from pylfr.types import Device, Float32
 
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+# Every part that runs has activations of its own, so not too many of them.
+_MOST_BESIDE = 8
+
+# On a CPU whole pictures run one at a time: a batch of them is slower, for its activations leave the cache.
+_CROP_PIXELS = 256 * 256
+_CROPS_A_PART = 16
+
+
+def beside_on_cpu(threads: int) -> int:
+    """How many parts run at once where a network may use that many threads, 0 for as many as there are cores.
+
+    Threads that never wait for each other cost a picture less than all threads on one picture do, the more so where a
+    decoder takes a core away meanwhile.
+    """
+    return min(threads or len(os.sched_getaffinity(0)), _MOST_BESIDE)
+
 
 class InParts:
-    """A ``Runtime`` that hands another at most ``max_batch`` images a call, in order."""
+    """A ``Runtime`` that hands another at most ``max_batch`` images a call (None: any number), in order.
 
-    def __init__(self, runtime: Runtime, *, max_batch: int) -> None:
+    With ``beside`` it divides a batch as is best on a CPU, and runs so many parts at once, on threads that begin with
+    the first batch of several parts.
+    """
+
+    def __init__(self, runtime: Runtime, *, max_batch: int | None, beside: int | None = None) -> None:
         self._runtime = runtime
         self._max_batch = max_batch
+        self._beside = beside
+        self._threads = ThreadPoolExecutor(max_workers=beside or 1, thread_name_prefix="pylfr-network")
 
     @property
     def device(self) -> Device:
@@ -27,18 +58,42 @@ class InParts:
         return self._runtime.outputs
 
     def run(self, tensor: Float32) -> dict[str, Float32]:
-        parts = [
-            {name: _with_batch_axis(output, len(part)) for name, output in self._runtime.run(part).items()}
-            for part in self._parts(tensor)
-        ]
+        parts = self._each(self._run_part, _parts(tensor, self._most(tensor)))
+        if len(parts) == 1:
+            return parts[0]
         return {name: np.concatenate([part[name] for part in parts]) for name in self.outputs}
 
     def run_into(self, tensor: Float32, output: str, out: Float32) -> None:
-        for part, into in zip(self._parts(tensor), self._parts(out), strict=True):
-            self._runtime.run_into(part, output, into)
+        if len(out) != len(tensor):
+            raise ValueError(f"out must have {len(tensor)} rows, as many as there are images, got {list(out.shape)}")
+        most = self._most(tensor)
+        pairs = list(zip(_parts(tensor, most), _parts(out, most), strict=True))
+        self._each(lambda pair: self._runtime.run_into(pair[0], output, pair[1]), pairs)
 
-    def _parts(self, array: Float32) -> Iterator[Float32]:
-        return (array[start : start + self._max_batch] for start in range(0, len(array), self._max_batch))
+    def _most(self, tensor: Float32) -> int:
+        """The largest part of this batch."""
+        most = self._max_batch or max(1, len(tensor))
+        if self._beside is None:
+            return most
+        if tensor.shape[-1] * tensor.shape[-2] > _CROP_PIXELS:
+            return 1
+        return min(most, _CROPS_A_PART, max(1, -(-len(tensor) // self._beside)))
+
+    def _each(self, work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
+        if self._beside in (None, 1) or len(parts) == 1:
+            return [work(part) for part in parts]
+        running = [self._threads.submit(work, part) for part in parts]
+        # All of them, also where one fails: whoever lent the memory takes it back after this.
+        wait(running)
+        return [each.result() for each in running]
+
+    def _run_part(self, part: Float32) -> dict[str, Float32]:
+        return {name: _with_batch_axis(output, len(part)) for name, output in self._runtime.run(part).items()}
+
+
+def _parts(array: Float32, most: int) -> list[Float32]:
+    """Of an empty array one part."""
+    return [array[start : start + most] for start in range(0, max(1, len(array)), most)]
 
 
 def _with_batch_axis(output: Float32, batch: int) -> Float32:
@@ -49,18 +104,21 @@ def _with_batch_axis(output: Float32, batch: int) -> Float32:
 class DeviceInParts(InParts):
     """The same for a runtime that is a ``DeviceRuntime`` too, whose tensors never leave the device."""
 
-    def __init__(self, runtime: Runtime, on_device: DeviceRuntime, *, max_batch: int) -> None:
-        super().__init__(runtime, max_batch=max_batch)
+    def __init__(
+        self, runtime: Runtime, on_device: DeviceRuntime, *, max_batch: int | None, beside: int | None = None
+    ) -> None:
+        super().__init__(runtime, max_batch=max_batch, beside=beside)
         self._on_device = on_device
 
     def output_shapes(self, shape: tuple[int, ...]) -> Mapping[str, tuple[int, ...]]:
-        part = min(shape[0], self._max_batch)
+        part = min(shape[0], self._max_batch or shape[0])
         of_part = self._on_device.output_shapes((part, *shape[1:]))
         return {name: (shape[0], *_without_batch_axis(own, part)) for name, own in of_part.items()}
 
     def run_on(self, stream: Stream, tensor: Tensor, outputs: Mapping[str, Tensor]) -> None:
-        for start in range(0, len(tensor), self._max_batch):
-            stop = min(start + self._max_batch, len(tensor))
+        most = self._max_batch or max(1, len(tensor))
+        for start in range(0, len(tensor), most):
+            stop = min(start + most, len(tensor))
             given = tensor.rows(start, stop)
             shapes = self._on_device.output_shapes(given.shape)
             parts = {name: output.rows(start, stop).reshaped(shapes[name]) for name, output in outputs.items()}

@@ -59,8 +59,8 @@ def test_float32_agrees_with_onnxruntime_whatever_the_batch(name: str) -> None:
 @pytest.mark.parametrize("batch", [0, 1, 2, 5, 40])
 def test_parts_that_run_beside_each_other_come_back_in_their_order(embedder: Model, threads: int, batch: int) -> None:
     tensor = crops(batch)
-    (alone,) = open_openvino(embedder, precision="f32", threads=1).outputs
-    runtime = open_openvino(embedder, precision="f32", threads=threads)
+    (alone,) = open_openvino(embedder, precision="f32").outputs
+    runtime = open_runtime(embedder, runtime="openvino", threads=threads)
     one_by_one = [runtime.run(tensor[place : place + 1])[alone] for place in range(batch)]
     got = runtime.run(tensor)[alone]
     assert len(got) == batch
@@ -83,7 +83,7 @@ def test_templates_in_bfloat16_point_the_same_way(name: str) -> None:
 
 @pytest.mark.parametrize("batch", [0, 1, 2, 17])
 def test_templates_are_written_straight_into_the_memory_that_is_lent(embedder: Model, batch: int) -> None:
-    runtime = open_openvino(embedder, precision="f32", threads=1)
+    runtime = open_openvino(embedder, precision="f32")
     (name, shape), *_ = runtime.outputs.items()
     assert shape[-1] is not None
     out = np.full((batch + 1, shape[-1]), 7.0, np.float32)
@@ -99,7 +99,7 @@ def test_templates_are_written_straight_into_the_memory_that_is_lent(embedder: M
 
 
 def test_memory_of_the_wrong_kind_or_size_is_refused(embedder: Model) -> None:
-    runtime = open_openvino(embedder, precision="f32", threads=1)
+    runtime = open_openvino(embedder, precision="f32")
     (name, shape), *_ = runtime.outputs.items()
     assert shape[-1] is not None
     with pytest.raises(TypeError, match="float32, got float64"):
