@@ -147,7 +147,7 @@ def ours(
         )  # fmt: skip
 
     chosen = choose_runtime(runtime).name
-    return _Runner(name=name, networks=networks, runtime=chosen, run=run, fuse=mean_of_best(2, among=8))
+    return _Runner(name=name, networks=networks, runtime=chosen, run=run, fuse=mean_of_best(2, among=8, least=2))
 
 
 def theirs(
