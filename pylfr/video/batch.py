@@ -188,11 +188,12 @@ class Batcher:
         self._changed.wait_for(lambda: self._stopped or self._waiting() or self._is_over())
         if self._stopped or not self._waiting():
             return False
+        oldest_s = min(lane.waits_since_s for lane in self._lanes.values())
         self._changed.wait_for(
             lambda: (
                 self._stopped or self._waiting() >= self._size or all(lane.is_full for lane in self._lanes.values())
             ),
-            timeout=self._wait_s,
+            timeout=max(0.0, oldest_s + self._wait_s - time.monotonic()),
         )
         # Whoever stopped the batcher, or removed the camera, has emptied its lane meanwhile.
         return self._waiting() > 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
@@ -51,8 +53,8 @@ class CameraCounts:
 
 
 # Decoding gives way to the one loop that serves all cameras: a frame that is decoded late delays its own camera, a loop
-# that waits for a core delays all of them. Not by so much that decoders starve while the loop never pauses.
-_DECODE_NICER = 5
+# that waits for a core delays all of them. Beyond ten nothing is gained.
+_DECODE_NICER = 10
 
 
 class Sampler:
@@ -98,6 +100,7 @@ class Lane:
     ) -> None:
         self.source = source
         self.waiting: deque[Frame] = deque()
+        self._since_s: deque[float] = deque()
         self.is_over = False
         self._changed = changed
         self._sampler = Sampler(detect_hz)
@@ -120,7 +123,7 @@ class Lane:
         """Ask the thread to end; what waits is dropped and counted. Holds ``changed``."""
         self._stopping = True
         self._dropped["stopped"] += len(self.waiting)
-        self.waiting.clear()
+        self._clear()
         self._changed.notify_all()
 
     def join(self, timeout_s: float) -> bool:
@@ -137,7 +140,13 @@ class Lane:
     def take(self) -> Frame:
         """The oldest waiting frame. Holds ``changed``."""
         self._passed_on += 1
+        self._since_s.popleft()
         return self.waiting.popleft()
+
+    @property
+    def waits_since_s(self) -> float:
+        """Since when its oldest frame waits, on the monotonic clock; infinity where none does. Holds ``changed``."""
+        return self._since_s[0] if self._since_s else math.inf
 
     def counts(self) -> CameraCounts:
         """Holds ``changed``."""
@@ -215,15 +224,20 @@ class Lane:
             if self.source.is_live:
                 self._dropped["superseded"] += len(self.waiting)
                 self._pace.count(lost=len(self.waiting))
-                self.waiting.clear()
+                self._clear()
             else:
                 self._changed.wait_for(lambda: self._stopping or len(self.waiting) < self._room())
             if self._stopping:
                 self._dropped["stopped"] += 1
                 return False
             self.waiting.append(frame)
+            self._since_s.append(time.monotonic())
             self._changed.notify_all()
             return True
+
+    def _clear(self) -> None:
+        self.waiting.clear()
+        self._since_s.clear()
 
     def _finish(self, error: str | None) -> None:
         with self._changed:
