@@ -1,6 +1,6 @@
 """What governance costs the pipeline: the same engine bare, governed, and governed with isolated decoding, in turn.
 
-    python -m benchmarks.governance_cost [--rounds 6] [--cameras 3] [--runtime onnx]
+    python -m benchmarks.governance_cost [--rounds 6] [--cameras 3] [--runtime auto]
 
 All read the same recordings with the same networks, as fast as they can, in one process: bare, governed, isolated, then
 the other way round, so that a machine that slows down slows all. ``bare`` looks for the same people with no signed
@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, default=3)
     parser.add_argument("--detector", default="yunet_n")
     parser.add_argument("--embedder", default="face_reid_0095")
-    parser.add_argument("--runtime", default="onnx")
+    parser.add_argument("--runtime", default="auto")
     parser.add_argument("--threshold", type=float, default=0.568)
     given = parser.parse_args()
     machine = this_machine()

@@ -12,6 +12,7 @@ from pathlib import Path
 from pylfr.cli import app
 from pylfr.governance.canonical import utc_text
 from pylfr.models.store import open_store
+from pylfr.runtimes.choose import choose_runtime
 from pylfr.terms import preprocessing_of
 from pylfr.video.ffmpeg import Isolation
 
@@ -55,7 +56,7 @@ def make_deployments(
         f"{now + timedelta(hours=3):%Y-%m-%dT%H:%M:%S}", "--manifest", folder / "listed.json", "--record-key",
         folder / "record.key", "--key-in", "file",
     )  # fmt: skip
-    _write_certificates(folder, embedder, threshold, now)
+    _write_certificates(folder, embedder, runtime, threshold, now)
     case = [f'{name} = "{text}"' for name, text in _WORDS.items()] + ["signage_confirmed = true"]
     case += [f"starts_at = {utc_text(now)}", f"ends_at = {utc_text(now + timedelta(hours=2))}"]
     (folder / "case.toml").write_text("\n".join(case))
@@ -85,8 +86,9 @@ def _pylfr(*words: str | Path) -> None:
         app([str(word) for word in words], standalone_mode=False)
 
 
-def _write_certificates(folder: Path, embedder: str, threshold: float, now: datetime) -> None:
+def _write_certificates(folder: Path, embedder: str, runtime: str, threshold: float, now: datetime) -> None:
     model = open_store().resolve(embedder)
+    arithmetic = choose_runtime(runtime).arithmetic
     rate = {"value": 0.001, "numerator": 10, "denominator": 10_000, "low": 0.0005, "high": 0.0018}
     about = {
         "model": model.sha256,
@@ -96,7 +98,7 @@ def _write_certificates(folder: Path, embedder: str, threshold: float, now: date
         "expires_at": utc_text(now + timedelta(days=1)),
     }
     for kind, also in (
-        ("calibration", {"watchlist_size": 500, "fpir": rate, "material": "made up"}),
+        ("calibration", {"arithmetic": arithmetic, "watchlist_size": 500, "fpir": rate, "material": "made up"}),
         ("cohorts", {"groups": {"one": rate, "other": rate}, "conclusion": "made up"}),
     ):
         (folder / f"{kind}.json").write_text(json.dumps({"type": kind, **about, **also}))

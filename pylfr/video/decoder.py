@@ -26,6 +26,7 @@ from pylfr.errors import MediaError
 from pylfr.types import Frame, UInt8
 from pylfr.video.pinned import StreamPin
 from pylfr.video.recording import FileSource
+from pylfr.video.sampler import Sampler
 from pylfr.video.sandbox import HELD, confine, die_with
 from pylfr.video.still import decode_image, load_formats
 from pylfr.video.watch import CameraEvent
@@ -64,11 +65,24 @@ class _AskingWatch:
     def __init__(self, channel: Channel, rate_hz: float | None) -> None:
         self._channel = channel
         self.rate_hz = rate_hz
+        self._sampler = Sampler(rate_hz)
+        self._passed = 0
 
     def passed_over(self, count: int) -> None:
-        self._channel.say(asks="passed", count=count)
+        self._passed += count
+
+    def told(self) -> None:
+        """Say how many frames were passed over since this was last said."""
+        if self._passed:
+            self._channel.say(asks="passed", count=self._passed)
+            self._passed = 0
 
     def is_due(self, captured_at: datetime) -> bool:
+        # The other side would say no, as it counts in the same way: asking costs both a turn of the processor.
+        if not self._sampler.is_due(captured_at):
+            self._passed += 1
+            return False
+        self.told()
         self._channel.say(asks="due", at_us=round((captured_at - _BEGAN) / timedelta(microseconds=1)))
         answer, _ = self._channel.hear()
         return bool(answer["due"])
@@ -169,8 +183,12 @@ def _decode_video(channel: Channel, descriptor: int, job: Mapping[str, Any]) -> 
         source.check()
         return
     slots = _Slots(channel)
-    for frame in source.watched(_AskingWatch(channel, job["rate_hz"])):
-        slots.put(frame.planes, **_shape_of(frame))
+    watch = _AskingWatch(channel, job["rate_hz"])
+    try:
+        for frame in source.watched(watch):
+            slots.put(frame.planes, **_shape_of(frame))
+    finally:
+        watch.told()
 
 
 def _shape_of(frame: Frame) -> dict[str, object]:

@@ -18,7 +18,7 @@ from pylfr.errors import PylfrError
 from pylfr.protocols import Source
 from pylfr.types import Frame
 from pylfr.video.pace import DetectionPace
-from pylfr.video.passing import slot_of
+from pylfr.video.sampler import Sampler
 from pylfr.video.watch import CameraEvent, WatchedSource
 
 CameraState = Literal["waiting", "running", "reconnecting", "ended", "failed", "stopped"]
@@ -55,34 +55,6 @@ class CameraCounts:
 # Decoding gives way to the one loop that serves all cameras: a frame that is decoded late delays its own camera, a loop
 # that waits for a core delays all of them. On two cores ten was better than five, also with more cameras than fit.
 _DECODE_NICER = 10
-
-
-class Sampler:
-    """Picks frames at ``rate_hz`` by their capture time, evenly and without drift; None picks every frame.
-
-    Time is cut into slots of equal length from the first frame on, and the first frame of each slot is due.
-    """
-
-    def __init__(self, rate_hz: float | None) -> None:
-        if rate_hz is not None and not rate_hz > 0:
-            raise ValueError(f"detect_hz must be more than 0, or None for every frame, got {rate_hz}")
-        self.rate_hz = rate_hz
-        self._first: datetime | None = None
-        self._slot = 0
-
-    def is_due(self, captured_at: datetime) -> bool:
-        if self.rate_hz is None:
-            return True
-        if self._first is not None:
-            slot = slot_of((captured_at - self._first).total_seconds(), self.rate_hz)
-            if slot > self._slot:
-                self._slot = slot
-                return True
-            if slot >= 0:
-                return False
-        # The first frame, or a clock that was set back.
-        self._first, self._slot = captured_at, 0
-        return True
 
 
 class Lane:

@@ -7,12 +7,13 @@ for itself; when frames are wanted, the watch has said.
 from __future__ import annotations
 
 import heapq
-import math
 from bisect import bisect_left, insort
 
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+
+from pylfr.video.sampler import slot_of
 
 # More than any decoder holds back. Beyond it the time stamps have jumped, and what waits was passed over.
 _HELD_BACK = 64
@@ -83,8 +84,3 @@ class Passing:
 
     def _slot(self, ticks: int) -> int:
         return slot_of(self._from_s + ticks * self._tick_s, self._rate_hz)
-
-
-def slot_of(at_s: float, rate_hz: float) -> int:
-    """The slot of a time, for ``rate_hz`` slots a second from 0; a hundredth of a slot forgives rounded time stamps."""
-    return math.floor(at_s * rate_hz + 0.01)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from pylfr.video.lane import Sampler
+from pylfr.video.sampler import Sampler
 from tests.samples import NOON
 
 
