@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypedDict, cast, get_args
@@ -239,6 +240,7 @@ def open_records(url: str, *, clock: Clock = system_clock) -> Records:
             f"the records' url cannot be used ({type(error).__name__}): write it like postgresql+psycopg://user@host/base"
         ) from None
     if engine.dialect.name == "sqlite":
+        _keep_private(engine.url.database)
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
     config = Config()
@@ -254,6 +256,14 @@ def open_records(url: str, *, clock: Clock = system_clock) -> Records:
             f"the records at {engine.url.set(query={}).render_as_string()} cannot be opened: {reason}"
         ) from error
     return Records(engine, clock=clock)
+
+
+def _keep_private(file: str | None) -> None:
+    """Make the file as its owner's alone, for it names who was matched; SQLite's own files beside it take after it."""
+    if file and file != ":memory:":
+        # What stands in the way is said when the database is opened.
+        with suppress(OSError):
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _prepare_sqlite(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> None:

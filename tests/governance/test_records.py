@@ -139,6 +139,15 @@ def test_records_open_again_with_what_they_held(records_url: str, audit: AuditLo
     again.close()
 
 
+def test_records_in_a_file_are_their_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        open_records(f"sqlite:///{tmp_path / 'records.sqlite'}").close()
+    finally:
+        os.umask(before)
+    assert [oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()] == ["0o600"]
+
+
 def test_a_database_out_of_reach_is_named_without_its_password(tmp_path: Path) -> None:
     with pytest.raises(AdjudicationError, match=r"records\.sqlite cannot be opened"):
         open_records(f"sqlite:///{tmp_path / 'missing' / 'records.sqlite'}")
