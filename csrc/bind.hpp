@@ -1,6 +1,7 @@
 // What the bindings share: NumPy arrays checked and seen as plain memory. Only bind*.cpp include this.
 #pragma once
 
+#include <pybind11/functional.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>

@@ -101,6 +101,10 @@ void bind_tensor(py::module_& module) {
             "record", [](const Stream& stream, bool timed) { return std::make_unique<Event>(stream, timed); },
             py::arg("timed") = false);
 
+    py::class_<Graph>(module, "Graph")
+        .def(py::init<const Stream&, std::function<void()>>(), py::arg("stream"), py::arg("work"))
+        .def("replay", &Graph::replay, py::arg("stream"));
+
     py::class_<Tensor>(module, "Tensor")
         .def(py::init(&make_tensor), py::arg("shape"), py::arg("dtype"), py::arg("stream"), py::arg("pooled") = true)
         .def_static("borrow", &borrow, py::arg("array"), py::arg("stream"))
@@ -140,6 +144,19 @@ void bind_tensor(py::module_& module) {
                 copy_to(tensor, array, stream);
             },
             py::arg("array"), py::arg("stream"))
+        .def(
+            "take",
+            [](const Tensor& tensor, const Tensor& other, const Stream& stream) {
+                require_device(tensor, stream);
+                require_device(other, stream);
+                if (tensor.shape() != other.shape() || tensor.element() != other.element()) {
+                    throw py::value_error("a tensor takes over one of its own shape and dtype");
+                }
+                if (tensor.is_read_only()) throw py::value_error("a read-only tensor cannot take over another");
+                copy_bytes(tensor.memory(), tensor.device(), other.memory(), other.device(), other.bytes(),
+                           stream.handle());
+            },
+            py::arg("other"), py::arg("stream"))
         .def(
             "wipe",
             [](const Tensor& tensor, const Stream& stream) {

@@ -43,6 +43,11 @@ void wait(void* stream, void* event);
 void synchronise_event(void* event);
 bool is_done(void* event);
 float elapsed_ms(void* from, void* to);
+void begin_capture(void* stream);
+void* end_capture(void* stream);  // the graph of what was queued since, ready to be launched
+void abandon_capture(void* stream) noexcept;
+void launch_graph(void* graph, void* stream);
+void destroy_graph(void* graph) noexcept;
 void* allocate(std::size_t bytes);  // null where there is no room
 void release(void* memory) noexcept;
 void* allocate_pinned(std::size_t bytes);  // null where there is no room

@@ -96,6 +96,36 @@ void wait(void* stream, void* event) {
     check(cudaStreamWaitEvent(as_stream(stream), as_event(event), 0), "making a CUDA stream wait");
 }
 
+void begin_capture(void* stream) {
+    // Of this thread alone: decode threads may allocate meanwhile.
+    check(cudaStreamBeginCapture(as_stream(stream), cudaStreamCaptureModeThreadLocal), "beginning a CUDA graph");
+}
+
+void* end_capture(void* stream) {
+    cudaGraph_t graph = nullptr;
+    check(cudaStreamEndCapture(as_stream(stream), &graph), "recording a CUDA graph");
+    cudaGraphExec_t ready = nullptr;
+    const cudaError_t error = cudaGraphInstantiate(&ready, graph, 0);
+    static_cast<void>(cudaGraphDestroy(graph));
+    check(error, "preparing a CUDA graph");
+    return ready;
+}
+
+void abandon_capture(void* stream) noexcept {
+    cudaGraph_t graph = nullptr;
+    static_cast<void>(cudaStreamEndCapture(as_stream(stream), &graph));
+    if (graph != nullptr) static_cast<void>(cudaGraphDestroy(graph));
+    static_cast<void>(cudaGetLastError());
+}
+
+void launch_graph(void* graph, void* stream) {
+    check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), as_stream(stream)), "launching a CUDA graph");
+}
+
+void destroy_graph(void* graph) noexcept {
+    static_cast<void>(cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)));
+}
+
 void synchronise_event(void* event) {
     check(cudaEventSynchronize(as_event(event)), "waiting for a CUDA event");
 }

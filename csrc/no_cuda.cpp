@@ -55,6 +55,22 @@ void synchronise(void*) {
 
 void synchronise_all() noexcept {}
 
+void begin_capture(void*) {
+    refuse();
+}
+
+void* end_capture(void*) {
+    refuse();
+}
+
+void abandon_capture(void*) noexcept {}
+
+void launch_graph(void*, void*) {
+    refuse();
+}
+
+void destroy_graph(void*) noexcept {}
+
 void* make_event(bool) {
     refuse();
 }

@@ -1,5 +1,6 @@
 #include "stream.hpp"
 
+#include <stdexcept>
 #include <utility>
 
 #include "memory.hpp"
@@ -65,6 +66,34 @@ float Event::ms_since(const Event& earlier) const {
     }
     if (device_ == Device::cuda) return cuda::elapsed_ms(earlier.handle_, handle_);
     return std::chrono::duration<float, std::milli>(at_ - earlier.at_).count();
+}
+
+Graph::Graph(const Stream& stream, std::function<void()> work) : device_(stream.device()) {
+    if (device_ == Device::cpu) {
+        work_ = std::move(work);
+        return;
+    }
+    cuda::begin_capture(stream.handle());
+    try {
+        work();
+    } catch (...) {
+        cuda::abandon_capture(stream.handle());
+        throw;
+    }
+    handle_ = cuda::end_capture(stream.handle());
+}
+
+Graph::~Graph() {
+    if (handle_ != nullptr) cuda::destroy_graph(handle_);
+}
+
+void Graph::replay(const Stream& stream) const {
+    if (device_ != stream.device()) throw std::invalid_argument("a graph is replayed on a stream of its own device");
+    if (device_ == Device::cuda) {
+        cuda::launch_graph(handle_, stream.handle());
+    } else {
+        work_();
+    }
 }
 
 }  // namespace pylfr

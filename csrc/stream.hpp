@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 
 #include "device.hpp"
@@ -57,6 +58,23 @@ class Event {
     bool is_timed_;
     void* handle_ = nullptr;
     std::chrono::steady_clock::time_point at_;  // the CPU's
+};
+
+// What `work` queued on a stream, recorded once: queued again with one call. On the CPU `work` is done again.
+class Graph {
+ public:
+    // Records; nothing of it runs. On CUDA `work` may only queue, on that stream.
+    Graph(const Stream& stream, std::function<void()> work);
+    ~Graph();
+    Graph(const Graph&) = delete;
+    Graph& operator=(const Graph&) = delete;
+
+    void replay(const Stream& stream) const;
+
+ private:
+    Device device_;
+    std::function<void()> work_;  // the CPU's
+    void* handle_ = nullptr;
 };
 
 }  // namespace pylfr

@@ -1,6 +1,6 @@
 """The native boundary: only tensors, numbers and strings cross it. Imported by ``pylfr.ops`` alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +55,16 @@ class Stream:
 
     def record(self, timed: bool = False) -> Event: ...
 
+class Graph:
+    """What ``work`` queued on a stream, recorded once, and queued again with one call. On "cpu" ``work`` is done again.
+
+    Nothing runs while it is recorded. On "cuda" ``work`` may only queue, on that very stream, which must not be the
+    legacy default stream. Raises ``CudaError`` where that is not so, and whatever ``work`` raises.
+    """
+
+    def __init__(self, stream: Stream, work: Callable[[], None]) -> None: ...
+    def replay(self, stream: Stream) -> None: ...
+
 class Tensor:
     """A row-major array on a device: new memory (whatever it holds), or somebody else's.
 
@@ -106,6 +116,9 @@ class Tensor:
 
     def copy_to(self, array: AnyArray, stream: Stream) -> None:
         """Write into a host array of the same shape and dtype; on return the values are there."""
+
+    def take(self, other: Tensor, stream: Stream) -> None:
+        """Take over a tensor of the same shape, dtype and device, in the order of ``stream``."""
 
     def wipe(self, stream: Stream) -> None:
         """Zeros, in the order of ``stream``; on CUDA it is done once the stream was synchronised."""

@@ -1,6 +1,7 @@
 """TensorRT 10, TensorRT 11 or TensorRT-RTX, by module name: an engine run on the caller's memory and stream.
 
-Nothing is copied and nothing is waited for. TensorRT-RTX is asked to record each shape as a CUDA graph by itself.
+Nothing is waited for. Batches go through CUDA graphs: TensorRT-RTX is asked to record each shape by itself, for
+TensorRT ``pylfr.runtimes.graphs`` does, which copies a batch on the device; without graphs nothing is copied.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pylfr.ops import Stream, Tensor
 from pylfr.runtimes.engine_cache import EngineCache, open_engine_cache
 from pylfr.runtimes.from_host import FromHost, require_tensors
 from pylfr.runtimes.gpu import current_gpu
+from pylfr.runtimes.graphs import GraphedBatches
 from pylfr.runtimes.half import made_up_pictures, require_agreement
 from pylfr.runtimes.onnx import open_onnx
 from pylfr.runtimes.tensorrt_build import BuildProgress, Precision, engine_of, open_library, profile_of
@@ -61,7 +63,7 @@ class _Engine(Protocol):
 class TensorRtRuntime(FromHost):
     """Runs one engine. One thread at a time, on any stream. The engine lives as long as this object."""
 
-    def __init__(self, trt: ModuleType, engine: bytes, *, device: Device = "cuda") -> None:
+    def __init__(self, trt: ModuleType, engine: bytes, *, device: Device = "cuda", graphs: bool = True) -> None:
         """``engine`` must come out of the cache, which vouches for it: to load one is to run its code."""
         super().__init__()
         self._device: Device = device
@@ -88,6 +90,17 @@ class TensorRtRuntime(FromHost):
         for name in names:
             if self._engine.get_tensor_dtype(name) != trt.float32:
                 raise ModelError(f"an engine must read and write float32, {name!r} is not: export it with such ends")
+        self._graphs: GraphedBatches | None = None
+        if graphs and _strategy(trt) is None:
+            most = self._engine.get_tensor_profile_shape(self._input, 0)[2][0]
+            self._graphs = GraphedBatches(
+                self._enqueue, input_name=self._input, shapes=self.output_shapes, most=int(most)
+            )
+
+    @property
+    def graphs(self) -> GraphedBatches | None:
+        """The CUDA graphs recorded here; None where the library records them itself, or none were wanted."""
+        return self._graphs
 
     @property
     def device(self) -> Device:
@@ -107,15 +120,22 @@ class TensorRtRuntime(FromHost):
     def run_on(self, stream: Stream, tensor: Tensor, outputs: Mapping[str, Tensor]) -> None:
         shapes = self.output_shapes(tensor.shape)
         require_tensors(self._device, tensor, outputs, shapes)
+        if self._graphs is not None:
+            self._graphs.run_on(stream, tensor, outputs)
+            return
         # Every output needs a place, also one that nobody asked for.
         unasked = {name: Tensor(shapes[name], "float32", stream) for name in shapes if name not in outputs}
-        for name, each in {self._input: tensor, **outputs, **unasked}.items():
+        self._enqueue(stream, {self._input: tensor, **outputs, **unasked})
+        for each in unasked.values():
+            each.wipe(stream)
+
+    def _enqueue(self, stream: Stream, tensors: Mapping[str, Tensor]) -> None:
+        self.output_shapes(tensors[self._input].shape)
+        for name, each in tensors.items():
             if not self._context.set_tensor_address(name, each.pointer):
                 raise CudaError(f"TensorRT does not take {each.pointer:#x} for {name!r}")
         if not self._context.execute_async_v3(stream.handle):
             raise CudaError("TensorRT could not queue the network: its reason is in the log of the process")
-        for each in unasked.values():
-            each.wipe(stream)
 
 
 def open_tensorrt(
@@ -125,13 +145,15 @@ def open_tensorrt(
     precision: Precision = "fp16",
     side_px: int | None = None,
     most: int = 32,
+    graphs: bool = True,
     cache: EngineCache | None = None,
     progress: BuildProgress | None = None,
 ) -> TensorRtRuntime:
     """``model`` in TensorRT or TensorRT-RTX on the current GPU. The first time its engine is built: minutes.
 
     An engine that answers otherwise than the network does in float32 is refused, every time it is opened. ``side_px``
-    is the longest side of a detector's picture, ``most`` the largest batch. Raises ``ConfigError`` where the library
+    is the longest side of a detector's picture, ``most`` the largest batch; ``graphs=False`` queues every batch anew
+    in place of replaying CUDA graphs. Raises ``ConfigError`` where the library
     is not installed, ``CudaError`` without a device, ``ModelError`` as ``engine_of`` does.
     """
     trt = open_library(library)
@@ -146,7 +168,7 @@ def open_tensorrt(
         cache=cache or open_engine_cache(),
         progress=progress,
     )
-    opened = TensorRtRuntime(trt, engine)
+    opened = TensorRtRuntime(trt, engine, graphs=graphs)
     pictures = made_up_pictures(model.manifest, height=profile.usual[2], width=profile.usual[3])[: profile.most[0]]
     require_agreement(model, open_onnx(model), opened, pictures, what=f"the {precision} engine")
     return opened
@@ -154,9 +176,15 @@ def open_tensorrt(
 
 def _context(trt: ModuleType, engine: _Engine) -> _Context | None:
     """An execution context; TensorRT-RTX records CUDA graphs itself and knows when a shape is ready for it."""
-    strategy = getattr(trt, "CudaGraphStrategy", None)
+    strategy = _strategy(trt)
     if strategy is None:
         return engine.create_execution_context()
     config = engine.create_runtime_config()
-    config.cuda_graph_strategy = strategy.WHOLE_GRAPH_CAPTURE
+    config.cuda_graph_strategy = strategy
     return engine.create_execution_context(config)
+
+
+def _strategy(trt: ModuleType) -> object | None:
+    """How the library is told to record CUDA graphs by itself; None where it cannot."""
+    strategy = getattr(trt, "CudaGraphStrategy", None)
+    return None if strategy is None else strategy.WHOLE_GRAPH_CAPTURE

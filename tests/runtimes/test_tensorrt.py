@@ -31,9 +31,8 @@ def pictures(batch: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_the_engine_reads_and_writes_the_callers_memory_on_the_callers_stream(
-    batch: int, runtime: TensorRtRuntime, engine: Engine
-) -> None:
+def test_the_engine_reads_and_writes_the_callers_memory_on_the_callers_stream(batch: int, engine: Engine) -> None:
+    runtime = TensorRtRuntime(made_up_trt(engine), b"engine", device="cpu", graphs=False)
     stream = Stream("cpu")
     given = pictures(batch)
     tensor = Tensor.borrow(given, stream)

@@ -1,0 +1,92 @@
+"""A network as CUDA graphs, one for each size of batch: what a library queues is recorded once, and replayed.
+
+Batches are copied into memory that stays, for a graph knows addresses. Nothing stays in it: it is wiped after every
+batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pylfr.errors import CudaError, ModelError
+from pylfr.ops import Graph, Stream, Tensor
+
+# Queues the network on the stream, with its tensors by name.
+Enqueue = Callable[[Stream, Mapping[str, Tensor]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Bucket:
+    given: Tensor
+    results: Mapping[str, Tensor]
+    graph: Graph
+
+
+class GraphedBatches:
+    """Runs batches of any size up to ``most`` through graphs for 1, 2, 4, ... and ``most`` images of one size.
+
+    ``captured`` graphs were recorded, and ``replayed`` counts the batches that went through them.
+    """
+
+    def __init__(
+        self,
+        enqueue: Enqueue,
+        *,
+        input_name: str,
+        shapes: Callable[[tuple[int, ...]], Mapping[str, tuple[int, ...]]],
+        most: int,
+    ) -> None:
+        self._enqueue = enqueue
+        self._input_name = input_name
+        self._shapes = shapes
+        self._most = most
+        # A graph is of one stream: its memory belongs to that, and keeps it alive.
+        self._buckets: dict[tuple[int, tuple[int, ...], int], _Bucket] = {}
+        self.replayed = 0
+
+    @property
+    def captured(self) -> int:
+        return len(self._buckets)
+
+    def run_on(self, stream: Stream, tensor: Tensor, outputs: Mapping[str, Tensor]) -> None:
+        """As ``DeviceRuntime.run_on``. Raises ``CudaError`` where the network cannot be recorded."""
+        count = len(tensor)
+        size = min(1 << (count - 1).bit_length(), self._most)
+        picture = tuple(tensor.shape[1:])
+        bucket = self._buckets.get((size, picture, stream.handle))
+        if bucket is None:
+            bucket = self._capture(stream, (size, *picture))
+            self._buckets[size, picture, stream.handle] = bucket
+        bucket.given.rows(0, count).take(tensor, stream)
+        bucket.graph.replay(stream)
+        self.replayed += 1
+        for name, output in outputs.items():
+            output.take(_first(bucket.results[name], count, size), stream)
+        for each in (bucket.given, *bucket.results.values()):
+            each.wipe(stream)
+
+    def _capture(self, stream: Stream, shape: tuple[int, ...]) -> _Bucket:
+        given = Tensor(shape, "float32", stream)
+        results = {name: Tensor(each, "float32", stream) for name, each in self._shapes(shape).items()}
+        tensors = {self._input_name: given, **results}
+        given.wipe(stream)
+        # The first time a library prepares a shape, which cannot be recorded.
+        self._enqueue(stream, tensors)
+        try:
+            graph = Graph(stream, lambda: self._enqueue(stream, tensors))
+        except CudaError as error:
+            raise CudaError(
+                f"a batch of {list(shape)} cannot be recorded as a CUDA graph ({error}): open the network with "
+                "graphs=False, which queues every batch anew"
+            ) from error
+        return _Bucket(given=given, results=results, graph=graph)
+
+
+def _first(result: Tensor, count: int, size: int) -> Tensor:
+    """The first ``count`` rows; exports for one image may have no batch axis."""
+    if count == size:
+        return result
+    if result.shape[0] != size:
+        raise ModelError(f"an output of a batch of {size} must have as many rows, got {list(result.shape)}")
+    return result.rows(0, count)
