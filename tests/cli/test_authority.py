@@ -122,7 +122,10 @@ def _other_key(folder: Path) -> None:
     [
         (_replace("deployment.toml", "threshold = 0.5", "threshold = 0.4"), "threshold: authorised is 0.5"),
         (_replace("deployment.toml", 'name = "north"', 'name = "gate"'), "cameras: 'gate' is not authorised"),
-        (_replace("deployment.toml", "pose-face-detection-male", "pose-face-detection-female"), "the zone of 'north'"),
+        (
+            _replace("deployment.toml", "pose-face-detection-male", "pose-face-detection-female"),
+            "the stream of 'north'",
+        ),
         (_replace("deployment.toml", 'place = "the corridor"', 'place = "the hall"'), "place: authorised is"),
         (_replace("authorisation.json", '"the corridor"', '"the hall"'), "altered after it was signed: place"),
         (lambda folder: (folder / "authorisation.json").unlink(), "cannot be read"),
