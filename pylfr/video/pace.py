@@ -26,8 +26,9 @@ class DetectionPace:
         self.every = 1
         self._slowest = slowest
         self._began_s: float | None = None
-        self._taken = self._lost = 0
+        self._taken = self._lost = self._lost_in_window = 0
         self._idle_s = 0.0
+        self._busy = 1.0
 
     def takes(self, number: int) -> bool:
         """Whether the ``number``-th due frame of a camera, from 0, is looked at."""
@@ -37,6 +38,7 @@ class DetectionPace:
         """Frames that went into a batch, frames that a newer one superseded, time spent waiting for any frame."""
         self._taken += taken
         self._lost += lost
+        self._lost_in_window += lost
         self._idle_s += idle_s
 
     def adapt(self, now_s: float) -> bool:
@@ -48,12 +50,15 @@ class DetectionPace:
             return False
         before = self.every
         offered = self._taken + self._lost
-        busy = 1.0 - min(1.0, self._idle_s / window_s)
+        # A few frames more or less fall into a window; over some of them that evens out.
+        busy_now = 1.0 - min(1.0, self._idle_s / window_s)
+        self._busy = (self._busy + busy_now) / 2
+        busy = min(self._busy, busy_now)
         if offered >= _ENOUGH_OFFERED and self._lost > _TOO_MANY_LOST * offered:
             self.every = min(self._slowest, self.every + 1)
-        elif self.every > 1 and not self._lost and busy * self.every / (self.every - 1) < _ENOUGH_ROOM:
+        elif self.every > 1 and not self._lost_in_window and busy * self.every / (self.every - 1) < _ENOUGH_ROOM:
             self.every -= 1
-        self._began_s, self._idle_s = now_s, 0.0
+        self._began_s, self._idle_s, self._lost_in_window = now_s, 0.0, 0
         if offered >= _ENOUGH_OFFERED or self.every != before:
             self._taken = self._lost = 0
         return self.every != before
