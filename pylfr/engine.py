@@ -115,7 +115,6 @@ class Engine:
             self._seconds = time.perf_counter() - self._began
             if alarm is not None:
                 alarm.cancel()
-                alarm.join()
             self._close()
 
     def raise_threshold(self, threshold: float, *, by: str) -> None:
