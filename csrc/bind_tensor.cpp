@@ -153,6 +153,9 @@ void bind_tensor(py::module_& module) {
                     throw py::value_error("a tensor takes over one of its own shape and dtype");
                 }
                 if (tensor.is_read_only()) throw py::value_error("a read-only tensor cannot take over another");
+                if (!tensor.is_packed() || !other.is_packed()) {
+                    throw py::value_error("a tensor with padded rows cannot be copied: copy its rows");
+                }
                 copy_bytes(tensor.memory(), tensor.device(), other.memory(), other.device(), other.bytes(),
                            stream.handle());
             },

@@ -103,9 +103,12 @@ void begin_capture(void* stream) {
 
 void* end_capture(void* stream) {
     cudaGraph_t graph = nullptr;
-    check(cudaStreamEndCapture(as_stream(stream), &graph), "recording a CUDA graph");
+    const cudaError_t ended = cudaStreamEndCapture(as_stream(stream), &graph);
+    if (ended != cudaSuccess) static_cast<void>(cudaGetLastError());  // said here; a later launch should not meet it
+    check(ended, "recording a CUDA graph");
     cudaGraphExec_t ready = nullptr;
     const cudaError_t error = cudaGraphInstantiate(&ready, graph, 0);
+    if (error != cudaSuccess) static_cast<void>(cudaGetLastError());
     static_cast<void>(cudaGraphDestroy(graph));
     check(error, "preparing a CUDA graph");
     return ready;

@@ -118,7 +118,7 @@ class Tensor:
         """Write into a host array of the same shape and dtype; on return the values are there."""
 
     def take(self, other: Tensor, stream: Stream) -> None:
-        """Take over a tensor of the same shape, dtype and device, in the order of ``stream``."""
+        """Take over a tensor of the same shape, dtype and device, without padded rows, in the order of ``stream``."""
 
     def wipe(self, stream: Stream) -> None:
         """Zeros, in the order of ``stream``; on CUDA it is done once the stream was synchronised."""

@@ -58,13 +58,16 @@ class GraphedBatches:
         if bucket is None:
             bucket = self._capture(stream, (size, *picture))
             self._buckets[size, picture, stream.handle] = bucket
-        bucket.given.rows(0, count).take(tensor, stream)
-        bucket.graph.replay(stream)
-        self.replayed += 1
-        for name, output in outputs.items():
-            output.take(_first(bucket.results[name], count, size), stream)
-        for each in (bucket.given, *bucket.results.values()):
-            each.wipe(stream)
+        try:
+            bucket.given.rows(0, count).take(tensor, stream)
+            bucket.graph.replay(stream)
+            self.replayed += 1
+            for name, output in outputs.items():
+                output.take(_first(bucket.results[name], count, size), stream)
+        finally:
+            # Also after a failure: this memory stays, and the next batch may be a smaller one.
+            for each in (bucket.given, *bucket.results.values()):
+                each.wipe(stream)
 
     def _capture(self, stream: Stream, shape: tuple[int, ...]) -> _Bucket:
         given = Tensor(shape, "float32", stream)

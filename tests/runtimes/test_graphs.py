@@ -59,6 +59,14 @@ def test_nothing_of_a_batch_stays_in_the_graphs_memory(runtime: TensorRtRuntime,
     assert not floats_at(addresses["twice"], (4, 2)).any()
 
 
+def test_nothing_of_a_batch_stays_after_a_failure(runtime: TensorRtRuntime, engine: Engine) -> None:
+    runtime.run(pictures(4))
+    engine.context.fails = True
+    with pytest.raises(CudaError, match="could not queue"):
+        runtime.run(pictures(4))
+    assert not floats_at(engine.context.addresses["input"], (4, 3, 4, 5)).any()
+
+
 def test_rows_beyond_a_batch_are_noughts_and_not_somebody_elses_picture(
     runtime: TensorRtRuntime, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +159,11 @@ def test_a_tensor_takes_over_its_like_alone() -> None:
     frozen.flags.writeable = False
     with pytest.raises(ValueError, match="read-only"):
         Tensor.borrow(frozen, stream).take(taken, stream)
+    padded = Tensor.borrow(np.zeros((2, 4), np.float32)[:, :3], stream)
+    with pytest.raises(ValueError, match="padded rows"):
+        taken.take(padded, stream)
+    with pytest.raises(ValueError, match="padded rows"):
+        padded.take(taken, stream)
 
 
 @pytest.mark.cuda
