@@ -58,7 +58,9 @@ def test_processor_time_is_divided_among_the_stages(load: Load) -> None:
     assert load.cpu_s["detect"] > 0
     assert load.cpu_s["decode"] > 0
     assert 0 < load.cores_busy <= 1.1
-    assert load.stages["detect network"].calls == load.stages["detect"].calls > 0
+    assert load.stages["detect"].calls > 0
+    inside = load.stages["detect network"].calls - load.stages["detect"].calls
+    assert abs(inside) <= 1, "the measuring may begin or end between the two, within one batch"
 
 
 def test_nothing_stays_watched_afterwards(setting: Setting, load: Load) -> None:
