@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -43,24 +45,36 @@ def surfaces(stream: ops.Stream, size: Size, count: int) -> list[Frame]:
     return frames
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Begun:
+    """A batch that is being looked through, and how many frames were taken before it."""
+
+    pictures: ops.Pictures
+    faces: ops.Arrival
+    frames: int
+    before: int
+
+
 class Pipeline:
-    """From NV12 on the device to candidates: one call a batch, as an engine does it, less tracking and alerts."""
+    """From NV12 on the device to candidates, as an engine does it, less tracking and alerts: one batch ahead."""
 
     def __init__(self, stream: ops.Stream, size: Size, detector: DeviceRuntime, embedder: DeviceRuntime) -> None:
-        self._stream, self._size = stream, size
+        self._size = size
         self._detector, self._embedder = detector, embedder
-        self._staging = ops.Staging(stream)
+        self._finding, self._recognising = ops.Stream(stream.device), ops.Stream(stream.device)
+        self._uploads, self._staging = ops.Staging(stream), ops.Staging(self._recognising)
         self._index = ops.SearchIndex(min(10_000, max(size.references)), DIMENSION, "int8", stream)
         rows = np.random.default_rng(0).standard_normal((len(self._index), DIMENSION)).astype(np.float32)
         ops.normalise(rows)
         self._index.fill(rows, 0)
-        self._probes = ops.Tensor((256, DIMENSION), "float32", stream, pooled=False)
+        self._probes = ops.Tensor((256, DIMENSION), "float32", self._recognising, pooled=False)
         self.host_bytes = 0
 
-    def run(self, frames: list[Frame]) -> None:
-        stream, staging = self._stream, self._staging
+    def begin(self, frames: list[Frame], before: int = 0) -> _Begun:
+        """Queue the search for faces."""
+        stream = self._finding
         width, height = self._size.networks[0]
-        pictures = ops.upload(frames, staging)
+        pictures = ops.upload(frames, self._uploads)
         given = ops.Tensor((len(frames), 3, height, width), "float32", stream)
         pictures.letterbox(given, bgr=False, mean=MEAN, scale=SCALE)
         outputs = {
@@ -74,8 +88,15 @@ class Pipeline:
         pictures.find_faces(
             "scrfd", said[:3], [], said[3:6], said[6:], (8, 16, 32), 2, width, height, 0.99, 0.45, found, counts
         )
-        self._fetch(found)
-        index, landmarks = _crowd(len(frames), self._size.frame)
+        return _Begun(pictures=pictures, faces=ops.Arrival(found, stream), frames=len(frames), before=before)
+
+    def finish(self, begun: _Begun) -> None:
+        """Wait for the faces, recognise those that are due, and wait until their templates are gone."""
+        stream, staging, pictures = self._recognising, self._staging, begun.pictures
+        faces = np.empty((begun.frames, 64, ops.FOUND_NUMBERS), np.float32)
+        begun.faces.into(faces)
+        self.host_bytes += faces.nbytes
+        index, landmarks = _crowd(begun.frames, self._size.frame)
         measures = ops.Tensor((len(index), 7), "float32", stream)
         pictures.measure_quality(staging, index, landmarks, measures)
         self._fetch(measures)
@@ -92,7 +113,7 @@ class Pipeline:
 
     def _fetch(self, tensor: ops.Tensor) -> None:
         arrived = np.empty(tensor.shape, np.float32)
-        tensor.copy_to(arrived, self._stream)
+        tensor.copy_to(arrived, self._recognising)
         self.host_bytes += arrived.nbytes
 
 
@@ -117,25 +138,32 @@ def measure_cameras(
     pool = surfaces(stream, size, 32)
     pipeline = Pipeline(stream, size, detector, embedder)
     for frames in {1, 2, *size.batches}:
-        pipeline.run((pool * 8)[:frames])
+        pipeline.finish(pipeline.begin((pool * 8)[:frames]))
     for cameras in size.cameras:
         waits: list[float] = []
+        begun: deque[_Begun] = deque()
         batches, bytes_before, launched = 0, pipeline.host_bytes, ops.cuda_launches()
         done, gap = 0, 0.04 / cameras
         began = time.perf_counter()
         while (now := time.perf_counter() - began) < size.seconds:
             waiting = int(now / gap) + 1 - done
-            if waiting < 1:
+            if waiting >= 1:
+                # Batches of few sizes, so that each has its graph.
+                taken = max(each for each in {1, 2, *size.batches} if each <= min(waiting, max(size.batches)))
+                begun.append(pipeline.begin((pool * 8)[:taken], before=done))
+                done += taken
+                batches += 1
+                if len(begun) < 2:
+                    continue
+            if not begun:
                 time.sleep(gap)
                 continue
-            taken = min(waiting, max(size.batches))
-            # Batches of few sizes, so that each has its graph.
-            taken = max(each for each in {1, 2, *size.batches} if each <= taken)
-            pipeline.run((pool * 8)[:taken])
+            batch = begun.popleft()
+            pipeline.finish(batch)
             ended = time.perf_counter() - began
-            waits += [(ended - (done + n) * gap) * 1000 for n in range(taken)]
-            done += taken
-            batches += 1
+            waits += [(ended - (batch.before + n) * gap) * 1000 for n in range(batch.frames)]
+        while begun:
+            pipeline.finish(begun.popleft())
         held = ops.memory_counts("cuda" if stream.device == "cuda" else "cpu").held_bytes
         p50, p99 = (float(each) for each in np.percentile(waits, [50, 99]))
         load = CameraLoad(

@@ -1,6 +1,7 @@
 #include "batch.hpp"
 
 #include <cstring>
+#include <stdexcept>
 
 namespace pylfr {
 
@@ -26,8 +27,11 @@ struct Pair {
     }
 };
 
-Pair send_both(Staging& staging, const std::int32_t* first, const void* second, std::size_t second_bytes,
-               std::int64_t count) {
+Pair send_both(Staging& staging, const Tensor& out, const std::int32_t* first, const void* second,
+               std::size_t second_bytes, std::int64_t count) {
+    if (staging.stream()->handle() != out.stream()->handle()) {
+        throw std::invalid_argument("staging must be of the stream of out: what it sends is read in that order");
+    }
     const std::size_t first_bytes = sizeof(std::int32_t) * static_cast<std::size_t>(count);
     Tensor memory = staging.send(first_bytes + second_bytes, [&](std::uint8_t* host, std::uint8_t*) {
         std::memcpy(host, first, first_bytes);
@@ -47,7 +51,8 @@ std::vector<float> letterbox(const Pictures& pictures, const Tensor& out, const 
                                 encoding.bgr,
                                 {encoding.mean[0], encoding.mean[1], encoding.mean[2]},
                                 {encoding.scale[0], encoding.scale[1], encoding.scale[2]}};
-    launch(kernel, static_cast<std::int64_t>(pictures.views.size()) * height * width, pictures.place());
+    const ReadOn reading(pictures, *out.stream());
+    launch(kernel, static_cast<std::int64_t>(pictures.views.size()) * height * width, out.stream()->place());
     std::vector<float> factors;
     for (const PictureView& view : pictures.views) factors.push_back(fit(view, width, height).factor());
     return factors;
@@ -57,18 +62,20 @@ void warp(const Pictures& pictures, Staging& staging, const std::int32_t* pictur
           std::int64_t count, const Tensor& out, const Encoding& encoding) {
     if (count == 0) return;
     const Pair sent =
-        send_both(staging, picture_index, to_frame, sizeof(Affine) * static_cast<std::size_t>(count), count);
+        send_both(staging, out, picture_index, to_frame, sizeof(Affine) * static_cast<std::size_t>(count), count);
+    const ReadOn reading(pictures, *out.stream());
     warp(pictures.table(), sent.first<std::int32_t>(), sent.second<Affine>(), count, of<float>(out),
-         static_cast<std::int32_t>(out.shape()[2]), encoding, true, pictures.place());
+         static_cast<std::int32_t>(out.shape()[2]), encoding, true, out.stream()->place());
 }
 
 void measure_quality(const Pictures& pictures, Staging& staging, const std::int32_t* picture_index,
                      const float* landmarks, std::int64_t count, const Tensor& out) {
     if (count == 0) return;
     const std::size_t bytes = sizeof(float) * 2 * landmark_count * static_cast<std::size_t>(count);
-    const Pair sent = send_both(staging, picture_index, landmarks, bytes, count);
+    const Pair sent = send_both(staging, out, picture_index, landmarks, bytes, count);
+    const ReadOn reading(pictures, *out.stream());
     measure_quality(pictures.table(), sent.first<std::int32_t>(), sent.second<float>(), count, of<float>(out),
-                    pictures.place());
+                    out.stream()->place());
 }
 
 void find_faces(const Pictures& pictures, const Head& head, std::int32_t width, std::int32_t height, float score_floor,
@@ -76,8 +83,9 @@ void find_faces(const Pictures& pictures, const Head& head, std::int32_t width, 
     const auto batch = static_cast<std::int64_t>(pictures.views.size());
     if (batch == 0) return;
     const std::int64_t most = found.shape()[1];
-    const std::shared_ptr<Stream>& stream = pictures.memory.stream();
-    const Place place = pictures.place();
+    const std::shared_ptr<Stream>& stream = found.stream();
+    const Place place = stream->place();
+    const ReadOn reading(pictures, *stream);
     const Tensor keys({batch, head.anchors}, Element::int64, stream);
     const Tensor boxes({batch, SuppressDoubles::most_candidates, 4}, Element::float32, stream);
     counts.wipe(*stream);

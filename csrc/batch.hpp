@@ -1,4 +1,5 @@
-// What is done with the pictures of a batch where they lie, each in one launch for the whole batch.
+// What is done with the pictures of a batch where they lie, each in one launch for the whole batch, in the order of the
+// stream of what is written. What is sent along goes the way of that stream.
 #pragma once
 
 #include <cstdint>

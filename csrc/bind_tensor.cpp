@@ -3,6 +3,7 @@
 #include <cstring>
 #include <memory>
 
+#include "arrival.hpp"
 #include "bind.hpp"
 #include "bind_exchange.hpp"
 #include "memory.hpp"
@@ -23,6 +24,12 @@ Tensor make_tensor(const Lengths& shape, const std::string& dtype, const SharedS
     return Tensor(shape, element_named(dtype), stream, is_pooled);
 }
 
+void require_device(const Tensor& tensor, const Stream& stream) {
+    if (tensor.device() == stream.device()) return;
+    throw py::value_error(std::string("the stream must be one of ") + name_of(tensor.device()) + ", got one of " +
+                          name_of(stream.device()));
+}
+
 // Throws unless the array is what the tensor is, value for value.
 void require_like(const Tensor& tensor, const py::array& array) {
     const std::string wanted = std::string(name_of(tensor.element())) + " " + text_of(tensor.shape());
@@ -37,27 +44,32 @@ void require_like(const Tensor& tensor, const py::array& array) {
 // Copies of up to this much go through pinned memory; for more the driver's own staging does as well.
 constexpr std::size_t most_pinned = std::size_t{1} << 22;
 
-void copy_to(const Tensor& tensor, py::array array, const Stream& stream) {
+void copy_to(const Tensor& tensor, py::array array, const SharedStream& stream) {
     require_like(tensor, array);
     require_writeable(array, "array");
     void* to = array.mutable_data();
     const py::gil_scoped_release release;
     if (tensor.device() == Device::cuda && tensor.bytes() <= most_pinned) {
-        MemoryPool& pool = memory_pool(MemoryKind::pinned);
-        void* pinned = pool.take(tensor.bytes(), stream.handle());
-        try {
-            copy_bytes(pinned, Device::cpu, tensor.memory(), Device::cuda, tensor.bytes(), stream.handle());
-            stream.synchronise();
-        } catch (...) {
-            pool.give_back(pinned, tensor.bytes(), stream.handle());
-            throw;
-        }
-        std::memcpy(to, pinned, tensor.bytes());
-        pool.give_back(pinned, tensor.bytes(), stream.handle());
+        Arrival(tensor, stream).into(to);
         return;
     }
-    copy_bytes(to, Device::cpu, tensor.memory(), tensor.device(), tensor.bytes(), stream.handle());
-    stream.synchronise();
+    copy_bytes(to, Device::cpu, tensor.memory(), tensor.device(), tensor.bytes(), stream->handle());
+    stream->synchronise();
+}
+
+std::unique_ptr<Arrival> arrival_of(const Tensor& tensor, const SharedStream& stream) {
+    require_device(tensor, *stream);
+    if (!tensor.is_packed()) throw py::value_error("a tensor with padded rows cannot be copied: copy its rows");
+    const py::gil_scoped_release release;
+    return std::make_unique<Arrival>(tensor, stream);
+}
+
+void arrive(const Arrival& arrival, py::array array) {
+    require_like(arrival.tensor(), array);
+    require_writeable(array, "array");
+    void* to = array.mutable_data();
+    const py::gil_scoped_release release;
+    arrival.into(to);
 }
 
 void copy_from(const Tensor& tensor, const py::array& array, const Stream& stream) {
@@ -67,12 +79,6 @@ void copy_from(const Tensor& tensor, const py::array& array, const Stream& strea
     const py::gil_scoped_release release;
     copy_bytes(tensor.memory(), tensor.device(), from, Device::cpu, tensor.bytes(), stream.handle());
     stream.synchronise();
-}
-
-void require_device(const Tensor& tensor, const Stream& stream) {
-    if (tensor.device() == stream.device()) return;
-    throw py::value_error(std::string("the stream must be one of ") + name_of(tensor.device()) + ", got one of " +
-                          name_of(stream.device()));
 }
 
 MemoryKind kind_named(const std::string& name) {
@@ -139,11 +145,11 @@ void bind_tensor(py::module_& module) {
             py::arg("array"), py::arg("stream"))
         .def(
             "copy_to",
-            [](const Tensor& tensor, const py::array& array, const Stream& stream) {
-                require_device(tensor, stream);
+            [](const Tensor& tensor, const py::array& array, const SharedStream& stream) {
+                require_device(tensor, *stream);
                 copy_to(tensor, array, stream);
             },
-            py::arg("array"), py::arg("stream"))
+            py::arg("array"), py::arg("stream").none(false))
         .def(
             "take",
             [](const Tensor& tensor, const Tensor& other, const Stream& stream) {
@@ -175,6 +181,10 @@ void bind_tensor(py::module_& module) {
                                                         : py::make_tuple(1, 0);
              })
         .def_property_readonly("__cuda_array_interface__", &to_cuda_array);
+
+    py::class_<Arrival>(module, "Arrival")
+        .def(py::init(&arrival_of), py::arg("tensor").none(false), py::arg("stream").none(false))
+        .def("into", &arrive, py::arg("array"));
 
     py::class_<MemoryCounts>(module, "MemoryCounts")
         .def_readonly("held_bytes", &MemoryCounts::held_bytes)

@@ -69,6 +69,18 @@ class Reading {
 
 }  // namespace
 
+ReadOn::ReadOn(const Pictures& pictures, const Stream& reader) : owner_(*pictures.memory.stream()), reader_(reader) {
+    if (reader_.handle() != owner_.handle()) reader_.wait(*pictures.uploaded);
+}
+
+ReadOn::~ReadOn() {
+    if (reader_.handle() == owner_.handle()) return;
+    try {
+        owner_.wait(Event(reader_, false));
+    } catch (...) {  // the context is gone or has failed: nothing comes into that memory any more
+    }
+}
+
 Staging::Staging(std::shared_ptr<Stream> stream) : stream_(std::move(stream)), buffers_(buffer_count) {}
 
 Staging::~Staging() {
@@ -145,7 +157,8 @@ Pictures upload(Staging& staging, std::span<const PictureSource> sources) {
     });
     std::shared_ptr<void> reading;
     if (!owners.empty()) reading = std::make_shared<Reading>(staging.stream(), std::move(owners));
-    return Pictures{std::move(views), std::move(memory), std::move(surfaces), std::move(reading)};
+    return Pictures{std::move(views), std::move(memory), std::move(surfaces), std::make_shared<Event>(stream, false),
+                    std::move(reading)};
 }
 
 }  // namespace pylfr

@@ -53,10 +53,24 @@ struct Pictures {
     std::vector<PictureView> views;  // as the device has them
     Tensor memory;                   // the views, and the planes that were uploaded
     std::vector<Tensor> surfaces;
+    std::shared_ptr<Event> uploaded;
     std::shared_ptr<void> reading;  // when it goes, before the surfaces: their streams wait for what is queued here
 
     const PictureView* table() const { return static_cast<const PictureView*>(memory.memory()); }
-    Place place() const { return memory.stream()->place(); }
+};
+
+// Around what a stream does with pictures: it waits for their upload, and whatever comes into their memory next waits
+// for it. So uploading, finding and recognising may each have a stream of their own.
+class ReadOn {
+ public:
+    ReadOn(const Pictures& pictures, const Stream& reader);
+    ~ReadOn();
+    ReadOn(const ReadOn&) = delete;
+    ReadOn& operator=(const ReadOn&) = delete;
+
+ private:
+    const Stream& owner_;
+    const Stream& reader_;
 };
 
 // All planes of all host pictures, with the table of views, in one copy.

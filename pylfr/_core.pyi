@@ -170,6 +170,16 @@ class Picture:
     @property
     def height(self) -> int: ...
 
+class Arrival:
+    """A packed tensor's numbers on their way to the host: one copy is queued, and nobody waits before they are read.
+
+    What waits in pinned memory is wiped when this goes.
+    """
+
+    def __init__(self, tensor: Tensor, stream: Stream) -> None: ...
+    def into(self, array: AnyArray) -> None:
+        """Write into a host array of the tensor's shape and dtype, once the copy (and nothing queued later) ended."""
+
 class Staging:
     """The way from the host to a device: asynchronous copies out of pinned buffers, four in turn.
 
@@ -186,7 +196,10 @@ class Staging:
         """All planes of the host's pictures in one copy; surfaces stay where they are, their streams are waited for."""
 
 class Pictures:
-    """The pictures of a batch where kernels see them. Each method is one launch, and waits for nothing."""
+    """The pictures of a batch where kernels see them. Each method is one launch, and no host waits.
+
+    It runs in the order of the stream of what it writes, after the upload; ``staging`` must be of that stream too.
+    """
 
     def __len__(self) -> int: ...
     @property

@@ -18,20 +18,15 @@ from pylfr.config import BatchSection, CameraSection, Deployment, RecognitionSec
 from pylfr.engine import Engine, EngineLimits, Stages
 from pylfr.errors import ConfigError
 from pylfr.faces.detect import FaceDetector, open_detector
-from pylfr.faces.device import (
-    DeviceDetector,
-    DeviceRecogniser,
-    HostTemplates,
-    Uploads,
-    open_device_detector,
-    open_device_embedder,
-)
+from pylfr.faces.device_detect import DeviceDetector, open_device_detector
+from pylfr.faces.device_recognise import DeviceRecogniser, HostTemplates, open_device_embedder
 from pylfr.faces.embed import FaceEmbedder, open_embedder
 from pylfr.faces.plan import RecognitionPlan, RecognitionRules
 from pylfr.faces.pool import DeviceProbePool, ProbePool
 from pylfr.faces.quality import ProbeGate
 from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.track import FaceTracker, TrackRules
+from pylfr.faces.uploads import Uploads
 from pylfr.forget import forget_expired
 from pylfr.gallery.gate import EnrolmentGate
 from pylfr.gallery.live import open_gallery
@@ -252,7 +247,7 @@ def _open_networks(
     log.info("networks run in %s: %s", choice.name, choice.reason)
     if device == "cuda":
         ops.require_device(device)
-        return _on_device(detector, embedder, ops.Stream(device), runtime=choice.name, side_px=side_px)
+        return _on_device(detector, embedder, device, runtime=choice.name, side_px=side_px)
     return _on_host(
         open_detector(detector, device=device, runtime=choice.name, threads=threads, side_px=side_px),
         open_embedder(embedder, device=device, runtime=choice.name, threads=threads),
@@ -265,14 +260,15 @@ def _on_host(detector: FaceDetector, embedder: FaceEmbedder, *, runtime: str = "
     return _Networks(detector=detector, embedder=embedder, recogniser=FaceRecogniser(embedder, pool), runtime=runtime)
 
 
-def _on_device(detector: str, embedder: str, stream: ops.Stream, *, runtime: str, side_px: int | None) -> _Networks:
-    """Both networks on one stream, with one upload of each batch."""
-    uploads = Uploads(stream)
-    there = open_device_embedder(embedder, uploads, runtime=runtime)
-    pool = DeviceProbePool(rows=_DEVICE_POOL_ROWS, dimension=there.dimension, stream=stream)
+def _on_device(detector: str, embedder: str, device: Device, *, runtime: str, side_px: int | None) -> _Networks:
+    """Both networks on streams of their own, with one upload of each batch."""
+    uploads = Uploads(ops.Stream(device))
+    recognising = ops.Stream(device)
+    there = open_device_embedder(embedder, uploads, runtime=runtime, stream=recognising)
+    pool = DeviceProbePool(rows=_DEVICE_POOL_ROWS, dimension=there.dimension, stream=recognising)
     return _Networks(
-        detector=open_device_detector(detector, uploads, runtime=runtime, side_px=side_px),
-        embedder=HostTemplates(there, uploads),
+        detector=open_device_detector(detector, uploads, runtime=runtime, stream=ops.Stream(device), side_px=side_px),
+        embedder=HostTemplates(there),
         recogniser=DeviceRecogniser(there, pool),
         runtime=runtime,
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 
@@ -16,12 +17,12 @@ from pylfr.accounting import CameraSummary, Summary, add_causes, camera_turned, 
 from pylfr.aggregates import Aggregator
 from pylfr.alerts import AlertDesk, PossibleMatch, compose_alert
 from pylfr.errors import AuthorisationError, ConfigError, SinkError
-from pylfr.faces.device import DeviceRecogniser
+from pylfr.faces.device_recognise import DeviceRecogniser
 from pylfr.faces.plan import RecognitionPlan
 from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.track import FaceTracker, TrackKey
 from pylfr.governance.authority import REHEARSAL
-from pylfr.protocols import Audit, Authority, Ceiling, Detector, Gallery, GallerySource, Sink
+from pylfr.protocols import AheadDetector, Audit, Authority, Ceiling, Detector, Gallery, GallerySource, Sink
 from pylfr.types import Alert, Faces, FrameBatch, Recorded, Tracks
 from pylfr.video.batch import Batcher
 
@@ -101,16 +102,9 @@ class Engine:
         alarm = self._window_alarm(now)
         self._began = time.perf_counter()
         try:
-            with stages.batches as batches:
-                for batch in batches:
-                    self._note_cameras()
-                    try:
-                        stages.authority.require(batch.cameras, batch.captured_at)
-                        stages.ceiling.require(self._tracks.total() + stages.tracker.alive)
-                    except AuthorisationError as error:
-                        self.stop(str(error))
-                        break
-                    yield from self._recognise(batch)
+            with stages.batches:
+                for batch, faces in self._detected():
+                    yield from self._recognise(batch, faces)
         finally:
             self._seconds = time.perf_counter() - self._began
             if alarm is not None:
@@ -179,10 +173,37 @@ class Engine:
             stopped_because=self._stopped_because or "every recording has ended",
         )
 
-    def _recognise(self, batch: FrameBatch) -> Iterator[Recorded[Alert]]:
+    def _detected(self) -> Iterator[tuple[FrameBatch, Faces]]:
+        """Each batch with its faces. A detector that works by itself has the next batch, where one waits, meanwhile."""
+        batches, detector = self._stages.batches, self._stages.detector
+        at_once = 2 if isinstance(detector, AheadDetector) else 1
+        begun: deque[tuple[FrameBatch, Callable[[], Faces]]] = deque()
+        while True:
+            batch = batches.take(wait=not begun)
+            if batch is not None and self._is_permitted(batch):
+                begun.append((batch, _begin(detector, batch)))
+                if len(begun) < at_once:
+                    continue
+            if not begun:
+                return
+            earliest, faces = begun.popleft()
+            yield earliest, faces()
+
+    def _is_permitted(self, batch: FrameBatch) -> bool:
+        """Whether these pictures may be looked at; where not, the run ends."""
+        self._note_cameras()
+        try:
+            self._stages.authority.require(batch.cameras, batch.captured_at)
+            self._stages.ceiling.require(self._tracks.total() + self._stages.tracker.alive)
+        except AuthorisationError as error:
+            self.stop(str(error))
+            return False
+        return True
+
+    def _recognise(self, batch: FrameBatch, faces: Faces) -> Iterator[Recorded[Alert]]:
         stages = self._stages
         gallery = stages.gallery.snapshot()
-        faces = self._capped(batch, stages.detector.detect(batch.frames))
+        faces = self._capped(batch, faces)
         tracks = stages.tracker.update(batch, faces)
         due = stages.plan.due(batch, tracks)
         for start in range(0, len(due), stages.recogniser.pool.rows):
@@ -267,3 +288,10 @@ class Engine:
             self._stages.audit.note(run_ended(self.summary()))
         finally:
             self._stages.audit.close()
+
+
+def _begin(detector: Detector, batch: FrameBatch) -> Callable[[], Faces]:
+    """What gives the batch's faces; a detector that works by itself has begun."""
+    if isinstance(detector, AheadDetector):
+        return detector.begin(batch.frames)
+    return partial(detector.detect, batch.frames)

@@ -5,7 +5,7 @@ Each has at least two implementations; anything that fits the protocol can be ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
@@ -92,6 +92,18 @@ class Detector(Protocol):
 
     def detect(self, images: Sequence[Frame | UInt8]) -> Faces:
         """Faces of all images, of each image the best first; arrays are uint8 [H, W, 3] RGB."""
+        ...
+
+
+@runtime_checkable
+class AheadDetector(Detector, Protocol):
+    """A detector that works by itself, while its caller does something else."""
+
+    def begin(self, images: Sequence[Frame | UInt8]) -> Callable[[], Faces]:
+        """Queue what ``detect`` does, and return without waiting; what is returned waits for the faces.
+
+        A second batch may begin before the first one's faces were asked for; they are asked for in that order.
+        """
         ...
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
@@ -21,7 +22,7 @@ from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.governance.audit import RehearsalAudit
 from pylfr.governance.authority import Leave, Rehearsal
 from pylfr.governance.ceiling import NoCeiling
-from pylfr.protocols import Audit, Authority, Ceiling, Gallery, Sink, Source
+from pylfr.protocols import Audit, Authority, Ceiling, Detector, Gallery, Sink, Source
 from pylfr.types import (
     Alert,
     Candidates,
@@ -41,6 +42,7 @@ from tests.samples import NOON, faces_at
 
 MODEL = "ab" * 32
 DIMENSION = 8
+PATIENCE_S = 10.0
 WANTED = np.eye(DIMENSION, dtype=np.float32)[0]
 
 
@@ -97,6 +99,28 @@ class Crowd:
             scores=np.concatenate([faces.scores for faces in each]),
             landmarks=np.concatenate([faces.landmarks for faces in each]),
         )
+
+
+class Ahead(Crowd):
+    """A detector that works by itself; ``diary`` says when it was given a batch, and when asked for its faces."""
+
+    def __init__(self, boxes: list[list[float]], diary: list[str]) -> None:
+        super().__init__(boxes)
+        self.before_begin: Callable[[], None] = lambda: None
+        self._diary = diary
+        self._begun = 0
+
+    def begin(self, images: Sequence[Frame | UInt8]) -> Callable[[], Faces]:
+        self.before_begin()
+        number = self._begun
+        self._begun += 1
+        self._diary.append(f"begun {number}")
+
+        def faces() -> Faces:
+            self._diary.append(f"asked {number}")
+            return self.detect(images)
+
+        return faces
 
 
 class SameFace:
@@ -176,6 +200,7 @@ def build(
     sources: Sequence[Source],
     *,
     boxes: list[list[float]] | None = None,
+    detector: Detector | None = None,
     authority: Authority | None = None,
     ceiling: Ceiling | None = None,
     audit: Audit | None = None,
@@ -190,7 +215,7 @@ def build(
         batches=Batcher(list(sources), size=4, wait_ms=1, detect_hz=None),
         authority=authority or Rehearsal(),
         ceiling=ceiling or NoCeiling(),
-        detector=Crowd([[100, 80, 160, 150]] if boxes is None else boxes),
+        detector=detector or Crowd([[100, 80, 160, 150]] if boxes is None else boxes),
         tracker=FaceTracker(TrackRules(high_score=0.5, low_score=0.2)),
         plan=RecognitionPlan(RecognitionRules(gate=anything)),
         recogniser=FaceRecogniser(embedder or SameFace(), ProbePool(rows=2, dimension=dimension)),
@@ -284,8 +309,6 @@ def test_the_run_stops_at_a_frame_after_the_window() -> None:
 def test_the_run_stops_when_the_window_ends_though_no_frame_comes() -> None:
     class Silent(Street):
         def frames(self) -> Iterator[Frame]:
-            import time
-
             while not self._closed:
                 time.sleep(0.01)
             yield from ()
@@ -408,3 +431,65 @@ def test_a_live_camera_whose_picture_stands_still_is_noted_in_the_record_and_the
     assert (turn["camera"], turn["detail"]) == ("north", "the same picture, to the last point, for 2 s")
     assert summary.frames == 30
     assert not summary.errors
+
+
+def test_a_detector_that_works_by_itself_has_the_next_batch_while_this_one_is_recognised() -> None:
+    diary: list[str] = []
+    detector = Ahead([[100, 80, 160, 150]], diary)
+    engine = build([Street("north")], detector=detector)
+    batches = engine._stages.batches
+
+    def until_another_waits() -> None:
+        with batches._changed:
+            assert batches._changed.wait_for(lambda: batches._is_due() or batches._is_over(), timeout=PATIENCE_S)
+
+    detector.before_begin = until_another_waits
+    alerts, summary = run(engine)
+    alone, account = run(build([Street("north")]))
+    assert [(alert.entry, alert.track_id) for alert in alerts] == [(alert.entry, alert.track_id) for alert in alone]
+    assert (summary.frames, summary.detected_frames, summary.faces) == (20, 20, 20)
+    assert summary.dropped == account.dropped == {}
+    begun = [line for line in diary if line.startswith("begun")]
+    asked = [line for line in diary if line.startswith("asked")]
+    assert [line.split()[1] for line in begun] == [line.split()[1] for line in asked], "each once, in order"
+    under_way = [sum(1 if line.startswith("begun") else -1 for line in diary[: at + 1]) for at in range(len(diary))]
+    assert max(under_way) == 2, "one is ahead where one waits, and never more"
+    assert under_way[-1] == 0
+
+
+def test_a_lone_batch_is_not_held_back_for_another_to_come() -> None:
+    """A live camera that shows one frame and then nothing: its faces are asked for at once."""
+    diary: list[str] = []
+
+    class OneFrame(Street):
+        def frames(self) -> Iterator[Frame]:
+            yield from super().frames()
+            until = time.monotonic() + PATIENCE_S
+            while "asked 0" not in diary and time.monotonic() < until:
+                time.sleep(0.01)
+            assert "asked 0" in diary, "the batch waits for another that never comes"
+
+    camera = OneFrame("north", frames=1, is_live=True, at=datetime.now(UTC) + timedelta(seconds=1))
+    _, summary = run(build([camera], detector=Ahead([[100, 80, 160, 150]], diary), authority=leave()))
+    assert diary == ["begun 0", "asked 0"]
+    assert (summary.faces, summary.errors) == (1, ())
+
+
+def test_what_was_begun_with_leave_is_finished_and_what_is_refused_never_begins() -> None:
+    diary: list[str] = []
+
+    class Until(Rehearsal):
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked = 0
+
+        def require(self, cameras: frozenset[str], captured_at: tuple[datetime, datetime]) -> None:
+            self.asked += 1
+            if self.asked > 3:  # the run itself, and two batches
+                raise AuthorisationError("revoked")
+
+    engine = build([Street("north", frames=1000)], detector=Ahead([[100, 80, 160, 150]], diary), authority=Until())
+    _, summary = run(engine)
+    assert summary.stopped_because == "revoked"
+    assert sorted(diary) == ["asked 0", "asked 1", "begun 0", "begun 1"]
+    assert summary.faces > 0

@@ -103,6 +103,17 @@ def open_runtime(
     return InParts(opened, max_batch=max_batch, beside=beside)
 
 
+def open_device_runtime(model: Model, *, runtime: str, device: Device, side_px: int | None = None) -> DeviceRuntime:
+    """As ``open_runtime``. Raises ``ConfigError`` also for one that takes its pictures from the host."""
+    opened = open_runtime(model, runtime=runtime, device=device, side_px=side_px)
+    if not isinstance(opened, DeviceRuntime):
+        raise ConfigError(
+            f"runtime {runtime!r} takes its pictures from the host: with device {device!r} name one that runs on the "
+            "device's own memory"
+        )
+    return opened
+
+
 def _open(model: Model, name: str, device: Device, *, threads: int, side_px: int | None) -> Runtime:
     # Extras are imported only by those who ask for them.
     if name in ("tensorrt", "tensorrt-rtx"):

@@ -151,19 +151,26 @@ class Batcher:
             return events
 
     def __iter__(self) -> Iterator[FrameBatch]:
-        if not self._started:
-            raise RuntimeError("a Batcher must be started: iterate inside `with batcher:`")
-        while True:
-            with self._changed:
-                came_s = time.monotonic()
-                if not self._await_batch():
-                    return
-                batch = FrameBatch(frames=tuple(self._take()))
-                self._changed.notify_all()
-                changed = self._keep_pace(came_s, batch)
-            if changed is not None:
-                self._note(changed)
+        while (batch := self.take()) is not None:
             yield batch
+
+    def take(self, *, wait: bool = True) -> FrameBatch | None:
+        """The next batch, None once there will be no more; without ``wait`` also where none is to go out yet.
+
+        One thread at a time. Raises ``RuntimeError`` before ``start``.
+        """
+        if not self._started:
+            raise RuntimeError("a Batcher must be started: take batches inside `with batcher:`")
+        with self._changed:
+            came_s = time.monotonic()
+            if not (self._await_batch() if wait else self._is_due()):
+                return None
+            batch = FrameBatch(frames=tuple(self._take()))
+            self._changed.notify_all()
+            changed = self._keep_pace(came_s, batch)
+        if changed is not None:
+            self._note(changed)
+        return batch
 
     def _admit(self, source: Source) -> Lane:
         if source.camera in self._lanes:
@@ -188,15 +195,22 @@ class Batcher:
         self._changed.wait_for(lambda: self._stopped or self._waiting() or self._is_over())
         if self._stopped or not self._waiting():
             return False
-        oldest_s = min(lane.waits_since_s for lane in self._lanes.values())
-        self._changed.wait_for(
-            lambda: (
-                self._stopped or self._waiting() >= self._size or all(lane.is_full for lane in self._lanes.values())
-            ),
-            timeout=max(0.0, oldest_s + self._wait_s - time.monotonic()),
-        )
+        self._changed.wait_for(lambda: self._stopped or self._is_complete(), timeout=self._patience_s())
         # Whoever stopped the batcher, or removed the camera, has emptied its lane meanwhile.
         return self._waiting() > 0
+
+    def _is_due(self) -> bool:
+        """Whether a batch should go out now. Holds ``changed``."""
+        return not self._stopped and self._waiting() > 0 and (self._is_complete() or self._patience_s() <= 0)
+
+    def _is_complete(self) -> bool:
+        """Whether a batch is full, or no camera can add to it."""
+        return self._waiting() >= self._size or all(lane.is_full for lane in self._lanes.values())
+
+    def _patience_s(self) -> float:
+        """How long the oldest frame may still wait."""
+        oldest_s = min(lane.waits_since_s for lane in self._lanes.values())
+        return max(0.0, oldest_s + self._wait_s - time.monotonic())
 
     def _waiting(self) -> int:
         return sum(len(lane.waiting) for lane in self._lanes.values())

@@ -10,11 +10,13 @@ import pytest
 from pylfr import ops
 from pylfr.errors import ConfigError
 from pylfr.faces.detect import open_detector
-from pylfr.faces.device import DeviceDetector, DeviceEmbedder, DeviceRecogniser, HostTemplates, Uploads
+from pylfr.faces.device_detect import DeviceDetector
+from pylfr.faces.device_recognise import DeviceEmbedder, DeviceRecogniser, HostTemplates
 from pylfr.faces.embed import open_embedder
 from pylfr.faces.pool import DeviceProbePool, ProbePool
 from pylfr.faces.quality import measure_quality
 from pylfr.faces.recognise import FaceRecogniser
+from pylfr.faces.uploads import Uploads
 from pylfr.gallery.device_index import DeviceIndexGallery
 from pylfr.gallery.native_index import NativeGallery
 from pylfr.models.store import open_store
@@ -45,13 +47,22 @@ def frames(media_dir: Path) -> tuple[Frame, ...]:
 def detector_on(uploads: Uploads, name: str, *, score_floor: float) -> DeviceDetector:
     model = open_store().resolve(name)
     runtime = HostedRuntime(open_runtime(model), uploads.stream.device)
-    return DeviceDetector(model.manifest, runtime, uploads, model=model.sha256, side_px=640, score_floor=score_floor)
+    return DeviceDetector(
+        model.manifest,
+        runtime,
+        uploads,
+        model=model.sha256,
+        side_px=640,
+        score_floor=score_floor,
+        stream=ops.Stream(uploads.stream.device),
+    )
 
 
 def embedder_on(uploads: Uploads) -> DeviceEmbedder:
     model = open_store().resolve(EMBEDDER)
     runtime = HostedRuntime(open_runtime(model), uploads.stream.device)
-    return DeviceEmbedder(model.manifest, runtime, uploads, model=model.sha256)
+    stream = ops.Stream(uploads.stream.device)
+    return DeviceEmbedder(model.manifest, runtime, uploads, model=model.sha256, stream=stream)
 
 
 @pytest.mark.usefixtures("models_dir")
@@ -75,6 +86,25 @@ def test_a_detector_on_the_device_finds_the_faces_of_the_host(
     assert detector.detect([]).boxes.shape == (0, 4)
 
 
+def test_a_second_batch_begins_before_the_first_is_asked_for(uploads: Uploads, frames: tuple[Frame, ...]) -> None:
+    """Also where the first has more faces than there was room for, and is searched again behind the second."""
+    detector = detector_on(uploads, "pylfr_nano_detect", score_floor=0.02)
+    batches = [tuple(frames), frames[:1], (), frames[1:], tuple(frames)]
+    wanted = [detector_on(uploads, "pylfr_nano_detect", score_floor=0.02).detect(batch) for batch in batches]
+    assert len(wanted[0]) > 3
+    detector._room = 1
+    begun = [detector.begin(batches[0])]
+    got = []
+    for batch in (*batches[1:], None):
+        if batch is not None:
+            begun.append(detector.begin(batch))
+        got.append(begun.pop(0)())
+    for one, other in zip(got, wanted, strict=True):
+        assert one.frame_index.tolist() == other.frame_index.tolist()
+        assert one.boxes.tobytes() == other.boxes.tobytes()
+        assert measure_quality(frames, one).score.tobytes() == measure_quality(frames, other).score.tobytes()
+
+
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
 def test_candidates_of_the_device_are_those_of_the_host(
     uploads: Uploads, frames: tuple[Frame, ...], precision: Precision
@@ -84,7 +114,7 @@ def test_candidates_of_the_device_are_those_of_the_host(
     host = open_embedder(EMBEDDER)
     there = embedder_on(uploads)
     crops = there.align(frames, faces)
-    assert on_host(crops, uploads.stream).tobytes() == host.align(frames, faces).tobytes()
+    assert on_host(crops, there.stream).tobytes() == host.align(frames, faces).tobytes()
 
     draw = np.random.default_rng(0)
     vectors = unit(draw.standard_normal((400, host.dimension)).astype(np.float32))
@@ -93,8 +123,8 @@ def test_candidates_of_the_device_are_those_of_the_host(
     wanted = FaceRecogniser(host, ProbePool(rows=8, dimension=host.dimension)).recognise(
         frames, faces, NativeGallery(snapshot), 5
     )
-    pool = DeviceProbePool(rows=8, dimension=host.dimension, stream=uploads.stream)
-    gallery = DeviceIndexGallery(snapshot, precision=precision, stream=uploads.stream)
+    pool = DeviceProbePool(rows=8, dimension=host.dimension, stream=there.stream)
+    gallery = DeviceIndexGallery(snapshot, precision=precision, stream=there.stream)
     recogniser = DeviceRecogniser(there, pool)
     got = recogniser.recognise(frames, faces, gallery, 5)
     assert got.entry.tolist() == wanted.entry.tolist()
@@ -107,7 +137,7 @@ def test_candidates_of_the_device_are_those_of_the_host(
 
 def test_a_gallery_of_the_host_is_refused_with_the_fix(uploads: Uploads, frames: tuple[Frame, ...]) -> None:
     there = embedder_on(uploads)
-    pool = DeviceProbePool(rows=8, dimension=there.dimension, stream=uploads.stream)
+    pool = DeviceProbePool(rows=8, dimension=there.dimension, stream=there.stream)
     snapshot = snapshot_of([1], unit(np.ones((1, there.dimension), np.float32)), model=there.model)
     faces = open_detector("pylfr_nano_detect").detect(frames)
     with pytest.raises(ConfigError, match="choose index 'device-int8'"):
@@ -133,14 +163,18 @@ def test_probes_on_the_device_read_as_zeros_after_their_loan_and_after_an_error(
 def test_a_batch_is_uploaded_once_however_many_stages_ask(uploads: Uploads, frames: tuple[Frame, ...]) -> None:
     first = uploads.of(frames)
     assert uploads.of(tuple(frames)) is first
-    assert uploads.of(frames[:2]) is not first
+    second = uploads.of(frames[:2])
+    assert second is not first
+    assert uploads.of(frames) is first, "one batch is recognised while the next one is looked through"
+    uploads.of(frames[:1])
+    assert uploads.of(frames) is not first, "pictures of earlier batches are let go"
 
 
 def test_enrolment_with_a_network_on_the_device_gives_the_templates_of_the_host(
     uploads: Uploads, frames: tuple[Frame, ...]
 ) -> None:
     faces = open_detector("pylfr_nano_detect").detect(frames)
-    host, there = open_embedder(EMBEDDER), HostTemplates(embedder_on(uploads), uploads)
+    host, there = open_embedder(EMBEDDER), HostTemplates(embedder_on(uploads))
     assert (there.model, there.dimension, there.side_px) == (host.model, host.dimension, host.side_px)
     got = there.embed(there.align(frames, faces))
     assert got.vectors.tobytes() == host.embed(host.align(frames, faces)).vectors.tobytes()

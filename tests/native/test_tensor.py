@@ -236,3 +236,31 @@ def test_torch_takes_and_gives_the_same_memory() -> None:
     assert seen.data_ptr() == tensor.pointer
     back = ops.Tensor.borrow(seen, HOME)
     assert (np.from_dlpack(back) == 2.5).all()
+
+
+def test_what_arrives_is_what_was_there_when_it_set_out_and_leaves_nothing_behind() -> None:
+    values = np.arange(4321, dtype=np.float32)
+    tensor = ops.Tensor((4321,), "float32", HOME)
+    tensor.copy_from(values, HOME)
+    arrival = ops.Arrival(tensor, HOME)
+    tensor.wipe(HOME)
+    for _ in range(2):
+        got = np.zeros(4321, np.float32)
+        arrival.into(got)
+        assert got.tobytes() == values.tobytes()
+    del arrival
+    # The pool gives the newest block of that size first.
+    assert not np.from_dlpack(ops.Tensor((4321,), "float32", HOME)).any()
+
+
+def test_arrivals_that_do_not_fit_are_refused() -> None:
+    tensor = ops.Tensor((3, 4), "float32", HOME)
+    with pytest.raises(ValueError, match=r"array must be float32 \[3, 4\], got shape \[4, 3\]"):
+        ops.Arrival(tensor, HOME).into(np.zeros((4, 3), np.float32))
+    with pytest.raises(TypeError):
+        ops.Arrival(tensor, None)  # type: ignore[arg-type]
+    padded = np.lib.stride_tricks.as_strided(np.zeros(64, np.float32), (3, 4), (32, 4))
+    with pytest.raises(ValueError, match="padded rows cannot be copied"):
+        ops.Arrival(ops.Tensor.borrow(padded, HOME), HOME)
+    empty = np.zeros((0, 5), np.float32)
+    ops.Arrival(ops.Tensor((0, 5), "float32", HOME), HOME).into(empty)

@@ -128,3 +128,49 @@ def test_whoever_lent_memory_writes_to_it_after_the_last_reader() -> None:
     assert np.array_equal(seen(), wanted)
     read(1)
     assert not np.array_equal(seen(), wanted)
+
+
+def test_only_the_copy_is_waited_for_and_not_what_was_queued_later() -> None:
+    home = ops.Stream("cuda")
+    tensor = ops.Tensor((1024,), "float32", home)
+    tensor.copy_from(np.full(1024, 7, np.float32), home)
+    arrival = ops.Arrival(tensor, home)
+    large = ops.Tensor((1 << 28,), "float32", home)
+    for _ in range(50):
+        large.wipe(home)
+    later = home.record()
+    got = np.empty(1024, np.float32)
+    arrival.into(got)
+    assert not later.is_done, "50 GB are not wiped in the time of one small copy"
+    assert (got == 7).all()
+
+
+def test_pictures_are_read_on_other_streams_after_their_upload_and_before_they_are_replaced() -> None:
+    uploads, reader = ops.Stream("cuda"), ops.Stream("cuda")
+    staging = ops.Staging(uploads)
+    busy = ops.Tensor((1 << 28,), "float32", reader)
+    tensors, wanted = [], []
+    for number in range(8):
+        planes = (np.full((1080, 1920, 3), 10 * number, np.uint8),)
+        frame = Frame(camera="a", sequence=number, captured_at=NOON, planes=planes, layout="rgb")
+        pictures = ops.upload([frame], staging)
+        busy.wipe(reader)
+        tensor = ops.Tensor((1, 3, 64, 64), "float32", reader)
+        pictures.letterbox(tensor, bgr=False, mean=(0, 0, 0), scale=(1, 1, 1))
+        del pictures
+        tensors.append(tensor)
+        wanted.append(10 * number)
+    for tensor, value in zip(tensors, wanted, strict=True):
+        got = np.empty(tensor.shape, np.float32)
+        tensor.copy_to(got, reader)
+        assert got[0, :, :30].min() == got.max() == value
+
+
+def test_what_is_sent_along_must_go_the_way_of_the_stream_that_reads_it() -> None:
+    uploads, reader = ops.Stream("cuda"), ops.Stream("cuda")
+    staging = ops.Staging(uploads)
+    frame = Frame(camera="a", sequence=0, captured_at=NOON, planes=(np.zeros((8, 8, 3), np.uint8),), layout="rgb")
+    pictures = ops.upload([frame], staging)
+    measures = ops.Tensor((1, 7), "float32", reader)
+    with pytest.raises(ValueError, match="staging must be of the stream of out"):
+        pictures.measure_quality(staging, np.zeros(1, np.int32), np.zeros((1, 5, 2), np.float32), measures)

@@ -369,3 +369,25 @@ def test_decode_threads_give_way_to_the_loop_that_serves_all_cameras() -> None:
         assert len(list(batches)) == 1
     assert seen == [min(19, mine + 10)]
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == mine
+
+
+def test_whoever_does_not_wait_gets_a_batch_where_one_is_due_and_nothing_else() -> None:
+    camera, other = Pushed("a"), Pushed("b")
+    with pytest.raises(RuntimeError, match="inside `with batcher:`"):
+        Batcher([camera]).take(wait=False)
+    with Batcher([camera, other], size=2, wait_ms=60_000, detect_hz=None) as batcher:
+        assert batcher.take(wait=False) is None, "no frame came yet"
+        camera.push()
+        assert batcher.take(wait=False) is None, "a frame waits, and may wait for more to come"
+        other.push()
+        batch = batcher.take(wait=False)
+        assert batch is not None
+        assert sorted(frame.camera for frame in batch.frames) == ["a", "b"]
+        assert batcher.take(wait=False) is None
+        camera.push()
+        batcher.stop()
+        assert batcher.take(wait=False) is None
+        assert batcher.take() is None
+    with Batcher([camera := Pushed("a"), Pushed("b")], size=2, wait_ms=0, detect_hz=None) as batcher:
+        camera.push()
+        assert batcher.take(wait=False) is not None, "it has waited for as long as it may"

@@ -1,0 +1,214 @@
+"""Finding faces where the pictures lie: nothing of them comes back but boxes, landmarks, scores and measures."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pylfr import ops
+from pylfr.errors import ModelError
+from pylfr.faces.detect import SUPPRESSION_IOU, input_size
+from pylfr.faces.heads import HeadTensors, split_head
+from pylfr.faces.uploads import Uploads
+from pylfr.models.manifest import ModelManifest
+from pylfr.models.store import open_store
+from pylfr.protocols import DeviceRuntime
+from pylfr.runtimes.choose import open_device_runtime
+from pylfr.types import Faces, Float32, Frame, Int32, UInt8, as_frames
+
+log = logging.getLogger(__name__)
+
+# Room for this many faces a picture at first; where a picture has more it grows, and stays.
+_FACES_AT_FIRST = 64
+
+# What csrc/kernels/heads.hpp looks at: of more candidates than this, only the best half.
+_MOST_CANDIDATES = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Search:
+    """What the network said of a batch, and the faces in it on their way to the host."""
+
+    pictures: ops.Pictures
+    head: HeadTensors[ops.Tensor]
+    width: int
+    height: int
+    room: int
+    arrival: ops.Arrival
+
+
+class DeviceDetector:
+    """An ``AheadDetector`` whose pictures, tensors and outputs stay on the device. One thread at a time."""
+
+    def __init__(
+        self,
+        manifest: ModelManifest,
+        runtime: DeviceRuntime,
+        uploads: Uploads,
+        *,
+        model: str,
+        side_px: int,
+        score_floor: float,
+        stream: ops.Stream | None = None,
+    ) -> None:
+        """Work is queued on ``stream``, by default on that of ``uploads``."""
+        if manifest.detect is None:
+            raise ModelError(f"{manifest.name} is a network for {manifest.task!r}: give one for 'detect'")
+        self._manifest = manifest
+        self._detect = manifest.detect
+        self._runtime = runtime
+        self._uploads = uploads
+        self._stream = stream or uploads.stream
+        self._model = model
+        self._side_px = side_px
+        self._score_floor = score_floor
+        self._room = _FACES_AT_FIRST
+
+    @property
+    def model(self) -> str:
+        return self._model
+
+    @property
+    def manifest(self) -> ModelManifest:
+        return self._manifest
+
+    @property
+    def score_floor(self) -> float:
+        """Faces below this score are not reported."""
+        return self._score_floor
+
+    def with_score_floor(self, score_floor: float) -> DeviceDetector:
+        """The same network, reporting faces down to another score."""
+        return DeviceDetector(
+            self._manifest,
+            self._runtime,
+            self._uploads,
+            model=self._model,
+            side_px=self._side_px,
+            score_floor=score_floor,
+            stream=self._stream,
+        )
+
+    def detect(self, images: Sequence[Frame | UInt8]) -> Faces:
+        """As ``FaceDetector.detect``; the faces bring their measures along."""
+        return self.begin(images)()
+
+    def begin(self, images: Sequence[Frame | UInt8]) -> Callable[[], Faces]:
+        """As ``AheadDetector.begin``: everything is queued when this returns, and nothing was waited for."""
+        frames = as_frames(images)
+        if not frames:
+            return Faces.none
+        stream = self._stream
+        pictures = self._uploads.of(frames)
+        size = input_size(self._detect, frames, side_px=self._side_px)
+        tensor = ops.Tensor((len(frames), 3, size.height, size.width), "float32", stream)
+        pixels = self._manifest.pixels
+        pictures.letterbox(tensor, bgr=pixels.colour == "bgr", mean=pixels.mean, scale=pixels.scale)
+        outputs = {
+            name: ops.Tensor(shape, "float32", stream)
+            for name, shape in self._runtime.output_shapes(tensor.shape).items()
+        }
+        self._runtime.run_on(stream, tensor, outputs)
+        search = self._search(
+            pictures, split_head(self._manifest, outputs), width=size.width, height=size.height, room=self._room
+        )
+        return lambda: self._found(search)
+
+    def _search(
+        self, pictures: ops.Pictures, head: HeadTensors[ops.Tensor], *, width: int, height: int, room: int
+    ) -> _Search:
+        """Queue the search for faces in what the network said, with room for so many a picture."""
+        # One tensor for both, so that one copy brings all of it.
+        batch, stream = len(pictures), self._stream
+        numbers = batch * room * ops.FOUND_NUMBERS
+        whole = ops.Tensor((numbers + 2 * batch,), "float32", stream)
+        try:
+            pictures.find_faces(
+                self._manifest.head,
+                head.cls,
+                head.obj,
+                head.boxes,
+                head.kps,
+                strides=self._detect.strides,
+                anchors=self._detect.anchors,
+                width=width,
+                height=height,
+                score_floor=self._score_floor,
+                iou=SUPPRESSION_IOU,
+                found=whole.rows(0, numbers).reshaped((batch, room, ops.FOUND_NUMBERS)),
+                counts=whole.rows(numbers, numbers + 2 * batch).seen_as((batch, 2), "int32"),
+            )
+        except ValueError as error:
+            raise ModelError(
+                f"the outputs of {self._manifest.name} do not fit its head {self._manifest.head!r} ({error})"
+            ) from error
+        arrival = ops.Arrival(whole, stream)
+        return _Search(pictures=pictures, head=head, width=width, height=height, room=room, arrival=arrival)
+
+    def _found(self, search: _Search) -> Faces:
+        """The faces, once they are here; where a picture has more than there was room for, it is searched again."""
+        while True:
+            batch, room = len(search.pictures), search.room
+            numbers = batch * room * ops.FOUND_NUMBERS
+            arrived = np.empty(numbers + 2 * batch, np.float32)
+            search.arrival.into(arrived)
+            counts = arrived[numbers:].view(np.int32).reshape(batch, 2)
+            if counts[:, 1].max() > _MOST_CANDIDATES:
+                log.warning(
+                    "a picture had %d candidate faces: only the best %d were looked at; raise the score floor",
+                    counts[:, 1].max(),
+                    _MOST_CANDIDATES // 2,
+                )
+            most = int(counts[:, 0].max())
+            if most <= room:
+                return _faces(arrived[:numbers].reshape(batch, room, ops.FOUND_NUMBERS), counts[:, 0])
+            self._room = max(self._room, 1 << (most - 1).bit_length())
+            search = self._search(
+                search.pictures, search.head, width=search.width, height=search.height, room=self._room
+            )
+
+
+def _faces(found: Float32, counts: Int32) -> Faces:
+    """The faces of a batch out of what the device wrote, float32 [B, most, FOUND_NUMBERS]."""
+    rows = found[np.arange(found.shape[1]) < counts[:, None]]
+    return Faces(
+        frame_index=np.repeat(np.arange(len(found), dtype=np.int32), counts),
+        boxes=np.ascontiguousarray(rows[:, :4]),
+        scores=np.ascontiguousarray(rows[:, 4]),
+        landmarks=np.ascontiguousarray(rows[:, 5:15]).reshape(-1, 5, 2),
+        measures=np.ascontiguousarray(rows[:, 15:]),
+    )
+
+
+def open_device_detector(
+    name: str,
+    uploads: Uploads,
+    *,
+    runtime: str,
+    stream: ops.Stream | None = None,
+    side_px: int | None = None,
+    score_floor: float | None = None,
+) -> DeviceDetector:
+    """The detector of that name on the device of ``uploads``; arguments and errors as ``open_detector``'s.
+
+    Its work is queued on ``stream``, by default on that of ``uploads``.
+    """
+    model = open_store().resolve(name)
+    manifest = model.manifest
+    if manifest.detect is None:
+        raise ModelError(f"{name} is a network for {manifest.task!r}: name one for 'detect' (see `pylfr models list`)")
+    side = manifest.detect.side_px if side_px is None else side_px
+    if side < manifest.detect.multiple_of:
+        raise ModelError(f"side_px must be at least {manifest.detect.multiple_of} for {name}, got {side}")
+    return DeviceDetector(
+        manifest,
+        open_device_runtime(model, runtime=runtime, device=uploads.stream.device, side_px=side),
+        uploads,
+        model=model.sha256,
+        side_px=side,
+        score_floor=manifest.detect.score_threshold if score_floor is None else score_floor,
+        stream=stream,
+    )
