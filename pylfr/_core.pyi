@@ -1,4 +1,7 @@
-"""The native boundary: only tensors, numbers and strings cross it. Imported by ``pylfr.ops`` alone."""
+"""The native boundary. Imported by ``pylfr.ops`` alone.
+
+Only tensors, numbers and strings cross it, and one call: what a graph is to record.
+"""
 
 from collections.abc import Callable, Sequence
 

@@ -116,6 +116,7 @@ def open_engine(deployment: Deployment | Path | str, *, debuggable: bool = False
         runtime=runtime_of(deployment).name,
         threads=models.threads,
         side_px=models.side_px,
+        graphs=models.graphs,
     )
     gallery = open_gallery(
         deployment.watchlist.file,
@@ -242,12 +243,13 @@ def _open_networks(
     runtime: str,
     threads: int = 0,
     side_px: int | None = None,
+    graphs: bool = True,
 ) -> _Networks:
     choice = choose_runtime(runtime, device=device)
     log.info("networks run in %s: %s", choice.name, choice.reason)
     if device == "cuda":
         ops.require_device(device)
-        return _on_device(detector, embedder, device, runtime=choice.name, side_px=side_px)
+        return _on_device(detector, embedder, device, runtime=choice.name, side_px=side_px, graphs=graphs)
     return _on_host(
         open_detector(detector, device=device, runtime=choice.name, threads=threads, side_px=side_px),
         open_embedder(embedder, device=device, runtime=choice.name, threads=threads),
@@ -260,14 +262,18 @@ def _on_host(detector: FaceDetector, embedder: FaceEmbedder, *, runtime: str = "
     return _Networks(detector=detector, embedder=embedder, recogniser=FaceRecogniser(embedder, pool), runtime=runtime)
 
 
-def _on_device(detector: str, embedder: str, device: Device, *, runtime: str, side_px: int | None) -> _Networks:
+def _on_device(
+    detector: str, embedder: str, device: Device, *, runtime: str, side_px: int | None = None, graphs: bool = True
+) -> _Networks:
     """Both networks on streams of their own, with one upload of each batch."""
     uploads = Uploads(ops.Stream(device))
     recognising = ops.Stream(device)
-    there = open_device_embedder(embedder, uploads, runtime=runtime, stream=recognising)
+    there = open_device_embedder(embedder, uploads, runtime=runtime, stream=recognising, graphs=graphs)
     pool = DeviceProbePool(rows=_DEVICE_POOL_ROWS, dimension=there.dimension, stream=recognising)
     return _Networks(
-        detector=open_device_detector(detector, uploads, runtime=runtime, stream=ops.Stream(device), side_px=side_px),
+        detector=open_device_detector(
+            detector, uploads, runtime=runtime, stream=ops.Stream(device), side_px=side_px, graphs=graphs
+        ),
         embedder=HostTemplates(there),
         recogniser=DeviceRecogniser(there, pool),
         runtime=runtime,

@@ -56,6 +56,7 @@ class ModelsSection(Section):
     runtime: str = Field(default="auto", description="onnx, openvino, openvino-bf16, torch; auto takes the fastest")
     threads: int = Field(default=0, ge=0, description="threads a network, 0 for as many as there are cores")
     side_px: int | None = Field(default=None, ge=32, description="long side of the picture the detector looks at")
+    graphs: bool = Field(default=True, description="CUDA graphs in TensorRT and PyTorch; false queues every batch anew")
 
 
 class WatchlistSection(Section):

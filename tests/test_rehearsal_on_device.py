@@ -80,7 +80,7 @@ def test_the_stages_of_a_device_take_surfaces_and_give_every_right_alert_once(
     """The device's schedule, run by the CPU: what remains for a GPU is CUDA itself and its decoder."""
 
     def open_networks(detector: str, embedder: str, **_: object) -> object:
-        return assemble._on_device(detector, embedder, "cpu", runtime="onnx", side_px=None)
+        return assemble._on_device(detector, embedder, "cpu", runtime="onnx")
 
     def open_index(snapshot: WatchlistSnapshot) -> DeviceIndexGallery:
         return DeviceIndexGallery(snapshot, precision="float32", stream=ops.Stream("cpu"))

@@ -191,10 +191,11 @@ def open_device_detector(
     stream: ops.Stream | None = None,
     side_px: int | None = None,
     score_floor: float | None = None,
+    graphs: bool = True,
 ) -> DeviceDetector:
     """The detector of that name on the device of ``uploads``; arguments and errors as ``open_detector``'s.
 
-    Its work is queued on ``stream``, by default on that of ``uploads``.
+    Its work is queued on ``stream``, by default on that of ``uploads``; ``graphs`` as for ``open_runtime``.
     """
     model = open_store().resolve(name)
     manifest = model.manifest
@@ -205,7 +206,7 @@ def open_device_detector(
         raise ModelError(f"side_px must be at least {manifest.detect.multiple_of} for {name}, got {side}")
     return DeviceDetector(
         manifest,
-        open_device_runtime(model, runtime=runtime, device=uploads.stream.device, side_px=side),
+        open_device_runtime(model, runtime=runtime, device=uploads.stream.device, side_px=side, graphs=graphs),
         uploads,
         model=model.sha256,
         side_px=side,

@@ -177,11 +177,11 @@ class HostTemplates:
 
 
 def open_device_embedder(
-    name: str, uploads: Uploads, *, runtime: str, stream: ops.Stream | None = None
+    name: str, uploads: Uploads, *, runtime: str, stream: ops.Stream | None = None, graphs: bool = True
 ) -> DeviceEmbedder:
     """The embedder of that name on the device of ``uploads``; errors as ``open_embedder``'s.
 
-    Its work is queued on ``stream``, by default on that of ``uploads``.
+    Its work is queued on ``stream``, by default on that of ``uploads``; ``graphs`` as for ``open_runtime``.
     """
     model = open_store().resolve(name)
     if model.manifest.embed is None:
@@ -190,7 +190,7 @@ def open_device_embedder(
         )
     return DeviceEmbedder(
         model.manifest,
-        open_device_runtime(model, runtime=runtime, device=uploads.stream.device),
+        open_device_runtime(model, runtime=runtime, device=uploads.stream.device, graphs=graphs),
         uploads,
         model=model.sha256,
         stream=stream,

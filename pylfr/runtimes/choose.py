@@ -81,18 +81,25 @@ def choose_runtime(runtime: str, *, device: Device = "cpu", arithmetic: Arithmet
 
 
 def open_runtime(
-    model: Model, *, runtime: str = "onnx", device: Device = "cpu", threads: int = 0, side_px: int | None = None
+    model: Model,
+    *,
+    runtime: str = "onnx",
+    device: Device = "cpu",
+    threads: int = 0,
+    side_px: int | None = None,
+    graphs: bool = True,
 ) -> Runtime:
     """The runtime of that name (see ``choose_runtime``) with ``model`` loaded on ``device``.
 
     Raises ``ConfigError`` for an unknown name or a runtime that is not installed, and ``CudaError`` where the device
     cannot be had. ``threads`` is for the CPU; PyTorch's threads belong to the process;
-    ``side_px``, the longest side of a detector's picture, for the runtimes that build for certain sizes.
+    ``side_px``, the longest side of a detector's picture, for the runtimes that build for certain sizes;
+    ``graphs``, whether batches on a GPU go through CUDA graphs, for TensorRT and PyTorch.
     """
     if device not in get_args(Device):
         raise ValueError(f"device must be cpu or cuda, got {device!r}")
     choice = choose_runtime(runtime, device=device)
-    opened = _open(model, choice.name, device, threads=threads, side_px=side_px)
+    opened = _open(model, choice.name, device, threads=threads, side_px=side_px, graphs=graphs)
     log.info("%s runs in %s on %s: %s", model.manifest.name, choice.name, device, choice.reason)
     max_batch = model.manifest.pixels.max_batch
     beside = beside_on_cpu(threads) if device == "cpu" and choice.name != "torch" else None
@@ -103,9 +110,11 @@ def open_runtime(
     return InParts(opened, max_batch=max_batch, beside=beside)
 
 
-def open_device_runtime(model: Model, *, runtime: str, device: Device, side_px: int | None = None) -> DeviceRuntime:
+def open_device_runtime(
+    model: Model, *, runtime: str, device: Device, side_px: int | None = None, graphs: bool = True
+) -> DeviceRuntime:
     """As ``open_runtime``. Raises ``ConfigError`` also for one that takes its pictures from the host."""
-    opened = open_runtime(model, runtime=runtime, device=device, side_px=side_px)
+    opened = open_runtime(model, runtime=runtime, device=device, side_px=side_px, graphs=graphs)
     if not isinstance(opened, DeviceRuntime):
         raise ConfigError(
             f"runtime {runtime!r} takes its pictures from the host: with device {device!r} name one that runs on the "
@@ -114,18 +123,18 @@ def open_device_runtime(model: Model, *, runtime: str, device: Device, side_px: 
     return opened
 
 
-def _open(model: Model, name: str, device: Device, *, threads: int, side_px: int | None) -> Runtime:
+def _open(model: Model, name: str, device: Device, *, threads: int, side_px: int | None, graphs: bool) -> Runtime:
     # Extras are imported only by those who ask for them.
     if name in ("tensorrt", "tensorrt-rtx"):
         if device != "cuda":
             raise ConfigError(f"runtime {name!r} runs on device 'cuda' alone, got device {device!r}")
         from pylfr.runtimes.tensorrt import open_tensorrt
 
-        return open_tensorrt(model, library=name, side_px=side_px)
+        return open_tensorrt(model, library=name, side_px=side_px, graphs=graphs)
     if name == "torch":
         from pylfr.runtimes.torch import open_torch
 
-        return open_torch(model, device=device)
+        return open_torch(model, device=device, graphs=graphs)
     if name == "onnx":
         return open_onnx(model, device=device, threads=1)
     if device != "cpu":

@@ -12,32 +12,39 @@ from dataclasses import dataclass
 from pylfr.errors import CudaError, ModelError
 from pylfr.ops import Graph, Stream, Tensor
 
-# Queues the network on the stream, with its tensors by name.
-Enqueue = Callable[[Stream, Mapping[str, Tensor]], None]
+# Queues the network on a stream, for the tensors that it was prepared with.
+Enqueue = Callable[[Stream], None]
+
+# Each holds memory for good, and the library's own for it: batches of more sizes than this go without one.
+_MOST_GRAPHS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Bucket:
     given: Tensor
     results: Mapping[str, Tensor]
+    # Kept for as long as its graph: what the library prepared is used by it, and by nothing else.
+    enqueue: Enqueue
     graph: Graph
 
 
 class GraphedBatches:
     """Runs batches of any size up to ``most`` through graphs for 1, 2, 4, ... and ``most`` images of one size.
 
-    ``captured`` graphs were recorded, and ``replayed`` counts the batches that went through them.
+    ``prepare`` gives what queues the network for tensors by name, each time on a state of its own: a graph becomes
+    invalid where what it was recorded from is used for another shape. ``captured`` graphs were recorded, and
+    ``replayed`` counts the batches that went through them.
     """
 
     def __init__(
         self,
-        enqueue: Enqueue,
+        prepare: Callable[[Mapping[str, Tensor]], Enqueue],
         *,
         input_name: str,
         shapes: Callable[[tuple[int, ...]], Mapping[str, tuple[int, ...]]],
         most: int,
     ) -> None:
-        self._enqueue = enqueue
+        self._prepare = prepare
         self._input_name = input_name
         self._shapes = shapes
         self._most = most
@@ -49,13 +56,18 @@ class GraphedBatches:
     def captured(self) -> int:
         return len(self._buckets)
 
-    def run_on(self, stream: Stream, tensor: Tensor, outputs: Mapping[str, Tensor]) -> None:
-        """As ``DeviceRuntime.run_on``. Raises ``CudaError`` where the network cannot be recorded."""
+    def run_on(self, stream: Stream, tensor: Tensor, outputs: Mapping[str, Tensor]) -> bool:
+        """As ``DeviceRuntime.run_on``; False where nothing was done, because there are as many graphs as may be.
+
+        Raises ``CudaError`` where the network cannot be recorded.
+        """
         count = len(tensor)
         size = min(1 << (count - 1).bit_length(), self._most)
         picture = tuple(tensor.shape[1:])
         bucket = self._buckets.get((size, picture, stream.handle))
         if bucket is None:
+            if len(self._buckets) >= _MOST_GRAPHS:
+                return False
             bucket = self._capture(stream, (size, *picture))
             self._buckets[size, picture, stream.handle] = bucket
         try:
@@ -68,22 +80,23 @@ class GraphedBatches:
             # Also after a failure: this memory stays, and the next batch may be a smaller one.
             for each in (bucket.given, *bucket.results.values()):
                 each.wipe(stream)
+        return True
 
     def _capture(self, stream: Stream, shape: tuple[int, ...]) -> _Bucket:
         given = Tensor(shape, "float32", stream)
         results = {name: Tensor(each, "float32", stream) for name, each in self._shapes(shape).items()}
-        tensors = {self._input_name: given, **results}
         given.wipe(stream)
+        enqueue = self._prepare({self._input_name: given, **results})
         # The first time a library prepares a shape, which cannot be recorded.
-        self._enqueue(stream, tensors)
+        enqueue(stream)
         try:
-            graph = Graph(stream, lambda: self._enqueue(stream, tensors))
+            graph = Graph(stream, lambda: enqueue(stream))
         except CudaError as error:
             raise CudaError(
-                f"a batch of {list(shape)} cannot be recorded as a CUDA graph ({error}): open the network with "
-                "graphs=False, which queues every batch anew"
+                f"a batch of {list(shape)} cannot be recorded as a CUDA graph ({error}): set graphs = false in "
+                "[models] (graphs=False where a network is opened), which queues every batch anew"
             ) from error
-        return _Bucket(given=given, results=results, graph=graph)
+        return _Bucket(given=given, results=results, enqueue=enqueue, graph=graph)
 
 
 def _first(result: Tensor, count: int, size: int) -> Tensor:

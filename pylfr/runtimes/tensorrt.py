@@ -1,12 +1,14 @@
 """TensorRT 10, TensorRT 11 or TensorRT-RTX, by module name: an engine run on the caller's memory and stream.
 
 Nothing is waited for. Batches go through CUDA graphs: TensorRT-RTX is asked to record each shape by itself, for
-TensorRT ``pylfr.runtimes.graphs`` does, which copies a batch on the device; without graphs nothing is copied.
+TensorRT ``pylfr.runtimes.graphs`` does, which copies a batch on the device; without graphs nothing is copied. Each
+graph has an execution context of its own, as NVIDIA advises: one that is given another shape makes its graph invalid.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import ModuleType
 from typing import Protocol
 
@@ -17,7 +19,7 @@ from pylfr.ops import Stream, Tensor
 from pylfr.runtimes.engine_cache import EngineCache, open_engine_cache
 from pylfr.runtimes.from_host import FromHost, require_tensors
 from pylfr.runtimes.gpu import current_gpu
-from pylfr.runtimes.graphs import GraphedBatches
+from pylfr.runtimes.graphs import Enqueue, GraphedBatches
 from pylfr.runtimes.half import made_up_pictures, require_agreement
 from pylfr.runtimes.onnx import open_onnx
 from pylfr.runtimes.tensorrt_build import BuildProgress, Precision, engine_of, open_library, profile_of
@@ -73,10 +75,9 @@ class TensorRtRuntime(FromHost):
         if loaded is None:
             raise ModelError(f"{trt.__name__} {trt.__version__} cannot load this engine here: build it on this machine")
         self._engine = loaded
-        context = _context(trt, loaded)
-        if context is None:
-            raise CudaError(f"{trt.__name__} {trt.__version__} cannot make an execution context: is memory left?")
-        self._context = context
+        self._trt = trt
+        # Asked for shapes, and run where no graph is: never recorded.
+        self._context = _context(trt, loaded, _strategy(trt) if graphs else None)
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         inputs = [name for name in names if self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
         if len(inputs) != 1:
@@ -94,7 +95,7 @@ class TensorRtRuntime(FromHost):
         if graphs and _strategy(trt) is None:
             most = self._engine.get_tensor_profile_shape(self._input, 0)[2][0]
             self._graphs = GraphedBatches(
-                self._enqueue, input_name=self._input, shapes=self.output_shapes, most=int(most)
+                self._prepared, input_name=self._input, shapes=self.output_shapes, most=int(most)
             )
 
     @property
@@ -120,22 +121,34 @@ class TensorRtRuntime(FromHost):
     def run_on(self, stream: Stream, tensor: Tensor, outputs: Mapping[str, Tensor]) -> None:
         shapes = self.output_shapes(tensor.shape)
         require_tensors(self._device, tensor, outputs, shapes)
-        if self._graphs is not None:
-            self._graphs.run_on(stream, tensor, outputs)
+        if self._graphs is not None and self._graphs.run_on(stream, tensor, outputs):
             return
         # Every output needs a place, also one that nobody asked for.
         unasked = {name: Tensor(shapes[name], "float32", stream) for name in shapes if name not in outputs}
-        self._enqueue(stream, {self._input: tensor, **outputs, **unasked})
+        _bind(self._context, {self._input: tensor, **outputs, **unasked})
+        _execute(self._context, stream)
         for each in unasked.values():
             each.wipe(stream)
 
-    def _enqueue(self, stream: Stream, tensors: Mapping[str, Tensor]) -> None:
-        self.output_shapes(tensors[self._input].shape)
-        for name, each in tensors.items():
-            if not self._context.set_tensor_address(name, each.pointer):
-                raise CudaError(f"TensorRT does not take {each.pointer:#x} for {name!r}")
-        if not self._context.execute_async_v3(stream.handle):
-            raise CudaError("TensorRT could not queue the network: its reason is in the log of the process")
+    def _prepared(self, tensors: Mapping[str, Tensor]) -> Enqueue:
+        """What queues the network for these tensors, in a context that serves nothing else."""
+        context = _context(self._trt, self._engine, None)
+        shape = tensors[self._input].shape
+        if not context.set_input_shape(self._input, shape):
+            raise CudaError(f"TensorRT does not take an input of {list(shape)}, which it took before")
+        _bind(context, tensors)
+        return partial(_execute, context)
+
+
+def _bind(context: _Context, tensors: Mapping[str, Tensor]) -> None:
+    for name, each in tensors.items():
+        if not context.set_tensor_address(name, each.pointer):
+            raise CudaError(f"TensorRT does not take {each.pointer:#x} for {name!r}")
+
+
+def _execute(context: _Context, stream: Stream) -> None:
+    if not context.execute_async_v3(stream.handle):
+        raise CudaError("TensorRT could not queue the network: its reason is in the log of the process")
 
 
 def open_tensorrt(
@@ -174,14 +187,17 @@ def open_tensorrt(
     return opened
 
 
-def _context(trt: ModuleType, engine: _Engine) -> _Context | None:
+def _context(trt: ModuleType, engine: _Engine, strategy: object | None) -> _Context:
     """An execution context; TensorRT-RTX records CUDA graphs itself and knows when a shape is ready for it."""
-    strategy = _strategy(trt)
     if strategy is None:
-        return engine.create_execution_context()
-    config = engine.create_runtime_config()
-    config.cuda_graph_strategy = strategy
-    return engine.create_execution_context(config)
+        context = engine.create_execution_context()
+    else:
+        config = engine.create_runtime_config()
+        config.cuda_graph_strategy = strategy
+        context = engine.create_execution_context(config)
+    if context is None:
+        raise CudaError(f"{trt.__name__} {trt.__version__} cannot make an execution context: is memory left?")
+    return context
 
 
 def _strategy(trt: ModuleType) -> object | None:

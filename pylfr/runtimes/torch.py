@@ -80,9 +80,10 @@ class Captured:
 class TorchRuntime:
     """Runs one verified ONNX network in PyTorch. Safe for concurrent calls; on CUDA they take turns."""
 
-    def __init__(self, network: Network, *, device: Device) -> None:
+    def __init__(self, network: Network, *, device: Device, graphs: bool = True) -> None:
         self._network = network
         self._device = device
+        self._most_graphs = _MOST_GRAPHS if graphs else 0
         self._captured: dict[tuple[int, ...], Captured] = {}
         self._turn = threading.Lock()
         self._shapes = TriedShapes(self.run)
@@ -138,11 +139,13 @@ class TorchRuntime:
             return self._network.run(given)
         batch = 1 << (len(given) - 1).bit_length()
         shape = (batch, *given.shape[1:])
-        if shape not in self._captured and len(self._captured) >= _MOST_GRAPHS:
+        if shape not in self._captured and len(self._captured) >= self._most_graphs:
             return self._network.run(_on_cuda(given))
         captured = self._captured.get(shape) or self._capture(shape)
         captured.input[: len(given)].copy_(given)
         captured.graph.replay()
+        # Nothing of a picture stays in memory that does.
+        captured.input.zero_()
         return captured.outputs
 
     def _capture(self, shape: tuple[int, ...]) -> Captured:
@@ -161,8 +164,8 @@ class TorchRuntime:
         return captured
 
 
-def open_torch(model: Model, *, device: Device = "cpu") -> TorchRuntime:
-    """Load ``model`` for PyTorch on ``device``: float32 on the CPU, fp16 on CUDA.
+def open_torch(model: Model, *, device: Device = "cpu", graphs: bool = True) -> TorchRuntime:
+    """Load ``model`` for PyTorch on ``device``: float32 on the CPU, fp16 on CUDA, there as CUDA graphs if ``graphs``.
 
     Raises ``ModelError`` where the file was altered or uses an operator that is not known here, and ``CudaError``
     where PyTorch finds no CUDA device.
@@ -174,7 +177,7 @@ def open_torch(model: Model, *, device: Device = "cpu") -> TorchRuntime:
         )
     content = read_verified(model)
     try:
-        return TorchRuntime(_read(onnx.load_from_string(content), device), device=device)
+        return TorchRuntime(_read(onnx.load_from_string(content), device), device=device, graphs=graphs)
     except ValueError as error:
         raise ModelError(f"{model.path} cannot be run by PyTorch: {error}; use runtime 'onnx'") from error
 

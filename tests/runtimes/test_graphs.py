@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from pylfr.errors import CudaError, ModelError
-from pylfr.ops import Graph, Stream, Tensor
-from pylfr.runtimes.graphs import GraphedBatches
+from pylfr.ops import Graph, Stream, Tensor, memory_counts
+from pylfr.runtimes.graphs import Enqueue, GraphedBatches
 from pylfr.runtimes.tensorrt import TensorRtRuntime
 from pylfr.types import Float32
-from tests.runtimes.made_up_trt import Engine, floats_at, made_up_trt
+from tests.runtimes.made_up_trt import Context, Engine, floats_at, made_up_trt
 
 
 @pytest.fixture
@@ -44,6 +45,36 @@ def test_batches_of_every_size_give_the_networks_answers(runtime: TensorRtRuntim
     assert (graphs_of(runtime).captured, graphs_of(runtime).replayed) == (3, 6)
 
 
+def test_what_a_graph_was_recorded_from_is_never_given_another_shape(runtime: TensorRtRuntime, engine: Engine) -> None:
+    for batch in (1, 4, 2, 1, 3):
+        runtime.run(pictures(batch))
+    plain, *recorded = engine.contexts
+    assert [context.shapes for context in recorded] == [[(1, 3, 4, 5)], [(4, 3, 4, 5)], [(2, 3, 4, 5)]]
+    assert plain.streams == [], "it is asked for shapes, and never run"
+
+
+def test_batches_of_too_many_sizes_go_without_a_graph(
+    runtime: TensorRtRuntime, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pylfr.runtimes.graphs._MOST_GRAPHS", 2)
+    for batch in (1, 2, 4, 1):
+        given = pictures(batch)
+        np.testing.assert_allclose(runtime.run(given)["sum"][:, 0], given.sum(axis=(1, 2, 3)), rtol=1e-6)
+    assert (graphs_of(runtime).captured, graphs_of(runtime).replayed) == (2, 3)
+    assert len(engine.contexts[0].streams) == 1
+
+
+def test_a_network_that_is_let_go_takes_its_graphs_along(engine: Engine) -> None:
+    gc.collect()
+    before = memory_counts("cpu").lent_bytes
+    runtime = TensorRtRuntime(made_up_trt(engine), b"engine", device="cpu")
+    runtime.run(pictures(4))
+    assert memory_counts("cpu").lent_bytes > before
+    del runtime
+    gc.collect()
+    assert memory_counts("cpu").lent_bytes == before
+
+
 def test_pictures_of_another_size_and_another_stream_have_graphs_of_their_own(runtime: TensorRtRuntime) -> None:
     runtime.run(pictures(2))
     runtime.run(pictures(2)[:, :, :3])
@@ -61,7 +92,7 @@ def test_nothing_of_a_batch_stays_in_the_graphs_memory(runtime: TensorRtRuntime,
 
 def test_nothing_of_a_batch_stays_after_a_failure(runtime: TensorRtRuntime, engine: Engine) -> None:
     runtime.run(pictures(4))
-    engine.context.fails = True
+    engine.fails = True
     with pytest.raises(CudaError, match="could not queue"):
         runtime.run(pictures(4))
     assert not floats_at(engine.context.addresses["input"], (4, 3, 4, 5)).any()
@@ -89,13 +120,14 @@ def test_rows_beyond_a_batch_are_noughts_and_not_somebody_elses_picture(
 def test_the_largest_graph_is_no_larger_than_the_engine_takes() -> None:
     made: list[int] = []
 
-    def enqueue(stream: Stream, tensors: object) -> None: ...
+    def prepare(tensors: object) -> Enqueue:
+        return lambda _: None
 
     def shapes(shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         made.append(shape[0])
         return {"out": (shape[0], 2)}
 
-    graphs = GraphedBatches(enqueue, input_name="in", shapes=shapes, most=6)
+    graphs = GraphedBatches(prepare, input_name="in", shapes=shapes, most=6)
     stream = Stream("cpu")
     for batch in (5, 6, 4):
         graphs.run_on(stream, Tensor.borrow(pictures(batch), stream), {"out": Tensor((batch, 2), "float32", stream)})
@@ -103,9 +135,10 @@ def test_the_largest_graph_is_no_larger_than_the_engine_takes() -> None:
 
 
 def test_an_output_without_a_row_for_each_image_is_refused() -> None:
-    def enqueue(stream: Stream, tensors: object) -> None: ...
+    def prepare(tensors: object) -> Enqueue:
+        return lambda _: None
 
-    graphs = GraphedBatches(enqueue, input_name="in", shapes=lambda _: {"out": (7, 2)}, most=8)
+    graphs = GraphedBatches(prepare, input_name="in", shapes=lambda _: {"out": (7, 2)}, most=8)
     stream = Stream("cpu")
     with pytest.raises(ModelError, match=r"batch of 4 must have as many rows, got \[7, 2\]"):
         graphs.run_on(stream, Tensor.borrow(pictures(3), stream), {"out": Tensor((3, 2), "float32", stream)})
@@ -119,7 +152,7 @@ def test_a_failure_while_it_is_recorded_is_said_with_the_way_out(
             raise CudaError("cudaErrorStreamCaptureUnsupported")
 
     monkeypatch.setattr("pylfr.runtimes.graphs.Graph", Refusing)
-    with pytest.raises(CudaError, match=r"\[2, 3, 4, 5\].*CaptureUnsupported.*graphs=False"):
+    with pytest.raises(CudaError, match=r"\[2, 3, 4, 5\].*CaptureUnsupported.*graphs = false in"):
         runtime.run(pictures(2))
     plain = TensorRtRuntime(made_up_trt(engine), b"engine", device="cpu", graphs=False)
     assert plain.graphs is None
@@ -131,9 +164,12 @@ def test_a_library_that_records_by_itself_is_left_to_it(engine: Engine, monkeypa
     module.CudaGraphStrategy = SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole")  # type: ignore[attr-defined]
     config = SimpleNamespace(cuda_graph_strategy=None)
     monkeypatch.setattr(engine, "create_runtime_config", lambda: config, raising=False)
-    monkeypatch.setattr(engine, "create_execution_context", lambda _: engine.context)
+    monkeypatch.setattr(engine, "create_execution_context", lambda *_: Context())
     assert TensorRtRuntime(module, b"engine", device="cpu").graphs is None
     assert config.cuda_graph_strategy == "whole"
+    config.cuda_graph_strategy = None
+    assert TensorRtRuntime(module, b"engine", device="cpu", graphs=False).graphs is None
+    assert config.cuda_graph_strategy is None, "it was not wanted"
 
 
 def test_a_graph_on_the_cpu_does_the_work_again() -> None:

@@ -74,7 +74,7 @@ def test_outputs_that_do_not_fit_are_refused(runtime: TensorRtRuntime) -> None:
 
 
 def test_a_failure_of_the_library_is_an_error(runtime: TensorRtRuntime, engine: Engine) -> None:
-    engine.context.fails = True
+    engine.fails = True
     with pytest.raises(CudaError, match="could not queue"):
         runtime.run(pictures(1))
 
