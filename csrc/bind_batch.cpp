@@ -157,11 +157,14 @@ void normalise_on(const Tensor& vectors, const Stream& stream) {
 
 void bind_batch(py::module_& module) {
     py::class_<Staging>(module, "Staging")
-        .def(py::init([](const std::shared_ptr<Stream>& stream) {
+        .def(py::init([](const std::shared_ptr<Stream>& stream, int threads) {
                  if (stream == nullptr) throw py::type_error("stream must be a Stream, got None");
-                 return std::make_unique<Staging>(stream);
+                 if (threads < 0 || threads > 64) {
+                     throw py::value_error("threads must be 0 to 64, got " + std::to_string(threads));
+                 }
+                 return std::make_unique<Staging>(stream, static_cast<std::size_t>(threads));
              }),
-             py::arg("stream"))
+             py::arg("stream"), py::arg("threads") = 0)
         .def_property_readonly("stream", &Staging::stream)
         .def("send", &send_array, py::arg("array"))
         .def("upload", &upload_all, py::arg("pictures"));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <thread>
 
 #include "memory.hpp"
 
@@ -12,6 +13,7 @@ namespace {
 
 constexpr std::size_t buffer_count = 4;  // a batch's pictures and its faces, for two batches
 constexpr std::size_t plane_alignment = 256;
+constexpr std::size_t part_bytes = std::size_t{1} << 18;
 
 MemoryPool& pool_for(const Stream& stream) {
     return memory_pool(stream.device() == Device::cuda ? MemoryKind::pinned : MemoryKind::plain);
@@ -37,14 +39,52 @@ PlaneSize plane_size(const PictureView& view, int plane) {
     return {step * static_cast<std::size_t>(view.chroma_width()), static_cast<std::size_t>(view.chroma_height())};
 }
 
-void copy_plane(const std::uint8_t* from, std::int64_t from_row_bytes, const PlaneSize& size, std::uint8_t* to) {
-    if (from_row_bytes == static_cast<std::int64_t>(size.row_bytes)) {
-        std::memcpy(to, from, size.row_bytes * size.rows);
+// A part of a picture on its way into the buffer: some rows of a plane.
+struct Rows {
+    const std::uint8_t* from;
+    std::int64_t from_row_bytes;
+    PlaneSize size;
+    std::uint8_t* to;
+};
+
+void copy_rows(const Rows& rows) {
+    const PlaneSize& size = rows.size;
+    if (rows.from_row_bytes == static_cast<std::int64_t>(size.row_bytes)) {
+        std::memcpy(rows.to, rows.from, size.row_bytes * size.rows);
         return;
     }
     for (std::size_t row = 0; row < size.rows; ++row) {
-        std::memcpy(to + row * size.row_bytes, from + static_cast<std::int64_t>(row) * from_row_bytes, size.row_bytes);
+        const std::uint8_t* from = rows.from + static_cast<std::int64_t>(row) * rows.from_row_bytes;
+        std::memcpy(rows.to + row * size.row_bytes, from, size.row_bytes);
     }
+}
+
+// Adds the plane in parts of about `part_bytes`, so that a batch of one large picture is divided too.
+void divide_plane(Rows plane, std::vector<Rows>& parts) {
+    const std::size_t rows_a_part =
+        std::max<std::size_t>(1, part_bytes / std::max<std::size_t>(1, plane.size.row_bytes));
+    while (plane.size.rows > 0) {
+        Rows part = plane;
+        part.size.rows = std::min(rows_a_part, plane.size.rows);
+        parts.push_back(part);
+        plane.from += static_cast<std::int64_t>(part.size.rows) * plane.from_row_bytes;
+        plane.to += part.size.rows * plane.size.row_bytes;
+        plane.size.rows -= part.size.rows;
+    }
+}
+
+// Waking a thread takes longer than to copy little.
+void copy_all(Team& team, const std::vector<Rows>& parts) {
+    if (parts.size() < 4) {
+        for (const Rows& part : parts) copy_rows(part);
+        return;
+    }
+    team.run(parts.size(), [&](std::size_t part) { copy_rows(parts[part]); });
+}
+
+std::size_t packer_count(std::size_t asked) {
+    constexpr std::size_t most = 4;  // that many fill the way to a device, or the memory's
+    return asked != 0 ? asked : std::min<std::size_t>(most, std::max(1U, std::thread::hardware_concurrency()));
 }
 
 // The streams of surfaces, and the one that reads these.
@@ -81,7 +121,8 @@ ReadOn::~ReadOn() {
     }
 }
 
-Staging::Staging(std::shared_ptr<Stream> stream) : stream_(std::move(stream)), buffers_(buffer_count) {}
+Staging::Staging(std::shared_ptr<Stream> stream, std::size_t threads)
+    : stream_(std::move(stream)), buffers_(buffer_count), packers_(packer_count(threads)) {}
 
 Staging::~Staging() {
     for (Buffer& buffer : buffers_) give_back(buffer);
@@ -143,16 +184,19 @@ Pictures upload(Staging& staging, std::span<const PictureSource> sources) {
     }
     Tensor memory = staging.send(bytes, [&](std::uint8_t* host, std::uint8_t* device) {
         std::size_t offset = aligned(sizeof(PictureView) * sources.size());
+        std::vector<Rows> parts;
         for (std::size_t i = 0; i < sources.size(); ++i) {
             if (!sources[i].surfaces.empty()) continue;
             for (int plane = 0; plane < plane_count(views[i]); ++plane) {
                 const PlaneSize size = plane_size(views[i], plane);
-                copy_plane(sources[i].view.planes[plane], sources[i].view.row_bytes[plane], size, host + offset);
+                divide_plane({sources[i].view.planes[plane], sources[i].view.row_bytes[plane], size, host + offset},
+                             parts);
                 views[i].planes[plane] = device + offset;
                 views[i].row_bytes[plane] = static_cast<std::int64_t>(size.row_bytes);
                 offset += aligned(size.row_bytes * size.rows);
             }
         }
+        copy_all(staging.packers(), parts);
         if (!views.empty()) std::memcpy(host, views.data(), sizeof(PictureView) * views.size());
     });
     std::shared_ptr<void> reading;

@@ -10,6 +10,7 @@
 
 #include "kernels/picture.hpp"
 #include "stream.hpp"
+#include "team.hpp"
 #include "tensor.hpp"
 
 namespace pylfr {
@@ -18,12 +19,14 @@ namespace pylfr {
 // the next batch while the last one is on its way. One thread at a time.
 class Staging {
  public:
-    explicit Staging(std::shared_ptr<Stream> stream);
+    // Pictures are packed by so many threads, the caller among them; 0: by up to four, where there are as many cores.
+    explicit Staging(std::shared_ptr<Stream> stream, std::size_t threads = 0);
     ~Staging();
     Staging(const Staging&) = delete;
     Staging& operator=(const Staging&) = delete;
 
     const std::shared_ptr<Stream>& stream() const { return stream_; }
+    Team& packers() { return packers_; }
 
     // New memory on the device, uint8 [bytes]; `fill` writes what it is to hold and knows where it will lie.
     Tensor send(std::size_t bytes, const std::function<void(std::uint8_t* host, std::uint8_t* device)>& fill);
@@ -40,6 +43,7 @@ class Staging {
     std::shared_ptr<Stream> stream_;
     std::vector<Buffer> buffers_;
     std::size_t turn_ = 0;
+    Team packers_;
 };
 
 // A picture of the host, or one whose planes lie on the device already; these are kept alive.

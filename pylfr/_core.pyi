@@ -186,10 +186,11 @@ class Arrival:
 class Staging:
     """The way from the host to a device: asynchronous copies out of pinned buffers, four in turn.
 
-    A buffer is written to again only when the copy out of it has ended. One thread at a time.
+    A buffer is written to again only when the copy out of it has ended. One thread at a time; pictures are packed by
+    ``threads``, the caller among them (0: up to four, where there are as many cores), which start with the first batch.
     """
 
-    def __init__(self, stream: Stream) -> None: ...
+    def __init__(self, stream: Stream, threads: int = 0) -> None: ...
     @property
     def stream(self) -> Stream: ...
     def send(self, array: AnyArray) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -290,6 +292,47 @@ def test_staging_never_writes_over_what_is_still_on_its_way(home: ops.Stream) ->
         array[:] = -1
     for values, there in sent:
         assert on_host(there, home).tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_pictures_are_packed_to_the_same_bits_by_any_number_of_threads(home: ops.Stream, threads: int) -> None:
+    """Of all layouts, padded and odd; together some megabytes, so that every thread has its part."""
+    frames = [*mixed_frames(), noise("nv12", 1921, 1081, padding=7), noise("rgb", 1001, 333), noise("i420", 1280, 720)]
+    alone, team = ops.Staging(home, threads=1), ops.Staging(home, threads=threads)
+    for batch in (frames, frames[-3:], frames[:1], frames):
+        fitted = []
+        for staging in (alone, team):
+            tensor = ops.Tensor((len(batch), 3, 64, 96), "float32", home)
+            ops.upload(batch, staging).letterbox(tensor, bgr=False, mean=MEAN, scale=SCALE)
+            fitted.append(on_host(tensor, home).tobytes())
+        assert fitted[0] == fitted[1]
+
+
+def test_threads_that_pack_end_with_their_staging_and_two_stagings_do_not_meet(home: ops.Stream) -> None:
+    def native_threads() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    before = native_threads()
+    frames = [noise("nv12", 1920, 1080, seed=seed) for seed in range(2)]
+    ops.Staging(home, threads=4)
+    assert native_threads() == before, "none starts before there is something to pack"
+    tensors = [ops.Tensor((2, 3, 64, 96), "float32", home) for _ in range(2)]
+
+    def pack(tensor: ops.Tensor) -> None:
+        staging = ops.Staging(home, threads=3)
+        for _ in range(20):
+            ops.upload(frames, staging).letterbox(tensor, bgr=False, mean=MEAN, scale=SCALE)
+
+    workers = [threading.Thread(target=pack, args=(tensor,)) for tensor in tensors]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert on_host(tensors[0], home).tobytes() == on_host(tensors[1], home).tobytes()
+    assert native_threads() == before
+    for wrong in (-1, 65):
+        with pytest.raises(ValueError, match=f"threads must be 0 to 64, got {wrong}"):
+            ops.Staging(home, threads=wrong)
 
 
 def test_nothing_at_all_is_uploaded_and_refusals_name_what_is_wrong(home: ops.Stream) -> None:
