@@ -9,13 +9,15 @@ from pathlib import Path
 
 from pylfr.config import Deployment
 from pylfr.errors import AuthorisationError, VaultError
+from pylfr.gallery.sealed import is_sealed
+from pylfr.gallery.withdraw import finish_withdrawal
 from pylfr.governance.audit import AuditLog
 from pylfr.governance.keys import read_public_key
 from pylfr.governance.profiles import Profile, read_profile
 from pylfr.governance.retention import RetentionPolicy, sweep, sweep_lines, sweep_pictures
 from pylfr.governance.signed import read_signed
 from pylfr.governance.vault import destroy_key, expiry_of
-from pylfr.terms import records_of
+from pylfr.terms import listed_files_of, read_watchlist_key, records_of
 from pylfr.types import Event
 from pylfr.whole_file import sweep_parts
 
@@ -43,6 +45,8 @@ def forget_expired(deployment: Deployment, audit: AuditLog, *, now: datetime) ->
     """Erase whatever is over at ``now`` and write down what went: pictures, who was matched, keys past their deadline.
 
     A provisional authorisation that has ended and that no later one confirms takes its keys and pictures with it.
+    Somebody whose withdrawal a crash cut short leaves the sealed watchlist now. Raises ``VaultError`` where that needs
+    the watchlist's key, and it cannot be read.
     """
     revoked = _is_revoked(deployment, now)
     destroyed = [path for path in _keys(deployment) if path.exists() and (revoked or now >= _deadline(path, now))]
@@ -89,6 +93,8 @@ def forget_expired(deployment: Deployment, audit: AuditLog, *, now: datetime) ->
                 },
             )
         )
+    if (key := deployment.watchlist.key) is not None and key.exists() and is_sealed(deployment.watchlist.file):
+        finish_withdrawal(listed_files_of(deployment), lambda: read_watchlist_key(key, now=now), audit)
     return forgotten
 
 

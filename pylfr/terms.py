@@ -12,6 +12,7 @@ from pylfr.config import AuthoritySection, CameraSection, Deployment, EvidenceSi
 from pylfr.errors import AuthorisationError, ConfigError
 from pylfr.gallery.contents import WatchlistContents, read_contents
 from pylfr.gallery.sealed import is_sealed
+from pylfr.gallery.withdraw import ListedFiles
 from pylfr.governance.audit import AuditLog, open_audit
 from pylfr.governance.authority import Authorisation, Leave, plain_fields
 from pylfr.governance.canonical import digest, utc_text
@@ -159,7 +160,19 @@ def records_of(deployment: Deployment) -> Records | None:
 def watchlist_key_of(deployment: Deployment, *, now: datetime) -> VaultKey | None:
     """The key of a sealed watchlist; None for a plain one. Raises ``VaultError`` where it is gone or over."""
     path = deployment.watchlist.key
-    return read_vault_key(path, now=now, passphrase=os.environ.get(PASSPHRASE)) if path is not None else None
+    return read_watchlist_key(path, now=now) if path is not None else None
+
+
+def read_watchlist_key(path: Path, *, now: datetime) -> VaultKey:
+    """The key at ``path``, with the passphrase of the environment. Raises ``VaultError`` where it is gone or over."""
+    return read_vault_key(path, now=now, passphrase=os.environ.get(PASSPHRASE))
+
+
+def listed_files_of(deployment: Deployment) -> ListedFiles:
+    """The sealed watchlist of a deployment, and the manifest that answers for it, which the record's key signs."""
+    section = deployment.watchlist
+    signing = record_key_of(deployment) if section.manifest is not None else None
+    return ListedFiles(sealed=section.file, manifest=section.manifest, signing=signing)
 
 
 def evidence_key_of(section: EvidenceSink, *, expires_at: datetime, now: datetime) -> VaultKey | None:

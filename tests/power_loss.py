@@ -26,7 +26,7 @@ from pathlib import Path
 from pylfr.config import Deployment, read_deployment
 from pylfr.forget import forget_expired
 from pylfr.gallery.sealed import open_sealed, seal_watchlist
-from pylfr.gallery.withdraw import withdraw
+from pylfr.gallery.withdraw import ListedFiles, withdraw
 from pylfr.governance.audit import AuditLog, open_audit
 from pylfr.governance.keys import read_signing_key
 from pylfr.governance.records import Records, RecordsSink, open_records
@@ -114,7 +114,7 @@ class Child:
         while True:
             alert = self.watch(audit, records, key)
             self.decide(alert, audit, records)
-            self.seal()
+            self.seal(audit)
             with self.stage("sweep") as said:
                 forget_expired(deployment, audit, now=self._now)
                 said["now"] = self._now.isoformat()
@@ -159,7 +159,7 @@ class Child:
         with self.stage("outcome", alert=one, by="Cem") as said:
             said["sequence"] = records.close_case(one, by="Cem", finding="true alert", audit=audit).sequence
 
-    def seal(self) -> None:
+    def seal(self, audit: AuditLog) -> None:
         """A watchlist under a key of its own: sealed, opened, sealed anew without one person, and gone with its key."""
         name = uuid.uuid4().hex[:8]
         path, key_path = self._folder / f"{name}.sealed", self._folder / f"{name}.key"
@@ -169,8 +169,10 @@ class Child:
             seal_watchlist(self._folder.parent / "plain.watchlist", path, key)
         with self.stage("vault opened", list=name):
             open_sealed(path, read_vault_key(key_path, now=self._now)).close()
-        with self.stage("withdrawal", list=name):
-            withdraw(path, key, WITHDRAWN)
+        with self.stage("withdrawal", list=name) as said:
+            # Why it was done names the list, so that the check can tell whose entry it is.
+            done = withdraw(ListedFiles(sealed=path), key, WITHDRAWN, by="Dee", because=name, audit=audit)
+            said["sequence"] = done.sequence
         with self.stage("expiry", list=name):
             destroy_key(key_path)
 

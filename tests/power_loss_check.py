@@ -19,12 +19,13 @@ from pylfr.errors import PylfrError
 from pylfr.forget import forget_expired
 from pylfr.gallery.portrait import encode_jpeg
 from pylfr.gallery.sealed import open_sealed
+from pylfr.gallery.withdraw import ListedFiles, finish_withdrawal
 from pylfr.governance.audit import open_audit
 from pylfr.governance.chain import LogEntry, parse_checkpoint, parse_entry, verify
 from pylfr.governance.keys import read_signing_key
 from pylfr.governance.records import open_records
 from pylfr.governance.retention import read_sealed
-from pylfr.governance.vault import read_vault_key
+from pylfr.governance.vault import VaultKey, read_vault_key
 from pylfr.sinks.evidence import draw_evidence
 from tests.governance.canary import DIMENSION, SIDE, sign
 from tests.samples import sample_alert
@@ -33,6 +34,7 @@ from tests.samples import sample_alert
 _KINDS = {
     "note": "tick", "run": "alert", "alert": "alert", "first verdict": "adjudication",
     "second verdict": "adjudication", "engagement": "engagement", "outcome": "outcome",
+    "withdrawal": "withdrawn",
 }  # fmt: skip
 _WINDOW = 16
 
@@ -82,7 +84,7 @@ def flaws_of(folder: Path, known: Acknowledged, *, now: datetime) -> Iterator[st
     yield from _records(folder, known, list(entries.values()))
     yield from _evidence(folder, known, list(entries.values()), now)
     yield from _lines(folder, known, list(entries.values()), now)
-    yield from _lists(folder, known, now)
+    yield from _lists(folder, known, now, list(entries.values()))
     yield from in_the_open(folder)
     yield from (f"{path.name} is unfinished and stays" for path in folder.rglob("*part"))
     yield from (f"{path.name} is left in the folder for temporary files" for path in (folder / "tmp").iterdir())
@@ -139,7 +141,8 @@ def _lines(folder: Path, known: Acknowledged, log: list[LogEntry], now: datetime
             json.loads(line)
 
 
-def _lists(folder: Path, known: Acknowledged, now: datetime) -> Iterator[str]:
+def _lists(folder: Path, known: Acknowledged, now: datetime, log: list[LogEntry]) -> Iterator[str]:
+    logged = {each.details["because"] for each in log if each.kind == "withdrawn"}
     for path in folder.glob("*.sealed"):
         key_path = path.with_suffix(".key")
         stage = known.lists.get(path.stem, "")
@@ -151,16 +154,34 @@ def _lists(folder: Path, known: Acknowledged, now: datetime) -> Iterator[str]:
         if stage == "expiry":
             yield f"the key of list {path.stem} was destroyed, and opens"
         try:
-            with closing(open_sealed(path, key)) as connection:
-                names = {name for (name,) in connection.execute("SELECT name FROM entries")}
+            if "Ada Lovelace" not in _names(path, key) and path.stem not in logged:
+                yield f"somebody was withdrawn from list {path.stem}, and the log does not say so"
+            _finish(folder, path, key, now)
+            names = _names(path, key)
         except PylfrError as error:
             yield f"list {path.stem} is half there: {error}"
         else:
-            if stage == "withdrawal" and names != {"Grace Hopper"}:
-                yield f"who was withdrawn from list {path.stem} is there again: {names}"
+            expected = {"Grace Hopper"} if path.stem in logged else {"Grace Hopper", "Ada Lovelace"}
+            if names != expected:
+                yield f"list {path.stem} holds {names}, and by the log {expected}"
+            if stage == "withdrawal" and path.stem not in logged:
+                yield f"the withdrawal from list {path.stem} was acknowledged, and the log does not say so"
     for name, stage in known.lists.items():
         if stage not in ("key", "expiry") and not (folder / f"{name}.sealed").exists():
             yield f"list {name} was sealed and is lost"
+
+
+def _names(path: Path, key: VaultKey) -> set[str]:
+    with closing(open_sealed(path, key)) as connection:
+        return {name for (name,) in connection.execute("SELECT name FROM entries")}
+
+
+def _finish(folder: Path, path: Path, key: VaultKey, now: datetime) -> None:
+    signing = read_signing_key(folder / "record.key")
+    with closing(
+        open_audit(folder / "audit.log", key=signing, checkpoints=folder / "elsewhere", clock=lambda: now)
+    ) as audit:
+        finish_withdrawal(ListedFiles(sealed=path), lambda: key, audit)
 
 
 def in_the_open(folder: Path) -> Iterator[str]:

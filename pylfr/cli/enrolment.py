@@ -17,10 +17,8 @@ from pylfr.gallery import storage
 from pylfr.gallery.watchlist import open_watchlist
 from pylfr.gallery.withdraw import withdraw as withdraw_entry
 from pylfr.governance.enrolment import ReviewedReference
-from pylfr.governance.manifest import note_withdrawn
 from pylfr.governance.vault import VaultKey, read_vault_key
-from pylfr.terms import PASSPHRASE, audit_of, record_key_of, watchlist_key_of
-from pylfr.types import Event
+from pylfr.terms import PASSPHRASE, audit_of, listed_files_of, watchlist_key_of
 
 FileArgument = Annotated[Path, typer.Argument(help="The watchlist file.", show_default=False)]
 EntryArgument = Annotated[str, typer.Argument(help="The entry's name.", show_default=False)]
@@ -89,25 +87,10 @@ def withdraw(
         raise ConfigError(f"{opened.name!r} has no sealed watchlist: `pylfr watchlist remove` takes an entry off")
     if not by.strip() or not because.strip():
         raise ConfigError("--by and --because must say something: they stand in the record")
+    files = listed_files_of(opened)
     with closing(audit_of(opened)) as audit:
-        done = withdraw_entry(opened.watchlist.file, key, name)
-        audit.note(
-            Event(
-                kind="withdrawn",
-                details={
-                    "entry_digest": audit.keyed_digest(name.encode()),
-                    "watchlist": done.watchlist,
-                    "watchlist_revision": done.revision,
-                    "references": done.references,
-                    "by": by,
-                    "because": because,
-                },
-            )
-        )
-    manifest, record = opened.watchlist.manifest, record_key_of(opened)
-    if manifest is not None and record is not None:
-        note_withdrawn(manifest, name, at=now, key=record)
-    else:
+        done = withdraw_entry(files, key, name, by=by, because=because, audit=audit).value
+    if files.manifest is None or files.signing is None:
         warn("notice", "[watchlist] names no manifest: `was-listed` will not say that this entry was taken off")
     say(f"{name!r} is off the list: {done.references} reference images, revision {done.revision}")
 

@@ -82,6 +82,15 @@ class AuditLog:
         entry = self._append(event.kind, dict(event.details))
         return Recorded(value=decision, sequence=entry.sequence, recorded_at=entry.at)
 
+    def entries(self, kind: str) -> Iterator[LogEntry]:
+        """What the log says of one kind, oldest first, up to now. Raises ``AuditError`` where it is damaged."""
+        with self._alone():
+            self._read_on()
+        for line in os.pread(self._descriptor, self._size, 0).splitlines():
+            # Every line was parsed when it was taken in; most are of other kinds.
+            if b'"kind":"%s"' % kind.encode() in line and (entry := parse_entry(line)).kind == kind:
+                yield entry
+
     def keyed_digest(self, content: bytes) -> str:
         """What the log says in place of ``content``: only the holder of the key can tell whether it is this."""
         return hmac.new(self._digest_key, content, hashlib.sha256).hexdigest()
@@ -105,8 +114,6 @@ class AuditLog:
                 )
 
     def _append(self, kind: str, details: dict[str, Plain]) -> LogEntry:
-        if self._descriptor < 0:
-            raise AuditError(f"the audit record {self._path} is closed: nothing can be recorded any more")
         with self._alone():
             self._read_on()
             entry = LogEntry(
@@ -162,6 +169,8 @@ class AuditLog:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
+        if self._descriptor < 0:
+            raise AuditError(f"the audit record {self._path} is closed: nothing can be recorded any more")
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         try:
             yield

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from pylfr.errors import WatchlistError
+from pylfr.errors import AuditError, WatchlistError
 from pylfr.gallery import storage
 from pylfr.gallery.contents import read_contents
 from pylfr.gallery.live import open_gallery
 from pylfr.gallery.sealed import seal_watchlist
 from pylfr.gallery.watchlist import open_watchlist
-from pylfr.gallery.withdraw import withdraw
+from pylfr.gallery.withdraw import ListedFiles, Withdrawal, finish_withdrawal, withdraw
+from pylfr.governance.audit import AuditLog, open_audit
 from pylfr.governance.keys import SigningKey
 from pylfr.governance.manifest import note_withdrawn, read_manifest, write_manifest
 from pylfr.governance.vault import VaultKey, make_vault_key
@@ -36,9 +39,29 @@ def sealed(tmp_path: Path, key: VaultKey) -> Path:
     return tmp_path / "sealed"
 
 
-def test_who_is_withdrawn_is_gone_and_the_list_is_still_the_one_that_was_signed(sealed: Path, key: VaultKey) -> None:
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[AuditLog]:
+    with closing(open_audit(tmp_path / "audit.log")) as opened:
+        yield opened
+
+
+def taken_off(path: Path, key: VaultKey, name: str, log: AuditLog) -> Withdrawal:
+    return withdraw(ListedFiles(sealed=path), key, name, by="Dee", because="the warrant was withdrawn", audit=log).value
+
+
+class CutError(Exception):
+    """Stands for a power cut."""
+
+
+def cut(path: Path, content: bytes) -> None:
+    raise CutError
+
+
+def test_who_is_withdrawn_is_gone_and_the_list_is_still_the_one_that_was_signed(
+    sealed: Path, key: VaultKey, log: AuditLog
+) -> None:
     before = read_contents(sealed, key)
-    done = withdraw(sealed, key, NAMES[0])
+    done = taken_off(sealed, key, NAMES[0], log)
     after = read_contents(sealed, key)
     assert (done.references, done.revision) == (1, 2)
     assert (len(before), len(after)) == (2, 1)
@@ -48,27 +71,29 @@ def test_who_is_withdrawn_is_gone_and_the_list_is_still_the_one_that_was_signed(
         assert [entry.name for entry in opened.entries()] == ["Grace Hopper"]
 
 
-def test_a_running_gallery_follows_a_withdrawal(sealed: Path, key: VaultKey) -> None:
+def test_a_running_gallery_follows_a_withdrawal(sealed: Path, key: VaultKey, log: AuditLog) -> None:
     authorised = read_contents(sealed, key).references
     gallery = open_gallery(sealed, model=MODEL, key=key, poll_ms=0.001, authorised=authorised)
     assert (gallery.revision, len(gallery)) == (1, 2)
-    withdraw(sealed, key, NAMES[0])
+    taken_off(sealed, key, NAMES[0], log)
     gallery.refresh()
     assert (gallery.revision, len(gallery)) == (2, 1)
     with pytest.raises(KeyError):
         gallery.snapshot().reference(1)
 
 
-def test_the_last_one_can_be_withdrawn(sealed: Path, key: VaultKey) -> None:
+def test_the_last_one_can_be_withdrawn(sealed: Path, key: VaultKey, log: AuditLog) -> None:
     for name in NAMES:
-        withdraw(sealed, key, name)
+        taken_off(sealed, key, name, log)
     assert len(read_contents(sealed, key)) == 0
     assert len(open_gallery(sealed, model=MODEL, key=key)) == 0
 
 
-def test_an_older_copy_that_is_put_back_stops_whoever_follows(tmp_path: Path, sealed: Path, key: VaultKey) -> None:
+def test_an_older_copy_that_is_put_back_stops_whoever_follows(
+    tmp_path: Path, sealed: Path, key: VaultKey, log: AuditLog
+) -> None:
     shutil.copy(sealed, tmp_path / "before")
-    withdraw(sealed, key, NAMES[0])
+    taken_off(sealed, key, NAMES[0], log)
     gallery = open_gallery(sealed, model=MODEL, key=key, poll_ms=0.001)
     shutil.copy(tmp_path / "before", sealed)
     with pytest.raises(WatchlistError, match="older one than before"):
@@ -85,13 +110,13 @@ def test_a_header_that_lies_about_its_revision_does_not_open(sealed: Path, key: 
 
 
 def test_nobody_of_that_name_and_a_plain_list_are_refused_and_nothing_changes(
-    tmp_path: Path, sealed: Path, key: VaultKey
+    tmp_path: Path, sealed: Path, key: VaultKey, log: AuditLog
 ) -> None:
     before = sealed.read_bytes()
     with pytest.raises(WatchlistError, match="has no entry 'Nobody'"):
-        withdraw(sealed, key, "Nobody")
+        taken_off(sealed, key, "Nobody", log)
     with pytest.raises(WatchlistError, match="is not sealed"):
-        withdraw(tmp_path / "plain.watchlist", key, NAMES[0])
+        taken_off(tmp_path / "plain.watchlist", key, NAMES[0], log)
     assert sealed.read_bytes() == before
 
 
@@ -100,22 +125,74 @@ def test_a_sealed_list_that_is_opened_is_read_only(sealed: Path, key: VaultKey) 
         opened.remove(NAMES[0])
 
 
-def test_the_manifest_answers_for_who_was_withdrawn(tmp_path: Path, sealed: Path, key: VaultKey) -> None:
+def test_a_withdrawal_that_a_crash_cut_short_is_recorded_and_finished_once(
+    sealed: Path, key: VaultKey, log: AuditLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sealed.read_bytes()
+    monkeypatch.setattr("pylfr.gallery.withdraw.write_whole", cut)
+    with pytest.raises(CutError):
+        taken_off(sealed, key, NAMES[0], log)
+    monkeypatch.undo()
+    [intended] = log.entries("withdrawn")
+    assert (sealed.read_bytes(), list(log.entries("withdrawal-finished"))) == (before, [])
+    done = finish_withdrawal(ListedFiles(sealed=sealed), lambda: key, log)
+    assert done is not None
+    assert (done.references, done.revision) == (1, intended.details["watchlist_revision"])
+    with open_watchlist(sealed, key=key) as opened:
+        assert [entry.name for entry in opened.entries()] == [NAMES[1]]
+    [finished] = log.entries("withdrawal-finished")
+    assert finished.details["entry"] == intended.sequence
+    assert finish_withdrawal(ListedFiles(sealed=sealed), lambda: pytest.fail("nothing is left to do"), log) is None
+
+
+def test_who_cannot_be_recorded_is_not_withdrawn(sealed: Path, key: VaultKey, log: AuditLog) -> None:
+    before = sealed.read_bytes()
+    log.close()
+    with pytest.raises(AuditError, match="is closed"):
+        taken_off(sealed, key, NAMES[0], log)
+    assert sealed.read_bytes() == before
+
+
+def test_a_withdrawal_from_one_sealed_file_says_nothing_about_another_of_the_same_list(
+    tmp_path: Path, sealed: Path, key: VaultKey, log: AuditLog
+) -> None:
+    taken_off(sealed, key, NAMES[0], log)
+    seal_watchlist(tmp_path / "plain.watchlist", tmp_path / "again", key)
+    assert finish_withdrawal(ListedFiles(sealed=tmp_path / "again"), lambda: key, log) is None
+
+
+def test_the_manifest_answers_for_who_was_withdrawn_also_after_a_crash(
+    tmp_path: Path, sealed: Path, key: VaultKey, log: AuditLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     signing, other = (SigningKey(Ed25519PrivateKey.generate()) for _ in range(2))
-    listed = tmp_path / "listed.json"
+    listed, wrong = tmp_path / "listed.json", tmp_path / "wrong.json"
     contents = read_contents(sealed, key)
     write_manifest(listed, watchlist=contents.digest, references=NAMES, key=signing, origins=contents.origins)
-    at = storage.now().replace(microsecond=0)
-    note_withdrawn(listed, NAMES[0], at=at, key=signing)
+    write_manifest(wrong, watchlist=contents.digest, references=["Mary"], key=signing)
+    for manifest, signer, error in ((listed, other, "another key"), (wrong, signing, "does not hold 'Ada Lovelace'")):
+        files = ListedFiles(sealed=sealed, manifest=manifest, signing=signer)
+        with pytest.raises(WatchlistError, match=error):
+            withdraw(files, key, NAMES[0], by="Dee", because="it ended", audit=log)
+    assert list(log.entries("withdrawn")) == []
+    files = ListedFiles(sealed=sealed, manifest=listed, signing=signing)
+    monkeypatch.setattr("pylfr.gallery.withdraw._note", lambda *_: cut(sealed, b""))
+    with pytest.raises(CutError):
+        withdraw(files, key, NAMES[0], by="Dee", because="it ended", audit=log)
+    monkeypatch.undo()
+    assert finish_withdrawal(files, lambda: key, log) is not None
+    [intended] = log.entries("withdrawn")
     sealed.unlink()
     read = read_manifest(listed, signing.public)
     assert read.holds(NAMES[0])
-    assert read.withdrawn_at("ada  lovelace") == at
+    assert read.withdrawn_at("ada  lovelace") == intended.at
     assert read.holds(NAMES[1])
     assert read.withdrawn_at(NAMES[1]) is None
     assert (read.references, read.reviewed, read.enrollers) == (2, 0, 0)
-    with pytest.raises(WatchlistError, match="another key"):
-        note_withdrawn(listed, NAMES[1], at=at, key=other)
-    with pytest.raises(WatchlistError, match="does not hold 'Mary'"):
-        note_withdrawn(listed, "Mary", at=at, key=signing)
     assert b"Ada" not in listed.read_bytes()
+
+
+def test_note_withdrawn_refuses_whom_the_manifest_does_not_hold(tmp_path: Path) -> None:
+    signing = SigningKey(Ed25519PrivateKey.generate())
+    write_manifest(tmp_path / "listed.json", watchlist="", references=NAMES, key=signing)
+    with pytest.raises(WatchlistError, match="does not hold 'Mary'"):
+        note_withdrawn(tmp_path / "listed.json", "Mary", at=storage.now(), key=signing)
