@@ -14,15 +14,19 @@ import pytest
 
 from pylfr.config import Deployment, read_deployment
 from pylfr.forget import Forgotten, forget_expired
+from pylfr.gallery.contents import read_contents
+from pylfr.gallery.sealed import seal_watchlist
+from pylfr.gallery.withdraw import ListedFiles, withdraw
 from pylfr.governance.audit import AuditLog, open_audit
 from pylfr.governance.chain import parse_entry
 from pylfr.governance.keys import make_key, read_signing_key
 from pylfr.governance.retention import write_sealed
 from pylfr.governance.signed import sign_authorisation
-from pylfr.governance.vault import make_vault_key
+from pylfr.governance.vault import make_vault_key, read_vault_key
 from pylfr.sinks.jsonl import open_jsonl
 from pylfr.terms import records_of
 from pylfr.whole_file import PART
+from tests.gallery.test_sealed import enrolled
 from tests.governance.samples import NOON, authorisation
 from tests.samples import sample_alert
 
@@ -180,3 +184,21 @@ def test_a_list_that_a_crash_left_half_erased_goes_at_the_next_start(tmp_path: P
     assert forget_expired(deployment, log, now=NOON).unfinished == 1
     assert not list(tmp_path.glob(".*"))
     assert b'"unfinished":1' in (tmp_path / "audit.log").read_bytes()
+
+
+def test_a_withdrawal_that_a_crash_cut_short_is_finished_by_the_sweep(
+    tmp_path: Path, log: AuditLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment = deployed(tmp_path, log, urgent=False)
+    key = read_vault_key(tmp_path / "square.key", now=NOON)
+    enrolled(tmp_path / "plain.watchlist")
+    seal_watchlist(tmp_path / "plain.watchlist", tmp_path / "square.sealed", key)
+    files = ListedFiles(sealed=tmp_path / "square.sealed")
+    with monkeypatch.context() as patched:
+        patched.delattr("pylfr.gallery.withdraw.write_whole")
+        with pytest.raises(NameError):
+            withdraw(files, key, "Ada Lovelace", by="Dee", because="it ended", audit=log)
+    assert len(read_contents(tmp_path / "square.sealed", key)) == 2
+    forget_expired(deployment, log, now=NOON)
+    assert len(read_contents(tmp_path / "square.sealed", key)) == 1
+    assert len(list(log.entries("withdrawal-finished"))) == 1
