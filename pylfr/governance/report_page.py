@@ -234,9 +234,13 @@ svg{width:100%;font-size:13px}figcaption{font-size:.85rem;color:#4b535c;margin-t
 text{fill:#1b1f24}.tick{font-size:11px;text-anchor:middle;fill:#4b535c}.axis{stroke:#4b535c}
 .true,.measured{fill:#0072b2}.false{fill:#d55e00}.unresolved{fill:#8a929b}
 .interval{stroke:#0072b2;stroke-width:3}.ceiling{stroke:#d55e00;stroke-width:2;stroke-dasharray:4 3}
-@page{margin:18mm}
-@media print{body{max-width:none;margin:0;padding:0;font-size:11pt;-webkit-print-color-adjust:exact;
-print-color-adjust:exact}section,figure{break-inside:avoid}h2{break-after:avoid}}
+@page{size:A4;margin:18mm 18mm 20mm}
+@media print{body{max-width:none;margin:0;padding:0;font-size:10.5pt;color:#000;background:#fff;
+-webkit-print-color-adjust:exact;print-color-adjust:exact;orphans:3;widows:3}
+h2,h2+table tr:first-child{break-after:avoid}figure,.figures,tr,li{break-inside:avoid}.figures{flex-wrap:nowrap}
+th,.note,figcaption{color:#000}text,.tick{fill:#000}.axis{stroke:#000}tr{border-color:#888}
+.true,.measured{fill:#000}.false{fill:#fff;stroke:#000;stroke-width:1.5}.unresolved{fill:#aaa}
+.interval,.ceiling{stroke:#000}}
 """
 
 _PAGE = """<!doctype html>
