@@ -3,54 +3,39 @@
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pylfr import ops
 from pylfr.aggregates import Aggregator, Made
 from pylfr.alerts import AlertDesk, AlertRules
-from pylfr.config import BatchSection, CameraSection, Deployment, RecognitionSection, SinkSection, read_deployment
+from pylfr.cameras import camera_names, open_source
+from pylfr.config import BatchSection, Deployment, RecognitionSection, read_deployment
+from pylfr.delivery import open_records_sink, open_sink
 from pylfr.engine import Engine, EngineLimits, Stages
-from pylfr.errors import ConfigError
-from pylfr.faces.detect import FaceDetector, open_detector
-from pylfr.faces.device_detect import DeviceDetector, open_device_detector
-from pylfr.faces.device_recognise import DeviceRecogniser, HostTemplates, open_device_embedder
-from pylfr.faces.embed import FaceEmbedder, open_embedder
+from pylfr.faces.detect import FaceDetector
+from pylfr.faces.device_recognise import DeviceRecogniser
+from pylfr.faces.embed import FaceEmbedder
 from pylfr.faces.plan import RecognitionPlan, RecognitionRules
-from pylfr.faces.pool import DeviceProbePool, ProbePool
 from pylfr.faces.quality import ProbeGate
-from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.track import FaceTracker, TrackRules
-from pylfr.faces.uploads import Uploads
 from pylfr.forget import forget_expired
 from pylfr.gallery.gate import EnrolmentGate
 from pylfr.gallery.live import open_gallery
 from pylfr.gallery.watchlist import create_watchlist
 from pylfr.governance.audit import RehearsalAudit
 from pylfr.governance.authority import Leave, Rehearsal
-from pylfr.governance.ceiling import FalseAlertCeiling, NoCeiling
+from pylfr.governance.ceiling import NoCeiling
 from pylfr.governance.memory import close_memory, memory_state
-from pylfr.governance.records import RecordsSink
-from pylfr.governance.retention import RetentionPolicy
+from pylfr.networks import Networks, on_host, open_networks
 from pylfr.protocols import Audit, Authority, Ceiling, GallerySource, Sink, Source
-from pylfr.runtimes.choose import choose_runtime
-from pylfr.sinks.evidence import open_evidence, open_sealed_evidence
-from pylfr.sinks.jsonl import open_jsonl
-from pylfr.sinks.mqtt import open_mqtt
-from pylfr.sinks.webhook import open_webhook
 from pylfr.terms import (
-    Terms,
     audit_of,
     deployed,
-    evidence_key_of,
     open_terms,
     preprocessing_of,
-    records_of,
     runtime_of,
     threshold_of,
     watchlist_key_of,
@@ -58,34 +43,20 @@ from pylfr.terms import (
 from pylfr.types import Device
 from pylfr.video.batch import Batcher
 from pylfr.video.decoded_by import decoded_by, decoding_of
-from pylfr.video.ffmpeg import IsolatedFile, Isolation, LiveSource, open_device, open_file, open_rtsp
+from pylfr.video.ffmpeg import IsolatedFile
 from pylfr.video.isolated import read_image_isolated
 from pylfr.video.looped import LoopedRecording
-from pylfr.video.scrutiny import ScrutinisedSource, ScrutinyRules
-from pylfr.video.zone import ZonedSource
 
 log = logging.getLogger(__name__)
 
 # Weak detections below the detector's own threshold carry tracks on, and every one of them is redacted in evidence.
 _LOW_SCORE_SHARE = 0.5
-_POOL_ROWS = 64
-_DEVICE_POOL_ROWS = 256
 # Played recordings run ahead of the clock where they are read as fast as possible.
 _LONGEST_LOAD = timedelta(days=30)
 
 
 # Who decides on alerts, made from the rules and the gallery that names entries.
 MakeDesk = Callable[[AlertRules, GallerySource], AlertDesk]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Networks:
-    """The networks, and who recognises with them. ``embedder`` is the one that enrols."""
-
-    detector: FaceDetector | DeviceDetector
-    embedder: FaceEmbedder | HostTemplates
-    recogniser: FaceRecogniser | DeviceRecogniser
-    runtime: str
 
 
 def open_engine(deployment: Deployment | Path | str, *, debuggable: bool = False) -> Engine:
@@ -109,7 +80,7 @@ def open_engine(deployment: Deployment | Path | str, *, debuggable: bool = False
     with closing(audit_of(deployment)) as record:
         record.note(deployed(deployment, terms, memory=memory_state()))
     models = deployment.models
-    networks = _open_networks(
+    networks = open_networks(
         models.detector,
         models.embedder,
         device=models.device,
@@ -126,9 +97,9 @@ def open_engine(deployment: Deployment | Path | str, *, debuggable: bool = False
         authorised=terms.authorised,
         key=watchlist_key_of(deployment, now=now),
     )
-    waiting, ceiling = _open_records_sink(deployment, terms, now)
+    waiting, ceiling = open_records_sink(deployment, terms, now)
     return _build(
-        sources=[_open_source(camera, now, deployment.decode.isolation) for camera in deployment.cameras],
+        sources=[open_source(camera, now, deployment.decode.isolation) for camera in deployment.cameras],
         networks=networks,
         gallery=gallery,
         recognition=deployment.recognition,
@@ -138,7 +109,7 @@ def open_engine(deployment: Deployment | Path | str, *, debuggable: bool = False
         authority=terms.authority,
         audit=audit_of(deployment),
         ceiling=ceiling,
-        sinks=[*waiting, *(_open_sink(sink, terms, now) for sink in deployment.sinks)],
+        sinks=[*waiting, *(open_sink(sink, terms, now) for sink in deployment.sinks)],
         aggregates=deployment.aggregates.folder if deployment.aggregates is not None else None,
     )
 
@@ -168,12 +139,12 @@ def open_rehearsal(
     the stages before it runs; counts over tracks go into the folder ``aggregates``. Raises
     ``EnrolmentError`` where an image shows no face or several, and whatever a part that cannot be had raises.
     """
-    networks = _open_networks(detector, embedder, device=device, runtime=runtime, threads=threads)
+    networks = open_networks(detector, embedder, device=device, runtime=runtime, threads=threads)
     started_at = started_at or datetime.now(UTC)
     # Not opened early: a recording that cannot be read is reported like one that breaks off, and the others go on.
     sources: list[Source] = [
         IsolatedFile(path, camera=name, started_at=started_at, pace="as-fast-as-possible", loop=False, threads=1)
-        for name, path in _camera_names([each for each in videos if isinstance(each, Path)]).items()
+        for name, path in camera_names([each for each in videos if isinstance(each, Path)]).items()
     ]
     sources += [each for each in videos if not isinstance(each, Path)]
     return _build(
@@ -213,7 +184,7 @@ def open_load(
     now = datetime.now(UTC)
     return _build(
         sources=cameras,
-        networks=_on_host(detector, embedder),
+        networks=on_host(detector, embedder),
         gallery=gallery,
         recognition=recognition,
         batch_size=batch.size,
@@ -235,55 +206,10 @@ def open_load(
     )
 
 
-def _open_networks(
-    detector: str,
-    embedder: str,
-    *,
-    device: Device,
-    runtime: str,
-    threads: int = 0,
-    side_px: int | None = None,
-    graphs: bool = True,
-) -> _Networks:
-    choice = choose_runtime(runtime, device=device)
-    log.info("networks run in %s: %s", choice.name, choice.reason)
-    if device == "cuda":
-        ops.require_device(device)
-        return _on_device(detector, embedder, device, runtime=choice.name, side_px=side_px, graphs=graphs)
-    return _on_host(
-        open_detector(detector, device=device, runtime=choice.name, threads=threads, side_px=side_px),
-        open_embedder(embedder, device=device, runtime=choice.name, threads=threads),
-        runtime=choice.name,
-    )
-
-
-def _on_host(detector: FaceDetector, embedder: FaceEmbedder, *, runtime: str = "chosen by the caller") -> _Networks:
-    pool = ProbePool(rows=_POOL_ROWS, dimension=embedder.dimension)
-    return _Networks(detector=detector, embedder=embedder, recogniser=FaceRecogniser(embedder, pool), runtime=runtime)
-
-
-def _on_device(
-    detector: str, embedder: str, device: Device, *, runtime: str, side_px: int | None = None, graphs: bool = True
-) -> _Networks:
-    """Both networks on streams of their own, with one upload of each batch."""
-    uploads = Uploads(ops.Stream(device))
-    recognising = ops.Stream(device)
-    there = open_device_embedder(embedder, uploads, runtime=runtime, stream=recognising, graphs=graphs)
-    pool = DeviceProbePool(rows=_DEVICE_POOL_ROWS, dimension=there.dimension, stream=recognising)
-    return _Networks(
-        detector=open_device_detector(
-            detector, uploads, runtime=runtime, stream=ops.Stream(device), side_px=side_px, graphs=graphs
-        ),
-        embedder=HostTemplates(there),
-        recogniser=DeviceRecogniser(there, pool),
-        runtime=runtime,
-    )
-
-
 def _build(
     *,
     sources: Sequence[Source],
-    networks: _Networks,
+    networks: Networks,
     gallery: GallerySource,
     recognition: RecognitionSection,
     batch_size: int,
@@ -368,7 +294,7 @@ def _build(
     )
 
 
-def _rehearsal_gallery(people: Mapping[str, Sequence[Path]], networks: _Networks) -> GallerySource:
+def _rehearsal_gallery(people: Mapping[str, Sequence[Path]], networks: Networks) -> GallerySource:
     """The people as a watchlist that is gone from the disk as soon as it has been read."""
     with tempfile.TemporaryDirectory(prefix="pylfr-rehearsal-") as folder:
         path = Path(folder) / "rehearsal.watchlist"
@@ -384,85 +310,3 @@ def _rehearsal_gallery(people: Mapping[str, Sequence[Path]], networks: _Networks
                     )
         is_on_device = isinstance(networks.recogniser, DeviceRecogniser)
         return open_gallery(path, model=networks.embedder.model, index="device-float32" if is_on_device else "native")
-
-
-def _camera_names(videos: Sequence[Path]) -> dict[str, Path]:
-    """A name for each video: its stem, numbered where two would be alike."""
-    names: dict[str, Path] = {}
-    for video in videos:
-        name, number = video.stem, 2
-        while name in names:
-            name, number = f"{video.stem}-{number}", number + 1
-        names[name] = video
-    return names
-
-
-def _open_source(camera: CameraSection, started_at: datetime, isolation: Isolation) -> Source:
-    source = _open_camera(camera, started_at, isolation)
-    if isinstance(source, LiveSource):
-        source = ScrutinisedSource(source, ScrutinyRules(unchanged_s=camera.unchanged_after_s))
-    return source if camera.zone is None else ZonedSource(source, camera.zone.zone())
-
-
-def _open_camera(camera: CameraSection, started_at: datetime, isolation: Isolation) -> Source:
-    if "://" in camera.source and not camera.source.startswith(("file://", "v4l2://")):
-        if not camera.is_network:
-            scheme = camera.source.split("://", 1)[0]
-            raise ConfigError(f"camera {camera.name!r} must be a file, rtsp(s):// or v4l2://, got {scheme}://")
-        return open_rtsp(camera.source, camera=camera.name, decode=camera.decode, expect=camera.pin)
-    if camera.is_device:
-        return open_device(camera.source.removeprefix("v4l2://"), camera=camera.name, expect=camera.pin)
-    path = Path(os.path.expandvars(camera.source.removeprefix("file://")))
-    return open_file(
-        path,
-        camera=camera.name,
-        started_at=started_at,
-        pace=camera.pace,
-        loop=camera.loop,
-        isolation=isolation,
-        decode=camera.decode,
-        expect=camera.pin,
-    )
-
-
-def _open_records_sink(deployment: Deployment, terms: Terms, now: datetime) -> tuple[list[Sink], Ceiling]:
-    """Where alerts wait for people, before they go anywhere else, and what people found false pauses the run."""
-    records = records_of(deployment)
-    if records is None:
-        return [], NoCeiling()
-    records.add_deployment(
-        terms.authority.reference, name=deployment.name, profile=terms.profile.name, words=terms.words()
-    )
-    sink = RecordsSink(
-        records,
-        min_adjudicators=terms.profile.min_adjudicators,
-        retention=RetentionPolicy.of(terms.profile).alerts,
-        outcomes=RetentionPolicy.of(terms.profile).outcomes,
-    )
-    ceiling = FalseAlertCeiling(
-        records, authorisation=terms.authority.reference, since=now, ceiling=terms.profile.fpir_ceiling
-    )
-    return [sink], ceiling
-
-
-def _open_sink(section: SinkSection, terms: Terms, now: datetime) -> Sink:
-    match section.type:
-        case "jsonl":
-            return open_jsonl(section.path)
-        case "evidence":
-            retention = RetentionPolicy.of(terms.profile).alerts
-            key = evidence_key_of(section, expires_at=terms.authority.ends_at + retention, now=now)
-            if key is None:
-                return open_evidence(section.folder)
-            return open_sealed_evidence(section.folder, key, retention=retention)
-        case "webhook":
-            return open_webhook(section.url, secret=section.secret, pictures=section.pictures)
-        case "mqtt":
-            return open_mqtt(
-                section.host,
-                port=section.port,
-                prefix=section.prefix,
-                username=section.username,
-                password=section.password,
-                pictures=section.pictures,
-            )

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from pylfr import assemble, ops
+from pylfr import assemble, networks, ops
 from pylfr.accounting import Summary
 from pylfr.assemble import open_rehearsal
 from pylfr.errors import CudaError
@@ -80,12 +80,12 @@ def test_the_stages_of_a_device_take_surfaces_and_give_every_right_alert_once(
     """The device's schedule, run by the CPU: what remains for a GPU is CUDA itself and its decoder."""
 
     def open_networks(detector: str, embedder: str, **_: object) -> object:
-        return assemble._on_device(detector, embedder, "cpu", runtime="onnx")
+        return networks.on_device(detector, embedder, "cpu", runtime="onnx")
 
     def open_index(snapshot: WatchlistSnapshot) -> DeviceIndexGallery:
         return DeviceIndexGallery(snapshot, precision="float32", stream=ops.Stream("cpu"))
 
-    monkeypatch.setattr(assemble, "_open_networks", open_networks)
+    monkeypatch.setattr(assemble, "open_networks", open_networks)
     monkeypatch.setitem(cast("dict[str, object]", live._BUILDERS), "device-float32", open_index)
     cameras: list[Source] = [
         FileSource(

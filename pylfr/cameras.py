@@ -1,0 +1,58 @@
+"""A source for each camera of a deployment, and names for recordings that come without."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from pylfr.config import CameraSection
+from pylfr.errors import ConfigError
+from pylfr.protocols import Source
+from pylfr.video.ffmpeg import Isolation, LiveSource, open_device, open_file, open_rtsp
+from pylfr.video.scrutiny import ScrutinisedSource, ScrutinyRules
+from pylfr.video.zone import ZonedSource
+
+
+def open_source(camera: CameraSection, started_at: datetime, isolation: Isolation) -> Source:
+    """What gives the camera's frames: its zone alone, and a live one watched for signs of a replay.
+
+    Raises ``ConfigError`` for an address of a kind that is not known, and what the source itself raises.
+    """
+    source = _open_camera(camera, started_at, isolation)
+    if isinstance(source, LiveSource):
+        source = ScrutinisedSource(source, ScrutinyRules(unchanged_s=camera.unchanged_after_s))
+    return source if camera.zone is None else ZonedSource(source, camera.zone.zone())
+
+
+def _open_camera(camera: CameraSection, started_at: datetime, isolation: Isolation) -> Source:
+    if "://" in camera.source and not camera.source.startswith(("file://", "v4l2://")):
+        if not camera.is_network:
+            scheme = camera.source.split("://", 1)[0]
+            raise ConfigError(f"camera {camera.name!r} must be a file, rtsp(s):// or v4l2://, got {scheme}://")
+        return open_rtsp(camera.source, camera=camera.name, decode=camera.decode, expect=camera.pin)
+    if camera.is_device:
+        return open_device(camera.source.removeprefix("v4l2://"), camera=camera.name, expect=camera.pin)
+    path = Path(os.path.expandvars(camera.source.removeprefix("file://")))
+    return open_file(
+        path,
+        camera=camera.name,
+        started_at=started_at,
+        pace=camera.pace,
+        loop=camera.loop,
+        isolation=isolation,
+        decode=camera.decode,
+        expect=camera.pin,
+    )
+
+
+def camera_names(videos: Sequence[Path]) -> dict[str, Path]:
+    """A name for each video: its stem, numbered where two would be alike."""
+    names: dict[str, Path] = {}
+    for video in videos:
+        name, number = video.stem, 2
+        while name in names:
+            name, number = f"{video.stem}-{number}", number + 1
+        names[name] = video
+    return names
