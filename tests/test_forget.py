@@ -18,7 +18,7 @@ from pylfr.gallery.contents import read_contents
 from pylfr.gallery.sealed import seal_watchlist
 from pylfr.gallery.withdraw import ListedFiles, withdraw
 from pylfr.governance.audit import AuditLog, open_audit
-from pylfr.governance.chain import parse_entry
+from pylfr.governance.chain import parse_entry, verify
 from pylfr.governance.keys import make_key, read_signing_key
 from pylfr.governance.retention import write_sealed
 from pylfr.governance.signed import sign_authorisation
@@ -132,6 +132,7 @@ def test_everything_goes_at_its_time_and_the_log_says_so(tmp_path: Path, log: Au
     assert forget_expired(deployment, log, now=NOON + timedelta(days=500)).outcomes == 1
     kinds = [parse_entry(line).kind for line in (tmp_path / "audit.log").read_bytes().splitlines()]
     assert kinds == ["alert", "erased", "erased", "erased"]
+    assert list(verify((tmp_path / "audit.log").read_bytes(), None, None)) == []
 
 
 def test_a_provisional_authorisation_that_nobody_confirms_takes_everything_with_it(
