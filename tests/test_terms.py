@@ -1,7 +1,8 @@
-"""The record's key opens with the passphrase that the deployment names, and with nothing else."""
+"""Keys open with the passphrase that the deployment names, and none may outlive what the policy allows."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,10 @@ import pytest
 from pylfr.config import Deployment, read_deployment
 from pylfr.errors import AuthorisationError, ConfigError
 from pylfr.governance.keys import make_key, read_public_key
-from pylfr.terms import audit_of, record_key_of
+from pylfr.governance.profiles import read_profile
+from pylfr.governance.vault import make_vault_key
+from pylfr.terms import _require_sealing, audit_of, record_key_of
+from tests.governance.samples import authorisation
 from tests.test_forget import DEPLOYMENT
 
 
@@ -42,3 +46,17 @@ def test_a_key_under_a_passphrase_is_not_opened_without_it(tmp_path: Path) -> No
     with pytest.raises(AuthorisationError, match="is under a passphrase, and none was given"):
         audit_of(opened)
     assert not (tmp_path / "audit.log").exists()
+
+
+def test_a_watchlist_key_that_outlives_the_policy_and_evidence_in_the_open_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "deployment.toml").write_text(DEPLOYMENT)
+    opened, profile, words = read_deployment(tmp_path / "deployment.toml"), read_profile("uk-police"), authorisation()
+    latest = words.ends_at + timedelta(hours=24)
+    too_long = make_vault_key(tmp_path / "long.key", expires_at=latest + timedelta(seconds=1))
+    with pytest.raises(AuthorisationError, match=r"watchlist\.key: it lives until"):
+        _require_sealing(opened, profile, words, too_long)
+    in_time = make_vault_key(tmp_path / "short.key", expires_at=latest)
+    with pytest.raises(AuthorisationError, match="needs evidence that is sealed"):
+        _require_sealing(opened, profile, words, in_time)
+    sealed = opened.model_copy(update={"sinks": opened.sinks[:-1]})
+    _require_sealing(sealed, profile, words, in_time)
