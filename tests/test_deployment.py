@@ -120,8 +120,15 @@ def test_the_guide_leads_from_the_key_to_the_shred(media_dir: Path, tmp_path: Pa
     tomorrow = ends_at + timedelta(hours=20)
     write_case(tmp_path, media_dir, ends_at=ends_at)
     before, after = GUIDE.read_text().split("## After")
-    done = shell(tmp_path, commands(before), tomorrow=tomorrow)
+    script = commands(before)
+    second = next(line for line in script.splitlines() if "adjudicate" in line and "Bob Example" in line)
+    look = 'echo what-Bob-sees; pylfr alerts show deployment.toml "$ALERT"; pylfr alerts list deployment.toml; echo end'
+    done = shell(tmp_path, script.replace(second, f"{look}\n{second}"), tomorrow=tomorrow)
     assert done.returncode == 0, done.stdout + done.stderr
+    seen = done.stdout.split("what-Bob-sees")[1].split("end\n")[0]
+    assert "verdicts: 1 of 2" in seen
+    assert "Ann Example" not in seen
+    assert "same person" not in seen
     assert "state: closed" in done.stdout
     assert not (tmp_path / "square.watchlist").exists()
 
