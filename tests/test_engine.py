@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -19,9 +21,11 @@ from pylfr.faces.pool import ProbePool
 from pylfr.faces.quality import ProbeGate
 from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.track import FaceTracker, TrackRules
-from pylfr.governance.audit import RehearsalAudit
+from pylfr.governance.adjudication import Verdict
+from pylfr.governance.audit import RehearsalAudit, open_audit
 from pylfr.governance.authority import Leave, Rehearsal
-from pylfr.governance.ceiling import NoCeiling
+from pylfr.governance.ceiling import FalseAlertCeiling, NoCeiling
+from pylfr.governance.records import RecordsSink, open_records
 from pylfr.protocols import Audit, Authority, Ceiling, Detector, Gallery, Sink, Source
 from pylfr.types import (
     Alert,
@@ -360,6 +364,30 @@ def test_a_run_that_does_too_much_harm_pauses_itself() -> None:
     _, summary = run(build([Street("north", frames=1000)], ceiling=Brake()))
     assert summary.stopped_because == "paused: too many false alerts in 1 faces"
     assert summary.detected_frames < 1000
+
+
+@pytest.mark.parametrize("verdict", ["different person", "same person"])
+def test_what_people_say_while_it_runs_pauses_it_where_it_is_too_often_no(tmp_path: Path, verdict: Verdict) -> None:
+    """The whole way: an alert is recorded and put before people, who refute it or do not; the next batch asks."""
+    records = open_records(f"sqlite:///{tmp_path / 'records.sqlite'}")
+    audit = open_audit(tmp_path / "audit.log")
+    since = datetime.now(UTC) - timedelta(seconds=1)
+    hour = timedelta(hours=1)
+    engine = build(
+        [Street(name, frames=200) for name in ("north", "south", "west")],
+        ceiling=FalseAlertCeiling(records, authorisation="rehearsal", since=since, ceiling=0.001, every_s=0),
+        audit=audit,
+        sinks=[RecordsSink(records, min_adjudicators=1, retention=hour, outcomes=hour)],
+    )
+    for recorded in engine.run():
+        records.adjudicate(recorded.value.id, by="Ann", verdict=verdict, audit=audit)
+    records.close()
+    summary = engine.summary()
+    if verdict == "same person":
+        assert (summary.stopped_because, summary.frames) == ("every recording has ended", 600)
+    else:
+        assert re.match("paused: [123] false alerts in ", summary.stopped_because), "one batch may hold all three"
+        assert summary.frames < 600
 
 
 def test_the_threshold_may_be_raised_by_name_and_never_lowered() -> None:
