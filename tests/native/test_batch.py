@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -312,10 +313,17 @@ def test_threads_that_pack_end_with_their_staging_and_two_stagings_do_not_meet(h
     def native_threads() -> int:
         return len(list(Path("/proc/self/task").iterdir()))
 
+    def back_to(count: int) -> bool:
+        """A thread that was joined stands in /proc for a moment longer, until the kernel has buried it."""
+        deadline = time.monotonic() + 30.0
+        while native_threads() > count and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return native_threads() <= count
+
     before = native_threads()
     frames = [noise("nv12", 1920, 1080, seed=seed) for seed in range(2)]
     ops.Staging(home, threads=4)
-    assert native_threads() == before, "none starts before there is something to pack"
+    assert native_threads() <= before, "none starts before there is something to pack"
     tensors = [ops.Tensor((2, 3, 64, 96), "float32", home) for _ in range(2)]
 
     def pack(tensor: ops.Tensor) -> None:
@@ -329,7 +337,7 @@ def test_threads_that_pack_end_with_their_staging_and_two_stagings_do_not_meet(h
     for worker in workers:
         worker.join()
     assert on_host(tensors[0], home).tobytes() == on_host(tensors[1], home).tobytes()
-    assert native_threads() == before
+    assert back_to(before)
     for wrong in (-1, 65):
         with pytest.raises(ValueError, match=f"threads must be 0 to 64, got {wrong}"):
             ops.Staging(home, threads=wrong)
