@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -20,7 +21,8 @@ from pylfr.gallery.withdraw import ListedFiles, withdraw
 from pylfr.governance.audit import AuditLog, open_audit
 from pylfr.governance.chain import parse_entry, verify
 from pylfr.governance.keys import make_key, read_signing_key
-from pylfr.governance.retention import write_sealed
+from pylfr.governance.profiles import profile_names, read_profile
+from pylfr.governance.retention import RetentionPolicy, write_sealed
 from pylfr.governance.signed import sign_authorisation
 from pylfr.governance.vault import make_vault_key, read_vault_key
 from pylfr.sinks.jsonl import open_jsonl
@@ -75,22 +77,23 @@ def log(tmp_path: Path) -> Iterator[AuditLog]:
         yield opened
 
 
-def deployed(folder: Path, log: AuditLog, *, urgent: bool = True) -> Deployment:
+def deployed(folder: Path, log: AuditLog, *, urgent: bool = True, profile: str = "eu-leo") -> Deployment:
     """A deployment at noon with one alert, its sealed picture, and keys that live until two days later."""
     make_key(folder / "officer.key")
-    words = authorisation(profile="eu-leo", urgent=urgent)
+    policy = RetentionPolicy.of(read_profile(profile))
+    words = authorisation(profile=profile, urgent=urgent)
     (folder / "authorisation.json").write_bytes(sign_authorisation(words, (read_signing_key(folder / "officer.key"),)))
-    (folder / "deployment.toml").write_text(DEPLOYMENT)
+    (folder / "deployment.toml").write_text(DEPLOYMENT.replace("eu-leo", profile))
     deployment = read_deployment(folder / "deployment.toml")
     (folder / "evidence").mkdir()
     make_vault_key(folder / "square.key", expires_at=NOON + timedelta(days=2))
     key = make_vault_key(folder / "evidence.key", expires_at=NOON + timedelta(days=2))
-    write_sealed(folder / "evidence", "a1", b"a face, as it were", key, erase_at=NOON + timedelta(hours=24))
+    write_sealed(folder / "evidence", "a1", b"a face, as it were", key, erase_at=NOON + policy.alerts)
     records = records_of(deployment)
     assert records is not None
     with closing(records):
         recorded = log.record(replace(sample_alert(entry="Ada"), id="a1"))
-        records.add(recorded, min_adjudicators=2, retention=timedelta(hours=24), outcomes=timedelta(days=31))
+        records.add(recorded, min_adjudicators=2, retention=policy.alerts, outcomes=policy.outcomes)
     line = {"type": "alert", "entry": "Ada", "recorded_at": NOON.isoformat()}
     (folder / "alerts.jsonl").write_text(json.dumps(line) + "\n")
     (folder / "open").mkdir()
@@ -133,6 +136,37 @@ def test_everything_goes_at_its_time_and_the_log_says_so(tmp_path: Path, log: Au
     kinds = [parse_entry(line).kind for line in (tmp_path / "audit.log").read_bytes().splitlines()]
     assert kinds == ["alert", "erased", "erased", "erased"]
     assert list(verify((tmp_path / "audit.log").read_bytes(), None, None)) == []
+
+
+@pytest.mark.parametrize("profile", profile_names())
+def test_what_is_published_is_what_is_enforced_to_the_minute(profile: str, tmp_path: Path, log: AuditLog) -> None:
+    """The times are read from the published sentences; nothing goes a minute before them or stays a minute after."""
+    published = " ".join(RetentionPolicy.of(read_profile(profile)).sentences())
+    alerts = timedelta(hours=float(found(r"erased ([\d.]+) h after the alert", published)))
+    outcomes = timedelta(days=int(found(r"is erased (\d+) days after it", published)))
+    deployment = deployed(tmp_path, log, urgent=False, profile=profile)
+    minute = timedelta(minutes=1)
+
+    def kept() -> tuple[bool, bool, bool]:
+        records = records_of(deployment)
+        assert records is not None
+        with closing(records):
+            [alert] = records.alerts()
+        line = b"Ada" in (tmp_path / "alerts.jsonl").read_bytes()
+        return alert.entry is not None, line, (tmp_path / "open" / "a1.jpg").exists()
+
+    forget_expired(deployment, log, now=NOON + alerts - minute)
+    assert kept() == (True, True, True)
+    forget_expired(deployment, log, now=NOON + alerts + minute)
+    assert kept() == (False, False, False)
+    assert forget_expired(deployment, log, now=NOON + outcomes - minute).outcomes == 0
+    assert forget_expired(deployment, log, now=NOON + outcomes + minute).outcomes == 1
+
+
+def found(pattern: str, words: str) -> str:
+    match = re.search(pattern, words)
+    assert match is not None, words
+    return match[1]
 
 
 def test_a_provisional_authorisation_that_nobody_confirms_takes_everything_with_it(
