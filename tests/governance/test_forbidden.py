@@ -48,6 +48,19 @@ def test_templates_leave_through_no_command() -> None:
             assert ".vectors" not in path.read_text(encoding="utf-8"), path
 
 
+def test_what_decides_keeps_or_sends_has_no_name_for_a_template() -> None:
+    """Not the engine's loop, the alerts, the account, the record, the sinks, nor what delivers to them."""
+    folders = ("sinks", "governance", "video")
+    modules = ("engine.py", "alerts.py", "accounting.py", "aggregates.py", "delivery.py", "forget.py", "terms.py")
+    paths = [path for folder in folders for path in (PACKAGE / folder).rglob("*.py")]
+    paths += [PACKAGE / name for name in modules]
+    assert len(paths) > 40
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [getattr(node, "id", ""), getattr(node, "attr", ""), getattr(node, "name", "")]
+            assert not {"Templates", "vectors"} & set(map(str, names)), f"{path}:{getattr(node, 'lineno', 0)}"
+
+
 @pytest.mark.parametrize(("called", "expected"), [("refuse_core_dumps()", "(0, 0)"), ("None", "(1000, ")])
 def test_a_run_leaves_no_core_dump(called: str, expected: str) -> None:
     program = (
