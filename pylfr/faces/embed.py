@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,24 +10,33 @@ import numpy as np
 from pylfr import ops
 from pylfr.errors import ModelError
 from pylfr.faces.align import align_faces
+from pylfr.models.last_layer import LastLayer
 from pylfr.models.manifest import ModelManifest
-from pylfr.models.store import open_store
+from pylfr.models.store import open_store, trunk_of
 from pylfr.protocols import Runtime
 from pylfr.runtimes.choose import open_runtime
 from pylfr.types import Device, Faces, Float32, Frame, Templates, UInt8
 
+log = logging.getLogger(__name__)
+
 
 class FaceEmbedder:
-    """An ``Embedder`` for every network that gives one vector a crop."""
+    """An ``Embedder`` for every network that gives one vector a crop.
 
-    def __init__(self, manifest: ModelManifest, runtime: Runtime, *, model: str) -> None:
+    With ``last_layer`` the runtime has the network without it, and the templates are made here.
+    """
+
+    def __init__(
+        self, manifest: ModelManifest, runtime: Runtime, *, model: str, last_layer: LastLayer | None = None
+    ) -> None:
         if manifest.embed is None:
             raise ModelError(f"{manifest.name} is a network for {manifest.task!r}: give one for 'embed'")
         self._output, shape = next(iter(runtime.outputs.items()))
-        if shape[-1] not in (None, manifest.embed.dimension):
-            raise ModelError(
-                f"{manifest.name} must give {manifest.embed.dimension} numbers a face, it gives {shape[-1]}"
-            )
+        gives = shape[-1] if last_layer is None else last_layer.weight.shape[1]
+        if gives not in (None, manifest.embed.dimension):
+            raise ModelError(f"{manifest.name} must give {manifest.embed.dimension} numbers a face, it gives {gives}")
+        self._last_layer = last_layer
+        self._sides = (1,) * (len(shape) - 2)
         self._manifest = manifest
         self._embed = manifest.embed
         self._runtime = runtime
@@ -58,7 +68,8 @@ class FaceEmbedder:
     def embed(self, crops: Float32, out: Float32 | None = None) -> Templates:
         """Templates of crops float32 [N, 3, side, side], written to ``out`` float32 [N, D] where it is given.
 
-        The network writes straight into ``out``: with a wiped pool behind it no other copy of a template is kept here.
+        With a wiped pool behind ``out`` no other copy of a template is kept: it is written there, by the network or, so
+        that not even the runtime keeps one, by its last layer here.
         """
         wanted = (3, self._embed.side_px, self._embed.side_px)
         if crops.dtype != np.float32 or crops.ndim != 4 or crops.shape[1:] != wanted:
@@ -70,7 +81,13 @@ class FaceEmbedder:
         if out.shape != (len(crops), self.dimension):
             raise ValueError(f"out must be float32 [{len(crops)}, {self.dimension}], got {list(out.shape)}")
         if len(crops):
-            self._runtime.run_into(crops, self._output, out)
+            if self._last_layer is None:
+                self._runtime.run_into(crops, self._output, out)
+            else:
+                features = np.empty((len(crops), len(self._last_layer.weight), *self._sides), np.float32)
+                self._runtime.run_into(crops, self._output, features)
+                self._last_layer.apply(features, out)
+                features.fill(0)
             ops.normalise(out)
         return Templates(vectors=out, model=self._model)
 
@@ -85,6 +102,9 @@ def open_embedder(name: str, *, device: Device = "cpu", runtime: str = "onnx", t
         raise ModelError(
             f"{name} is a network for {model.manifest.task!r}: name one for 'embed' (see `pylfr models list`)"
         )
-    return FaceEmbedder(
-        model.manifest, open_runtime(model, runtime=runtime, device=device, threads=threads), model=model.sha256
-    )
+    parts = trunk_of(model) if device == "cpu" else None
+    if parts is None:
+        log.warning("%s runs whole: its runtime's memory may keep numbers of templates until it is used again", name)
+    trunk, last_layer = parts or (model, None)
+    opened = open_runtime(trunk, runtime=runtime, device=device, threads=threads)
+    return FaceEmbedder(model.manifest, opened, model=model.sha256, last_layer=last_layer)

@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -15,6 +15,7 @@ import platformdirs
 
 from pylfr.errors import LicenceError, ModelError
 from pylfr.models import transfer
+from pylfr.models.last_layer import LastLayer, take_off_last_layer
 from pylfr.models.ledger import Ledger
 from pylfr.models.manifest import ModelManifest, read_manifest
 from pylfr.models.onnx_file import require_self_contained
@@ -24,11 +25,15 @@ MODELS_VARIABLE = "PYLFR_MODELS"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A network whose file is there and has the sha256 of its manifest."""
+    """A network whose file is there and has the sha256 of its manifest.
+
+    Where ``is_trunk``, what runs is the network without its last layer.
+    """
 
     manifest: ModelManifest
     path: Path
     sha256: str
+    is_trunk: bool = False
 
     @property
     def notice(self) -> str | None:
@@ -47,7 +52,21 @@ def read_verified(model: Model) -> bytes:
     if digest != model.sha256:
         raise ModelError(f"{model.path} must have sha256 {model.sha256}, got {digest}: it was altered, get it again")
     require_self_contained(content, name=str(model.path))
-    return content
+    if not model.is_trunk:
+        return content
+    parts = take_off_last_layer(content)
+    if parts is None:
+        raise ModelError(f"{model.path} has no last layer that could be taken off")
+    return parts[0]
+
+
+def trunk_of(model: Model) -> tuple[Model, LastLayer] | None:
+    """An embedder without its last layer, and that layer; None where the network does not end in a linear one.
+
+    Raises ``ModelError`` as ``read_verified``.
+    """
+    parts = take_off_last_layer(read_verified(model))
+    return None if parts is None else (replace(model, is_trunk=True), parts[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from pylfr.errors import ConfigError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.device_detect import DeviceDetector
 from pylfr.faces.device_recognise import DeviceEmbedder, DeviceRecogniser, HostTemplates
-from pylfr.faces.embed import open_embedder
+from pylfr.faces.embed import FaceEmbedder
 from pylfr.faces.pool import DeviceProbePool, ProbePool
 from pylfr.faces.quality import measure_quality
 from pylfr.faces.recognise import FaceRecogniser
@@ -27,6 +27,12 @@ from tests.footage import BOTH, WALKING_AND_PAUSE, picture_of, video
 from tests.gallery.snapshots import snapshot_of, unit
 
 EMBEDDER = "pylfr_nano_embed"
+
+
+def host_embedder() -> FaceEmbedder:
+    """On the host, with the whole network in its runtime, as on the device: the two must agree to the bit."""
+    model = open_store().resolve(EMBEDDER)
+    return FaceEmbedder(model.manifest, open_runtime(model), model=model.sha256)
 
 
 @pytest.fixture(params=DEVICES)
@@ -111,7 +117,7 @@ def test_candidates_of_the_device_are_those_of_the_host(
 ) -> None:
     faces = open_detector("pylfr_nano_detect").detect(frames)
     assert len(faces) >= 2
-    host = open_embedder(EMBEDDER)
+    host = host_embedder()
     there = embedder_on(uploads)
     crops = there.align(frames, faces)
     assert on_host(crops, there.stream).tobytes() == host.align(frames, faces).tobytes()
@@ -174,7 +180,7 @@ def test_enrolment_with_a_network_on_the_device_gives_the_templates_of_the_host(
     uploads: Uploads, frames: tuple[Frame, ...]
 ) -> None:
     faces = open_detector("pylfr_nano_detect").detect(frames)
-    host, there = open_embedder(EMBEDDER), HostTemplates(embedder_on(uploads))
+    host, there = host_embedder(), HostTemplates(embedder_on(uploads))
     assert (there.model, there.dimension, there.side_px) == (host.model, host.dimension, host.side_px)
     got = there.embed(there.align(frames, faces))
     assert got.vectors.tobytes() == host.embed(host.align(frames, faces)).vectors.tobytes()
