@@ -18,6 +18,10 @@ from pylfr.types import Device, Float32
 
 Precision = Literal["f32", "bf16"]
 
+# Where two threads give OpenVINO (2026.4) its first array at once, one waits, with the interpreter's lock, for a table
+# that the other, without the lock, is making: neither goes on. Here one thread makes it, while this module is imported.
+ov.Tensor(np.zeros(1, np.float32), shared_memory=True).data.copy()
+
 
 def bf16_is_native() -> bool:
     """Whether this processor multiplies bfloat16 itself."""

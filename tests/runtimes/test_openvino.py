@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +148,21 @@ def test_a_network_that_openvino_cannot_build_is_refused(embedder: Model, tmp_pa
     digest = hashlib.sha256(strange.read_bytes()).hexdigest()
     with pytest.raises(ModelError, match=r"strange\.onnx (cannot be run by OpenVINO|must take one tensor)"):
         open_openvino(dataclasses.replace(embedder, path=strange, sha256=digest), precision="f32")
+
+
+FIRST_OF_TWO_THREADS = """
+import sys, threading
+import numpy as np
+from pylfr.models.store import open_store
+from pylfr.runtimes.choose import open_runtime
+
+sys.setswitchinterval(1e-6)
+runtime = open_runtime(open_store().resolve("pylfr_nano_embed"), runtime="openvino", threads=2)
+runtime.run(np.zeros((2, 3, 112, 112), np.float32))
+"""
+
+
+def test_two_threads_may_give_a_new_process_its_first_arrays_at_once() -> None:
+    """Without what is made when the module is imported, half of such processes never ended."""
+    for _ in range(6):
+        subprocess.run([sys.executable, "-c", FIRST_OF_TWO_THREADS], check=True, timeout=60)
