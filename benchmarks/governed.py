@@ -93,12 +93,13 @@ def _write_certificates(folder: Path, embedder: str, runtime: str, threshold: fl
     about = {
         "model": model.sha256,
         "preprocessing": preprocessing_of(model.manifest),
+        "arithmetic": arithmetic,
         "threshold": threshold,
         "issued_at": utc_text(now - timedelta(days=1)),
         "expires_at": utc_text(now + timedelta(days=1)),
     }
     for kind, also in (
-        ("calibration", {"arithmetic": arithmetic, "watchlist_size": 500, "fpir": rate, "material": "made up"}),
+        ("calibration", {"watchlist_size": 500, "fpir": rate, "material": "made up"}),
         ("cohorts", {"groups": {"one": rate, "other": rate}, "conclusion": "made up"}),
     ):
         (folder / f"{kind}.json").write_text(json.dumps({"type": kind, **about, **also}))

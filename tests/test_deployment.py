@@ -101,15 +101,13 @@ key = "evidence.key"
     certificate = {
         "model": embedder.sha256,
         "preprocessing": preprocessing_of(embedder.manifest),
+        "arithmetic": "float32",
         "threshold": 0.568,
         "issued_at": utc_text(datetime.now(UTC) - timedelta(days=1)),
         "expires_at": utc_text(datetime.now(UTC) + timedelta(days=1)),
     }
     for kind, also in (
-        (
-            "calibration",
-            {"arithmetic": "float32", "watchlist_size": 500, "fpir": rate, "material": "10,000 passes"},
-        ),
+        ("calibration", {"watchlist_size": 500, "fpir": rate, "material": "10,000 passes"}),
         ("cohorts", {"groups": {"one": rate, "other": rate}, "conclusion": "none found"}),
     ):
         (folder / f"{kind}.json").write_text(json.dumps({"type": kind, **certificate, **also}))

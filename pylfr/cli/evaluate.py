@@ -36,6 +36,7 @@ from pylfr.governance.certificates import CohortCertificate, Rate
 from pylfr.models.store import open_store
 from pylfr.runtimes.choose import choose_runtime
 from pylfr.terms import preprocessing_of
+from pylfr.types import Arithmetic
 
 _DEFAULT_SIZES = (100, 500)
 _NAMED_IN_TERMINAL = 5
@@ -70,8 +71,8 @@ def evaluate(
         Path | None, typer.Option(help="With --truth: a folder of the people on the watchlist.")
     ] = None,
     runtime: Annotated[
-        str, typer.Option(help="What runs the networks; `pylfr run` and `try` know more of it.")
-    ] = "onnx",
+        str, typer.Option(help="What runs the networks; a cohort certificate holds for its arithmetic alone.")
+    ] = "auto",
     workers: Annotated[int, typer.Option(help="Threads; 0 for one a core.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="The same seed draws the same splits.")] = 0,
 ) -> None:
@@ -95,7 +96,8 @@ def evaluate(
         raise ConfigError("a cohort certificate needs --groups and --conclusion: somebody has to say what follows")
     group_of = read_groups(groups) if groups is not None else None
     began = time.perf_counter()
-    people = templates_of_folder(folder, detector, embedder, workers=workers, console=console, runtime=runtime)
+    choice = choose_runtime(runtime)
+    people = templates_of_folder(folder, detector, embedder, workers=workers, console=console, runtime=choice.name)
     sizes = _sizes(watchlist_size, people)
     store = open_store()
     verification, missing = _verification(people, pairs, seed)
@@ -103,10 +105,10 @@ def evaluate(
     evaluation = Evaluation(
         detector=detector,
         embedder=embedder,
-        runtime=choose_runtime(runtime).name,
+        runtime=choice.name,
         detector_sha256=store.resolve(detector).sha256,
         embedder_sha256=people.model,
-        source=str(folder),
+        source=folder.resolve().name,
         people=len(people.names),
         pictures=len(people),
         unreadable=people.unreadable,
@@ -121,7 +123,9 @@ def evaluate(
     )
     _print(evaluation)
     if cohort_certificate is not None and evaluation.cohorts is not None:
-        certificate = _cohort_certificate(evaluation.cohorts, people.model, embedder, conclusion, days)
+        certificate = _cohort_certificate(
+            evaluation.cohorts, people.model, embedder, choice.arithmetic, conclusion, days
+        )
         cohort_certificate.write_text(certificate.model_dump_json(indent=1), encoding="utf-8")
         say(f"cohort certificate: {cohort_certificate}, until {certificate.expires_at:%Y-%m-%d}")
     if json_file is not None:
@@ -194,13 +198,14 @@ def _cohorts(
 
 
 def _cohort_certificate(
-    report: CohortReport, model: str, embedder: str, conclusion: str, days: int
+    report: CohortReport, model: str, embedder: str, arithmetic: Arithmetic, conclusion: str, days: int
 ) -> CohortCertificate:
     now = datetime.now(UTC).replace(microsecond=0)
     return CohortCertificate(
         type="cohorts",
         model=model,
         preprocessing=preprocessing_of(open_store().manifest(embedder)),
+        arithmetic=arithmetic,
         threshold=report.threshold,
         groups={
             each.group: Rate(

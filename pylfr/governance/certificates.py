@@ -77,11 +77,15 @@ class CalibrationCertificate(Section):
 
 
 class CohortCertificate(Section):
-    """How a network behaved for groups of people at one threshold (cosine), and what somebody concluded."""
+    """How a network behaved for groups of people at one threshold (cosine), and what somebody concluded.
+
+    It was computed in ``arithmetic``, and the rates hold in no other.
+    """
 
     type: Literal["cohorts"]
     model: Digest
     preprocessing: Digest
+    arithmetic: Arithmetic
     threshold: float = Field(ge=-1, le=1)
     groups: dict[str, Rate] = Field(min_length=2, description="FPIR of each group")
     conclusion: str = Field(min_length=1)

@@ -202,11 +202,6 @@ def _fusion(calibration: CalibrationCertificate, facts: DeploymentFacts) -> Iter
     """A score that is fused otherwise than it was measured has another FPIR at the same threshold."""
     if calibration.detector is not None and calibration.detector != facts.detector:
         yield f"calibration: the certificate is for another detector ({calibration.detector[:12]})"
-    if facts.arithmetic not in (None, calibration.arithmetic):
-        yield (
-            f"calibration: the certificate was measured in {calibration.arithmetic}, the deployment's runtime computes "
-            f"in {facts.arithmetic}: set runtime to 'auto' or to one of {calibration.arithmetic}, or calibrate with it"
-        )
     if calibration.rules is not None:
         for name in FusionRules.model_fields:
             held, found = getattr(calibration.rules, name), getattr(facts.rules, name)
@@ -231,6 +226,13 @@ def _certificate(
         yield f"{name}: the certificate is for another network ({certificate.model[:12]})"
     if certificate.preprocessing != facts.preprocessing:
         yield f"{name}: the certificate is for another preprocessing ({certificate.preprocessing[:12]})"
+    # A runtime that is left open keeps to the arithmetic of the calibration.
+    computed = facts.arithmetic or (facts.calibration[0].arithmetic if facts.calibration is not None else None)
+    if computed not in (None, certificate.arithmetic):
+        yield (
+            f"{name}: the certificate was measured in {certificate.arithmetic}, the deployment's runtime computes in "
+            f"{computed}: set runtime to one of {certificate.arithmetic}, or measure again with it"
+        )
     if facts.threshold < certificate.threshold - _SAME:
         held = certificate.threshold
         yield f"{name}: the certificate holds from threshold {held}, the deployment has {facts.threshold}"

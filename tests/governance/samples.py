@@ -80,6 +80,7 @@ def cohorts(**changes: object) -> CohortCertificate:
         "type": "cohorts",
         "model": EMBEDDER,
         "preprocessing": PREPROCESSING,
+        "arithmetic": "float32",
         "threshold": 0.568,
         "groups": {"one": RATE, "other": RATE},
         "conclusion": "no difference above 2 to 1 was found; 1.6 to 1 could have been missed",

@@ -90,6 +90,8 @@ def test_a_deployment_that_fits_may_start_in_its_window() -> None:
         (facts(rules=RULES.model_copy(update={"best_scores": 1})), "calibration: one of photographs holds where two"),
         (facts(arithmetic="bfloat16"), "calibration: .* measured in float32, the deployment's runtime .* in bfloat16"),
         (facts(measured=calibration(arithmetic="bfloat16"), arithmetic="float32"), "calibration: .* in bfloat16"),
+        (facts(measured=calibration(arithmetic="bfloat16"), arithmetic="bfloat16"), "cohorts: .* measured in float32"),
+        (facts(measured=calibration(arithmetic="bfloat16")), "cohorts: .* measured in float32, the .* in bfloat16"),
         (facts(measured=calibration(expires_at=NOON)), "calibration: .* too old"),
         (facts(measured=calibration(issued_at=NOON + timedelta(days=1))), "calibration: .* in the future"),
         (facts(compared=cohorts(issued_at=NOON - timedelta(days=366))), "cohorts: .* too old"),
