@@ -1,4 +1,4 @@
-"""Many cameras into one batch, by size or deadline: the newest frame of a live camera wins, recordings wait."""
+"""Many cameras into one batch, by size or deadline: the newest frames of a live camera win, recordings wait."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Batcher:
     Use it once, as a context manager, and iterate: ``with Batcher(sources) as batches: for batch in batches: ...``.
     A batch goes out when ``size`` frames wait, when the oldest has waited ``wait_ms``, or when no camera can add to it.
     Frames of one camera stay in order; where more wait than fit, cameras take turns. ``detect_hz`` picks frames by
-    their capture time (None: every frame). A live camera keeps its newest frame only, a recording is held back instead.
+    their capture time (None: every frame). Of a live camera the two newest wait, a recording is held back instead.
     Where live frames come faster than batches are taken, all live cameras are looked at less often, down to
     ``min_detect_hz`` (None: never less often): an event says so, and ``rate_lowered`` counts what was passed over.
     A camera that fails is reported, and the others go on. The iteration ends when all cameras have, or after ``stop``.

@@ -56,6 +56,10 @@ class CameraCounts:
 # that waits for a core delays all of them. On two cores ten was better than five, also with more cameras than fit.
 _DECODE_NICER = 10
 
+# So many frames of a live camera may wait. With one, a batch that takes longer than the next frame is away loses a
+# frame although there is time for it; with two it is only late. With more, frames would grow old where too much comes.
+_LIVE_DEPTH = 2
+
 
 class Lane:
     """Everything here is guarded by ``changed``, the condition that all lanes of a batcher share."""
@@ -107,7 +111,7 @@ class Lane:
     @property
     def is_full(self) -> bool:
         """Whether waiting longer brings no further frame of this camera. Holds ``changed``."""
-        return self.is_over or len(self.waiting) >= self._room()
+        return self.is_over or len(self.waiting) >= (1 if self.source.is_live else self._depth())
 
     def take(self) -> Frame:
         """The oldest waiting frame. Holds ``changed``."""
@@ -167,9 +171,6 @@ class Lane:
         with self._changed:
             self._dropped[cause] += count
 
-    def _room(self) -> int:
-        return 1 if self.source.is_live else self._depth()
-
     def _due_frames(self) -> Generator[Frame, None, None]:
         if isinstance(self.source, WatchedSource):
             yield from self.source.watched(self)
@@ -194,11 +195,13 @@ class Lane:
         """Let the frame wait for a batch; False once nobody will take it."""
         with self._changed:
             if self.source.is_live:
-                self._dropped["superseded"] += len(self.waiting)
-                self._pace.count(lost=len(self.waiting))
-                self._clear()
+                while len(self.waiting) >= _LIVE_DEPTH:
+                    self._dropped["superseded"] += 1
+                    self._pace.count(lost=1)
+                    self._since_s.popleft()
+                    self.waiting.popleft()
             else:
-                self._changed.wait_for(lambda: self._stopping or len(self.waiting) < self._room())
+                self._changed.wait_for(lambda: self._stopping or len(self.waiting) < self._depth())
             if self._stopping:
                 self._dropped["stopped"] += 1
                 return False

@@ -155,14 +155,14 @@ def test_a_recording_is_held_back_while_nobody_takes_its_frames() -> None:
         assert source.given <= 9
 
 
-def test_the_newest_frame_of_a_live_camera_wins_and_the_others_are_counted() -> None:
+def test_the_two_newest_frames_of_a_live_camera_win_and_the_others_are_counted() -> None:
     source = Pushed("a")
     with Batcher([source], detect_hz=None, wait_ms=0) as batcher:
         source.push(5)
         batch = next(iter(batcher))
         counts = batcher.counts()["a"]
-    assert names([batch]) == [["a4"]]
-    assert (counts.came, counts.passed_on, counts.dropped) == (5, 1, {"superseded": 4})
+    assert names([batch]) == [["a3", "a4"]]
+    assert (counts.came, counts.passed_on, counts.dropped) == (5, 2, {"superseded": 3})
     assert counts.last_frame_at == frame_of("a", 4).captured_at
 
 
