@@ -21,7 +21,7 @@ class Source(Protocol):
 
     @property
     def is_live(self) -> bool:
-        """Whether frames keep coming whether or not anybody takes them (then the newest frame wins)."""
+        """Whether frames keep coming whether or not anybody takes them (then the newest frames win)."""
         ...
 
     def frames(self) -> Iterator[Frame]:

@@ -61,12 +61,15 @@ def read_verified(model: Model) -> bytes:
 
 
 def trunk_of(model: Model) -> tuple[Model, LastLayer] | None:
-    """An embedder without its last layer, and that layer; None where the network does not end in a linear one.
+    """An embedder without its last layer, and that layer; None where no linear one makes its templates.
 
     Raises ``ModelError`` as ``read_verified``.
     """
     parts = take_off_last_layer(read_verified(model))
-    return None if parts is None else (replace(model, is_trunk=True), parts[1])
+    # One that is applied to every place of a picture gives fewer numbers at a time.
+    if parts is None or model.manifest.embed is None or parts[1].weight.shape[1] != model.manifest.embed.dimension:
+        return None
+    return replace(model, is_trunk=True), parts[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

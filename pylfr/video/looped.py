@@ -14,7 +14,7 @@ from pylfr.video.watch import EveryFrame, Watch
 
 
 class LoopedRecording:
-    """A recording played again and again. In real time it is treated as a live camera is: its newest frame wins.
+    """A recording played again and again. In real time it is treated as a live camera is: its newest frames win.
 
     It begins ``starts_after_s`` after it is first read, so that several do not send their frames at the same moment.
     The capture time of a frame is the moment at which its pace says that it is due, however late it was decoded.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import struct
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pylfr.models.last_layer import take_off_last_layer
-from pylfr.models.store import open_store, read_verified
+from pylfr.models.store import open_store, read_verified, trunk_of
 from pylfr.runtimes.onnx import open_onnx_bytes
 from pylfr.types import Float32
 from tests.models.test_onnx_file import model, number, part, varint
@@ -133,6 +136,19 @@ NOT_LINEAR: Mapping[str, bytes] = {
 @pytest.mark.parametrize("name", NOT_LINEAR)
 def test_what_has_no_linear_last_layer_is_left_whole(name: str) -> None:
     assert take_off_last_layer(network(NOT_LINEAR[name])) is None
+
+
+@pytest.mark.parametrize(("sides", "comes_off"), [((256, 3, 1, 1), True), ((16, 3, 1, 1), False)])
+def test_a_layer_that_gives_fewer_numbers_than_a_template_has_stays(
+    sides: tuple[int, ...], comes_off: bool, tmp_path: Path
+) -> None:
+    """Where 16 numbers at each of 4x4 places are a template of 256, the convolution that makes them is left on."""
+    whole = open_store().resolve("pylfr_nano_embed")
+    content = network(weights("w", numbers(*sides)) + node("Conv", "x w", "c") + node("Flatten", "c", "y"))
+    (tmp_path / "whole.onnx").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    parts = trunk_of(dataclasses.replace(whole, path=tmp_path / "whole.onnx", sha256=digest))
+    assert (parts is not None) == comes_off
 
 
 def test_of_two_outputs_neither_is_the_template() -> None:
