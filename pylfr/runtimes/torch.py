@@ -157,8 +157,15 @@ class TorchRuntime:
                 self._network.run(given)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            outputs = self._network.run(given)
+        try:
+            # What other threads do with the device meanwhile, decoders for one, is no business of this recording.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                outputs = self._network.run(given)
+        except RuntimeError as error:
+            raise CudaError(
+                f"PyTorch {torch.__version__} could not record a CUDA graph of {list(shape)}: {error}; do without: set "
+                "graphs = false in [models]"
+            ) from error
         captured = Captured(graph=graph, input=given, outputs=outputs)
         self._captured[shape] = captured
         return captured
@@ -195,7 +202,9 @@ def _read(proto: onnx.ModelProto, device: Device) -> Network:
     unknown = sorted({node.op_type for node in graph.node} - set(OPERATORS))
     if unknown:
         raise ValueError(f"it uses {', '.join(unknown)}, which pylfr does not know")
-    weights = {each.name: _tensor(each, device) for each in graph.initializer}
+    # How far a picture is resized is read on the host: from the device it could not be while a graph is recorded.
+    read_here = {name for node in graph.node if node.op_type == "Resize" for name in node.input[1:]}
+    weights = {each.name: _tensor(each, "cpu" if each.name in read_here else device) for each in graph.initializer}
     inputs = [each.name for each in graph.input if each.name not in weights]
     if len(inputs) != 1:
         raise ValueError(f"it must take one tensor [B, 3, H, W], it takes {len(inputs)}")
@@ -208,7 +217,10 @@ def _read(proto: onnx.ModelProto, device: Device) -> Network:
                 operator=node.op_type,
                 inputs=tuple(node.input),
                 output=node.output[0],
-                attributes={each.name: _attribute(each, device) for each in node.attribute},
+                attributes={
+                    each.name: _attribute(each, "cpu" if node.output[0] in read_here else device)
+                    for each in node.attribute
+                },
             )
             for node in graph.node
         ),

@@ -99,11 +99,11 @@ def _prelu(_: Attributes, inputs: Sequence[torch.Tensor | None]) -> torch.Tensor
 
 def _clip(attributes: Attributes, inputs: Sequence[torch.Tensor | None]) -> torch.Tensor:
     low, high = _optional(inputs, 1), _optional(inputs, 2)
-    if low is None and "min" in attributes:
-        low = torch.tensor(_number(attributes, "min", 0.0))
-    if high is None and "max" in attributes:
-        high = torch.tensor(_number(attributes, "max", 0.0))
     tensor = _present(inputs)[0]
+    if low is None and "min" in attributes:
+        tensor = tensor.clamp(min=_number(attributes, "min", 0.0))
+    if high is None and "max" in attributes:
+        tensor = tensor.clamp(max=_number(attributes, "max", 0.0))
     tensor = tensor if low is None else torch.maximum(tensor, low.to(tensor))
     return tensor if high is None else torch.minimum(tensor, high.to(tensor))
 

@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 
 from pylfr.errors import CudaError, ModelError
-from pylfr.models.store import Model, open_store
+from pylfr.models.store import Model, open_store, read_verified
 from pylfr.ops import Stream, Tensor
 from pylfr.protocols import Runtime
 from pylfr.runtimes.choose import open_runtime
 from pylfr.runtimes.onnx import open_onnx
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: make torch")
-pytest.importorskip("onnx", reason="onnx is not installed: make torch")
+onnx = pytest.importorskip("onnx", reason="onnx is not installed: make torch")
 
+from pylfr.runtimes import torch as torch_runtime  # noqa: E402 - not before it is known that PyTorch is there
 from pylfr.runtimes.torch import TorchRuntime  # noqa: E402 - not before it is known that PyTorch is there
 
 NETWORKS = {
@@ -50,6 +51,19 @@ def assert_agrees(model: Model, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_torch_agrees_with_onnxruntime(name: str) -> None:
     assert_agrees(open_store().resolve(name), NETWORKS[name])
+
+
+@pytest.mark.usefixtures("models_dir")
+@pytest.mark.parametrize("name", [*NETWORKS, *SHIPPED])
+def test_no_number_is_asked_of_the_device_while_a_network_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could not be while a CUDA graph is recorded. Tensors without any numbers stand for those of the device."""
+    monkeypatch.setattr(torch_runtime, "_on_cuda", lambda tensor: tensor.to("meta", torch.float16))
+    proto = onnx.load_from_string(read_verified(open_store().resolve(name)))
+    network = torch_runtime._read(proto, "cuda")
+    given = torch.zeros((2, 3, *(NETWORKS | SHIPPED)[name]), dtype=torch.float16, device="meta")
+    answers = network.run(given)
+    assert len(answers) == len(network.outputs)
+    assert {each.device.type for each in answers} == {"meta"}
 
 
 @pytest.mark.parametrize("name", SHIPPED)
