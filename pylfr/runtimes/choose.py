@@ -36,6 +36,10 @@ _ARITHMETIC: Mapping[str, Arithmetic] = {
     "torch": "float32",
 }
 
+# TensorRT builds an engine for batches up to a size.
+_TENSORRT = ("tensorrt", "tensorrt-rtx")
+_TENSORRT_BATCH = 32
+
 log = logging.getLogger(__name__)
 
 
@@ -102,6 +106,8 @@ def open_runtime(
     opened = _open(model, choice.name, device, threads=threads, side_px=side_px, graphs=graphs)
     log.info("%s runs in %s on %s: %s", model.manifest.name, choice.name, device, choice.reason)
     max_batch = model.manifest.pixels.max_batch
+    if choice.name in _TENSORRT:
+        max_batch = min(max_batch or _TENSORRT_BATCH, _TENSORRT_BATCH)
     beside = beside_on_cpu(threads) if device == "cpu" and choice.name != "torch" else None
     if max_batch is None and beside is None:
         return opened
@@ -125,12 +131,12 @@ def open_device_runtime(
 
 def _open(model: Model, name: str, device: Device, *, threads: int, side_px: int | None, graphs: bool) -> Runtime:
     # Extras are imported only by those who ask for them.
-    if name in ("tensorrt", "tensorrt-rtx"):
+    if name in _TENSORRT:
         if device != "cuda":
             raise ConfigError(f"runtime {name!r} runs on device 'cuda' alone, got device {device!r}")
         from pylfr.runtimes.tensorrt import open_tensorrt
 
-        return open_tensorrt(model, library=name, side_px=side_px, graphs=graphs)
+        return open_tensorrt(model, library=name, side_px=side_px, most=_TENSORRT_BATCH, graphs=graphs)
     if name == "torch":
         from pylfr.runtimes.torch import open_torch
 

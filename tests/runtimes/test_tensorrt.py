@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
 from pylfr.errors import ConfigError, CudaError, ModelError
-from pylfr.models.store import open_store
+from pylfr.models.store import Model, open_store
 from pylfr.ops import Stream, Tensor
-from pylfr.runtimes import tensorrt_build
+from pylfr.protocols import DeviceRuntime
+from pylfr.runtimes import tensorrt, tensorrt_build
 from pylfr.runtimes.choose import open_runtime
 from pylfr.runtimes.gpu import current_gpu
 from pylfr.runtimes.tensorrt import TensorRtRuntime
 from tests.conftest import why_not_cuda
+from tests.devices import HostedRuntime, on_device, on_host
 from tests.runtimes.made_up_trt import Engine, made_up_trt
 
 
@@ -93,6 +97,32 @@ def test_a_library_that_is_not_installed_is_refused_with_its_extra(
     monkeypatch.setattr(tensorrt_build, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=rf"install pylfr\[{extra}\]"):
         open_runtime(open_store().resolve("pylfr_nano_embed"), runtime=name, device="cuda")
+
+
+@pytest.mark.parametrize("library", ["tensorrt", "tensorrt-rtx"])
+def test_more_pictures_than_an_engine_is_built_for_go_in_parts(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, asked = open_store().resolve("pylfr_nano_embed"), []
+
+    class Counting(HostedRuntime):
+        def run_on(self, stream: Stream, tensor: Tensor, outputs: Mapping[str, Tensor]) -> None:
+            asked.append(len(tensor))
+            super().run_on(stream, tensor, outputs)
+
+    def open_made_up(_: Model, *, most: int, **__: object) -> Counting:
+        assert most == 32
+        return Counting(open_runtime(model), "cpu")
+
+    monkeypatch.setattr(tensorrt, "open_tensorrt", open_made_up)
+    runtime = open_runtime(model, runtime=library, device="cuda")
+    assert isinstance(runtime, DeviceRuntime)
+    stream = Stream("cpu")
+    crops = np.random.default_rng(0).uniform(-1, 1, (70, 3, 112, 112)).astype(np.float32)
+    (name,) = runtime.outputs
+    out = Tensor((70, 256), "float32", stream)
+    runtime.run_on(stream, on_device(crops, stream), {name: out})
+    assert asked == [32, 32, 6]
+    (wanted,) = open_runtime(model).run(crops).values()
+    np.testing.assert_allclose(on_host(out, stream), wanted, atol=1e-5)
 
 
 def test_tensorrt_on_the_cpu_is_refused() -> None:
