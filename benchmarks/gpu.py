@@ -145,7 +145,10 @@ def measure_installed(results: Results, stream: ops.Stream, size: Size) -> None:
             shape = embed.side_px, embed.side_px
         else:
             continue
-        _measure_network(results, stream, name, runtime, shape, size, random_weights=False)
+        try:
+            _measure_network(results, stream, name, runtime, shape, size, random_weights=False)
+        except PylfrError as error:
+            results.leave_out(f"{name}: {error}")
 
 
 def _measure_network(
@@ -174,25 +177,35 @@ def measure_search(results: Results, stream: ops.Stream, size: Size) -> None:
     ops.normalise(block)
     for references in size.references:
         for precision in PRECISIONS:
-            index = ops.SearchIndex(references, DIMENSION, precision, stream)
-            for start in range(0, references, len(block)):
-                index.fill(block[: min(len(block), references - start)], start)
-            for probes in size.probes:
-                sought = ops.Tensor((probes, DIMENSION), "float32", stream)
-                sought.copy_from(np.resize(block, (probes, DIMENSION)), stream)
-                passes = -(-probes // 8)
-                results.add_search(
-                    f"device-{precision}",
-                    references=references,
-                    dimension=DIMENSION,
-                    probes=probes,
-                    ms=device_ms(stream, lambda: index.search(sought, 64, stream), size.repeats),  # noqa: B023
-                    moved=references * DIMENSION * BYTES[precision] * passes,
-                )
+            try:
+                _measure_index(results, stream, precision, references, block, size)
+            except CudaError as error:
+                results.leave_out(f"search of {references} references in {precision}: {error}")
     if find_spec("faiss") is None:
         results.leave_out("FAISS: it is not installed")
     elif stream.device == "cuda":
         _measure_faiss(results, block, size)
+
+
+def _measure_index(
+    results: Results, stream: ops.Stream, precision: Precision, references: int, block: Float32, size: Size
+) -> None:
+    """An index at a time: two may be more than the device has."""
+    index = ops.SearchIndex(references, DIMENSION, precision, stream)
+    for start in range(0, references, len(block)):
+        index.fill(block[: min(len(block), references - start)], start)
+    for probes in size.probes:
+        sought = ops.Tensor((probes, DIMENSION), "float32", stream)
+        sought.copy_from(np.resize(block, (probes, DIMENSION)), stream)
+        passes = -(-probes // 8)
+        results.add_search(
+            f"device-{precision}",
+            references=references,
+            dimension=DIMENSION,
+            probes=probes,
+            ms=device_ms(stream, lambda: index.search(sought, 64, stream), size.repeats),  # noqa: B023
+            moved=references * DIMENSION * BYTES[precision] * passes,
+        )
 
 
 def _measure_faiss(results: Results, block: Float32, size: Size) -> None:
