@@ -77,6 +77,25 @@ py::object capsule_from(const py::object& array, const Stream& stream) {
     }
 }
 
+// Gives a record back. Whoever made it may use its memory again at once, on a stream of theirs: our work there is
+// waited for.
+template <class Managed>
+struct LetGo {
+    SharedStream stream;
+
+    void operator()(void* held) const {
+        if (stream != nullptr) {
+            try {
+                stream->synchronise();
+            } catch (...) {  // the context is gone or has failed: nothing is read there any more
+            }
+        }
+        const py::gil_scoped_acquire acquire;
+        auto* record = static_cast<Managed*>(held);
+        if (record->deleter != nullptr) record->deleter(record);
+    }
+};
+
 }  // namespace
 
 Tensor from_dlpack(const py::object& array, const SharedStream& stream) {
@@ -91,21 +110,13 @@ Tensor from_dlpack(const py::object& array, const SharedStream& stream) {
             throw py::buffer_error("DLPack " + std::to_string(managed->major) + " is not known here, only version 1");
         }
         PyCapsule_SetName(capsule.ptr(), used_versioned_capsule);
-        const std::shared_ptr<void> owner(managed, [](void* held) {
-            const py::gil_scoped_acquire acquire;
-            auto* record = static_cast<dlpack::ManagedVersioned*>(held);
-            if (record->deleter != nullptr) record->deleter(record);
-        });
+        const std::shared_ptr<void> owner(managed, LetGo<dlpack::ManagedVersioned>{is_cuda ? stream : nullptr});
         return tensor_of(managed->array, stream, owner, (managed->flags & dlpack::read_only_flag) != 0);
     }
     auto* managed = static_cast<dlpack::Managed*>(PyCapsule_GetPointer(capsule.ptr(), old_capsule));
     if (managed == nullptr) throw py::error_already_set();
     PyCapsule_SetName(capsule.ptr(), used_old_capsule);
-    const std::shared_ptr<void> owner(managed, [](void* held) {
-        const py::gil_scoped_acquire acquire;
-        auto* record = static_cast<dlpack::Managed*>(held);
-        if (record->deleter != nullptr) record->deleter(record);
-    });
+    const std::shared_ptr<void> owner(managed, LetGo<dlpack::Managed>{is_cuda ? stream : nullptr});
     return tensor_of(managed->array, stream, owner, false);
 }
 
