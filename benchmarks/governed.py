@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pylfr.cli import app
-from pylfr.governance.canonical import utc_text
+from pylfr._internal.canonical_json import utc_text
 from pylfr.models.store import open_store
 from pylfr.runtimes.choose import choose_runtime
 from pylfr.terms import preprocessing_of

@@ -22,7 +22,7 @@ from pylfr.alerts import EndedTrack
 from pylfr.errors import ConfigError
 from pylfr.faces.track import TrackKey
 from pylfr.governance.authority import Digest, Moment
-from pylfr.tables import Section, explain
+from pylfr._internal.toml_model import Section, explain
 from pylfr.types import Candidates, FrameBatch, Int64, Tracks
 
 LEAST_TRACKS = 50

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from pylfr.errors import ConfigError
 from pylfr.governance.authority import Leave
-from pylfr.tables import Section, read_tables, record_from
+from pylfr._internal.toml_model import Section, read_tables, record_from
 from pylfr.types import Device
 from pylfr.video.ffmpeg import DecodeOn, Isolation
 from pylfr.video.pinned import StreamPin

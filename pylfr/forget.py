@@ -19,7 +19,7 @@ from pylfr.governance.signed import read_signed
 from pylfr.governance.vault import destroy_key, expiry_of
 from pylfr.terms import listed_files_of, read_watchlist_key, records_of
 from pylfr.types import Event
-from pylfr.whole_file import sweep_parts
+from pylfr._internal.atomic_file import sweep_parts
 
 # Longer than anything is kept.
 _EVER = timedelta(days=365_000)

@@ -15,7 +15,7 @@ from pylfr.gallery.sealed import is_sealed
 from pylfr.gallery.withdraw import ListedFiles
 from pylfr.governance.audit import AuditLog, open_audit
 from pylfr.governance.authority import Authorisation, Leave, plain_fields
-from pylfr.governance.canonical import digest, utc_text
+from pylfr._internal.canonical_json import digest, utc_text
 from pylfr.governance.certificates import FusionRules, read_calibration, read_cohorts
 from pylfr.governance.enrolment import enrollers_of
 from pylfr.governance.fit import DeploymentFacts, require_fit
@@ -28,7 +28,7 @@ from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import open_store
 from pylfr.runtimes.choose import RuntimeChoice, arithmetic_of, choose_runtime
 from pylfr.types import Event
-from pylfr.video.address import resolve_secrets
+from pylfr._internal.secrets import resolve_secrets
 
 # The environment variable with the passphrase of vault keys, where they have one.
 PASSPHRASE = "PYLFR_VAULT_PASSPHRASE"

@@ -15,7 +15,7 @@ from pylfr.config import read_deployment
 from pylfr.errors import VaultError
 from pylfr.forget import forget_expired
 from pylfr.governance.audit import open_audit
-from pylfr.governance.canonical import utc_text
+from pylfr._internal.canonical_json import utc_text
 from pylfr.governance.chain import parse_entry
 from pylfr.governance.keys import read_signing_key
 from pylfr.models.store import open_store

@@ -27,7 +27,7 @@ from pylfr.governance.signed import sign_authorisation
 from pylfr.governance.vault import make_vault_key, read_vault_key
 from pylfr.sinks.jsonl import open_jsonl
 from pylfr.terms import records_of
-from pylfr.whole_file import PART
+from pylfr._internal.atomic_file import PART
 from tests.gallery.test_sealed import enrolled
 from tests.governance.samples import NOON, authorisation
 from tests.samples import sample_alert

@@ -25,13 +25,13 @@ from pylfr.errors import PylfrError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.gallery.watchlist import create_watchlist
-from pylfr.governance.canonical import utc_text
+from pylfr._internal.canonical_json import utc_text
 from pylfr.governance.keys import make_key, read_signing_key
 from pylfr.governance.records import open_records
 from pylfr.governance.vault import make_vault_key, read_vault_key
 from pylfr.sinks.mqtt import open_mqtt
 from pylfr.sinks.webhook import open_webhook
-from pylfr.video.address import resolve_secrets
+from pylfr._internal.secrets import resolve_secrets
 from pylfr.video.ffmpeg import open_rtsp
 from pylfr.video.still import read_image
 from tests.cli.command import PYLFR

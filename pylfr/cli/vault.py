@@ -18,14 +18,14 @@ from pylfr.forget import forget_expired
 from pylfr.gallery.contents import read_contents
 from pylfr.gallery.sealed import seal_watchlist
 from pylfr.gallery.watchlist import open_watchlist
-from pylfr.governance.canonical import utc_text
+from pylfr._internal.canonical_json import utc_text
 from pylfr.governance.keyring import keyring_works
 from pylfr.governance.keys import read_public_key
 from pylfr.governance.manifest import read_manifest, write_manifest
 from pylfr.governance.retention import SUFFIX, read_sealed
 from pylfr.governance.vault import KeyPlace, VaultKey, make_vault_key, place_of
 from pylfr.terms import PASSPHRASE, audit_of, evidence_key_of, records_of
-from pylfr.whole_file import erase
+from pylfr._internal.atomic_file import erase
 
 DeploymentArgument = Annotated[Path, typer.Argument(help="The deployment file (TOML).", show_default=False)]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pylfr.errors import VaultError, WatchlistError
 from pylfr.gallery import storage
-from pylfr.governance.canonical import Plain, canonical
+from pylfr._internal.canonical_json import Plain, canonical
 from pylfr.governance.vault import VaultKey
-from pylfr.whole_file import write_whole
+from pylfr._internal.atomic_file import write_whole
 
 _KIND = "pylfr-sealed-watchlist-"
 _FORMAT = f"{_KIND}{storage.FORMAT_VERSION}"

@@ -24,7 +24,7 @@ from pylfr.governance.keys import SigningKey
 from pylfr.governance.manifest import note_withdrawn, read_manifest
 from pylfr.governance.vault import VaultKey
 from pylfr.types import Event, Recorded
-from pylfr.whole_file import write_whole
+from pylfr._internal.atomic_file import write_whole
 
 _INTENDED, _FINISHED = "withdrawn", "withdrawal-finished"
 

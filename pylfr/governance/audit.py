@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from pylfr.errors import AuditError
-from pylfr.governance.canonical import Plain, utc_text
+from pylfr._internal.canonical_json import Plain, utc_text
 from pylfr.governance.chain import GENESIS, LogEntry, parse_entry, sign_checkpoint
 from pylfr.governance.keys import SigningKey
 from pylfr.types import Alert, Event, Recorded
-from pylfr.whole_file import sync_folder
+from pylfr._internal.atomic_file import sync_folder
 
 Clock = Callable[[], datetime]
 Decision = TypeVar("Decision")

@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from pylfr.errors import AuthorisationError
-from pylfr.governance.canonical import Plain, digest, utc_text
-from pylfr.tables import Section
+from pylfr._internal.canonical_json import Plain, digest, utc_text
+from pylfr._internal.toml_model import Section
 
 REHEARSAL = "rehearsal"
 

@@ -10,8 +10,8 @@ from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authority import Digest, Moment
-from pylfr.governance.canonical import digest
-from pylfr.tables import Section, explain
+from pylfr._internal.canonical_json import digest
+from pylfr._internal.toml_model import Section, explain
 from pylfr.types import Arithmetic
 
 

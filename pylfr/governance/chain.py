@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from pylfr.governance.canonical import Plain, canonical, utc_text
+from pylfr._internal.canonical_json import Plain, canonical, utc_text
 from pylfr.governance.keys import PublicKey, SigningKey
 
 # What the first entry follows.

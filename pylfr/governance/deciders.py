@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from pylfr.errors import AdjudicationError
-from pylfr.governance.canonical import Plain, canonical, utc_text
+from pylfr._internal.canonical_json import Plain, canonical, utc_text
 from pylfr.governance.chain import Flaw, LogEntry
 from pylfr.governance.enrolment import identity_of
 from pylfr.governance.keys import PublicKey, SigningKey

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authority import Authorisation
-from pylfr.governance.canonical import utc_text
+from pylfr._internal.canonical_json import utc_text
 from pylfr.governance.certificates import CalibrationCertificate, CohortCertificate, FusionRules
 from pylfr.governance.enrolment import ReviewedReference, identity_of, review_gaps
 from pylfr.governance.keys import PublicKey

@@ -7,7 +7,7 @@ from importlib import resources
 from pydantic import Field
 
 from pylfr.errors import ConfigError
-from pylfr.tables import Section, read_tables, record_from
+from pylfr._internal.toml_model import Section, read_tables, record_from
 
 
 class Profile(Section):

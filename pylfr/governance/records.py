@@ -18,7 +18,7 @@ from alembic.config import Config
 from pylfr.errors import AdjudicationError, SinkError
 from pylfr.governance.adjudication import Adjudication, Case, Decision, Engagement, Finding, Outcome, Verdict
 from pylfr.governance.audit import AuditLog, Clock, system_clock
-from pylfr.governance.canonical import utc_text
+from pylfr._internal.canonical_json import utc_text
 from pylfr.governance.deciders import require_decider, sign_decision
 from pylfr.governance.keys import SigningKey
 from pylfr.governance.tables import ADJUDICATIONS, ALERTS, DEPLOYMENTS, ENGAGEMENTS, OUTCOMES

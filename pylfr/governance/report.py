@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from pylfr.governance.authority import Authorisation
-from pylfr.governance.canonical import utc_text
+from pylfr._internal.canonical_json import utc_text
 from pylfr.governance.ceiling import lower_bound, upper_bound
 from pylfr.governance.chain import LogEntry
 from pylfr.governance.profiles import Profile

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from pylfr.errors import VaultError
-from pylfr.governance.canonical import Plain, canonical, utc_text
+from pylfr._internal.canonical_json import Plain, canonical, utc_text
 from pylfr.governance.profiles import Profile
 from pylfr.governance.vault import VaultKey
-from pylfr.whole_file import sweep_parts, write_whole
+from pylfr._internal.atomic_file import sweep_parts, write_whole
 
 SUFFIX = ".sealed"
 # What stands where an erased line was, before the blanks.

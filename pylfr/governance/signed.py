@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authority import Authorisation, plain_fields
-from pylfr.governance.canonical import Plain, canonical, digest
+from pylfr._internal.canonical_json import Plain, canonical, digest
 from pylfr.governance.keys import PublicKey, SigningKey
-from pylfr.tables import explain
+from pylfr._internal.toml_model import explain
 
 _FORMAT = "pylfr-authorisation-1"
 

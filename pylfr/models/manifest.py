@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from pylfr.errors import ModelError
-from pylfr.tables import Section, read_tables, record_from
+from pylfr._internal.toml_model import Section, read_tables, record_from
 from pylfr.types import Float32
 
 Task = Literal["detect", "embed"]

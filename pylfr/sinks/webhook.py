@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 from pylfr.errors import ConfigError, SinkError
 from pylfr.sinks.record import alert_json
 from pylfr.types import Alert, Recorded
-from pylfr.video.address import redact, resolve_secrets
+from pylfr._internal.secrets import redact, resolve_secrets
 
 log = logging.getLogger(__name__)
 

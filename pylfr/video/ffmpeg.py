@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from pylfr.errors import MediaError
-from pylfr.video.address import redact, resolve_secrets
+from pylfr._internal.secrets import redact, resolve_secrets
 from pylfr.video.decoding import ON_CPU, Decoding
 from pylfr.video.isolated import IsolatedFile
 from pylfr.video.live import LiveSource, Patience

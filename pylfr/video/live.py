@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from pylfr.errors import MediaError
 from pylfr.types import Frame
-from pylfr.video.address import redact, resolve_secrets
+from pylfr._internal.secrets import redact, resolve_secrets
 from pylfr.video.decoding import ON_CPU, Decoding
 from pylfr.video.edge import LiveEdge
 from pylfr.video.passing import Passing

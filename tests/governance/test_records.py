@@ -19,7 +19,7 @@ from alembic.config import Config
 
 from pylfr.errors import AdjudicationError, AuditError
 from pylfr.governance.audit import AuditLog, open_audit
-from pylfr.governance.canonical import utc_text
+from pylfr._internal.canonical_json import utc_text
 from pylfr.governance.chain import parse_entry
 from pylfr.governance.records import Records, RecordsSink, open_records
 from tests.samples import sample_alert

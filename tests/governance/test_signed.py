@@ -9,7 +9,7 @@ import pytest
 
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authority import Authorisation
-from pylfr.governance.canonical import digest
+from pylfr._internal.canonical_json import digest
 from pylfr.governance.keys import SigningKey, make_key, read_public_key, read_signing_key
 from pylfr.governance.signed import read_signed, sign_authorisation
 from tests.governance.samples import authorisation

@@ -22,7 +22,7 @@ from pylfr.governance.retention import (
     write_sealed,
 )
 from pylfr.governance.vault import destroy_key, make_vault_key, read_vault_key
-from pylfr.whole_file import PART
+from pylfr._internal.atomic_file import PART
 from tests.governance.samples import NOON
 
 LATER = NOON + timedelta(hours=24)

@@ -9,7 +9,7 @@ import pytest
 
 from pylfr.config import CameraSection
 from pylfr.errors import ConfigError, MediaError
-from pylfr.tables import record_from
+from pylfr._internal.toml_model import record_from
 from pylfr.video.ffmpeg import Isolation, open_file
 from pylfr.video.pinned import StreamPin
 from pylfr.video.watch import CameraEvent

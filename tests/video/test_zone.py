@@ -14,7 +14,7 @@ from pylfr import ops
 from pylfr.config import CameraSection, ZoneSection
 from pylfr.errors import ConfigError, MediaError
 from pylfr.faces.detect import open_detector
-from pylfr.tables import record_from
+from pylfr._internal.toml_model import record_from
 from pylfr.types import ColourMatrix, Frame, Layout, UInt8
 from pylfr.video.batch import Batcher
 from pylfr.video.ffmpeg import open_file

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from pylfr.errors import ConfigError
-from pylfr.governance.canonical import utc_text
+from pylfr._internal.canonical_json import utc_text
 from pylfr.governance.profiles import read_profile
 
 revision = "0002"

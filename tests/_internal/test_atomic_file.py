@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pylfr.whole_file import PART, erase, sweep_parts, write_whole
+from pylfr._internal.atomic_file import PART, erase, sweep_parts, write_whole
 
 
 def test_it_is_written_for_its_owner_alone_in_place_of_what_was_there(tmp_path: Path) -> None:

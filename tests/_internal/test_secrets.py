@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pylfr.errors import ConfigError
-from pylfr.video.address import redact, resolve_secrets
+from pylfr._internal.secrets import redact, resolve_secrets
 
 
 @pytest.mark.parametrize(
