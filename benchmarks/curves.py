@@ -31,7 +31,7 @@ from pylfr.sizing.load import Setting, decode_floor, run_load
 from pylfr.sizing.made_up import random_templates
 from pylfr.sizing.report import write_whole
 from pylfr.types import FrameBatch
-from pylfr.video.ffmpeg import open_file
+from pylfr.video.open import open_file
 from tests.samples import faces_at, sample_frame
 
 FACES = (0, 1, 3, 10, 30, 100)

@@ -21,7 +21,7 @@ from benchmarks.measure import Spread, print_machine, spread_of, this_machine, w
 from pylfr.assemble import open_rehearsal
 from pylfr.config import RecognitionSection
 from pylfr.runtimes.choose import choose_runtime
-from pylfr.video.ffmpeg import open_file
+from pylfr.video.open import open_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ from pylfr.evaluation.passes import Compared, SubjectPass
 from pylfr.evaluation.people import Photograph, list_photographs
 from pylfr.faces.detect import open_detector
 from pylfr.trial import run_trial
-from pylfr.video.still import write_png
+from pylfr.video.decoding.image_io import write_png
 
 Heads = Mapping[str, tuple[Head, ...]]
 Floats = npt.NDArray[np.float64]

@@ -35,7 +35,7 @@ from pylfr.governance.authority import Authorisation
 from pylfr.governance.ceiling import FalseAlertCeiling
 from pylfr.governance.records import RecordsSink
 from pylfr.sinks.evidence import SealedEvidenceSink
-from pylfr.video.ffmpeg import open_file
+from pylfr.video.open import open_file
 
 # Every call of these is timed while a governed engine runs.
 _STEPS: dict[str, tuple[type, str]] = {

@@ -14,7 +14,7 @@ from pylfr._internal.canonical_json import utc_text
 from pylfr.models.store import open_store
 from pylfr.runtimes.choose import choose_runtime
 from pylfr.terms import preprocessing_of
-from pylfr.video.ffmpeg import Isolation
+from pylfr.video.open import Isolation
 
 PLACE = "Market Square"
 _WORDS = {

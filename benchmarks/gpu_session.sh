@@ -131,10 +131,10 @@ must 40 "stages, arrays of others" "${pytest[@]}" tests/faces/test_device.py tes
 must 60 "six cameras on the device" "${pytest[@]}" tests/test_rehearsal_on_device.py -k "not decoded_there"
 may 5 "NVDEC's library" sh -c 'ldconfig -p | grep -E "libnvcuvid|libcuda\.so"'
 may 15 "NVDEC can be opened" python3 -c '
-from pylfr.video.nvdec import require_nvdec
+from pylfr.video.decoding.nvdec import require_nvdec
 require_nvdec()
 print("it can")'
-may 60 "NVDEC" "${pytest[@]}" -rs tests/video/test_nvdec.py tests/test_rehearsal_on_device.py -k "nvdec or decoded_there"
+may 60 "NVDEC" "${pytest[@]}" -rs tests/video/decoding/test_nvdec.py tests/test_rehearsal_on_device.py -k "nvdec or decoded_there"
 must 180 "benchmarks" python3 -m benchmarks.gpu
 [ ! -f benchmarks/results/gpu.json ] || cp benchmarks/results/gpu.json "$out/"
 for library in tensorrt tensorrt-rtx; do

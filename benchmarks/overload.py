@@ -21,8 +21,8 @@ from pylfr.assemble import open_load
 from pylfr.engine import Stages
 from pylfr.sizing.load import STAGGER_S, Load, Setting, run_load
 from pylfr.types import Faces, Frame, UInt8
-from pylfr.video.batch import Batcher
-from pylfr.video.looped import LoopedRecording
+from pylfr.video.batching.batcher import Batcher
+from pylfr.video.sources.looped import LoopedRecording
 
 # So much of the time detection takes for the cameras that fit; comparing faces comes on top, and some room is left.
 _BUSY = 0.6

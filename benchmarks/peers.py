@@ -37,7 +37,7 @@ from pylfr.models.store import open_store
 from pylfr.runtimes.choose import choose_runtime
 from pylfr.trial import run_trial
 from pylfr.types import FrameBatch, Int64, Tracks
-from pylfr.video.still import read_image
+from pylfr.video.decoding.image_io import read_image
 
 _RULES = CrowdRules(lanes=6, walk_s=(2.5, 4.0))
 _EVERY_FRAME_HZ = 1000.0

@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 from platformdirs import user_cache_path
 
 from pylfr.types import UInt8
-from pylfr.video.still import write_png
+from pylfr.video.decoding.image_io import write_png
 
 RATE = 25
 WIDTH, HEIGHT = 1920, 1080

@@ -24,7 +24,7 @@ from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.sizing.footage import ClipRules, find_portraits, make_clip
 from pylfr.sizing.made_up import made_up_watchlist
-from pylfr.video.looped import LoopedRecording
+from pylfr.video.sources.looped import LoopedRecording
 
 EVERY_S = 10.0
 

@@ -25,7 +25,7 @@ from pylfr.faces.pool import ProbePool
 from pylfr.faces.quality import measure_quality
 from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.types import Faces, FrameBatch
-from pylfr.video.ffmpeg import open_file
+from pylfr.video.open import open_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from examples.street import Walk, render
 from pylfr.cli.present import chosen_network, print_alert, print_notices, print_summary, running
 from pylfr.sinks.evidence import draw_evidence
 from pylfr.types import UInt8
-from pylfr.video.still import write_jpeg, write_png
+from pylfr.video.decoding.image_io import write_jpeg, write_png
 
 OUT = Path("demo")
 

@@ -22,7 +22,7 @@ from pylfr.gallery.live import open_gallery
 from pylfr.gallery.watchlist import create_watchlist, open_watchlist
 from pylfr.models.store import open_store
 from pylfr.types import Alert, Candidates, Faces, Frame, Recorded, Templates
-from pylfr.video.still import read_image
+from pylfr.video.decoding.image_io import read_image
 
 __all__ = [
     "Alert",

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from pylfr.faces.pool import Dwell
 from pylfr.types import Event
-from pylfr.video.watch import CameraEvent
+from pylfr.video.sources.observer import CameraEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,11 +41,11 @@ from pylfr.terms import (
     watchlist_key_of,
 )
 from pylfr.types import Device
-from pylfr.video.batch import Batcher
+from pylfr.video.batching.batcher import Batcher
 from pylfr.video.decoded_by import decoded_by, decoding_of
-from pylfr.video.ffmpeg import IsolatedFile
-from pylfr.video.isolated import read_image_isolated
-from pylfr.video.looped import LoopedRecording
+from pylfr.video.open import IsolatedFile
+from pylfr.video.isolation.client import read_image_isolated
+from pylfr.video.sources.looped import LoopedRecording
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from pylfr.config import CameraSection
 from pylfr.errors import ConfigError
 from pylfr.protocols import Source
-from pylfr.video.ffmpeg import Isolation, LiveSource, open_device, open_file, open_rtsp
-from pylfr.video.scrutiny import ScrutinisedSource, ScrutinyRules
-from pylfr.video.zone import ZonedSource
+from pylfr.video.open import Isolation, LiveSource, open_device, open_file, open_rtsp
+from pylfr.video.sources.replay_detection import ScrutinisedSource, ScrutinyRules
+from pylfr.video.sources.zone import ZonedSource
 
 
 def open_source(camera: CameraSection, started_at: datetime, isolation: Isolation) -> Source:

@@ -13,9 +13,9 @@ from pylfr.errors import ConfigError
 from pylfr.governance.authority import Leave
 from pylfr._internal.toml_model import Section, read_tables, record_from
 from pylfr.types import Device
-from pylfr.video.ffmpeg import DecodeOn, Isolation
-from pylfr.video.pinned import StreamPin
-from pylfr.video.zone import Polygon, Zone
+from pylfr.video.open import DecodeOn, Isolation
+from pylfr.video.decoding.expected_stream import StreamPin
+from pylfr.video.sources.zone import Polygon, Zone
 
 
 def _beside_deployment(path: Path, info: ValidationInfo) -> Path:

@@ -24,7 +24,7 @@ from pylfr.faces.track import FaceTracker, TrackKey
 from pylfr.governance.authority import REHEARSAL
 from pylfr.protocols import AheadDetector, Audit, Authority, Ceiling, Detector, Gallery, GallerySource, Sink
 from pylfr.types import Alert, Faces, FrameBatch, Recorded, Tracks
-from pylfr.video.batch import Batcher
+from pylfr.video.batching.batcher import Batcher
 
 log = logging.getLogger(__name__)
 

@@ -40,8 +40,8 @@ from pylfr.types import (
     UInt8,
     as_frames,
 )
-from pylfr.video.batch import Batcher
-from pylfr.video.scrutiny import ScrutinisedSource, ScrutinyRules
+from pylfr.video.batching.batcher import Batcher
+from pylfr.video.sources.replay_detection import ScrutinisedSource, ScrutinyRules
 from tests.samples import NOON, faces_at
 
 MODEL = "ab" * 32

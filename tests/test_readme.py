@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import pylfr
-from pylfr.video.still import write_jpeg
+from pylfr.video.decoding.image_io import write_jpeg
 from tests.footage import WALKING_AND_PAUSE, picture_of, video
 
 ROOT = Path(__file__).parents[1]

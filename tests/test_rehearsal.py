@@ -14,7 +14,7 @@ from pylfr.errors import EnrolmentError
 from pylfr.faces.detect import open_detector
 from pylfr.sinks.evidence import open_evidence
 from pylfr.types import Alert
-from pylfr.video.still import read_image
+from pylfr.video.decoding.image_io import read_image
 from tests.footage import BOTH, MAN, NOBODY, TRUTH, WALKING, WALKING_AND_PAUSE, WOMAN, save_references, video
 
 ALL = [WALKING_AND_PAUSE, WALKING, WOMAN, MAN, BOTH, NOBODY]
@@ -107,7 +107,7 @@ def test_a_truncated_video_yields_what_it_holds_then_the_error(
 
 
 def test_a_reference_without_a_face_and_one_with_several_are_refused(media_dir: Path, tmp_path: Path) -> None:
-    from pylfr.video.still import write_png
+    from pylfr.video.decoding.image_io import write_png
     from tests.footage import picture_of
 
     write_png(tmp_path / "nobody.png", picture_of(video(media_dir, NOBODY), 0))

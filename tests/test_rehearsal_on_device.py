@@ -16,9 +16,9 @@ from pylfr.gallery.device_index import DeviceIndexGallery
 from pylfr.gallery.snapshot import WatchlistSnapshot
 from pylfr.protocols import Source
 from pylfr.types import Alert, Device
-from pylfr.video.ffmpeg import open_file
-from pylfr.video.nvdec import require_nvdec
-from pylfr.video.recording import FileSource
+from pylfr.video.open import open_file
+from pylfr.video.decoding.nvdec import require_nvdec
+from pylfr.video.sources.file import FileSource
 from tests.footage import BOTH, MAN, NOBODY, TRUTH, WALKING, WALKING_AND_PAUSE, WOMAN, save_references, video
 from tests.samples import NOON
 from tests.video.surfaces import MadeUpNvdec

@@ -32,8 +32,8 @@ from pylfr.governance.vault import make_vault_key, read_vault_key
 from pylfr.sinks.mqtt import open_mqtt
 from pylfr.sinks.webhook import open_webhook
 from pylfr._internal.secrets import resolve_secrets
-from pylfr.video.ffmpeg import open_rtsp
-from pylfr.video.still import read_image
+from pylfr.video.open import open_rtsp
+from pylfr.video.decoding.image_io import read_image
 from tests.cli.command import PYLFR
 from tests.footage import WALKING_AND_PAUSE, save_references, video
 

@@ -13,7 +13,7 @@ from pylfr.evaluation.crowd import Head, Walker, cut_head
 from pylfr.evaluation.people import Photograph, central_faces
 from pylfr.protocols import Detector
 from pylfr.types import UInt8
-from pylfr.video.still import read_image, write_png
+from pylfr.video.decoding.image_io import read_image, write_png
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ from av.video.frame import VideoFrame
 
 from pylfr.evaluation.crowd import RATE, Scene
 from pylfr.types import Frame
-from pylfr.video.planes import FrameBuilder
-from pylfr.video.watch import EveryFrame, Watch
+from pylfr.video.decoding.frame_builder import FrameBuilder
+from pylfr.video.sources.observer import EveryFrame, Watch
 
 
 class CrowdSource:

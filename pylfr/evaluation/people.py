@@ -13,7 +13,7 @@ import numpy as np
 from pylfr.errors import ConfigError, MediaError
 from pylfr.protocols import Detector, Embedder
 from pylfr.types import Faces, Float32, Int64, UInt8, as_frames
-from pylfr.video.still import read_image
+from pylfr.video.decoding.image_io import read_image
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 _BATCH = 16

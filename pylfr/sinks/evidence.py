@@ -16,7 +16,7 @@ from pylfr.governance.authority import REHEARSAL
 from pylfr.governance.retention import write_sealed
 from pylfr.governance.vault import VaultKey
 from pylfr.types import Alert, Recorded, UInt8
-from pylfr.video.still import write_jpeg
+from pylfr.video.decoding.image_io import write_jpeg
 
 _TILE_PX = 288
 _GAP_PX = 16

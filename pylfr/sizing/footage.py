@@ -20,7 +20,7 @@ from platformdirs import user_cache_path
 from pylfr.errors import ConfigError
 from pylfr.evaluation.people import IMAGE_SUFFIXES
 from pylfr.types import UInt8
-from pylfr.video.still import read_image
+from pylfr.video.decoding.image_io import read_image
 
 Codec = Literal["h264", "hevc"]
 RATE = 25

@@ -25,7 +25,7 @@ from pylfr.protocols import GallerySource
 from pylfr.sizing.machine import PowerMeter, give_memory_back, resident_mb
 from pylfr.sizing.stopwatch import CpuTimes, Spent, Stopwatch, cpu_times
 from pylfr.types import Candidates, FrameBatch, Int64, Tracks
-from pylfr.video.looped import LoopedRecording
+from pylfr.video.sources.looped import LoopedRecording
 
 RATE = 25
 # Cameras begin at odd moments within this time, so that not all of them show the same moment of the recording, as no

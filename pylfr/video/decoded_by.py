@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pylfr.protocols import Source
-from pylfr.video.isolated import IsolatedFile
-from pylfr.video.live import LiveSource
-from pylfr.video.recording import FileSource
-from pylfr.video.sandbox import HELD
-from pylfr.video.scrutiny import ScrutinisedSource
-from pylfr.video.zone import ZonedSource
+from pylfr.video.isolation.client import IsolatedFile
+from pylfr.video.sources.live import LiveSource
+from pylfr.video.sources.file import FileSource
+from pylfr.video.isolation.sandbox import HELD
+from pylfr.video.sources.replay_detection import ScrutinisedSource
+from pylfr.video.sources.zone import ZonedSource
 
 
 def decoding_of(sources: Sequence[Source]) -> str:

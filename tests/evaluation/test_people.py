@@ -11,7 +11,7 @@ import pytest
 from pylfr.errors import ConfigError
 from pylfr.evaluation.people import list_photographs, make_templates
 from pylfr.types import Faces, Float32, Frame, Templates, UInt8, as_frames
-from pylfr.video.still import write_png
+from pylfr.video.decoding.image_io import write_png
 
 
 class Finder:

@@ -12,7 +12,7 @@ from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.gallery.live import open_gallery
 from pylfr.gallery.watchlist import create_watchlist
-from pylfr.video.still import read_image
+from pylfr.video.decoding.image_io import read_image
 
 # Each has several photographs of one face and no bystander.
 PEOPLE = ("Aaron_Peirsol", "Abdullah_Gul", "Abel_Pacheco", "Adel_Al-Jubeir", "Al_Davis")

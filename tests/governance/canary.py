@@ -15,8 +15,8 @@ import numpy as np
 
 from pylfr.governance.audit import open_audit
 from pylfr.types import Candidates, Float32, Templates
-from pylfr.video import isolated
-from pylfr.video.isolated import IsolatedFile
+from pylfr.video.isolation import client
+from pylfr.video.isolation.client import IsolatedFile
 from tests.samples import NOON
 from tests.test_engine import MODEL, OnePerson, SameFace, Street, build
 from tests.video.clips import write_clip
@@ -68,10 +68,10 @@ class AnybodyScores(OnePerson):
 def street(folder: Path, *, leaks: bool) -> IsolatedFile:
     """A recording of a street, decoded by a process that does not close its memory."""
     # A control that changes nothing (PR_SET_TIMING) stands in for the one that closes the memory.
-    opening = "import pylfr.video.sandbox; pylfr.video.sandbox._PR_SET_DUMPABLE = 14"
+    opening = "import pylfr.video.isolation.sandbox; pylfr.video.isolation.sandbox._PR_SET_DUMPABLE = 14"
     if leaks:
         opening += f"; import numpy; kept = numpy.array({[sign(index) * SIDE for index in range(DIMENSION)]})"
-    isolated._START = isolated._START.replace("main(socket", f"{opening}\nmain(socket")
+    client._START = client._START.replace("main(socket", f"{opening}\nmain(socket")
     path = write_clip(folder / "street.mp4", frames=60, width=320, height=240)
     return IsolatedFile(path, camera="north", started_at=NOON, pace="as-fast-as-possible", loop=False, threads=1)
 

@@ -29,7 +29,7 @@ from pylfr.governance.records import Records, open_records
 from pylfr.governance.report import DeploymentReport, ReportedRate, compose_report
 from pylfr.governance.report_page import markdown_of, page_of
 from pylfr.types import Event
-from pylfr.video.sandbox import HELD
+from pylfr.video.isolation.sandbox import HELD
 from tests.governance.samples import NOON, OFFICER, authorisation
 from tests.samples import sample_alert
 

@@ -12,7 +12,7 @@ import pytest
 from pylfr.errors import SinkError
 from pylfr.sinks.evidence import draw_evidence, open_evidence
 from pylfr.types import Alert, Recorded
-from pylfr.video.still import read_image
+from pylfr.video.decoding.image_io import read_image
 from tests.samples import sample_alert
 
 

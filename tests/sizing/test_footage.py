@@ -13,7 +13,7 @@ from pylfr.faces.detect import open_detector
 from pylfr.sizing import footage
 from pylfr.sizing.footage import ClipRules, Portraits, find_portraits, make_clip
 from pylfr.types import UInt8
-from pylfr.video.still import write_png
+from pylfr.video.decoding.image_io import write_png
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pylfr.sizing.footage import ClipRules, find_portraits, make_clip
 from pylfr.sizing.load import STAGES, Load, Setting, decode_floor, run_load
 from pylfr.sizing.made_up import made_up_watchlist
 from pylfr.types import Faces
-from pylfr.video.looped import LoopedRecording
+from pylfr.video.sources.looped import LoopedRecording
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import numpy as np
 from av.video.stream import VideoStream
 
 from pylfr.types import UInt8
-from pylfr.video.ffmpeg import FileSource, IsolatedFile, Isolation, open_file
+from pylfr.video.open import FileSource, IsolatedFile, Isolation, open_file
 from tests.samples import NOON
 
 RATE_HZ = 10

@@ -16,7 +16,7 @@ from av.video.reformatter import ColorRange
 
 from pylfr import ops
 from pylfr.types import Frame, UInt8
-from pylfr.video.nvdec import Nvdec, Surface, SurfaceBuilder
+from pylfr.video.decoding.nvdec import Nvdec, Surface, SurfaceBuilder
 
 
 @dataclass(eq=False)

@@ -1,0 +1,234 @@
+"""One camera's way into the batch: its decode thread, its few waiting frames, its counts."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pylfr.errors import PylfrError
+from pylfr.protocols import Source
+from pylfr.types import Frame
+from pylfr.video.batching.load_shedding import DetectionPace
+from pylfr.video.decoding.frame_sampler import Sampler
+from pylfr.video.sources.observer import CameraEvent, WatchedSource
+
+CameraState = Literal["waiting", "running", "reconnecting", "ended", "failed", "stopped"]
+
+_STATE_AFTER: dict[str, CameraState] = {
+    "opened": "running",
+    "disconnected": "reconnecting",
+    "frozen": "reconnecting",
+    "mismatched": "reconnecting",
+    "reconnecting": "reconnecting",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraCounts:
+    """What became of one camera's frames so far.
+
+    Of the frames that ``came`` ``not_due`` were passed over to keep the rate of detection, where possible before they
+    were decoded; ``passed_on`` went into a batch, and ``dropped`` counts those that were lost, by cause: ``superseded``
+    by a newer one, ``rate_lowered`` under load, ``stopped`` while waiting. ``late`` ones are not among those that came.
+    The rest waits. ``error`` says why the camera ``failed``.
+    """
+
+    camera: str
+    state: CameraState
+    came: int
+    not_due: int
+    passed_on: int
+    dropped: Mapping[str, int]
+    last_frame_at: datetime | None
+    error: str | None
+
+
+# Decoding gives way to the one loop that serves all cameras: a frame that is decoded late delays its own camera, a loop
+# that waits for a core delays all of them. On two cores ten was better than five, also with more cameras than fit.
+_DECODE_NICER = 10
+
+# So many frames of a live camera may wait. With one, a batch that takes longer than the next frame is away loses a
+# frame although there is time for it; with two it is only late. With more, frames would grow old where too much comes.
+_LIVE_DEPTH = 2
+
+
+class Lane:
+    """Everything here is guarded by ``changed``, the condition that all lanes of a batcher share."""
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        changed: threading.Condition,
+        detect_hz: float | None,
+        pace: DetectionPace,
+        depth: Callable[[], int],
+        on_event: Callable[[CameraEvent], None],
+    ) -> None:
+        self.source = source
+        self.waiting: deque[Frame] = deque()
+        self._since_s: deque[float] = deque()
+        self.is_over = False
+        self._changed = changed
+        self._sampler = Sampler(detect_hz)
+        self._pace = pace
+        self._due = 0
+        self._depth = depth
+        self._on_event = on_event
+        self._stopping = False
+        self._state: CameraState = "waiting"
+        self._came = self._not_due = self._passed_on = 0
+        self._dropped: Counter[str] = Counter()
+        self._last_frame_at: datetime | None = None
+        self._error: str | None = None
+        self._thread = threading.Thread(target=self._run, name=f"pylfr-decode-{source.camera}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end; what waits is dropped and counted. Holds ``changed``."""
+        self._stopping = True
+        self._dropped["stopped"] += len(self.waiting)
+        self._clear()
+        self._changed.notify_all()
+
+    def join(self, timeout_s: float) -> bool:
+        """Whether the thread has ended, after at most ``timeout_s``."""
+        if self._thread.ident is not None:
+            self._thread.join(max(0.0, timeout_s))
+        return not self._thread.is_alive()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether waiting longer brings no further frame of this camera. Holds ``changed``."""
+        return self.is_over or len(self.waiting) >= (1 if self.source.is_live else self._depth())
+
+    def take(self) -> Frame:
+        """The oldest waiting frame. Holds ``changed``."""
+        self._passed_on += 1
+        self._since_s.popleft()
+        return self.waiting.popleft()
+
+    @property
+    def waits_since_s(self) -> float:
+        """Since when its oldest frame waits, on the monotonic clock; infinity where none does. Holds ``changed``."""
+        return self._since_s[0] if self._since_s else math.inf
+
+    def counts(self) -> CameraCounts:
+        """Holds ``changed``."""
+        return CameraCounts(
+            camera=self.source.camera,
+            state=self._state,
+            came=self._came,
+            not_due=self._not_due,
+            passed_on=self._passed_on,
+            dropped={cause: count for cause, count in sorted(self._dropped.items()) if count},
+            last_frame_at=self._last_frame_at,
+            error=self._error,
+        )
+
+    @property
+    def rate_hz(self) -> float | None:
+        return self._sampler.rate_hz
+
+    def passed_over(self, count: int) -> None:
+        with self._changed:
+            self._came += count
+            self._not_due += count
+
+    def is_due(self, captured_at: datetime) -> bool:
+        """Count a decoded frame and say whether it is wanted."""
+        is_due = self._sampler.is_due(captured_at)
+        with self._changed:
+            self._came += 1
+            self._not_due += not is_due
+            self._last_frame_at = captured_at
+            if is_due and self.source.is_live:
+                self._due += 1
+                if not self._pace.takes(self._due - 1):
+                    self._dropped["rate_lowered"] += 1
+                    return False
+        return is_due
+
+    def report(self, event: CameraEvent) -> None:
+        with self._changed:
+            self._state = _STATE_AFTER.get(event.kind, self._state)
+        # A source may say "ended" too; the lane says it once, when the last frame has come.
+        if event.kind not in ("ended", "failed"):
+            self._on_event(event)
+
+    def lost(self, cause: str, count: int) -> None:
+        with self._changed:
+            self._dropped[cause] += count
+
+    def _due_frames(self) -> Generator[Frame, None, None]:
+        if isinstance(self.source, WatchedSource):
+            yield from self.source.watched(self)
+        else:
+            yield from (frame for frame in self.source.frames() if self.is_due(frame.captured_at))
+
+    def _run(self) -> None:
+        error: str | None = None
+        _give_way()
+        try:
+            with contextlib.closing(self._due_frames()) as frames:
+                for frame in frames:
+                    if not self._put(frame):
+                        break
+        except PylfrError as caught:
+            error = str(caught)
+        except Exception as caught:  # one camera's failure must not reach the others
+            error = f"{type(caught).__name__}: {caught}"
+        self._finish(error)
+
+    def _put(self, frame: Frame) -> bool:
+        """Let the frame wait for a batch; False once nobody will take it."""
+        with self._changed:
+            if self.source.is_live:
+                while len(self.waiting) >= _LIVE_DEPTH:
+                    self._dropped["superseded"] += 1
+                    self._pace.count(lost=1)
+                    self._since_s.popleft()
+                    self.waiting.popleft()
+            else:
+                self._changed.wait_for(lambda: self._stopping or len(self.waiting) < self._depth())
+            if self._stopping:
+                self._dropped["stopped"] += 1
+                return False
+            self.waiting.append(frame)
+            self._since_s.append(time.monotonic())
+            self._changed.notify_all()
+            return True
+
+    def _clear(self) -> None:
+        self.waiting.clear()
+        self._since_s.clear()
+
+    def _finish(self, error: str | None) -> None:
+        with self._changed:
+            self._state = "stopped" if self._stopping else "ended" if error is None else "failed"
+            self._error = None if self._stopping else error
+            self.is_over = True
+            self._changed.notify_all()
+            is_stopped, came = self._stopping, self._came
+        if error is not None and not is_stopped:
+            self._on_event(CameraEvent.now(self.source.camera, "failed", error))
+        else:
+            self._on_event(CameraEvent.now(self.source.camera, "ended", f"after {came} frames"))
+
+
+def _give_way() -> None:
+    """Make this thread, and what it starts, nicer than the rest of the engine; only on Linux can a thread be that."""
+    if sys.platform == "linux":
+        me = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, me, min(19, os.getpriority(os.PRIO_PROCESS, me) + _DECODE_NICER))

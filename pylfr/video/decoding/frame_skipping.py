@@ -1,0 +1,86 @@
+"""Which packets a decoder passes over: those of frames that nobody will look at and that no other frame is made from.
+
+Coders that look ahead (B-frames) make a third to two thirds of all frames such ones. Which they are, the decoder sees
+for itself; when frames are wanted, the watch has said.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left, insort
+
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from pylfr.video.decoding.frame_sampler import slot_of
+
+# More than any decoder holds back. Beyond it the time stamps have jumped, and what waits was passed over.
+_HELD_BACK = 64
+
+
+class Passing:
+    """Sets a stream's decoder to pass over what is not wanted, packet by packet, and counts what it passed over.
+
+    ``rate_hz`` frames a second are wanted (None: all), the first one of each slot of that length. Slots are counted
+    from the first picture, which is ``from_s`` into the first of them.
+    """
+
+    def __init__(self, stream: VideoStream, *, rate_hz: float | None, from_s: float = 0.0) -> None:
+        self._context = stream.codec_context
+        self._rate_hz = 0.0
+        self._from_s = from_s
+        self._tick_s = float(stream.time_base or 0)
+        if rate_hz is not None and self._tick_s and stream.average_rate and rate_hz < stream.average_rate:
+            self._rate_hz = rate_hz
+        self._first: int | None = None
+        self._known: list[int] = []
+        self._passed: list[int] = []
+
+    def before(self, packet: Packet[VideoStream] | None) -> None:
+        """Set the decoder for this packet; None is the end."""
+        if not self._rate_hz:
+            return
+        pts = None if packet is None else packet.pts
+        if pts is None or self._is_wanted(pts):
+            self._context.skip_frame = "DEFAULT"
+        else:
+            self._context.skip_frame = "NONREF"
+            heapq.heappush(self._passed, pts)
+
+    def passed_before(self, picture: VideoFrame) -> int:
+        """How many frames were passed over between the picture that came before and this one."""
+        if picture.pts is None:
+            return 0
+        if self._first is None:
+            self._first = picture.pts
+        count = 0
+        while self._passed and (self._passed[0] < picture.pts or len(self._passed) > _HELD_BACK):
+            heapq.heappop(self._passed)
+            count += 1
+        if self._passed and self._passed[0] == picture.pts:
+            heapq.heappop(self._passed)
+        return count
+
+    def passed_at_the_end(self) -> int:
+        """How many were passed over after the last picture."""
+        count = len(self._passed)
+        self._passed.clear()
+        return count
+
+    def _is_wanted(self, pts: int) -> bool:
+        """Whether the frame is the first of its slot.
+
+        The one shown before it is known by then, if it may be left out: frames come in the order in which they are made
+        from each other.
+        """
+        place = bisect_left(self._known, pts)
+        before = self._known[place - 1] if place else None
+        insort(self._known, pts)
+        del self._known[:-_HELD_BACK]
+        if before is None or self._first is None:
+            return True
+        return self._slot(pts - self._first) != self._slot(before - self._first)
+
+    def _slot(self, ticks: int) -> int:
+        return slot_of(self._from_s + ticks * self._tick_s, self._rate_hz)

@@ -1,0 +1,393 @@
+"""What strangers made, decoded by a process that can do nothing else: a recording as a camera, a picture as an array.
+
+The process opens no file and no socket (``pylfr.video.isolation.sandbox``); it is handed one open file and writes pictures into
+memory that is shared with it and mapped read-only here. Nothing that it says is believed without a check.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import logging
+import mmap
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from pylfr.errors import MediaError
+from pylfr.types import ColourMatrix, Frame, Layout, UInt8
+from pylfr.video.decoding.expected_stream import StreamPin
+from pylfr.video.sources.file import Pace, open_recording
+from pylfr.video.decoding.image_io import MAX_PIXELS, MAX_SIDE_PX, closing_descriptor, open_picture
+from pylfr.video.sources.observer import CameraEvent, EventKind, EveryFrame, Watch
+
+log = logging.getLogger(__name__)
+
+# A decoder that says nothing for so long hangs: the slowest picture that is taken needs a fraction of it.
+PATIENCE_S = 20.0
+
+_MESSAGE_BYTES = 16_384
+_TEXT_LENGTH = 2_000
+
+# More frames than a month of the fastest camera holds.
+_MOST_PASSED = 1_000_000_000
+
+# The decoding half of the package alone: the other half takes a second to import, and is none of its business.
+_START = """
+import sys, types
+sys.path[:] = {path!r}
+package = types.ModuleType("pylfr")
+package.__path__ = {package!r}
+sys.modules["pylfr"] = package
+import socket
+from pylfr.video.isolation.worker import main
+main(socket.socket(fileno={channel}), parent={parent})
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What a decoder is to do with the file that comes with it."""
+
+    kind: Literal["image", "check", "video"]
+    name: str
+    camera: str = ""
+    loop: bool = False
+    threads: int | Literal["auto"] = 1
+    rate_hz: float | None = None
+    expect: str = ""
+
+
+def read_image_isolated(path: Path | str) -> UInt8:
+    """As ``pylfr.video.decoding.image_io.read_image``, decoded by a process that can do nothing else, and started for it alone.
+
+    Raises ``MediaError`` also where that process hangs, is killed, or cannot be isolated here.
+    """
+    with (
+        closing_descriptor(open_picture(path)) as descriptor,
+        Decoder(Job(kind="image", name=f"image {path}"), descriptor) as decoder,
+    ):
+        for message in decoder.messages():
+            if message["asks"] == "room":
+                planes = decoder.receive(message)[1]
+                return planes[0].copy()
+            raise decoder.nonsense(message)
+    raise MediaError(f"image {path} gave no picture")
+
+
+class IsolatedFile:
+    """A recording, decoded elsewhere: a ``WatchedSource`` like ``FileSource``, whose frames it gives.
+
+    Each call of ``frames`` starts a process, which ends with it, and with the thread that called it.
+    Made by ``pylfr.video.open.open_file``.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        camera: str,
+        started_at: datetime,
+        pace: Pace,
+        loop: bool,
+        threads: int | Literal["auto"],
+        expect: StreamPin | None = None,
+    ) -> None:
+        self._path = path
+        self._camera = camera
+        self._started_at = started_at
+        self._pace = pace
+        self._loop = loop
+        self._threads: int | Literal["auto"] = threads
+        self._expect = expect
+        self._closed = threading.Event()
+
+    def __repr__(self) -> str:
+        return f"IsolatedFile({str(self._path)!r}, camera={self._camera!r})"
+
+    @property
+    def camera(self) -> str:
+        return self._camera
+
+    @property
+    def is_live(self) -> bool:
+        """A recording played in real time comes whether or not anybody takes it."""
+        return self._pace == "real-time"
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def check(self) -> None:
+        """Open the recording and close it again. Raises ``MediaError`` where it is no video."""
+        with self._decoder("check") as decoder:
+            for message in decoder.messages():
+                raise decoder.nonsense(message)
+
+    def frames(self) -> Iterator[Frame]:
+        return self.watched(EveryFrame())
+
+    def watched(self, watch: Watch) -> Iterator[Frame]:
+        """Frames that are due, until the end. Raises ``MediaError`` after the last one of a damaged recording."""
+        if self._closed.is_set():
+            return
+        with self._decoder("video", rate_hz=watch.rate_hz) as decoder:
+            began = time.monotonic()
+            sequence = -1
+            captured_at = self._started_at
+            for message in decoder.messages():
+                if self._closed.is_set():
+                    return
+                match message["asks"]:
+                    case "due":
+                        sequence += 1
+                        captured_at = self._time_of(message["at_us"])
+                        due_s = (captured_at - self._started_at).total_seconds()
+                        if self._pace == "real-time" and self._closed.wait(max(0.0, began + due_s - time.monotonic())):
+                            return
+                        decoder.answer(due=watch.is_due(captured_at))
+                    case "passed":
+                        count = message["count"]
+                        if not isinstance(count, int) or not 0 < count <= _MOST_PASSED:
+                            raise decoder.nonsense(message)
+                        watch.passed_over(count)
+                        sequence += count
+                    case "room":
+                        shape, planes = decoder.receive(message)
+                        yield Frame(
+                            camera=self._camera,
+                            sequence=sequence,
+                            captured_at=captured_at,
+                            planes=planes,
+                            layout=shape.layout,
+                            matrix=shape.matrix,
+                            full_range=shape.full_range,
+                        )
+                        if self._closed.is_set():
+                            return
+                    case "event":
+                        kind: EventKind = message["kind"] if message["kind"] in get_args(EventKind) else "failed"
+                        watch.report(CameraEvent.now(self._camera, kind, _plain(message["detail"])))
+                    case _:
+                        raise decoder.nonsense(message)
+
+    @contextlib.contextmanager
+    def _decoder(self, kind: Literal["check", "video"], *, rate_hz: float | None = None) -> Iterator[Decoder]:
+        job = Job(
+            kind=kind,
+            name=str(self._path),
+            camera=self._camera,
+            loop=self._loop,
+            threads=self._threads,
+            rate_hz=rate_hz,
+            expect="" if self._expect is None else str(self._expect),
+        )
+        with closing_descriptor(open_recording(self._path)) as descriptor, Decoder(job, descriptor) as decoder:
+            yield decoder
+
+    def _time_of(self, at_us: object) -> datetime:
+        try:
+            return self._started_at + timedelta(microseconds=int(str(at_us)))
+        except (OverflowError, ValueError) as error:
+            raise MediaError(f"video {self._path} must hold times of this age, got {at_us!s:.40}: cut it") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """A picture that is about to come, checked."""
+
+    layout: Layout
+    width: int
+    height: int
+    matrix: ColourMatrix
+    full_range: bool
+
+    @classmethod
+    def of(cls, message: Mapping[str, Any]) -> _Shape:
+        """Raises ``ValueError`` for anything that is no picture of a size that is taken."""
+        width, height = message.get("width"), message.get("height")
+        if not isinstance(width, int) or not isinstance(height, int):
+            raise ValueError("a picture without a size")
+        if not (0 < width <= MAX_SIDE_PX and 0 < height <= MAX_SIDE_PX and width * height <= MAX_PIXELS):
+            raise ValueError(f"a picture of {width}x{height}")
+        layout: Layout | None = message.get("layout")
+        matrix: ColourMatrix | None = message.get("matrix")
+        if layout is None or layout not in get_args(Layout) or matrix is None or matrix not in get_args(ColourMatrix):
+            raise ValueError("a picture of an unknown kind")
+        return cls(
+            layout=layout, width=width, height=height, matrix=matrix, full_range=message.get("full_range") is True
+        )
+
+    def plane_shapes(self) -> tuple[tuple[int, ...], ...]:
+        half = ((self.height + 1) // 2, (self.width + 1) // 2)
+        match self.layout:
+            case "i420":
+                return (self.height, self.width), half, half
+            case "nv12":
+                return (self.height, self.width), (*half, 2)
+            case "rgb":
+                return ((self.height, self.width, 3),)
+
+
+class Decoder:
+    """One decoding process and the memory shared with it. A context manager; at its end the process is dead."""
+
+    def __init__(self, job: Job, descriptor: int) -> None:
+        self._job = job
+        self._descriptor = descriptor
+        self._slots: dict[int, mmap.mmap] = {}
+        self._free: deque[int] = deque()
+        self._next_slot = 0
+
+    def __enter__(self) -> Decoder:
+        self._own, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        start = _START.format(
+            path=[folder for folder in sys.path if folder],
+            package=[str(Path(folder).absolute()) for folder in sys.modules["pylfr"].__path__],
+            channel=theirs.fileno(),
+            parent=os.getpid(),
+        )
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-c", start],
+                pass_fds=[theirs.fileno()],
+                # No secret of this process is in its environment.
+                env={"LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        self._own.settimeout(PATIENCE_S)
+        job = self._job
+        content = dataclasses.asdict(job)
+        with contextlib.suppress(OSError):  # what became of it is heard below
+            socket.send_fds(self._own, [json.dumps(content).encode()], [self._descriptor])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._own.close()
+
+    @property
+    def process(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
+    def messages(self) -> Iterator[Mapping[str, Any]]:
+        """What the process wants, until it is done. Raises ``MediaError`` where it refuses, hangs or dies."""
+        held = False
+        while True:
+            message = self._hear()
+            match message["asks"]:
+                case "held":
+                    held = True
+                    log.debug("%s is decoded in %s", self._job.name, _plain(message.get("how")))
+                case "open":
+                    raise MediaError(
+                        f"{self._job.name} cannot be decoded in isolation on this system ({_plain(message['why'])}): "
+                        'mend that, or set isolation = "none" in [decode] where you trust what it decodes'
+                    )
+                case _ if not held:
+                    raise self.nonsense(message)
+                case "log":
+                    log.warning("%s", _plain(message.get("text")))
+                case "refuse":
+                    raise MediaError(_plain(message.get("why")))
+                case "end":
+                    return
+                case _:
+                    yield message
+
+    def answer(self, **message: object) -> None:
+        """Say something to the process; that it is gone is noticed when it is heard next."""
+        with contextlib.suppress(OSError):
+            self._own.send(json.dumps(message).encode())
+
+    def receive(self, message: Mapping[str, Any]) -> tuple[_Shape, tuple[UInt8, ...]]:
+        """The picture that the process asks room for: read-only views, whose memory is used again when all are gone."""
+        try:
+            shape = _Shape.of(message)
+        except ValueError as error:
+            raise MediaError(f"{self._job.name}: its decoder offers {error}: the file may be an attack") from error
+        sizes = [int(np.prod(each)) for each in shape.plane_shapes()]
+        number, memory = self._room(sum(sizes))
+        done = self._hear()
+        if done["asks"] != "taken":
+            raise self.nonsense(done)
+        whole: UInt8 = np.frombuffer(memory, np.uint8)
+        weakref.finalize(whole, self._free.append, number).atexit = False
+        starts = np.cumsum([0, *sizes])
+        planes = tuple(
+            whole[starts[place] : starts[place + 1]].reshape(plane) for place, plane in enumerate(shape.plane_shapes())
+        )
+        return shape, planes
+
+    def nonsense(self, message: Mapping[str, Any]) -> MediaError:
+        """The error for a message that does not belong where it came."""
+        return MediaError(f"{self._job.name}: its decoder said {message['asks']!r:.40}: the file may be an attack")
+
+    def _room(self, size: int) -> tuple[int, mmap.mmap]:
+        """Memory of that size, told to the process: one that nobody looks at any more, or a new one."""
+        dropped: list[int] = []
+        while self._free:
+            number = self._free.popleft()
+            if len(self._slots[number]) == size:
+                self.answer(slot=number, bytes=size, dropped=dropped)
+                return number, self._slots[number]
+            del self._slots[number]
+            dropped.append(number)
+        number, self._next_slot = self._next_slot, self._next_slot + 1
+        # Without a name, so that nothing is left behind; its size is sealed, so that nobody can take it away again.
+        with closing_descriptor(os.memfd_create("pylfr-picture", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)) as descriptor:
+            os.ftruncate(descriptor, size)
+            seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+            self._slots[number] = mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
+            content = json.dumps({"slot": number, "bytes": size, "dropped": dropped}).encode()
+            with contextlib.suppress(OSError):
+                socket.send_fds(self._own, [content], [descriptor])
+        return number, self._slots[number]
+
+    def _hear(self) -> Mapping[str, Any]:
+        try:
+            content = self._own.recv(_MESSAGE_BYTES)
+        except TimeoutError as error:
+            raise MediaError(
+                f"{self._job.name}: its decoder gave nothing for {self._own.gettimeout():g} s and was stopped: the "
+                "file is damaged, or made to keep a decoder busy"
+            ) from error
+        except OSError:
+            content = b""
+        if not content:
+            self._process.kill()
+            raise MediaError(
+                f"{self._job.name}: its decoder died (status {self._process.wait()}): the file is damaged, or made to "
+                "break decoders, or memory ran out"
+            )
+        try:
+            message = json.loads(content)
+        except ValueError:
+            message = None
+        if not isinstance(message, dict) or not isinstance(message.get("asks"), str):
+            raise MediaError(f"{self._job.name}: its decoder spoke nonsense: the file may be an attack")
+        return message
+
+
+def _plain(text: object) -> str:
+    """A short text without control characters, which could forge lines of a log."""
+    return "".join(each if each.isprintable() else " " for each in str(text)[:_TEXT_LENGTH])

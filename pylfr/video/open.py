@@ -1,0 +1,158 @@
+"""Cameras through FFmpeg: recordings, RTSP and devices, decoded on the CPU or by NVDEC, handed on without conversion.
+
+Each is a ``WatchedSource``. Nothing is connected before ``frames`` runs, on the thread that runs it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, get_args
+
+from pylfr.errors import MediaError
+from pylfr._internal.secrets import redact, resolve_secrets
+from pylfr.video.decoding.backend import ON_CPU, Decoding
+from pylfr.video.isolation.client import IsolatedFile
+from pylfr.video.sources.live import LiveSource, Patience
+from pylfr.video.decoding.nvdec import Nvdec, require_nvdec
+from pylfr.video.decoding.expected_stream import StreamPin
+from pylfr.video.sources.file import FileSource, Pace
+
+__all__ = [
+    "DecodeOn",
+    "FileSource",
+    "IsolatedFile",
+    "Isolation",
+    "LiveSource",
+    "Patience",
+    "open_device",
+    "open_file",
+    "open_rtsp",
+]
+
+Isolation = Literal["process", "none"]
+DecodeOn = Literal["cpu", "nvdec"]
+
+
+def open_file(
+    path: Path | str,
+    *,
+    camera: str,
+    started_at: datetime,
+    pace: Pace = "as-fast-as-possible",
+    loop: bool = False,
+    threads: int | Literal["auto"] = 1,
+    isolation: Isolation = "process",
+    decode: DecodeOn = "cpu",
+    expect: StreamPin | None = None,
+) -> FileSource | IsolatedFile:
+    """A recording as a camera; its first frame was captured at ``started_at`` and the others by their time stamps.
+
+    ``pace="real-time"`` plays it as a live camera would send it; ``loop`` starts over at the end, time going on.
+    ``threads`` decode it: one is best for many cameras, "auto" for one. Raises ``MediaError`` where ``path`` cannot be
+    opened as a video; ``frames`` raises it, after the last frame, where the recording turns out to be cut off.
+    Where it is not the stream that is expected, ``frames`` raises it at once.
+    With ``isolation`` "process" it is decoded by a process that can do nothing else, with "none" in this one.
+    ``decode="nvdec"`` needs ``isolation="none"``: the isolated process has no GPU. Raises ``CudaError`` where there is
+    no NVDEC, ``MediaError`` where it does not take the stream.
+    """
+    if started_at.tzinfo is None:
+        raise ValueError(f"started_at must carry a time zone (UTC), got {started_at.isoformat()}")
+    if pace not in ("as-fast-as-possible", "real-time"):
+        raise ValueError(f"pace must be 'as-fast-as-possible' or 'real-time', got {pace!r}")
+    if isolation not in get_args(Isolation):
+        raise ValueError(f"isolation must be 'process' or 'none', got {isolation!r}")
+    source: FileSource | IsolatedFile
+    if isolation == "process":
+        if decode == "nvdec":
+            raise ValueError("decode 'nvdec' needs isolation 'none': the isolated process has no GPU")
+        source = IsolatedFile(
+            Path(path), camera=camera, started_at=started_at, pace=pace, loop=loop, threads=threads, expect=expect
+        )
+    else:
+        source = FileSource(
+            Path(path),
+            camera=camera,
+            started_at=started_at,
+            pace=pace,
+            loop=loop,
+            threads=threads,
+            decoding=_decoding_on(decode),
+            expect=expect,
+        )
+    source.check()
+    return source
+
+
+def open_rtsp(
+    url: str,
+    *,
+    camera: str,
+    patience: Patience | None = None,
+    transport: Literal["tcp", "udp"] = "tcp",
+    threads: int | Literal["auto"] = 1,
+    decode: DecodeOn = "cpu",
+    expect: StreamPin | None = None,
+) -> LiveSource:
+    """A network camera. ``url`` names its secrets: ``rtsp://${USER}:${PASSWORD}@host/path``.
+
+    One that sends another stream than is expected is reported, not looked at, and tried again.
+    Raises ``ConfigError`` where such a variable is not set, and ``MediaError`` where ``url`` is no RTSP address; a
+    camera that is away is reported and tried again until it comes. With ``decode="nvdec"`` raises ``CudaError`` where
+    there is no NVDEC; ``frames`` raises ``MediaError`` where it does not take the stream.
+    """
+    if not url.startswith(("rtsp://", "rtsps://")):
+        raise MediaError(f"camera {camera!r} must have an address rtsp:// or rtsps://, got {redact(url)}")
+    resolve_secrets(url, name=f"the address of camera {camera!r}")
+    return LiveSource(
+        url,
+        camera=camera,
+        input_format="rtsp",
+        options={"rtsp_transport": transport},
+        patience=patience or Patience(),
+        threads=threads,
+        decoding=_decoding_on(decode),
+        expect=expect,
+    )
+
+
+def open_device(
+    device: Path | str,
+    *,
+    camera: str,
+    size_px: tuple[int, int] | None = None,
+    rate_hz: int | None = None,
+    patience: Patience | None = None,
+    threads: int | Literal["auto"] = 1,
+    expect: StreamPin | None = None,
+) -> LiveSource:
+    """A camera of this machine: ``/dev/video0`` or ``v4l2:///dev/video0``; ``size_px`` is width and height.
+
+    Raises ``MediaError`` where there is no such device now; one that is unplugged later is waited for.
+    """
+    path = Path(str(device).removeprefix("v4l2://"))
+    if not path.exists():
+        raise MediaError(f"camera {camera!r} must be a video device, got {path}, which does not exist: ls /dev/video*")
+    options: dict[str, str] = {}
+    if size_px is not None:
+        options["video_size"] = f"{size_px[0]}x{size_px[1]}"
+    if rate_hz is not None:
+        options["framerate"] = str(rate_hz)
+    return LiveSource(
+        str(path),
+        camera=camera,
+        input_format="v4l2",
+        options=options,
+        patience=patience or Patience(),
+        threads=threads,
+        expect=expect,
+    )
+
+
+def _decoding_on(decode: DecodeOn) -> Decoding:
+    if decode not in get_args(DecodeOn):
+        raise ValueError(f"decode must be 'cpu' or 'nvdec', got {decode!r}")
+    if decode == "cpu":
+        return ON_CPU
+    require_nvdec()
+    return Nvdec()

@@ -1,0 +1,211 @@
+"""Signs of a replay: a live camera's pictures stand still or come again, or its time runs backwards.
+
+The noise of a sensor makes each of its pictures differ from all others. What is compared is a thousand points
+of frames that are looked at anyway; what is kept of a picture is one salted number of 64 bits, in memory, for minutes.
+This finds a stuck camera, a still picture and a loop of the same decoded pictures. It does not find a loop that was
+coded anew, and it claims no liveness.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from pylfr import ops
+from pylfr.protocols import Source
+from pylfr.types import Frame
+from pylfr.video.sources.observer import CameraEvent, EventKind, EveryFrame, Watch, WatchedSource
+
+# Points along a side. Rows near the edges are left out: there cameras write the time, which goes on by itself.
+_GRID = 32
+_EDGE_SHARE = 1 / 8
+
+# A loop is seldom cut where frames are picked, so that of a second round only some pictures meet themselves again.
+_LAST_PICTURES = 40
+_ENOUGH_SEEN_BEFORE = 8
+_LEAST_LOOP_S = 1.0
+_MOST_REMEMBERED = 20_000
+
+# Stamps that were in order for so long are in order again.
+_IN_ORDER_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScrutinyRules:
+    """The same picture for ``unchanged_s`` is reported; a picture is known again for ``remembered_s``. Both seconds.
+
+    Cameras that code a still scene without any change do so until their next key frame: ``unchanged_s`` is longer.
+    """
+
+    unchanged_s: float = 10.0
+    remembered_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be more than 0 s, got {getattr(self, name)}")
+
+
+class StampOrder:
+    """Whether time stamps grow; says when they stop to, and when they have done so again for five seconds."""
+
+    def __init__(self) -> None:
+        self._latest_s: float | None = None
+        self._broken_at_s: float | None = None
+
+    def take(self, stamp_s: float, now_s: float) -> tuple[EventKind, str] | None:
+        """The turn that this stamp, read at ``now_s``, is, and its words; None for one as it should be."""
+        before_s, self._latest_s = self._latest_s, stamp_s
+        if before_s is not None and stamp_s <= before_s:
+            was_broken, self._broken_at_s = self._broken_at_s is not None, now_s
+            if was_broken:
+                return None
+            if stamp_s == before_s:
+                return "backwards", "a time stamp came twice"
+            return "backwards", f"a time stamp lies {before_s - stamp_s:.3f} s before the one that came before it"
+        if self._broken_at_s is not None and now_s - self._broken_at_s >= _IN_ORDER_S:
+            self._broken_at_s = None
+            return "recovered", f"time stamps have been in order for {_IN_ORDER_S:g} s"
+        return None
+
+
+class Scrutiny:
+    """Looks at one camera's frames, in order. One thread at a time."""
+
+    def __init__(self, camera: str, rules: ScrutinyRules) -> None:
+        self._camera = camera
+        self._rules = rules
+        self._mark: int | None = None
+        self._since: datetime | None = None
+        self._is_unchanged = False
+        self._is_repeating = False
+        self._seen: dict[int, datetime] = {}
+        self._order: deque[tuple[datetime, int]] = deque()
+        self._known: deque[bool] = deque(maxlen=_LAST_PICTURES)
+
+    def look(self, frame: Frame) -> Iterator[CameraEvent]:
+        """What this frame shows to be wrong, or over."""
+        mark, at = _mark(frame), frame.captured_at
+        if mark == self._mark and self._since is not None:
+            still_s = (at - self._since).total_seconds()
+            if not self._is_unchanged and still_s >= self._rules.unchanged_s:
+                self._is_unchanged = True
+                yield self._event("unchanged", f"the same picture, to the last point, for {still_s:.0f} s")
+            return
+        if self._is_unchanged and self._since is not None:
+            self._is_unchanged = False
+            still_s = (at - self._since).total_seconds()
+            yield self._event("recovered", f"the picture changes again, after {still_s:.0f} s")
+        self._mark, self._since = mark, at
+        yield from self._compare(mark, at)
+
+    def _compare(self, mark: int, at: datetime) -> Iterator[CameraEvent]:
+        """Whether pictures come again that were there before."""
+        while self._order and (
+            len(self._order) >= _MOST_REMEMBERED
+            or abs((at - self._order[0][0]).total_seconds()) > self._rules.remembered_s
+        ):
+            then, old = self._order.popleft()
+            if self._seen.get(old) == then:
+                del self._seen[old]
+        seen_at = self._seen.get(mark)
+        ago_s = (at - seen_at).total_seconds() if seen_at is not None else 0.0
+        self._seen[mark] = at
+        self._order.append((at, mark))
+        self._known.append(ago_s >= _LEAST_LOOP_S)
+        known = sum(self._known)
+        if not self._is_repeating and known >= _ENOUGH_SEEN_BEFORE:
+            self._is_repeating = True
+            yield self._event(
+                "repeating", f"{known} of its last {len(self._known)} pictures came before, {ago_s:.0f} s ago"
+            )
+        elif self._is_repeating and not known:
+            self._is_repeating = False
+            yield self._event("recovered", "its pictures are new again")
+
+    def _event(self, kind: EventKind, detail: str) -> CameraEvent:
+        return CameraEvent.now(self._camera, kind, detail)
+
+
+class ScrutinisedSource:
+    """A live camera whose pictures and times are watched for signs of a replay; its frames are what it gives."""
+
+    def __init__(self, source: Source, rules: ScrutinyRules) -> None:
+        self._source = source
+        self._rules = rules
+
+    def __repr__(self) -> str:
+        return f"ScrutinisedSource({self._source!r})"
+
+    @property
+    def whole(self) -> Source:
+        """The camera itself."""
+        return self._source
+
+    @property
+    def camera(self) -> str:
+        return self._source.camera
+
+    @property
+    def is_live(self) -> bool:
+        return self._source.is_live
+
+    def close(self) -> None:
+        self._source.close()
+
+    def frames(self) -> Iterator[Frame]:
+        return self.watched(EveryFrame())
+
+    def watched(self, watch: Watch) -> Iterator[Frame]:
+        """Frames that are due; what is found is reported before the frame that shows it is given."""
+        timed = _TimedWatch(self.camera, watch)
+        scrutiny = Scrutiny(self.camera, self._rules)
+        if isinstance(self._source, WatchedSource):
+            frames = self._source.watched(timed)
+        else:
+            frames = (frame for frame in self._source.frames() if timed.is_due(frame.captured_at))
+        for frame in frames:
+            for event in scrutiny.look(frame):
+                watch.report(event)
+            yield frame
+
+
+class _TimedWatch:
+    """A watch that also looks at the capture time of every frame: those that are not due, too."""
+
+    def __init__(self, camera: str, watch: Watch) -> None:
+        self._camera = camera
+        self._watch = watch
+        self._stamps = StampOrder()
+
+    @property
+    def rate_hz(self) -> float | None:
+        return self._watch.rate_hz
+
+    def passed_over(self, count: int) -> None:
+        self._watch.passed_over(count)
+
+    def is_due(self, captured_at: datetime) -> bool:
+        turn = self._stamps.take(captured_at.timestamp(), time.monotonic())
+        if turn is not None:
+            self._watch.report(CameraEvent.now(self._camera, *turn))
+        return self._watch.is_due(captured_at)
+
+    def report(self, event: CameraEvent) -> None:
+        self._watch.report(event)
+
+    def lost(self, cause: str, count: int) -> None:
+        self._watch.lost(cause, count)
+
+
+def _mark(frame: Frame) -> int:
+    """A number that stands for the picture in this process alone: Python salts it at every start."""
+    step_x, step_y = frame.width / _GRID, frame.height * (1 - 2 * _EDGE_SHARE) / _GRID
+    first_y = frame.height * _EDGE_SHARE
+    to_frame = np.array([[step_x, 0, step_x / 2 - 0.5], [0, step_y, first_y + step_y / 2 - 0.5]], np.float32)
+    return hash(ops.crop_rgb(frame, to_frame, width=_GRID, height=_GRID).tobytes())

@@ -1,0 +1,132 @@
+"""Passing over frames before they are decoded: the same frames are looked at, with less work, and none is forgotten."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.video.stream import VideoStream
+
+from pylfr.types import Frame
+from pylfr.video.batching.batcher import Batcher
+from pylfr.video.open import Isolation, open_file
+from pylfr.video.decoding.frame_sampler import Sampler
+from pylfr.video.sources.observer import CameraEvent
+from tests.samples import NOON
+from tests.video.clips import picture_of
+
+FRAMES = 120
+# What x264 is told, and whether that leaves frames that no other is made from.
+CODINGS = {
+    "pyramid of B-frames": ("libx264", "bframes=3:b-pyramid=strict:b-adapt=0:keyint=40:scenecut=0", True),
+    "B-frames alone": ("libx264", "bframes=3:b-pyramid=none:b-adapt=0:keyint=40:scenecut=0", True),
+    "no B-frames": ("libx264", "bframes=0:keyint=40:scenecut=0", False),
+}
+
+
+class Sampling:
+    """A watch at ``rate_hz`` that does, or does not, say so in time."""
+
+    def __init__(self, rate_hz: float, *, says_so: bool) -> None:
+        self.rate_hz = rate_hz if says_so else None
+        self.asked = self.passed = 0
+        self.events: list[CameraEvent] = []
+        self._sampler = Sampler(rate_hz)
+
+    def passed_over(self, count: int) -> None:
+        assert count > 0
+        self.passed += count
+
+    def is_due(self, captured_at: datetime) -> bool:
+        self.asked += 1
+        return self._sampler.is_due(captured_at)
+
+    def report(self, event: CameraEvent) -> None:
+        self.events.append(event)
+
+    def lost(self, cause: str, count: int) -> None:
+        raise AssertionError(f"{count} frames of a recording were lost: {cause}")
+
+
+def write(path: Path, coding: str, *, rate: int = 25, frames: int = FRAMES) -> Path:
+    codec, options, _ = CODINGS[coding]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=Fraction(rate))
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.options = {"x264-params": options}
+        for number in range(frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture_of(number, 96, 64), "rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def look(path: Path, watch: Sampling, isolation: Isolation = "none") -> list[tuple[int, datetime, bytes]]:
+    source = open_file(path, camera="gate", started_at=NOON, isolation=isolation)
+    return [kept(frame) for frame in source.watched(watch)]
+
+
+def kept(frame: Frame) -> tuple[int, datetime, bytes]:
+    return frame.sequence, frame.captured_at, b"".join(np.ascontiguousarray(plane).tobytes() for plane in frame.planes)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+@pytest.mark.parametrize("rate_hz", [1.0, 8.0, 12.5])
+def test_the_same_frames_are_looked_at_with_fewer_decoded(
+    tmp_path: Path, coding: str, suffix: str, rate_hz: float
+) -> None:
+    path = write(tmp_path / f"a.{suffix}", coding)
+    told, untold = Sampling(rate_hz, says_so=True), Sampling(rate_hz, says_so=False)
+    assert look(path, told) == look(path, untold)
+    assert (untold.asked, untold.passed) == (FRAMES, 0)
+    assert told.asked + told.passed == FRAMES
+    assert (told.passed > FRAMES // 8) == CODINGS[coding][2]
+    assert [event.kind for event in told.events] == [event.kind for event in untold.events]
+
+
+@pytest.mark.parametrize("rate_hz", [25.0, 60.0])
+def test_where_every_frame_is_wanted_every_frame_is_decoded(tmp_path: Path, rate_hz: float) -> None:
+    watch = Sampling(rate_hz, says_so=True)
+    assert len(look(write(tmp_path / "a.mp4", "pyramid of B-frames"), watch)) == FRAMES
+    assert watch.passed == 0
+
+
+def test_an_isolated_decoder_passes_over_the_same(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", "pyramid of B-frames")
+    here, there = Sampling(8.0, says_so=True), Sampling(8.0, says_so=True)
+    assert look(path, here) == look(path, there, "process")
+    # It asks about those frames alone that are due.
+    assert (there.asked, there.asked + there.passed) == (len(look(path, Sampling(8.0, says_so=False))), FRAMES)
+    assert 0 < here.passed < there.passed
+
+
+def test_a_recording_that_plays_again_goes_on_evenly(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", "pyramid of B-frames", frames=45)
+    seen = []
+    for says_so in (True, False):
+        watch = Sampling(8.0, says_so=says_so)
+        source = open_file(path, camera="gate", started_at=NOON, isolation="none", loop=True)
+        frames = source.watched(watch)
+        seen.append([kept(next(frames)) for _ in range(60)])
+        source.close()
+    assert seen[0] == seen[1]
+
+
+def test_every_frame_that_came_is_counted(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", "pyramid of B-frames")
+    source = open_file(path, camera="gate", started_at=NOON, isolation="none")
+    with Batcher([source], detect_hz=8.0) as batches:
+        looked_at = sum(len(batch.frames) for batch in batches)
+        counts = batches.counts()["gate"]
+    assert (counts.came, counts.passed_on, counts.not_due) == (FRAMES, looked_at, FRAMES - looked_at)
+    assert not counts.dropped
+
+
+def test_a_recording_of_one_frame_is_looked_at(tmp_path: Path) -> None:
+    watch = Sampling(1.0, says_so=True)
+    assert len(look(write(tmp_path / "a.mp4", "pyramid of B-frames", frames=1), watch)) == 1

@@ -1,0 +1,322 @@
+"""A real server, really killed and really frozen, while another camera goes on."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import av.logging
+import pytest
+
+from pylfr.video.batching.batcher import Batcher
+from pylfr.video.open import Patience, open_rtsp
+from pylfr.video.decoding.expected_stream import StreamPin
+from pylfr.video.sources.replay_detection import ScrutinisedSource, ScrutinyRules
+from pylfr.video.sources.observer import CameraEvent
+
+SYSTEM_PYTHON = "/usr/bin/python3"
+SERVER = Path(__file__).with_name("rtsp_server.py")
+NEEDS = "gi.require_version('GstRtspServer', '1.0'); gi.require_version('Gst', '1.0')"
+
+USER = "viewer"
+PASSWORD = "p@ss:w/rd%1?x#"
+
+# Generous: the machine may be busy. Nothing waits this long unless something is broken.
+PATIENCE_S = 40.0
+
+
+def server_is_installed() -> bool:
+    try:
+        found = subprocess.run([SYSTEM_PYTHON, "-c", f"import gi; {NEEDS}"], capture_output=True, check=False)
+    except OSError:
+        return False
+    return found.returncode == 0
+
+
+needs_server = pytest.mark.skipif(
+    not server_is_installed(), reason="no RTSP server to test with: install the packages of .ci/apt-packages.txt"
+)
+
+
+class Server:
+    """An RTSP server on a port of its own, which keeps its port when it is started again."""
+
+    def __init__(self, pattern: str = "ball") -> None:
+        self.pattern = pattern
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [SYSTEM_PYTHON, str(SERVER), str(self.port), USER, PASSWORD, self.pattern],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+            self._process = None
+
+    @property
+    def url(self) -> str:
+        return f"rtsp://{USER}:${{PYLFR_TEST_PASSWORD}}@127.0.0.1:{self.port}/camera"
+
+
+@pytest.fixture
+def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Server, Server]]:
+    monkeypatch.setenv("PYLFR_TEST_PASSWORD", PASSWORD)
+    both = Server(), Server()
+    for server in both:
+        server.start()
+    yield both
+    for server in both:
+        server.kill()
+
+
+@pytest.fixture
+def ffmpeg_log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """Everything that anybody logs, FFmpeg's own messages included."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.DEBUG)
+    caplog.set_level(logging.DEBUG)
+    yield caplog
+    av.logging.set_level(level)
+
+
+class Reader:
+    """Drains a batcher on a thread of its own, as an engine would."""
+
+    def __init__(self, batcher: Batcher) -> None:
+        self.batcher = batcher
+        self.events: list[CameraEvent] = []
+        self._thread = threading.Thread(target=self._read)
+
+    def __enter__(self) -> Reader:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.batcher.stop()
+        self._thread.join()
+
+    def _read(self) -> None:
+        with self.batcher as batches:
+            for _ in batches:
+                pass
+
+    def passed_on(self, camera: str) -> int:
+        return self.batcher.counts()[camera].passed_on
+
+    def kinds(self, camera: str) -> list[str]:
+        self.events += self.batcher.take_events()
+        return [event.kind for event in self.events if event.camera == camera]
+
+    def wait(self, is_so: Callable[[], bool], what: str) -> None:
+        until = time.monotonic() + PATIENCE_S
+        while not is_so():
+            assert time.monotonic() < until, f"waited for {what}; events: {self.events}"
+            time.sleep(0.02)
+
+    def wait_for_frames(self, camera: str, count: int = 5) -> None:
+        reached = self.passed_on(camera) + count
+        self.wait(lambda: self.passed_on(camera) >= reached, f"{count} more frames of {camera}")
+
+
+@pytest.mark.slow
+@needs_server
+def test_a_killed_and_a_frozen_camera_come_back_while_the_other_goes_on(
+    servers: tuple[Server, Server], ffmpeg_log: pytest.LogCaptureFixture
+) -> None:
+    troubled, steady = servers
+    patience = Patience(open_s=10.0, read_s=2.0, first_retry_s=0.1, longest_retry_s=0.5)
+    sources = [
+        open_rtsp(troubled.url, camera="troubled", patience=patience),
+        open_rtsp(steady.url, camera="steady", patience=Patience(open_s=20.0, read_s=20.0)),
+    ]
+    with Reader(Batcher(sources, detect_hz=None)) as reader:
+        reader.wait_for_frames("troubled")
+        reader.wait_for_frames("steady")
+        assert reader.kinds("troubled") == ["opened"]
+
+        troubled.kill()
+        reader.wait(lambda: reader.kinds("troubled").count("disconnected") >= 3, "refused attempts")
+        assert set(reader.kinds("troubled")) == {"opened", "disconnected", "reconnecting"}
+        assert reader.batcher.counts()["troubled"].state == "reconnecting"
+        reader.wait_for_frames("steady")
+
+        troubled.start()
+        reader.wait(lambda: reader.kinds("troubled").count("opened") == 2, "the restarted camera")
+        reader.wait_for_frames("troubled")
+
+        troubled.send(signal.SIGSTOP)
+        reader.wait(lambda: "frozen" in reader.kinds("troubled"), "the freeze to be noticed")
+        reader.wait_for_frames("steady")
+
+        troubled.send(signal.SIGCONT)
+        reader.wait(lambda: reader.kinds("troubled").count("opened") >= 3, "the thawed camera")
+        reader.wait_for_frames("troubled")
+        assert reader.batcher.counts()["troubled"].state == "running"
+        assert reader.kinds("steady") == ["opened"]
+
+    counts = reader.batcher.counts()
+    assert {camera: one.state for camera, one in counts.items()} == {"troubled": "stopped", "steady": "stopped"}
+    told = [repr(event) for event in reader.events] + [repr(source) for source in sources]
+    assert_no_credentials(told + [record.getMessage() for record in ffmpeg_log.records] + [repr(counts)])
+
+
+@needs_server
+def test_a_real_camera_whose_picture_stands_still_is_reported_until_another_picture_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYLFR_TEST_PASSWORD", PASSWORD)
+    server = Server("blue")
+    server.start()
+    try:
+        camera = open_rtsp(server.url, camera="gate", patience=Patience(open_s=20.0, read_s=20.0, first_retry_s=0.1))
+        with Reader(Batcher([ScrutinisedSource(camera, ScrutinyRules(unchanged_s=1.5))])) as reader:
+            reader.wait(lambda: "unchanged" in reader.kinds("gate"), "the picture that stands still to be noticed")
+            server.kill()
+            # Noise, as a sensor has it.
+            server.pattern = "snow"
+            server.start()
+            reader.wait(lambda: reader.kinds("gate")[-1] == "recovered", "the picture that changes to be noticed")
+            reader.wait_for_frames("gate", count=20)
+            assert [
+                kind for kind in reader.kinds("gate") if kind in ("unchanged", "recovered", "repeating", "backwards")
+            ] == [
+                "unchanged",
+                "recovered",
+            ]
+    finally:
+        server.kill()
+
+
+@needs_server
+@pytest.mark.parametrize("pin", ["hevc 320x240", "h264 640x480"])
+def test_a_real_camera_that_sends_another_stream_is_reported_and_gives_no_frame(
+    pin: str, servers: tuple[Server, Server]
+) -> None:
+    patience = Patience(open_s=20.0, first_retry_s=0.1)
+    source = open_rtsp(servers[0].url, camera="gate", patience=patience, expect=StreamPin.parse(pin))
+    with Reader(Batcher([source])) as reader:
+        reader.wait(lambda: reader.kinds("gate").count("mismatched") >= 2, "two attempts")
+        assert "opened" not in reader.kinds("gate")
+        assert reader.passed_on("gate") == 0
+        assert reader.batcher.counts()["gate"].state == "reconnecting"
+        [detail] = {event.detail for event in reader.events if event.kind == "mismatched"}
+    assert detail == f"authorised is {pin}, it sends h264 320x240"
+
+
+@needs_server
+def test_a_real_camera_that_sends_the_expected_stream_gives_its_frames(servers: tuple[Server, Server]) -> None:
+    source = open_rtsp(servers[0].url, camera="gate", expect=StreamPin.parse("h264 320x240"))
+    with Reader(Batcher([source])) as reader:
+        reader.wait_for_frames("gate")
+        [opened] = [event for event in (*reader.events, *reader.batcher.take_events()) if event.kind == "opened"]
+        assert opened.detail == "h264 320x240"
+
+
+@needs_server
+def test_a_wrong_password_is_reported_tried_again_and_never_shown(
+    servers: tuple[Server, Server], ffmpeg_log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYLFR_TEST_PASSWORD", f"{PASSWORD}-wrong")
+    source = open_rtsp(servers[0].url, camera="gate", patience=Patience(open_s=20.0, first_retry_s=0.1))
+    with Reader(Batcher([source])) as reader:
+        reader.wait(lambda: reader.kinds("gate").count("disconnected") >= 2, "two refusals")
+        assert "opened" not in reader.kinds("gate")
+        assert any("401" in event.detail for event in reader.events)
+    assert_no_credentials([repr(event) for event in reader.events])
+    assert_no_credentials([record.getMessage() for record in ffmpeg_log.records])
+
+
+@needs_server
+def test_closing_a_live_camera_ends_its_frames(servers: tuple[Server, Server]) -> None:
+    source = open_rtsp(servers[0].url, camera="gate", patience=Patience(open_s=20.0, read_s=20.0))
+    frames = source.frames()
+    frame = next(frames)
+    assert (frame.width, frame.height, frame.layout) == (320, 240, "i420")
+    source.close()
+    assert list(frames) == []
+
+
+def test_retries_grow_to_their_limit_and_are_spread() -> None:
+    patience = Patience(first_retry_s=0.5, longest_retry_s=30.0)
+    for failures, longest in [(1, 0.5), (2, 1.0), (3, 2.0), (7, 30.0), (1_000_000, 30.0)]:
+        delays = {patience.retry_s(failures) for _ in range(50)}
+        assert all(longest / 2 <= delay <= longest for delay in delays)
+        assert len(delays) > 1
+
+
+def test_patience_of_no_time_is_refused() -> None:
+    with pytest.raises(ValueError, match="read_s must be more than 0 s, got 0"):
+        Patience(read_s=0)
+
+
+def assert_no_credentials(texts: list[str]) -> None:
+    """Neither the password nor any form in which it travels."""
+    spoken = "\n".join(texts)
+    encoded = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    for secret in (PASSWORD, "p%40ss", "w/rd", "w%2Frd", encoded, os.environ["PYLFR_TEST_PASSWORD"]):
+        assert secret not in spoken
+
+
+class SlowReader:
+    """Takes twice as long over every frame as the camera takes to send it."""
+
+    def __init__(self, pause_s: float) -> None:
+        self.pause_s = pause_s
+        self.lost_count = 0
+        self.looked_at = 0
+        self.kinds: list[str] = []
+
+    rate_hz: float | None = None
+
+    def passed_over(self, count: int) -> None:
+        raise AssertionError(f"{count} frames were passed over, though every one is wanted")
+
+    def is_due(self, captured_at: datetime) -> bool:
+        self.looked_at += 1
+        time.sleep(self.pause_s)
+        return True
+
+    def report(self, event: CameraEvent) -> None:
+        self.kinds.append(event.kind)
+
+    def lost(self, cause: str, count: int) -> None:
+        assert cause == "late"
+        self.lost_count += count
+
+
+@needs_server
+def test_a_real_camera_that_is_read_too_slowly_is_brought_back_to_the_live_edge(servers: tuple[Server, Server]) -> None:
+    source = open_rtsp(servers[0].url, camera="slow")
+    reader = SlowReader(pause_s=0.2)
+    until = time.monotonic() + PATIENCE_S
+    for _ in source.watched(reader):
+        if reader.kinds.count("late") >= 2 or time.monotonic() > until:
+            source.close()
+    assert reader.kinds.count("late") >= 2
+    assert reader.lost_count > 0
+    assert reader.looked_at > 10
