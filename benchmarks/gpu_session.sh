@@ -127,7 +127,7 @@ export PYLFR_REQUIRE_CUDA=1
 kernels=(tests/native/test_batch.py tests/native/test_search_index.py tests/native/test_tensor_cuda.py)
 pytest=(python3 -m pytest -q -m cuda -p no:cacheprovider)
 must 60 "tests of the kernels" "${pytest[@]}" "${kernels[@]}" tests/test_cuda.py
-must 40 "stages, arrays of others" "${pytest[@]}" tests/faces/test_device.py tests/test_interop.py
+must 40 "stages, arrays of others" "${pytest[@]}" tests/faces/device/test_recognise.py tests/test_interop.py
 must 60 "six cameras on the device" "${pytest[@]}" tests/test_rehearsal_on_device.py -k "not decoded_there"
 may 5 "NVDEC's library" sh -c 'ldconfig -p | grep -E "libnvcuvid|libcuda\.so"'
 may 15 "NVDEC can be opened" python3 -c '

@@ -21,7 +21,7 @@ from pylfr import ops
 from pylfr.faces.detect import SUPPRESSION_IOU, open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.faces.heads import decode
-from pylfr.faces.pool import ProbePool
+from pylfr.faces.template_pool import ProbePool
 from pylfr.faces.quality import measure_quality
 from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.types import Faces, FrameBatch

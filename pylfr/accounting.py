@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from pylfr.faces.pool import Dwell
+from pylfr.faces.template_pool import Dwell
 from pylfr.types import Event
 from pylfr.video.sources.observer import CameraEvent
 

@@ -16,9 +16,9 @@ from pylfr.config import BatchSection, Deployment, RecognitionSection, read_depl
 from pylfr.delivery import open_records_sink, open_sink
 from pylfr.engine import Engine, EngineLimits, Stages
 from pylfr.faces.detect import FaceDetector
-from pylfr.faces.device_recognise import DeviceRecogniser
+from pylfr.faces.device.recognise import DeviceRecogniser
 from pylfr.faces.embed import FaceEmbedder
-from pylfr.faces.plan import RecognitionPlan, RecognitionRules
+from pylfr.faces.best_shots import RecognitionPlan, RecognitionRules
 from pylfr.faces.quality import ProbeGate
 from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.forget import forget_expired

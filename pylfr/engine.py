@@ -17,8 +17,8 @@ from pylfr.accounting import CameraSummary, Summary, add_causes, camera_turned, 
 from pylfr.aggregates import Aggregator
 from pylfr.alerts import AlertDesk, PossibleMatch, compose_alert
 from pylfr.errors import AuthorisationError, ConfigError, SinkError
-from pylfr.faces.device_recognise import DeviceRecogniser
-from pylfr.faces.plan import RecognitionPlan
+from pylfr.faces.device.recognise import DeviceRecogniser
+from pylfr.faces.best_shots import RecognitionPlan
 from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.track import FaceTracker, TrackKey
 from pylfr.governance.authority import REHEARSAL

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from pylfr import ops
 from pylfr.faces.detect import FaceDetector, open_detector
-from pylfr.faces.device_detect import DeviceDetector, open_device_detector
-from pylfr.faces.device_recognise import DeviceRecogniser, HostTemplates, open_device_embedder
+from pylfr.faces.device.detect import DeviceDetector, open_device_detector
+from pylfr.faces.device.recognise import DeviceRecogniser, HostTemplates, open_device_embedder
 from pylfr.faces.embed import FaceEmbedder, open_embedder
-from pylfr.faces.pool import DeviceProbePool, ProbePool
+from pylfr.faces.template_pool import DeviceProbePool, ProbePool
 from pylfr.faces.recognise import FaceRecogniser
-from pylfr.faces.uploads import Uploads
+from pylfr.faces.device.uploads import Uploads
 from pylfr.runtimes.choose import choose_runtime
 from pylfr.types import Device
 

@@ -273,7 +273,7 @@ class Tracks:
 class Templates:
     """Biometric vectors, float32 [N, D] of unit length, and the sha256 of the network that made them.
 
-    Probes live in a wiped pool (``pylfr.faces.pool``): their vectors read as zeros once they are given back.
+    Probes live in a wiped pool (``pylfr.faces.template_pool``): their vectors read as zeros once they are given back.
     """
 
     vectors: Float32

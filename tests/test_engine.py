@@ -16,8 +16,8 @@ from pylfr.accounting import Summary
 from pylfr.alerts import AlertDesk, AlertRules
 from pylfr.engine import Engine, EngineLimits, Stages
 from pylfr.errors import AuditError, AuthorisationError, MediaError, SinkError
-from pylfr.faces.plan import RecognitionPlan, RecognitionRules
-from pylfr.faces.pool import ProbePool
+from pylfr.faces.best_shots import RecognitionPlan, RecognitionRules
+from pylfr.faces.template_pool import ProbePool
 from pylfr.faces.quality import ProbeGate
 from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.track import FaceTracker, TrackRules

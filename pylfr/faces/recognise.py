@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pylfr.faces.pool import ProbePool
+from pylfr.faces.template_pool import ProbePool
 from pylfr.protocols import Embedder, Gallery
 from pylfr.types import Candidates, Faces, Frame
 

@@ -12,7 +12,7 @@ from pylfr import ops
 from pylfr.errors import ModelError
 from pylfr.faces.detect import SUPPRESSION_IOU, input_size
 from pylfr.faces.heads import HeadTensors, split_head
-from pylfr.faces.uploads import Uploads
+from pylfr.faces.device.uploads import Uploads
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import open_store
 from pylfr.protocols import DeviceRuntime

@@ -10,13 +10,13 @@ import pytest
 from pylfr import ops
 from pylfr.errors import ConfigError
 from pylfr.faces.detect import open_detector
-from pylfr.faces.device_detect import DeviceDetector
-from pylfr.faces.device_recognise import DeviceEmbedder, DeviceRecogniser, HostTemplates
+from pylfr.faces.device.detect import DeviceDetector
+from pylfr.faces.device.recognise import DeviceEmbedder, DeviceRecogniser, HostTemplates
 from pylfr.faces.embed import FaceEmbedder
-from pylfr.faces.pool import DeviceProbePool, ProbePool
+from pylfr.faces.template_pool import DeviceProbePool, ProbePool
 from pylfr.faces.quality import measure_quality
 from pylfr.faces.recognise import FaceRecogniser
-from pylfr.faces.uploads import Uploads
+from pylfr.faces.device.uploads import Uploads
 from pylfr.gallery.device_index import DeviceIndexGallery
 from pylfr.gallery.native_index import NativeGallery
 from pylfr.models.store import open_store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pylfr.faces.plan import RecognitionPlan, RecognitionRules
+from pylfr.faces.best_shots import RecognitionPlan, RecognitionRules
 from pylfr.faces.track import TrackKey
 from pylfr.types import FrameBatch, Tracks
 from tests.samples import faces_at, good_quality, sample_frame

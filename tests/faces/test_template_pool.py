@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pylfr.faces.pool import ProbePool
+from pylfr.faces.template_pool import ProbePool
 
 
 def test_borrowed_memory_reads_as_zeros_when_it_has_come_back() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 
 from pylfr import ops
 from pylfr.errors import ConfigError, ModelError
-from pylfr.faces.pool import DeviceProbePool
-from pylfr.faces.uploads import Uploads
+from pylfr.faces.template_pool import DeviceProbePool
+from pylfr.faces.device.uploads import Uploads
 from pylfr.models.manifest import EmbedTable, ModelManifest
 from pylfr.models.store import open_store
 from pylfr.protocols import DeviceGallery, DeviceRuntime, Gallery
