@@ -18,8 +18,8 @@ from pylfr.evaluation.calibration import Threshold
 from pylfr.faces.align import align_faces
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
-from pylfr.gallery.live import open_gallery
-from pylfr.gallery.watchlist import create_watchlist, open_watchlist
+from pylfr.gallery.index.reloading import open_gallery
+from pylfr.gallery.watchlist.watchlist import create_watchlist, open_watchlist
 from pylfr.models.store import open_store
 from pylfr.types import Alert, Candidates, Faces, Frame, Recorded, Templates
 from pylfr.video.decoding.image_io import read_image

@@ -22,9 +22,9 @@ from pylfr.faces.best_shots import RecognitionPlan, RecognitionRules
 from pylfr.faces.quality import ProbeGate
 from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.forget import forget_expired
-from pylfr.gallery.gate import EnrolmentGate
-from pylfr.gallery.live import open_gallery
-from pylfr.gallery.watchlist import create_watchlist
+from pylfr.gallery.watchlist.quality_gate import EnrolmentGate
+from pylfr.gallery.index.reloading import open_gallery
+from pylfr.gallery.watchlist.watchlist import create_watchlist
 from pylfr.governance.audit import RehearsalAudit
 from pylfr.governance.authority import Leave, Rehearsal
 from pylfr.governance.ceiling import NoCeiling

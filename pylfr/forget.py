@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pylfr.config import Deployment
 from pylfr.errors import AuthorisationError, VaultError
-from pylfr.gallery.sealed import is_sealed
-from pylfr.gallery.withdraw import finish_withdrawal
+from pylfr.gallery.watchlist.sealed import is_sealed
+from pylfr.gallery.watchlist.withdrawal import finish_withdrawal
 from pylfr.governance.audit import AuditLog
 from pylfr.governance.keys import read_public_key
 from pylfr.governance.profiles import Profile, read_profile

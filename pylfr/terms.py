@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pylfr.config import AuthoritySection, CameraSection, Deployment, EvidenceSink, RecognitionSection
 from pylfr.errors import AuthorisationError, ConfigError
-from pylfr.gallery.contents import WatchlistContents, read_contents
-from pylfr.gallery.sealed import is_sealed
-from pylfr.gallery.withdraw import ListedFiles
+from pylfr.gallery.watchlist.digests import WatchlistContents, read_contents
+from pylfr.gallery.watchlist.sealed import is_sealed
+from pylfr.gallery.watchlist.withdrawal import ListedFiles
 from pylfr.governance.audit import AuditLog, open_audit
 from pylfr.governance.authority import Authorisation, Leave, plain_fields
 from pylfr._internal.canonical_json import digest, utc_text

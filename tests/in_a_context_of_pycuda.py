@@ -11,8 +11,8 @@ import sys
 import numpy as np
 
 from pylfr import ops
-from pylfr.gallery.device_index import DeviceIndexGallery
-from pylfr.gallery.native_index import NativeGallery
+from pylfr.gallery.index.device import DeviceIndexGallery
+from pylfr.gallery.index.native import NativeGallery
 from pylfr.types import Templates
 from tests.devices import on_device, on_host
 from tests.gallery.snapshots import snapshot_of, unit

@@ -25,8 +25,8 @@ from pathlib import Path
 
 from pylfr.config import Deployment, read_deployment
 from pylfr.forget import forget_expired
-from pylfr.gallery.sealed import open_sealed, seal_watchlist
-from pylfr.gallery.withdraw import ListedFiles, withdraw
+from pylfr.gallery.watchlist.sealed import open_sealed, seal_watchlist
+from pylfr.gallery.watchlist.withdrawal import ListedFiles, withdraw
 from pylfr.governance.audit import AuditLog, open_audit
 from pylfr.governance.keys import read_signing_key
 from pylfr.governance.records import Records, RecordsSink, open_records

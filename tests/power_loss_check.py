@@ -17,9 +17,9 @@ from PIL import Image
 from pylfr.config import read_deployment
 from pylfr.errors import PylfrError
 from pylfr.forget import forget_expired
-from pylfr.gallery.portrait import encode_jpeg
-from pylfr.gallery.sealed import open_sealed
-from pylfr.gallery.withdraw import ListedFiles, finish_withdrawal
+from pylfr.gallery.watchlist.portrait import encode_jpeg
+from pylfr.gallery.watchlist.sealed import open_sealed
+from pylfr.gallery.watchlist.withdrawal import ListedFiles, finish_withdrawal
 from pylfr.governance.audit import open_audit
 from pylfr.governance.chain import LogEntry, parse_checkpoint, parse_entry, verify
 from pylfr.governance.keys import read_signing_key

@@ -15,9 +15,9 @@ import pytest
 
 from pylfr.config import Deployment, read_deployment
 from pylfr.forget import Forgotten, forget_expired
-from pylfr.gallery.contents import read_contents
-from pylfr.gallery.sealed import seal_watchlist
-from pylfr.gallery.withdraw import ListedFiles, withdraw
+from pylfr.gallery.watchlist.digests import read_contents
+from pylfr.gallery.watchlist.sealed import seal_watchlist
+from pylfr.gallery.watchlist.withdrawal import ListedFiles, withdraw
 from pylfr.governance.audit import AuditLog, open_audit
 from pylfr.governance.chain import parse_entry, verify
 from pylfr.governance.keys import make_key, read_signing_key
@@ -28,7 +28,7 @@ from pylfr.governance.vault import make_vault_key, read_vault_key
 from pylfr.sinks.jsonl import open_jsonl
 from pylfr.terms import records_of
 from pylfr._internal.atomic_file import PART
-from tests.gallery.test_sealed import enrolled
+from tests.gallery.watchlist.test_sealed import enrolled
 from tests.governance.samples import NOON, authorisation
 from tests.samples import sample_alert
 
@@ -230,7 +230,7 @@ def test_a_withdrawal_that_a_crash_cut_short_is_finished_by_the_sweep(
     seal_watchlist(tmp_path / "plain.watchlist", tmp_path / "square.sealed", key)
     files = ListedFiles(sealed=tmp_path / "square.sealed")
     with monkeypatch.context() as patched:
-        patched.delattr("pylfr.gallery.withdraw.write_whole")
+        patched.delattr("pylfr.gallery.watchlist.withdrawal.write_whole")
         with pytest.raises(NameError):
             withdraw(files, key, "Ada Lovelace", by="Dee", because="it ended", audit=log)
     assert len(read_contents(tmp_path / "square.sealed", key)) == 2

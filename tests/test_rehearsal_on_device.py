@@ -11,9 +11,9 @@ from pylfr import assemble, networks, ops
 from pylfr.accounting import Summary
 from pylfr.assemble import open_rehearsal
 from pylfr.errors import CudaError
-from pylfr.gallery import live
-from pylfr.gallery.device_index import DeviceIndexGallery
-from pylfr.gallery.snapshot import WatchlistSnapshot
+from pylfr.gallery.index import reloading
+from pylfr.gallery.index.device import DeviceIndexGallery
+from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot
 from pylfr.protocols import Source
 from pylfr.types import Alert, Device
 from pylfr.video.open import open_file
@@ -86,7 +86,7 @@ def test_the_stages_of_a_device_take_surfaces_and_give_every_right_alert_once(
         return DeviceIndexGallery(snapshot, precision="float32", stream=ops.Stream("cpu"))
 
     monkeypatch.setattr(assemble, "open_networks", open_networks)
-    monkeypatch.setitem(cast("dict[str, object]", live._BUILDERS), "device-float32", open_index)
+    monkeypatch.setitem(cast("dict[str, object]", reloading._BUILDERS), "device-float32", open_index)
     cameras: list[Source] = [
         FileSource(
             video(media_dir, name),

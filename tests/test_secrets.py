@@ -24,7 +24,7 @@ from pylfr.config import read_deployment
 from pylfr.errors import PylfrError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
-from pylfr.gallery.watchlist import create_watchlist
+from pylfr.gallery.watchlist.watchlist import create_watchlist
 from pylfr._internal.canonical_json import utc_text
 from pylfr.governance.keys import make_key, read_signing_key
 from pylfr.governance.records import open_records

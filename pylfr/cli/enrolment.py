@@ -13,9 +13,9 @@ import typer
 from pylfr.cli.console import say, warn
 from pylfr.config import read_deployment
 from pylfr.errors import ConfigError
-from pylfr.gallery import storage
-from pylfr.gallery.watchlist import open_watchlist
-from pylfr.gallery.withdraw import withdraw as withdraw_entry
+from pylfr.gallery.watchlist.watchlist import sqlite_file
+from pylfr.gallery.watchlist.watchlist import open_watchlist
+from pylfr.gallery.watchlist.withdrawal import withdraw as withdraw_entry
 from pylfr.governance.enrolment import ReviewedReference
 from pylfr.governance.vault import VaultKey, read_vault_key
 from pylfr.terms import PASSPHRASE, audit_of, listed_files_of, watchlist_key_of
@@ -67,11 +67,11 @@ def copy(
 
 def upgrade(file: FileArgument) -> None:
     """Bring a watchlist of an older format up to date. What it did not hold stays empty; it must be signed anew."""
-    found = storage.upgrade(file)
-    if found == storage.FORMAT_VERSION:
+    found = sqlite_file.upgrade(file)
+    if found == sqlite_file.FORMAT_VERSION:
         say(f"{file} has format {found} already")
     else:
-        say(f"{file}: format {found} is now {storage.FORMAT_VERSION}; nothing was made up, and nobody has reviewed it")
+        say(f"{file}: format {found} is now {sqlite_file.FORMAT_VERSION}; nothing was made up, and nobody has reviewed it")
 
 
 def withdraw(

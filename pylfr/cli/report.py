@@ -14,7 +14,7 @@ from pylfr.cli.audit import read_entries
 from pylfr.cli.console import say
 from pylfr.config import Deployment, read_deployment
 from pylfr.errors import ConfigError, PylfrError
-from pylfr.gallery.sealed import connect_either
+from pylfr.gallery.watchlist.sealed import connect_either
 from pylfr.governance.profiles import read_profile
 from pylfr.governance.report import compose_report
 from pylfr.governance.report_page import markdown_of, page_of

@@ -15,9 +15,9 @@ from pylfr.cli.passphrase import PassphraseOption, open_key
 from pylfr.config import read_deployment
 from pylfr.errors import ConfigError
 from pylfr.forget import forget_expired
-from pylfr.gallery.contents import read_contents
-from pylfr.gallery.sealed import seal_watchlist
-from pylfr.gallery.watchlist import open_watchlist
+from pylfr.gallery.watchlist.digests import read_contents
+from pylfr.gallery.watchlist.sealed import seal_watchlist
+from pylfr.gallery.watchlist.watchlist import open_watchlist
 from pylfr._internal.canonical_json import utc_text
 from pylfr.governance.keyring import keyring_works
 from pylfr.governance.keys import read_public_key

@@ -20,7 +20,7 @@ from pylfr.cli.present import chosen_network
 from pylfr.errors import ConfigError, PylfrError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
-from pylfr.gallery.watchlist import Enrolment, Entry, create_watchlist, open_watchlist
+from pylfr.gallery.watchlist.watchlist import Enrolment, Entry, create_watchlist, open_watchlist
 from pylfr.governance.enrolment import Origin
 from pylfr.video.isolation.client import read_image_isolated
 

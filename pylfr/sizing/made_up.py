@@ -10,9 +10,9 @@ from pylfr import ops
 from pylfr.evaluation.people import central_faces
 from pylfr.faces.detect import FaceDetector
 from pylfr.faces.embed import FaceEmbedder
-from pylfr.gallery.live import IndexName, build_gallery
-from pylfr.gallery.portrait import encode_jpeg
-from pylfr.gallery.snapshot import ListedEntry, WatchlistSnapshot
+from pylfr.gallery.index.reloading import IndexName, build_gallery
+from pylfr.gallery.watchlist.portrait import encode_jpeg
+from pylfr.gallery.watchlist.snapshot import ListedEntry, WatchlistSnapshot
 from pylfr.protocols import Gallery
 from pylfr.types import Float32, UInt8, as_frames
 

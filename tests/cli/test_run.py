@@ -13,7 +13,7 @@ import pytest
 
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
-from pylfr.gallery.watchlist import create_watchlist
+from pylfr.gallery.watchlist.watchlist import create_watchlist
 from pylfr.video.decoding.image_io import read_image
 from tests.cli.command import PYLFR, pylfr
 from tests.footage import MAN, WALKING_AND_PAUSE, save_references, video

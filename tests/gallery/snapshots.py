@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from pylfr import ops
-from pylfr.gallery.snapshot import ListedEntry, WatchlistSnapshot
+from pylfr.gallery.watchlist.snapshot import ListedEntry, WatchlistSnapshot
 from pylfr.types import Float32
 
 

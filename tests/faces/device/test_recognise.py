@@ -17,8 +17,8 @@ from pylfr.faces.template_pool import DeviceProbePool, ProbePool
 from pylfr.faces.quality import measure_quality
 from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.device.uploads import Uploads
-from pylfr.gallery.device_index import DeviceIndexGallery
-from pylfr.gallery.native_index import NativeGallery
+from pylfr.gallery.index.device import DeviceIndexGallery
+from pylfr.gallery.index.native import NativeGallery
 from pylfr.models.store import open_store
 from pylfr.runtimes.choose import open_runtime
 from pylfr.types import Device, Frame, MemoryKind, Precision, UInt8, as_frames

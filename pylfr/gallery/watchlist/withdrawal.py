@@ -16,9 +16,9 @@ from datetime import datetime
 from pathlib import Path
 
 from pylfr.errors import WatchlistError
-from pylfr.gallery import storage
-from pylfr.gallery.contents import references_of
-from pylfr.gallery.sealed import is_sealed, open_sealed, sealed_content
+from pylfr.gallery.watchlist.watchlist import sqlite_file
+from pylfr.gallery.watchlist.digests import references_of
+from pylfr.gallery.watchlist.sealed import is_sealed, open_sealed, sealed_content
 from pylfr.governance.audit import AuditLog
 from pylfr.governance.keys import SigningKey
 from pylfr.governance.manifest import note_withdrawn, read_manifest
@@ -69,7 +69,7 @@ def withdraw(
             if found is None:
                 raise WatchlistError(f"watchlist {path} has no entry {name!r}")
             _require_held(files, name)
-            withdrawal = _take_off(connection, found[0], storage.now())
+            withdrawal = _take_off(connection, found[0], sqlite_file.now())
             content = sealed_content(connection, key)
         recorded = audit.decide(
             withdrawal,
@@ -118,11 +118,11 @@ def finish_withdrawal(files: ListedFiles, key: Callable[[], VaultKey], audit: Au
 def _take_off(connection: sqlite3.Connection, entry: object, at: datetime) -> Withdrawal:
     """The entry with this number and its images leave the watchlist in memory; the digests of its references stay."""
     connection.execute("PRAGMA foreign_keys = ON")
-    with storage.writing(connection):
+    with sqlite_file.writing(connection):
         (name,) = connection.execute("SELECT name FROM entries WHERE id = ?", (entry,)).fetchone()
         gone = list(references_of(connection, name))
         connection.execute("DELETE FROM entries WHERE id = ?", (entry,))
-        moment = storage.to_text(at)
+        moment = sqlite_file.to_text(at)
         connection.executemany("INSERT INTO withdrawn VALUES (?, ?)", [(each, moment) for each in gone])
     identity, revision = connection.execute("SELECT identity, revision FROM watchlist").fetchone()
     return Withdrawal(watchlist=identity, references=len(gone), revision=revision)

@@ -10,8 +10,8 @@ import pytest
 from pylfr.errors import EnrolmentError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
-from pylfr.gallery.live import open_gallery
-from pylfr.gallery.watchlist import create_watchlist
+from pylfr.gallery.index.reloading import open_gallery
+from pylfr.gallery.watchlist.watchlist import create_watchlist
 from pylfr.video.decoding.image_io import read_image
 
 # Each has several photographs of one face and no bystander.

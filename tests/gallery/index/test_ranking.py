@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from pylfr import ops
 from pylfr.errors import WatchlistError
-from pylfr.gallery.device_index import DeviceIndexGallery
-from pylfr.gallery.faiss_index import open_faiss
-from pylfr.gallery.native_index import NativeGallery
-from pylfr.gallery.snapshot import WatchlistSnapshot
+from pylfr.gallery.index.device import DeviceIndexGallery
+from pylfr.gallery.index.faiss import open_faiss
+from pylfr.gallery.index.native import NativeGallery
+from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot
 from pylfr.protocols import Gallery
 from pylfr.types import Candidates, Float32, Precision, Templates
 from tests.gallery.snapshots import snapshot_of, unit

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from pylfr.errors import WatchlistError
-from pylfr.gallery import storage
-from pylfr.gallery.live import IndexName, open_gallery
-from pylfr.gallery.watchlist import Watchlist, create_watchlist, open_watchlist
+from pylfr.gallery.watchlist.watchlist import sqlite_file
+from pylfr.gallery.index.reloading import IndexName, open_gallery
+from pylfr.gallery.watchlist.watchlist import Watchlist, create_watchlist, open_watchlist
 from tests.gallery.stand_ins import MODEL, OTHER_MODEL, StandInDetector, StandInEmbedder, image_of, probe_of
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 INDICES: tuple[IndexName, ...] = ("native", "faiss")
 
 
@@ -122,7 +122,7 @@ def test_an_entry_is_not_found_from_the_moment_it_expires(
         enrol(watchlist, 2)
     gallery = open_gallery(path, model=MODEL, poll_ms=poll_ms)
     assert gallery.search(probe_of(1), 2).entry[0, 0] == 1
-    monkeypatch.setattr(storage, "now", lambda: soon)
+    monkeypatch.setattr(sqlite_file, "now", lambda: soon)
     assert gallery.search(probe_of(1), 2).entry.tolist() == [[2, -1]]
     assert len(gallery) == 1
     assert len(open_gallery(path, model=MODEL)) == 1
@@ -151,7 +151,7 @@ def test_faiss_is_asked_for_by_the_name_of_its_extra(path: Path, monkeypatch: py
 CHANGES = """
 import sys
 from pathlib import Path
-from pylfr.gallery.watchlist import open_watchlist
+from pylfr.gallery.watchlist.watchlist import open_watchlist
 from tests.gallery.stand_ins import StandInDetector, StandInEmbedder, image_of
 
 with open_watchlist(Path(sys.argv[1])) as watchlist:

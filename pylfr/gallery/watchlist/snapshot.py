@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from pylfr.errors import WatchlistError
-from pylfr.gallery import storage
-from pylfr.gallery.portrait import decode_jpeg
+from pylfr.gallery.watchlist.watchlist import sqlite_file
+from pylfr.gallery.watchlist.portrait import decode_jpeg
 from pylfr.models.store import open_store
 from pylfr.types import Float32, Int64, Reference
 
@@ -128,13 +128,13 @@ def read_snapshot(
     ).fetchone()
     entries = connection.execute(
         "SELECT id, name, expires_at FROM entries WHERE expires_at IS NULL OR expires_at > ? ORDER BY id",
-        (storage.to_text(now),),
+        (sqlite_file.to_text(now),),
     ).fetchall()
     seen = known.listed if known is not None and known.identity == identity else {}
     listed = {
         number: ListedEntry(
             name=name,
-            expires_at=storage.to_time(expires_at) if expires_at is not None else None,
+            expires_at=sqlite_file.to_time(expires_at) if expires_at is not None else None,
             picture=seen[number].picture if number in seen else _first_picture(connection, number),
         )
         for number, name, expires_at in entries
@@ -160,7 +160,7 @@ def read_vectors(connection: sqlite3.Connection, path: Path, *, now: datetime) -
     rows = connection.execute(
         "SELECT entry, template FROM reference_images JOIN entries ON entries.id = entry"
         " WHERE expires_at IS NULL OR expires_at > ? ORDER BY entry, reference_images.id",
-        (storage.to_text(now),),
+        (sqlite_file.to_text(now),),
     ).fetchall()
     content = b"".join(template for _, template in rows)
     if len(content) != len(rows) * dimension * 4:

@@ -10,13 +10,13 @@ from contextlib import closing
 from pathlib import Path
 
 from pylfr.errors import VaultError, WatchlistError
-from pylfr.gallery import storage
+from pylfr.gallery.watchlist.watchlist import sqlite_file
 from pylfr._internal.canonical_json import Plain, canonical
 from pylfr.governance.vault import VaultKey
 from pylfr._internal.atomic_file import write_whole
 
 _KIND = "pylfr-sealed-watchlist-"
-_FORMAT = f"{_KIND}{storage.FORMAT_VERSION}"
+_FORMAT = f"{_KIND}{sqlite_file.FORMAT_VERSION}"
 _TABLES = ("entries", "reference_images", "withdrawn")
 _COLUMNS = "identity, embedder, model, dimension, revision, created_at, profile"
 
@@ -27,7 +27,7 @@ def seal_watchlist(path: Path, sealed: Path, key: VaultKey) -> None:
     Each row is bound to the watchlist, its model, its table and its number, so that none can be moved, and the list
     of all rows is sealed too, so that none can be left out. Raises ``WatchlistError`` where it cannot be written.
     """
-    with closing(storage.connect(path)) as connection, storage.explained(path), storage.reading(connection):
+    with closing(sqlite_file.connect(path)) as connection, sqlite_file.explained(path), sqlite_file.reading(connection):
         content = sealed_content(connection, key)
     if sealed.exists():
         raise WatchlistError(f"{sealed} cannot be made (there is one already): name a new file")
@@ -64,7 +64,7 @@ def is_sealed(path: Path) -> bool:
 def connect_either(path: Path, key: VaultKey | None) -> sqlite3.Connection:
     """A connection to a plain watchlist, or with its key to a sealed one. Raises ``WatchlistError`` without the key."""
     if not is_sealed(path):
-        return storage.connect(path)
+        return sqlite_file.connect(path)
     if key is None:
         raise WatchlistError(f"watchlist {path} is sealed: name its key")
     return open_sealed(path, key)
@@ -87,7 +87,7 @@ def open_sealed(path: Path, key: VaultKey) -> sqlite3.Connection:
     try:
         # Without this a sort that is larger than the cache goes through a file, in the open.
         connection.execute("PRAGMA temp_store = MEMORY")
-        connection.executescript(storage.SCHEMA)
+        connection.executescript(sqlite_file.SCHEMA)
         connection.execute("INSERT INTO watchlist VALUES (1, ?, ?, ?, ?, ?, ?, ?)", watchlist)
         listed = json.loads(key.open(rows.pop(("all", 0)), _about(watchlist, "all", 0)))
         if sorted([table, number] for table, number in rows) != sorted(listed):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pylfr.errors import WatchlistError
-from pylfr.gallery.snapshot import WatchlistSnapshot
+from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot
 from pylfr.types import Candidates, Float32, Int64, Templates
 
 

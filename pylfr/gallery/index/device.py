@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from pylfr import ops
-from pylfr.gallery.ranking import Shortlist, best_entries, require_fitting, require_model_and_dimension
-from pylfr.gallery.snapshot import OverSnapshot, WatchlistSnapshot
+from pylfr.gallery.index.ranking import Shortlist, best_entries, require_fitting, require_model_and_dimension
+from pylfr.gallery.watchlist.snapshot import OverSnapshot, WatchlistSnapshot
 from pylfr.types import Candidates, Device, Float32, Precision, Templates
 
 # Rows that are brought to the device at once.

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 from pylfr.errors import WatchlistError
-from pylfr.gallery import storage
-from pylfr.gallery.contents import require_nothing_added
-from pylfr.gallery.device_index import open_device_index
-from pylfr.gallery.faiss_index import open_faiss, open_faiss_gpu
-from pylfr.gallery.native_index import NativeGallery
-from pylfr.gallery.sealed import connect_either, is_sealed, sealed_revision
-from pylfr.gallery.snapshot import WatchlistSnapshot, read_snapshot, require_model
+from pylfr.gallery.watchlist.watchlist import sqlite_file
+from pylfr.gallery.watchlist.digests import require_nothing_added
+from pylfr.gallery.index.device import open_device_index
+from pylfr.gallery.index.faiss import open_faiss, open_faiss_gpu
+from pylfr.gallery.index.native import NativeGallery
+from pylfr.gallery.watchlist.sealed import connect_either, is_sealed, sealed_revision
+from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot, read_snapshot, require_model
 from pylfr.governance.vault import VaultKey
 from pylfr.protocols import Gallery
 from pylfr.types import Candidates, Reference, Templates
@@ -104,7 +104,7 @@ class LiveGallery:
                 snapshot, gallery = self._followed()
             finally:
                 self._lock.release()
-        now = storage.now()
+        now = sqlite_file.now()
         if snapshot.next_expiry is not None and snapshot.next_expiry <= now:
             snapshot, gallery = self._without_expired(now)
         return gallery
@@ -118,7 +118,7 @@ class LiveGallery:
         """Nothing is held open between two looks at the file."""
 
     def _followed(self) -> tuple[WatchlistSnapshot, Gallery]:
-        now = storage.now()
+        now = sqlite_file.now()
         known = self._current[0]
         path = self._path
         if self._key is not None and now >= self._key.expires_at:
@@ -134,8 +134,8 @@ class LiveGallery:
                 )
         with (
             closing(connect_either(path, self._key)) as connection,
-            storage.explained(path),
-            storage.reading(connection),
+            sqlite_file.explained(path),
+            sqlite_file.reading(connection),
         ):
             identity, revision = connection.execute("SELECT identity, revision FROM watchlist").fetchone()
             if (identity, revision) != (known.identity, known.revision):
@@ -176,9 +176,9 @@ def open_gallery(
     if index not in _BUILDERS:
         raise ValueError(f"index must be one of {', '.join(_BUILDERS)}, got {index!r}")
     path = Path(path)
-    with closing(connect_either(path, key)) as connection, storage.explained(path), storage.reading(connection):
+    with closing(connect_either(path, key)) as connection, sqlite_file.explained(path), sqlite_file.reading(connection):
         require_model(connection, path, model)
         if authorised is not None:
             require_nothing_added(connection, path, authorised)
-        snapshot = read_snapshot(connection, path, now=storage.now())
+        snapshot = read_snapshot(connection, path, now=sqlite_file.now())
     return LiveGallery(path, snapshot, index=index, poll_ms=poll_ms, authorised=authorised, key=key)

@@ -12,12 +12,12 @@ from types import TracebackType
 
 from pylfr import ops
 from pylfr.errors import EnrolmentError, WatchlistError
-from pylfr.gallery import storage
-from pylfr.gallery.contents import origins_of
-from pylfr.gallery.gate import EnrolmentGate, NearestEntry, ReferenceQuality
-from pylfr.gallery.portrait import encode_jpeg, portrait
-from pylfr.gallery.sealed import connect_either
-from pylfr.gallery.snapshot import read_vectors, require_model
+from pylfr.gallery.watchlist.watchlist import sqlite_file
+from pylfr.gallery.watchlist.digests import origins_of
+from pylfr.gallery.watchlist.quality_gate import EnrolmentGate, NearestEntry, ReferenceQuality
+from pylfr.gallery.watchlist.portrait import encode_jpeg, portrait
+from pylfr.gallery.watchlist.sealed import connect_either
+from pylfr.gallery.watchlist.snapshot import read_vectors, require_model
 from pylfr.governance.enrolment import Origin, ReviewedReference, enrolment_gaps, is_same_person
 from pylfr.governance.profiles import read_profile
 from pylfr.governance.vault import VaultKey
@@ -98,7 +98,7 @@ class Watchlist:
 
     def entries(self) -> tuple[Entry, ...]:
         """Everybody on the list, in the order of enrolment, expired entries too."""
-        with storage.explained(self._path):
+        with sqlite_file.explained(self._path):
             rows = self._connection.execute(
                 "SELECT id, name, category, justification, expires_at, added_at,"
                 " (SELECT count(*) FROM reference_images WHERE entry = entries.id),"
@@ -108,7 +108,7 @@ class Watchlist:
 
     def references(self, name: str) -> tuple[ReviewedReference, ...]:
         """Where the reference images of an entry come from. Raises ``WatchlistError`` for no such entry."""
-        with storage.explained(self._path):
+        with sqlite_file.explained(self._path):
             if name not in self._names():
                 raise self._unknown(name)
             return tuple(origins_of(self._connection, name))
@@ -138,10 +138,10 @@ class Watchlist:
         _check_text("name", name)
         origin = origin if origin is not None else Origin()
         self._require_policy(name, origin, category, justification)
-        if expires_at is not None and (expires_at.tzinfo is None or expires_at <= storage.now()):
+        if expires_at is not None and (expires_at.tzinfo is None or expires_at <= sqlite_file.now()):
             raise ValueError(f"expires_at must lie in the future and carry a time zone, got {expires_at.isoformat()}")
         gate = gate if gate is not None else EnrolmentGate()
-        with storage.explained(self._path):
+        with sqlite_file.explained(self._path):
             require_model(self._connection, self._path, embedder.model)
         frame = Frame.still(image)
         faces = detector.detect([frame])
@@ -154,7 +154,7 @@ class Watchlist:
             quality=qualities[0],
             image_sha256=image_sha256 if image_sha256 is not None else hashlib.sha256(image.tobytes()).hexdigest(),
         )
-        with storage.explained(self._path), storage.writing(self._connection):
+        with sqlite_file.explained(self._path), sqlite_file.writing(self._connection):
             require_model(self._connection, self._path, embedder.model)
             nearest = self._nearest(name, reference.template) if gate.duplicate_score is not None else None
             reasons = gate.check(qualities, nearest)
@@ -167,7 +167,7 @@ class Watchlist:
 
     def remove(self, name: str) -> None:
         """Take an entry off the list, its templates and pictures overwritten. Raises ``WatchlistError`` for no such."""
-        with storage.explained(self._path), storage.writing(self._connection):
+        with sqlite_file.explained(self._path), sqlite_file.writing(self._connection):
             removed = self._connection.execute("DELETE FROM entries WHERE name = ?", (name,)).rowcount
             if not removed:
                 raise self._unknown(name)
@@ -181,7 +181,7 @@ class Watchlist:
         _check_text("by", by)
         _check_text("deployment", deployment)
         wants_two = self.profile is not None and read_profile(self.profile).min_enrollers > 1
-        with storage.explained(self._path), storage.writing(self._connection):
+        with sqlite_file.explained(self._path), sqlite_file.writing(self._connection):
             references = list(origins_of(self._connection, name))
             if not references:
                 raise self._unknown(name)
@@ -192,7 +192,7 @@ class Watchlist:
             self._connection.execute(
                 "UPDATE reference_images SET reviewed_by = ?, reviewed_for = ?, reviewed_at = ?"
                 " WHERE entry = (SELECT id FROM entries WHERE name = ?)",
-                (by, deployment, storage.to_text(storage.now()), name),
+                (by, deployment, sqlite_file.to_text(sqlite_file.now()), name),
             )
         return len(references)
 
@@ -204,13 +204,13 @@ class Watchlist:
         """
         _check_text("by", by)
         profile = profile if profile is not None else self.profile
-        with storage.explained(self._path), storage.reading(self._connection):
+        with sqlite_file.explained(self._path), sqlite_file.reading(self._connection):
             embedder, model, dimension = self._connection.execute(
                 "SELECT embedder, model, dimension FROM watchlist"
             ).fetchone()
             entries = self._connection.execute(
                 "SELECT * FROM entries WHERE expires_at IS NULL OR expires_at > ? ORDER BY id",
-                (storage.to_text(storage.now()),),
+                (sqlite_file.to_text(sqlite_file.now()),),
             ).fetchall()
             numbers = {row[0] for row in entries}
             images = [
@@ -218,8 +218,8 @@ class Watchlist:
                 for row in self._connection.execute("SELECT * FROM reference_images ORDER BY id")
                 if row[1] in numbers
             ]
-        storage.create(path, embedder=embedder, model=model, dimension=dimension, profile=profile)
-        with open_watchlist(path) as made, storage.explained(path), storage.writing(made._connection):
+        sqlite_file.create(path, embedder=embedder, model=model, dimension=dimension, profile=profile)
+        with open_watchlist(path) as made, sqlite_file.explained(path), sqlite_file.writing(made._connection):
             for table, rows in (("entries", entries), ("reference_images", images)):
                 if rows:
                     places = ", ".join("?" * len(rows[0]))
@@ -228,11 +228,11 @@ class Watchlist:
 
     def remove_expired(self, *, now: datetime | None = None) -> tuple[str, ...]:
         """Take everybody off whose entry has expired; their names. No change and no new revision where nobody has."""
-        moment = storage.to_text(now if now is not None else storage.now())
-        with storage.explained(self._path):
+        moment = sqlite_file.to_text(now if now is not None else sqlite_file.now())
+        with sqlite_file.explained(self._path):
             expired = self._expired(moment)
             if expired:
-                with storage.writing(self._connection):
+                with sqlite_file.writing(self._connection):
                     expired = self._expired(moment)
                     self._connection.execute("DELETE FROM entries WHERE expires_at <= ?", (moment,))
         return expired
@@ -249,7 +249,7 @@ class Watchlist:
         self.close()
 
     def _one(self, column: str) -> object:
-        with storage.explained(self._path):
+        with sqlite_file.explained(self._path):
             return self._connection.execute(f"SELECT {column} FROM watchlist").fetchone()[0]
 
     def _require_policy(self, name: str, origin: Origin, category: str | None, justification: str | None) -> None:
@@ -280,7 +280,7 @@ class Watchlist:
 
     def _nearest(self, name: str, template: Float32) -> NearestEntry | None:
         """The entry of another name that the template, float32 [1, D], is most like; None where there is no other."""
-        entry, vectors = read_vectors(self._connection, self._path, now=storage.now())
+        entry, vectors = read_vectors(self._connection, self._path, now=sqlite_file.now())
         row = self._connection.execute("SELECT id FROM entries WHERE name = ?", (name,)).fetchone()
         others = entry != (row[0] if row is not None else -1)
         if not others.any():
@@ -291,17 +291,17 @@ class Watchlist:
         return NearestEntry(name=likest, score=float(scores[0, 0]))
 
     def _upsert(self, name: str, expires_at: datetime | None, category: str | None, justification: str | None) -> int:
-        moment = storage.now()
-        until = storage.to_text(expires_at) if expires_at is not None else None
+        moment = sqlite_file.now()
+        until = sqlite_file.to_text(expires_at) if expires_at is not None else None
         row = self._connection.execute("SELECT id, expires_at FROM entries WHERE name = ?", (name,)).fetchone()
         if row is None:
             added = self._connection.execute(
                 "INSERT INTO entries (name, category, justification, expires_at, added_at) VALUES (?, ?, ?, ?, ?)",
-                (name, category, justification, until, storage.to_text(moment)),
+                (name, category, justification, until, sqlite_file.to_text(moment)),
             )
             return int(added.lastrowid or 0)
         number, expired_at = int(row[0]), row[1]
-        if until is None and expired_at is not None and storage.to_time(expired_at) <= moment:
+        if until is None and expired_at is not None and sqlite_file.to_time(expired_at) <= moment:
             raise WatchlistError(
                 f"entry {name!r} expired at {expired_at}: give it a new expiry, or remove it and enrol anew"
             )
@@ -330,7 +330,7 @@ class Watchlist:
                 quality.brightness,
                 quality.contrast,
                 reference.image_sha256,
-                storage.to_text(storage.now()),
+                sqlite_file.to_text(sqlite_file.now()),
                 origin.source,
                 origin.lawful_basis,
                 origin.captured_on.isoformat() if origin.captured_on is not None else None,
@@ -350,7 +350,7 @@ def create_watchlist(path: Path | str, embedder: Embedder, *, profile: str | Non
     if profile is not None:
         read_profile(profile)
     name = open_store().name_of(embedder.model) or "an unnamed network"
-    storage.create(path, embedder=name, model=embedder.model, dimension=embedder.dimension, profile=profile)
+    sqlite_file.create(path, embedder=name, model=embedder.model, dimension=embedder.dimension, profile=profile)
     return open_watchlist(path)
 
 
@@ -363,12 +363,12 @@ def open_watchlist(path: Path | str, *, model: str | None = None, key: VaultKey 
     where it was built with another one.
     """
     path = Path(path)
-    connection = connect_either(path, key) if key is not None else storage.connect(path)
+    connection = connect_either(path, key) if key is not None else sqlite_file.connect(path)
     try:
         if key is not None:
             connection.execute("PRAGMA query_only = ON")
         if model is not None:
-            with storage.explained(path):
+            with sqlite_file.explained(path):
                 require_model(connection, path, model)
     except BaseException:
         connection.close()
@@ -389,8 +389,8 @@ def _entry(row: tuple[int, str, str | None, str | None, str | None, str, int, in
         name=name,
         category=category,
         justification=justification,
-        expires_at=storage.to_time(expires_at) if expires_at is not None else None,
-        added_at=storage.to_time(added_at),
+        expires_at=sqlite_file.to_time(expires_at) if expires_at is not None else None,
+        added_at=sqlite_file.to_time(added_at),
         references=references,
         reviewed=reviewed,
     )

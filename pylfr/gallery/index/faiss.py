@@ -9,8 +9,8 @@ import numpy as np
 
 from pylfr import ops
 from pylfr.errors import CudaError, WatchlistError
-from pylfr.gallery.ranking import Shortlist, best_entries, require_fitting
-from pylfr.gallery.snapshot import OverSnapshot, WatchlistSnapshot
+from pylfr.gallery.index.ranking import Shortlist, best_entries, require_fitting
+from pylfr.gallery.watchlist.snapshot import OverSnapshot, WatchlistSnapshot
 from pylfr.types import Candidates, Float32, Int64, Templates
 
 # From this many probes on FAISS multiplies matrices. Its own default (128,000 since 1.15) keeps to single products,

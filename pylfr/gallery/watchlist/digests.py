@@ -12,8 +12,8 @@ from datetime import date
 from pathlib import Path
 
 from pylfr.errors import WatchlistError
-from pylfr.gallery import storage
-from pylfr.gallery.sealed import connect_either
+from pylfr.gallery.watchlist.watchlist import sqlite_file
+from pylfr.gallery.watchlist.sealed import connect_either
 from pylfr.governance.enrolment import Origin, Review, ReviewedReference
 from pylfr.governance.vault import VaultKey
 
@@ -47,7 +47,7 @@ class WatchlistContents:
 
 def read_contents(path: Path, key: VaultKey | None = None) -> WatchlistContents:
     """What the watchlist at ``path`` holds. Raises ``WatchlistError`` where it is missing, damaged, or sealed."""
-    with closing(connect_either(path, key)) as connection, storage.explained(path), storage.reading(connection):
+    with closing(connect_either(path, key)) as connection, sqlite_file.explained(path), sqlite_file.reading(connection):
         return contents_of(connection)
 
 
@@ -93,7 +93,7 @@ def origins_of(connection: sqlite3.Connection, name: str | None = None) -> Itera
                 captured_on=date.fromisoformat(captured_on) if captured_on is not None else None,
                 proposed_by=proposed_by,
             ),
-            review=Review(by=reviewed_by, deployment=reviewed_for, at=storage.to_time(reviewed_at))
+            review=Review(by=reviewed_by, deployment=reviewed_for, at=sqlite_file.to_time(reviewed_at))
             if reviewed_by is not None
             else None,
         )

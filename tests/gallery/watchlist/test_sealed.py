@@ -13,11 +13,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pylfr.errors import WatchlistError
-from pylfr.gallery import storage
-from pylfr.gallery.contents import read_contents
-from pylfr.gallery.live import open_gallery
-from pylfr.gallery.portrait import encode_jpeg
-from pylfr.gallery.sealed import is_sealed, open_sealed, seal_watchlist
+from pylfr.gallery.watchlist.watchlist import sqlite_file
+from pylfr.gallery.watchlist.digests import read_contents
+from pylfr.gallery.index.reloading import open_gallery
+from pylfr.gallery.watchlist.portrait import encode_jpeg
+from pylfr.gallery.watchlist.sealed import is_sealed, open_sealed, seal_watchlist
 from pylfr.governance.keys import SigningKey
 from pylfr.governance.manifest import read_manifest, write_manifest
 from pylfr.governance.vault import VaultKey, make_vault_key
@@ -28,15 +28,15 @@ DIMENSION = 32
 
 def enrolled(path: Path, names: tuple[str, ...] = ("Ada Lovelace", "Grace Hopper")) -> list[bytes]:
     """A watchlist of these people with random templates; the bytes of each template."""
-    storage.create(path, embedder="stand-in", model=MODEL, dimension=DIMENSION)
+    sqlite_file.create(path, embedder="stand-in", model=MODEL, dimension=DIMENSION)
     chance = np.random.default_rng(1)
     templates = []
-    with closing(storage.connect(path)) as connection, storage.writing(connection):
+    with closing(sqlite_file.connect(path)) as connection, sqlite_file.writing(connection):
         for number, name in enumerate(names, start=1):
             vector = chance.normal(size=DIMENSION).astype("<f4")
             templates.append((vector / np.linalg.norm(vector)).tobytes())
             picture = encode_jpeg(np.full((32, 32, 3), 40 * number % 256, np.uint8))
-            added = storage.to_text(storage.now())
+            added = sqlite_file.to_text(sqlite_file.now())
             connection.execute(
                 "INSERT INTO entries (id, name, category, justification, expires_at, added_at) VALUES (?,?,?,?,?,?)",
                 (number, name, "wanted on warrant", "warrant 7", None, added),
@@ -51,7 +51,7 @@ def enrolled(path: Path, names: tuple[str, ...] = ("Ada Lovelace", "Grace Hopper
 
 @pytest.fixture
 def key(tmp_path: Path) -> VaultKey:
-    return make_vault_key(tmp_path / "vault.key", expires_at=storage.now() + timedelta(hours=1))
+    return make_vault_key(tmp_path / "vault.key", expires_at=sqlite_file.now() + timedelta(hours=1))
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def test_without_its_key_or_with_another_it_does_not_open(tmp_path: Path, sealed
     with pytest.raises(WatchlistError, match="is sealed: name its key"):
         read_contents(sealed)
     with pytest.raises(WatchlistError, match="another kind of file"):
-        storage.connect(sealed)
-    other = make_vault_key(tmp_path / "other.key", expires_at=storage.now() + timedelta(hours=1))
+        sqlite_file.connect(sealed)
+    other = make_vault_key(tmp_path / "other.key", expires_at=sqlite_file.now() + timedelta(hours=1))
     with pytest.raises(WatchlistError, match="cannot be opened"):
         open_sealed(sealed, other)
 
@@ -113,7 +113,7 @@ def test_a_row_that_was_left_out_moved_or_taken_from_another_list_is_found(
 
 
 def test_a_search_after_the_keys_deadline_is_refused(sealed: Path, key: VaultKey) -> None:
-    short = VaultKey(secret=key.secret, expires_at=storage.now())
+    short = VaultKey(secret=key.secret, expires_at=sqlite_file.now())
     gallery = open_gallery(sealed, model=MODEL, key=short, poll_ms=0.001)
     with pytest.raises(WatchlistError, match="has ended: nobody may be looked for"):
         gallery.refresh()
@@ -147,7 +147,7 @@ def test_a_manifest_that_was_changed_or_signed_by_another_is_refused(tmp_path: P
 
 
 def test_a_list_that_is_larger_than_the_cache_is_opened_and_searched_without_a_file(tmp_path: Path) -> None:
-    key = make_vault_key(tmp_path / "vault.key", expires_at=storage.now() + timedelta(hours=1))
+    key = make_vault_key(tmp_path / "vault.key", expires_at=sqlite_file.now() + timedelta(hours=1))
     names = tuple(f"REF-{number}" for number in range(6000))
     enrolled(tmp_path / "plain.watchlist", names)
     seal_watchlist(tmp_path / "plain.watchlist", tmp_path / "sealed", key)

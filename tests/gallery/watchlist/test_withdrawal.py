@@ -12,24 +12,24 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pylfr.errors import AuditError, WatchlistError
-from pylfr.gallery import storage
-from pylfr.gallery.contents import read_contents
-from pylfr.gallery.live import open_gallery
-from pylfr.gallery.sealed import seal_watchlist
-from pylfr.gallery.watchlist import open_watchlist
-from pylfr.gallery.withdraw import ListedFiles, Withdrawal, finish_withdrawal, withdraw
+from pylfr.gallery.watchlist.watchlist import sqlite_file
+from pylfr.gallery.watchlist.digests import read_contents
+from pylfr.gallery.index.reloading import open_gallery
+from pylfr.gallery.watchlist.sealed import seal_watchlist
+from pylfr.gallery.watchlist.watchlist import open_watchlist
+from pylfr.gallery.watchlist.withdrawal import ListedFiles, Withdrawal, finish_withdrawal, withdraw
 from pylfr.governance.audit import AuditLog, open_audit
 from pylfr.governance.keys import SigningKey
 from pylfr.governance.manifest import note_withdrawn, read_manifest, write_manifest
 from pylfr.governance.vault import VaultKey, make_vault_key
-from tests.gallery.test_sealed import MODEL, enrolled
+from tests.gallery.watchlist.test_sealed import MODEL, enrolled
 
 NAMES = ("Ada Lovelace", "Grace Hopper")
 
 
 @pytest.fixture
 def key(tmp_path: Path) -> VaultKey:
-    return make_vault_key(tmp_path / "vault.key", expires_at=storage.now() + timedelta(hours=1))
+    return make_vault_key(tmp_path / "vault.key", expires_at=sqlite_file.now() + timedelta(hours=1))
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_a_withdrawal_that_a_crash_cut_short_is_recorded_and_finished_once(
     sealed: Path, key: VaultKey, log: AuditLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = sealed.read_bytes()
-    monkeypatch.setattr("pylfr.gallery.withdraw.write_whole", cut)
+    monkeypatch.setattr("pylfr.gallery.watchlist.withdrawal.write_whole", cut)
     with pytest.raises(CutError):
         taken_off(sealed, key, NAMES[0], log)
     monkeypatch.undo()
@@ -175,7 +175,7 @@ def test_the_manifest_answers_for_who_was_withdrawn_also_after_a_crash(
             withdraw(files, key, NAMES[0], by="Dee", because="it ended", audit=log)
     assert list(log.entries("withdrawn")) == []
     files = ListedFiles(sealed=sealed, manifest=listed, signing=signing)
-    monkeypatch.setattr("pylfr.gallery.withdraw._note", lambda *_: cut(sealed, b""))
+    monkeypatch.setattr("pylfr.gallery.watchlist.withdrawal._note", lambda *_: cut(sealed, b""))
     with pytest.raises(CutError):
         withdraw(files, key, NAMES[0], by="Dee", because="it ended", audit=log)
     monkeypatch.undo()
@@ -195,4 +195,4 @@ def test_note_withdrawn_refuses_whom_the_manifest_does_not_hold(tmp_path: Path) 
     signing = SigningKey(Ed25519PrivateKey.generate())
     write_manifest(tmp_path / "listed.json", watchlist="", references=NAMES, key=signing)
     with pytest.raises(WatchlistError, match="does not hold 'Mary'"):
-        note_withdrawn(tmp_path / "listed.json", "Mary", at=storage.now(), key=signing)
+        note_withdrawn(tmp_path / "listed.json", "Mary", at=sqlite_file.now(), key=signing)

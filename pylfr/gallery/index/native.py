@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pylfr import ops
-from pylfr.gallery.ranking import Shortlist, best_entries, require_fitting
-from pylfr.gallery.snapshot import OverSnapshot
+from pylfr.gallery.index.ranking import Shortlist, best_entries, require_fitting
+from pylfr.gallery.watchlist.snapshot import OverSnapshot
 from pylfr.types import Candidates, Templates
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pylfr.gallery.gate import EnrolmentGate, NearestEntry, ReferenceQuality
+from pylfr.gallery.watchlist.quality_gate import EnrolmentGate, NearestEntry, ReferenceQuality
 
 GOOD = ReferenceQuality(sharpness=500, interocular_px=60, yaw=0, pitch=-5, roll=3, brightness=0.5, contrast=0.2)
 

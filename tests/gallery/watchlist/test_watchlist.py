@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from pylfr.errors import ConfigError, EnrolmentError, WatchlistError
-from pylfr.gallery import storage
-from pylfr.gallery.contents import read_contents
-from pylfr.gallery.gate import EnrolmentGate
-from pylfr.gallery.live import open_gallery
-from pylfr.gallery.watchlist import Enrolment, Watchlist, create_watchlist, open_watchlist
+from pylfr.gallery.watchlist.watchlist import sqlite_file
+from pylfr.gallery.watchlist.digests import read_contents
+from pylfr.gallery.watchlist.quality_gate import EnrolmentGate
+from pylfr.gallery.index.reloading import open_gallery
+from pylfr.gallery.watchlist.watchlist import Enrolment, Watchlist, create_watchlist, open_watchlist
 from pylfr.governance.enrolment import Origin
 from pylfr.types import UInt8
 from tests.gallery.stand_ins import (
@@ -32,7 +32,7 @@ from tests.gallery.stand_ins import (
     template_of,
 )
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 DETECTOR, EMBEDDER = StandInDetector(), StandInEmbedder()
 
 
@@ -177,7 +177,7 @@ def test_an_expired_entry_needs_a_new_expiry_and_is_no_duplicate(
     watchlist: Watchlist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enrol(watchlist, "Ada", image_of(1), expires_at=in_days(1))
-    monkeypatch.setattr(storage, "now", lambda: in_days(2))
+    monkeypatch.setattr(sqlite_file, "now", lambda: in_days(2))
     with pytest.raises(WatchlistError, match=r"'Ada' expired at .*: give it a new expiry"):
         enrol(watchlist, "Ada", image_of(1, view=1))
     enrol(watchlist, "Eve", image_of(1, view=2))
@@ -236,7 +236,7 @@ def test_a_watchlist_that_is_missing_says_how_to_make_one(path: Path) -> None:
 def test_a_watchlist_that_somebody_else_writes_is_in_use(
     watchlist: Watchlist, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "_BUSY_S", 0.05)
+    monkeypatch.setattr(sqlite_file, "_BUSY_S", 0.05)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with open_watchlist(path) as second, pytest.raises(WatchlistError, match="in use by another process"):
@@ -269,7 +269,7 @@ def test_the_source_image_is_known_by_its_hash(watchlist: Watchlist, path: Path)
 WRITER = """
 import sys
 from pathlib import Path
-from pylfr.gallery.watchlist import open_watchlist
+from pylfr.gallery.watchlist.watchlist import open_watchlist
 from tests.gallery.stand_ins import StandInDetector, StandInEmbedder, image_of
 
 with open_watchlist(Path(sys.argv[1])) as watchlist:
@@ -302,7 +302,7 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 from pylfr.errors import WatchlistError
-from pylfr.gallery.watchlist import open_watchlist
+from pylfr.gallery.watchlist.watchlist import open_watchlist
 from tests.gallery.stand_ins import StandInDetector, StandInEmbedder, image_of
 
 path = Path(sys.argv[1])
@@ -428,10 +428,10 @@ def test_a_watchlist_of_the_first_format_is_refused_and_upgraded_on_demand(watch
     connection.close()
     with pytest.raises(WatchlistError, match=r"has format 1, which does not say where .* `pylfr watchlist upgrade"):
         open_watchlist(path)
-    assert storage.upgrade(path) == 1
+    assert sqlite_file.upgrade(path) == 1
     with open_watchlist(path) as opened:
         [reference] = opened.references("Ada")
         assert (reference.origin, reference.review, opened.revision) == (Origin(), None, 2)
-    assert storage.upgrade(path) == storage.FORMAT_VERSION
+    assert sqlite_file.upgrade(path) == sqlite_file.FORMAT_VERSION
     gallery = open_gallery(path, model=MODEL)
     assert gallery.search(probe_of(1), 1).entry.tolist() == [[1]]
