@@ -20,7 +20,7 @@ from benchmarks.footage import face_pictures, make_clip
 from benchmarks.measure import Spread, print_machine, spread_of, this_machine, write_results
 from pylfr.assemble import open_rehearsal
 from pylfr.config import RecognitionSection
-from pylfr.runtimes.choose import choose_runtime
+from pylfr.runtimes.registry import choose_runtime
 from pylfr.video.open import open_file
 
 

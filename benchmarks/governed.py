@@ -12,7 +12,7 @@ from pathlib import Path
 from pylfr.cli import app
 from pylfr._internal.canonical_json import utc_text
 from pylfr.models.store import open_store
-from pylfr.runtimes.choose import choose_runtime
+from pylfr.runtimes.registry import choose_runtime
 from pylfr.terms import preprocessing_of
 from pylfr.video.open import Isolation
 

@@ -29,7 +29,7 @@ from pylfr.errors import CudaError, PylfrError
 from pylfr.faces.detect import input_size
 from pylfr.models.store import open_store
 from pylfr.protocols import DeviceRuntime
-from pylfr.runtimes.choose import open_runtime
+from pylfr.runtimes.registry import open_runtime
 from pylfr.types import Float32, Frame, Precision
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")

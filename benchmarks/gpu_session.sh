@@ -138,7 +138,7 @@ may 60 "NVDEC" "${pytest[@]}" -rs tests/video/decoding/test_nvdec.py tests/test_
 must 180 "benchmarks" python3 -m benchmarks.gpu
 [ ! -f benchmarks/results/gpu.json ] || cp benchmarks/results/gpu.json "$out/"
 for library in tensorrt tensorrt-rtx; do
-    may 45 "$library" "${pytest[@]}" -rs tests/runtimes/test_tensorrt.py -k "[$library]"
+    may 45 "$library" "${pytest[@]}" -rs tests/runtimes/tensorrt/test_runtime.py -k "[$library]"
 done
 # The largest searches are left out: memcheck is some fifty times slower.
 may 75 "compute-sanitizer memcheck" compute-sanitizer --error-exitcode 9 \

@@ -34,7 +34,7 @@ from pylfr.evaluation.passes import PassRates, SubjectPass, score_passes
 from pylfr.evaluation.people import list_photographs
 from pylfr.faces.detect import open_detector
 from pylfr.models.store import open_store
-from pylfr.runtimes.choose import choose_runtime
+from pylfr.runtimes.registry import choose_runtime
 from pylfr.trial import run_trial
 from pylfr.types import FrameBatch, Int64, Tracks
 from pylfr.video.decoding.image_io import read_image

@@ -13,7 +13,7 @@ from pylfr.faces.embed import FaceEmbedder, open_embedder
 from pylfr.faces.template_pool import DeviceProbePool, ProbePool
 from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.device.uploads import Uploads
-from pylfr.runtimes.choose import choose_runtime
+from pylfr.runtimes.registry import choose_runtime
 from pylfr.types import Device
 
 log = logging.getLogger(__name__)

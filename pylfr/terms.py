@@ -26,7 +26,7 @@ from pylfr.governance.signed import read_signed
 from pylfr.governance.vault import VaultKey, make_vault_key, place_of, read_vault_key
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import open_store
-from pylfr.runtimes.choose import RuntimeChoice, arithmetic_of, choose_runtime
+from pylfr.runtimes.registry import RuntimeChoice, arithmetic_of, choose_runtime
 from pylfr.types import Event
 from pylfr._internal.secrets import resolve_secrets
 

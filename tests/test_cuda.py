@@ -12,7 +12,7 @@ import pytest
 
 from pylfr import ops
 from pylfr.models.store import open_store
-from pylfr.runtimes.choose import open_runtime
+from pylfr.runtimes.registry import open_runtime
 from tests.conftest import why_not_cuda
 
 HERE = Path(__file__)

@@ -21,7 +21,7 @@ from pylfr.evaluation.drift import histogram_of
 from pylfr.evaluation.tracks import TrackMaterial
 from pylfr.governance.certificates import CalibrationCertificate, Rate
 from pylfr.models.store import open_store
-from pylfr.runtimes.choose import choose_runtime
+from pylfr.runtimes.registry import choose_runtime
 from pylfr.terms import preprocessing_of
 from pylfr.types import Arithmetic
 

@@ -34,7 +34,7 @@ from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.governance.certificates import CohortCertificate, Rate
 from pylfr.models.store import open_store
-from pylfr.runtimes.choose import choose_runtime
+from pylfr.runtimes.registry import choose_runtime
 from pylfr.terms import preprocessing_of
 from pylfr.types import Arithmetic
 

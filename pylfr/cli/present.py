@@ -17,7 +17,7 @@ from pylfr.engine import Engine
 from pylfr.models.default import choose
 from pylfr.models.manifest import Task
 from pylfr.models.store import open_store
-from pylfr.runtimes.choose import RuntimeChoice, choose_runtime
+from pylfr.runtimes.registry import RuntimeChoice, choose_runtime
 from pylfr.types import Alert, Device
 
 _REFRESH_S = 0.5

@@ -13,7 +13,7 @@ from pylfr.faces.heads import decode
 from pylfr.models.manifest import DetectTable, ModelManifest
 from pylfr.models.store import open_store
 from pylfr.protocols import Runtime
-from pylfr.runtimes.choose import open_runtime
+from pylfr.runtimes.registry import open_runtime
 from pylfr.types import Device, Faces, Float32, Frame, UInt8, as_frames
 
 # Two boxes that overlap by more than this are one face; YuNet's and SCRFD's authors use 0.4 to 0.45.

@@ -14,7 +14,7 @@ from pylfr.models.last_layer import LastLayer
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import open_store, trunk_of
 from pylfr.protocols import Runtime
-from pylfr.runtimes.choose import open_runtime
+from pylfr.runtimes.registry import open_runtime
 from pylfr.types import Device, Faces, Float32, Frame, Templates, UInt8
 
 log = logging.getLogger(__name__)

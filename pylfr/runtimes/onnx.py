@@ -11,8 +11,8 @@ from pylfr import ops
 from pylfr.errors import CudaError, ModelError
 from pylfr.models.store import Model, read_verified
 from pylfr.ops import Stream, Tensor
-from pylfr.runtimes.from_host import require_tensors
-from pylfr.runtimes.shapes import TriedShapes
+from pylfr.runtimes.host_adapter import require_tensors
+from pylfr.runtimes.shape_probe import TriedShapes
 from pylfr.types import Device, Float32
 
 _PROVIDERS: Mapping[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}

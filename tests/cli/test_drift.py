@@ -23,7 +23,7 @@ from pylfr.faces.detect import open_detector
 from pylfr.governance.certificates import CalibrationCertificate, Rate
 from pylfr.models.store import open_store
 from pylfr.protocols import Source
-from pylfr.runtimes.choose import choose_runtime
+from pylfr.runtimes.registry import choose_runtime
 from pylfr.terms import fusion_rules_of, preprocessing_of
 from pylfr.trial import TRIAL_BEGAN, Trial, run_trial
 from pylfr.types import Frame

@@ -11,7 +11,7 @@ from pylfr.errors import ModelError
 from pylfr.faces.detect import FaceDetector, detect_size, open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.models.store import open_store
-from pylfr.runtimes.choose import open_runtime
+from pylfr.runtimes.registry import open_runtime
 from pylfr.types import Faces, Frame, UInt8
 from tests.footage import BOTH, WALKING_AND_PAUSE, picture_of, video
 

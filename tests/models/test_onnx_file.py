@@ -11,7 +11,7 @@ from pylfr.errors import ModelError
 from pylfr.models.manifest import read_manifest
 from pylfr.models.onnx_file import require_self_contained
 from pylfr.models.store import Model, open_store, read_verified
-from pylfr.runtimes.choose import open_runtime
+from pylfr.runtimes.registry import open_runtime
 from tests.models.manifests import DETECTOR, write
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from pylfr.errors import ConfigError, ModelError
 from pylfr.models.store import Model, open_store
-from pylfr.runtimes import choose
-from pylfr.runtimes.choose import choose_runtime, open_runtime
+from pylfr.runtimes import registry
+from pylfr.runtimes.registry import choose_runtime, open_runtime
 from pylfr.runtimes.onnx import open_onnx
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install openvino")
@@ -135,7 +135,7 @@ def test_bfloat16_is_refused_where_the_processor_has_none(embedder: Model, monke
 def test_auto_takes_what_this_processor_is_fast_in_and_says_why(
     native: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choose, "_bf16_is_native", lambda: native)
+    monkeypatch.setattr(registry, "_bf16_is_native", lambda: native)
     choice = choose_runtime("auto")
     assert choice.name == chosen
     assert "bfloat16" in choice.reason
@@ -154,7 +154,7 @@ FIRST_OF_TWO_THREADS = """
 import sys, threading
 import numpy as np
 from pylfr.models.store import open_store
-from pylfr.runtimes.choose import open_runtime
+from pylfr.runtimes.registry import open_runtime
 
 sys.setswitchinterval(1e-6)
 runtime = open_runtime(open_store().resolve("pylfr_nano_embed"), runtime="openvino", threads=2)

@@ -16,7 +16,7 @@ from pylfr.faces.device.uploads import Uploads
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import open_store
 from pylfr.protocols import DeviceRuntime
-from pylfr.runtimes.choose import open_device_runtime
+from pylfr.runtimes.registry import open_device_runtime
 from pylfr.types import Faces, Float32, Frame, Int32, UInt8, as_frames
 
 log = logging.getLogger(__name__)

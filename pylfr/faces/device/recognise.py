@@ -13,7 +13,7 @@ from pylfr.faces.device.uploads import Uploads
 from pylfr.models.manifest import EmbedTable, ModelManifest
 from pylfr.models.store import open_store
 from pylfr.protocols import DeviceGallery, DeviceRuntime, Gallery
-from pylfr.runtimes.choose import open_device_runtime
+from pylfr.runtimes.registry import open_device_runtime
 from pylfr.types import Candidates, Faces, Float32, Frame, Templates
 
 

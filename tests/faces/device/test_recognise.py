@@ -20,7 +20,7 @@ from pylfr.faces.device.uploads import Uploads
 from pylfr.gallery.index.device import DeviceIndexGallery
 from pylfr.gallery.index.native import NativeGallery
 from pylfr.models.store import open_store
-from pylfr.runtimes.choose import open_runtime
+from pylfr.runtimes.registry import open_runtime
 from pylfr.types import Device, Frame, MemoryKind, Precision, UInt8, as_frames
 from tests.devices import DEVICES, HostedRuntime, on_host
 from tests.footage import BOTH, WALKING_AND_PAUSE, picture_of, video

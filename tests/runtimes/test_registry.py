@@ -9,8 +9,8 @@ import pytest
 from pylfr import ops
 from pylfr.errors import ConfigError, CudaError
 from pylfr.models.store import open_store
-from pylfr.runtimes import choose
-from pylfr.runtimes.choose import open_runtime
+from pylfr.runtimes import registry
+from pylfr.runtimes.registry import open_runtime
 
 
 def test_an_unknown_runtime_is_refused_with_the_names_there_are() -> None:
@@ -21,20 +21,20 @@ def test_an_unknown_runtime_is_refused_with_the_names_there_are() -> None:
 def test_a_runtime_that_is_not_installed_is_refused_and_nothing_takes_its_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(choose, "find_spec", lambda _: None)
+    monkeypatch.setattr(registry, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=r"install pylfr\[torch\]"):
         open_runtime(open_store().resolve("pylfr_nano_embed"), runtime="torch")
 
 
 def test_auto_without_openvino_is_onnxruntime_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "find_spec", lambda _: None)
-    choice = choose.choose_runtime("auto")
+    monkeypatch.setattr(registry, "find_spec", lambda _: None)
+    choice = registry.choose_runtime("auto")
     assert choice.name == "onnx"
     assert "OpenVINO is not installed" in choice.reason
 
 
 def test_every_runtime_says_what_it_computes_in() -> None:
-    assert {name: choose.arithmetic_of(name) for name in get_args(choose.RuntimeName)} == {
+    assert {name: registry.arithmetic_of(name) for name in get_args(registry.RuntimeName)} == {
         "onnx": "float32",
         "openvino": "float32",
         "openvino-bf16": "bfloat16",
@@ -42,23 +42,23 @@ def test_every_runtime_says_what_it_computes_in() -> None:
         "tensorrt-rtx": "float16",
         "torch": "float32",
     }
-    assert choose.arithmetic_of("auto") is None
+    assert registry.arithmetic_of("auto") is None
 
 
 def test_auto_keeps_to_the_arithmetic_of_a_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "find_spec", lambda _: object())
-    monkeypatch.setattr(choose, "_bf16_is_native", lambda: True)
-    assert choose.choose_runtime("auto").name == "openvino-bf16"
-    assert choose.choose_runtime("auto", arithmetic="bfloat16").name == "openvino-bf16"
-    kept = choose.choose_runtime("auto", arithmetic="float32")
+    monkeypatch.setattr(registry, "find_spec", lambda _: object())
+    monkeypatch.setattr(registry, "_bf16_is_native", lambda: True)
+    assert registry.choose_runtime("auto").name == "openvino-bf16"
+    assert registry.choose_runtime("auto", arithmetic="bfloat16").name == "openvino-bf16"
+    kept = registry.choose_runtime("auto", arithmetic="float32")
     assert (kept.name, kept.arithmetic) == ("onnx", "float32")
     assert "the calibration certificate is for float32, not openvino-bf16" in kept.reason
 
 
 def test_auto_refuses_a_certificate_in_an_arithmetic_that_is_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "find_spec", lambda _: None)
+    monkeypatch.setattr(registry, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=r"is for bfloat16; what runs here .* is onnx in float32 .* calibrate again"):
-        choose.choose_runtime("auto", arithmetic="bfloat16")
+        registry.choose_runtime("auto", arithmetic="bfloat16")
 
 
 @pytest.mark.parametrize(("found", "chosen"), [(object(), "torch"), (None, "onnx")])
@@ -66,8 +66,8 @@ def test_auto_on_cuda_is_torch_where_that_is_installed(
     found: object, chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ops, "require_device", lambda _: None)
-    monkeypatch.setattr(choose, "find_spec", lambda _: found)
-    choice = choose.choose_runtime("auto", device="cuda")
+    monkeypatch.setattr(registry, "find_spec", lambda _: found)
+    choice = registry.choose_runtime("auto", device="cuda")
     assert choice.name == chosen
     assert "PyTorch is" in choice.reason
 
@@ -75,7 +75,7 @@ def test_auto_on_cuda_is_torch_where_that_is_installed(
 @pytest.mark.skipif(ops.cuda_device_count() > 0, reason="there is a CUDA device")
 def test_auto_on_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(CudaError, match="cuda"):
-        choose.choose_runtime("auto", device="cuda")
+        registry.choose_runtime("auto", device="cuda")
 
 
 def test_onnxruntime_refuses_cuda() -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from pylfr.errors import CudaError, ModelError
 from pylfr.ops import Graph, Stream, Tensor, memory_counts
-from pylfr.runtimes.graphs import Enqueue, GraphedBatches
-from pylfr.runtimes.tensorrt import TensorRtRuntime
+from pylfr.runtimes.cuda_graphs import Enqueue, GraphedBatches
+from pylfr.runtimes.tensorrt.runtime import TensorRtRuntime
 from pylfr.types import Float32
-from tests.runtimes.made_up_trt import Context, Engine, floats_at, made_up_trt
+from tests.runtimes.tensorrt.fake_trt import Context, Engine, floats_at, made_up_trt
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_what_a_graph_was_recorded_from_is_never_given_another_shape(runtime: Te
 def test_batches_of_too_many_sizes_go_without_a_graph(
     runtime: TensorRtRuntime, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pylfr.runtimes.graphs._MOST_GRAPHS", 2)
+    monkeypatch.setattr("pylfr.runtimes.cuda_graphs._MOST_GRAPHS", 2)
     for batch in (1, 2, 4, 1):
         given = pictures(batch)
         np.testing.assert_allclose(runtime.run(given)["sum"][:, 0], given.sum(axis=(1, 2, 3)), rtol=1e-6)
@@ -151,7 +151,7 @@ def test_a_failure_while_it_is_recorded_is_said_with_the_way_out(
         def __init__(self, stream: Stream, work: object) -> None:
             raise CudaError("cudaErrorStreamCaptureUnsupported")
 
-    monkeypatch.setattr("pylfr.runtimes.graphs.Graph", Refusing)
+    monkeypatch.setattr("pylfr.runtimes.cuda_graphs.Graph", Refusing)
     with pytest.raises(CudaError, match=r"\[2, 3, 4, 5\].*CaptureUnsupported.*graphs = false in"):
         runtime.run(pictures(2))
     plain = TensorRtRuntime(made_up_trt(engine), b"engine", device="cpu", graphs=False)

@@ -11,13 +11,14 @@ from pylfr.errors import ConfigError, CudaError, ModelError
 from pylfr.models.store import Model, open_store
 from pylfr.ops import Stream, Tensor
 from pylfr.protocols import DeviceRuntime
-from pylfr.runtimes import tensorrt, tensorrt_build
-from pylfr.runtimes.choose import open_runtime
-from pylfr.runtimes.gpu import current_gpu
-from pylfr.runtimes.tensorrt import TensorRtRuntime
+from pylfr.runtimes.tensorrt.runtime import runtime
+from pylfr.runtimes.tensorrt.runtime import build
+from pylfr.runtimes.registry import open_runtime
+from pylfr.runtimes.tensorrt.device import current_gpu
+from pylfr.runtimes.tensorrt.runtime import TensorRtRuntime
 from tests.conftest import why_not_cuda
 from tests.devices import HostedRuntime, on_device, on_host
-from tests.runtimes.made_up_trt import Engine, made_up_trt
+from tests.runtimes.tensorrt.fake_trt import Engine, made_up_trt
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_an_engine_that_cannot_be_loaded_or_has_other_ends_is_refused(engine: En
 def test_a_library_that_is_not_installed_is_refused_with_its_extra(
     name: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tensorrt_build, "find_spec", lambda _: None)
+    monkeypatch.setattr(build, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=rf"install pylfr\[{extra}\]"):
         open_runtime(open_store().resolve("pylfr_nano_embed"), runtime=name, device="cuda")
 
@@ -112,7 +113,7 @@ def test_more_pictures_than_an_engine_is_built_for_go_in_parts(library: str, mon
         assert most == 32
         return Counting(open_runtime(model), "cpu")
 
-    monkeypatch.setattr(tensorrt, "open_tensorrt", open_made_up)
+    monkeypatch.setattr(runtime, "open_tensorrt", open_made_up)
     runtime = open_runtime(model, runtime=library, device="cuda")
     assert isinstance(runtime, DeviceRuntime)
     stream = Stream("cpu")

@@ -19,9 +19,9 @@ import torch
 from pylfr.errors import CudaError, ModelError
 from pylfr.models.store import Model, read_verified
 from pylfr.ops import Stream, Tensor
-from pylfr.runtimes.from_host import require_tensors
-from pylfr.runtimes.shapes import TriedShapes
-from pylfr.runtimes.torch_operators import OPERATORS, Attribute, Attributes
+from pylfr.runtimes.host_adapter import require_tensors
+from pylfr.runtimes.shape_probe import TriedShapes
+from pylfr.runtimes.torch.operators import OPERATORS, Attribute, Attributes
 from pylfr.types import Device, Float32
 
 # A graph holds its activations for good: pictures of more sizes than this are run without one.

@@ -1,7 +1,7 @@
 """TensorRT 10, TensorRT 11 or TensorRT-RTX, by module name: an engine run on the caller's memory and stream.
 
 Nothing is waited for. Batches go through CUDA graphs: TensorRT-RTX is asked to record each shape by itself, for
-TensorRT ``pylfr.runtimes.graphs`` does, which copies a batch on the device; without graphs nothing is copied. Each
+TensorRT ``pylfr.runtimes.cuda_graphs`` does, which copies a batch on the device; without graphs nothing is copied. Each
 graph has an execution context of its own, as NVIDIA advises: one that is given another shape makes its graph invalid.
 """
 
@@ -16,13 +16,13 @@ from pylfr import ops
 from pylfr.errors import CudaError, ModelError
 from pylfr.models.store import Model
 from pylfr.ops import Stream, Tensor
-from pylfr.runtimes.engine_cache import EngineCache, open_engine_cache
-from pylfr.runtimes.from_host import FromHost, require_tensors
-from pylfr.runtimes.gpu import current_gpu
-from pylfr.runtimes.graphs import Enqueue, GraphedBatches
-from pylfr.runtimes.half import made_up_pictures, require_agreement
+from pylfr.runtimes.tensorrt.engine_cache import EngineCache, open_engine_cache
+from pylfr.runtimes.host_adapter import FromHost, require_tensors
+from pylfr.runtimes.tensorrt.device import current_gpu
+from pylfr.runtimes.cuda_graphs import Enqueue, GraphedBatches
+from pylfr.runtimes.fp16 import made_up_pictures, require_agreement
 from pylfr.runtimes.onnx import open_onnx
-from pylfr.runtimes.tensorrt_build import BuildProgress, Precision, engine_of, open_library, profile_of
+from pylfr.runtimes.tensorrt.build import BuildProgress, Precision, engine_of, open_library, profile_of
 from pylfr.types import Device
 
 

@@ -1,4 +1,4 @@
-"""The ONNX operators that face networks are made of, in PyTorch. Imported only by ``pylfr.runtimes.torch``.
+"""The ONNX operators that face networks are made of, in PyTorch. Imported only by ``pylfr.runtimes.torch.runtime``.
 
 Each function takes a node's attributes and its input tensors (None where an optional one is left out). Shapes travel as
 int64 tensors on the CPU, so that nothing waits for the device to learn how large a tensor is. What is not here is

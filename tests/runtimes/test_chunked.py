@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from pylfr.models.store import open_store
-from pylfr.runtimes.choose import open_runtime
+from pylfr.runtimes.registry import open_runtime
 from pylfr.runtimes.onnx import open_onnx
-from pylfr.runtimes.parts import InParts, beside_on_cpu
+from pylfr.runtimes.chunked import InParts, beside_on_cpu
 from pylfr.types import Device, Float32
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pylfr.errors import ModelError
-from pylfr.runtimes.engine_cache import EngineCache, EngineName
+from pylfr.runtimes.tensorrt.engine_cache import EngineCache, EngineName
 
 NAME = EngineName(model="a" * 64, library="made up 1", target="SM89", precision="fp32", shapes="640x384:1,8,16")
 ENGINE = b"an engine"

@@ -7,8 +7,8 @@ import pytest
 
 from pylfr.errors import ConfigError, ModelError
 from pylfr.models.store import Model, open_store
-from pylfr.runtimes import half
-from pylfr.runtimes.half import made_up_pictures, require_agreement, to_half
+from pylfr.runtimes import fp16
+from pylfr.runtimes.fp16 import made_up_pictures, require_agreement, to_half
 from pylfr.runtimes.onnx import OnnxRuntime, open_onnx, open_onnx_bytes
 from pylfr.types import Device, Float32
 
@@ -83,7 +83,7 @@ def test_a_network_that_answers_otherwise_is_refused(name: str, spoil: float, wo
 
 
 def test_without_onnx_fp16_is_refused_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(half, "find_spec", lambda _: None)
+    monkeypatch.setattr(fp16, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=r"install pylfr\[tensorrt\]"):
         to_half(b"")
 

@@ -14,7 +14,7 @@ from pylfr.errors import ConfigError, CudaError
 from pylfr.models.store import Model
 from pylfr.protocols import DeviceRuntime, Runtime
 from pylfr.runtimes.onnx import open_onnx
-from pylfr.runtimes.parts import DeviceInParts, InParts, beside_on_cpu
+from pylfr.runtimes.chunked import DeviceInParts, InParts, beside_on_cpu
 from pylfr.types import Arithmetic, Device
 
 RuntimeName = Literal["onnx", "openvino", "openvino-bf16", "tensorrt", "tensorrt-rtx", "torch"]
@@ -134,11 +134,11 @@ def _open(model: Model, name: str, device: Device, *, threads: int, side_px: int
     if name in _TENSORRT:
         if device != "cuda":
             raise ConfigError(f"runtime {name!r} runs on device 'cuda' alone, got device {device!r}")
-        from pylfr.runtimes.tensorrt import open_tensorrt
+        from pylfr.runtimes.tensorrt.runtime import open_tensorrt
 
         return open_tensorrt(model, library=name, side_px=side_px, most=_TENSORRT_BATCH, graphs=graphs)
     if name == "torch":
-        from pylfr.runtimes.torch import open_torch
+        from pylfr.runtimes.torch.runtime import open_torch
 
         return open_torch(model, device=device, graphs=graphs)
     if name == "onnx":
