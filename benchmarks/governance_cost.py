@@ -30,10 +30,10 @@ from pylfr.accounting import Summary
 from pylfr.assemble import open_engine, open_rehearsal
 from pylfr.config import RecognitionSection
 from pylfr.engine import Engine, Stages
-from pylfr.governance.audit import AuditLog
-from pylfr.governance.authority import Authorisation
-from pylfr.governance.ceiling import FalseAlertCeiling
-from pylfr.governance.records import RecordsSink
+from pylfr.governance.audit.audit import AuditLog
+from pylfr.governance.authorisation.authority import Authorisation
+from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling
+from pylfr.governance.adjudication.database import RecordsSink
 from pylfr.sinks.evidence import SealedEvidenceSink
 from pylfr.video.open import open_file
 

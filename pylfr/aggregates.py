@@ -21,7 +21,7 @@ from pydantic import Field, NonNegativeInt, ValidationError
 from pylfr.alerts import EndedTrack
 from pylfr.errors import ConfigError
 from pylfr.faces.track import TrackKey
-from pylfr.governance.authority import Digest, Moment
+from pylfr.governance.authorisation.authority import Digest, Moment
 from pylfr._internal.toml_model import Section, explain
 from pylfr.types import Candidates, FrameBatch, Int64, Tracks
 

@@ -25,10 +25,10 @@ from pylfr.forget import forget_expired
 from pylfr.gallery.watchlist.quality_gate import EnrolmentGate
 from pylfr.gallery.index.reloading import open_gallery
 from pylfr.gallery.watchlist.watchlist import create_watchlist
-from pylfr.governance.audit import RehearsalAudit
-from pylfr.governance.authority import Leave, Rehearsal
-from pylfr.governance.ceiling import NoCeiling
-from pylfr.governance.memory import close_memory, memory_state
+from pylfr.governance.audit.audit import RehearsalAudit
+from pylfr.governance.authorisation.authority import Leave, Rehearsal
+from pylfr.governance.adjudication.false_alert_limit import NoCeiling
+from pylfr.governance.keys.memory import close_memory, memory_state
 from pylfr.networks import Networks, on_host, open_networks
 from pylfr.protocols import Audit, Authority, Ceiling, GallerySource, Sink, Source
 from pylfr.terms import (

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from pylfr.errors import ConfigError
-from pylfr.governance.authority import Leave
+from pylfr.governance.authorisation.authority import Leave
 from pylfr._internal.toml_model import Section, read_tables, record_from
 from pylfr.types import Device
 from pylfr.video.open import DecodeOn, Isolation

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from pylfr.config import Deployment, SinkSection
-from pylfr.governance.ceiling import FalseAlertCeiling, NoCeiling
-from pylfr.governance.records import RecordsSink
-from pylfr.governance.retention import RetentionPolicy
+from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling, NoCeiling
+from pylfr.governance.adjudication.database import RecordsSink
+from pylfr.governance.retention.sweeper import RetentionPolicy
 from pylfr.protocols import Ceiling, Sink
 from pylfr.sinks.evidence import open_evidence, open_sealed_evidence
 from pylfr.sinks.jsonl import open_jsonl

@@ -21,7 +21,7 @@ from pylfr.faces.device.recognise import DeviceRecogniser
 from pylfr.faces.best_shots import RecognitionPlan
 from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.track import FaceTracker, TrackKey
-from pylfr.governance.authority import REHEARSAL
+from pylfr.governance.authorisation.authority import REHEARSAL
 from pylfr.protocols import AheadDetector, Audit, Authority, Ceiling, Detector, Gallery, GallerySource, Sink
 from pylfr.types import Alert, Faces, FrameBatch, Recorded, Tracks
 from pylfr.video.batching.batcher import Batcher

@@ -11,12 +11,12 @@ from pylfr.config import Deployment
 from pylfr.errors import AuthorisationError, VaultError
 from pylfr.gallery.watchlist.sealed import is_sealed
 from pylfr.gallery.watchlist.withdrawal import finish_withdrawal
-from pylfr.governance.audit import AuditLog
-from pylfr.governance.keys import read_public_key
-from pylfr.governance.profiles import Profile, read_profile
-from pylfr.governance.retention import RetentionPolicy, sweep, sweep_lines, sweep_pictures
-from pylfr.governance.signed import read_signed
-from pylfr.governance.vault import destroy_key, expiry_of
+from pylfr.governance.audit.audit import AuditLog
+from pylfr.governance.keys.keys import read_public_key
+from pylfr.governance.authorisation.profiles import Profile, read_profile
+from pylfr.governance.retention.sweeper import RetentionPolicy, sweep, sweep_lines, sweep_pictures
+from pylfr.governance.authorisation.signed import read_signed
+from pylfr.governance.keys.vault import destroy_key, expiry_of
 from pylfr.terms import listed_files_of, read_watchlist_key, records_of
 from pylfr.types import Event
 from pylfr._internal.atomic_file import sweep_parts

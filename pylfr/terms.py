@@ -13,17 +13,17 @@ from pylfr.errors import AuthorisationError, ConfigError
 from pylfr.gallery.watchlist.digests import WatchlistContents, read_contents
 from pylfr.gallery.watchlist.sealed import is_sealed
 from pylfr.gallery.watchlist.withdrawal import ListedFiles
-from pylfr.governance.audit import AuditLog, open_audit
-from pylfr.governance.authority import Authorisation, Leave, plain_fields
+from pylfr.governance.audit.audit import AuditLog, open_audit
+from pylfr.governance.authorisation.authority import Authorisation, Leave, plain_fields
 from pylfr._internal.canonical_json import digest, utc_text
-from pylfr.governance.certificates import FusionRules, read_calibration, read_cohorts
-from pylfr.governance.enrolment import enrollers_of
-from pylfr.governance.fit import DeploymentFacts, require_fit
-from pylfr.governance.keys import SigningKey, read_public_key, read_signing_key
-from pylfr.governance.profiles import Profile, read_profile
-from pylfr.governance.records import Records, open_records
-from pylfr.governance.signed import read_signed
-from pylfr.governance.vault import VaultKey, make_vault_key, place_of, read_vault_key
+from pylfr.governance.authorisation.certificates import FusionRules, read_calibration, read_cohorts
+from pylfr.governance.authorisation.enrolment import enrollers_of
+from pylfr.governance.authorisation.checks import DeploymentFacts, require_fit
+from pylfr.governance.keys.keys import SigningKey, read_public_key, read_signing_key
+from pylfr.governance.authorisation.profiles import Profile, read_profile
+from pylfr.governance.adjudication.database import Records, open_records
+from pylfr.governance.authorisation.signed import read_signed
+from pylfr.governance.keys.vault import VaultKey, make_vault_key, place_of, read_vault_key
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import RuntimeChoice, arithmetic_of, choose_runtime

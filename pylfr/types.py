@@ -357,7 +357,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Recorded(Generic[T]):
-    """Proof that ``value`` stands in the audit record. Only ``pylfr.governance.audit`` makes these.
+    """Proof that ``value`` stands in the audit record. Only ``pylfr.governance.audit.audit`` makes these.
 
     Everything that shows or sends an alert takes ``Recorded[Alert]``, so that no alert goes out unrecorded.
     """

@@ -27,10 +27,10 @@ from pylfr.config import Deployment, read_deployment
 from pylfr.forget import forget_expired
 from pylfr.gallery.watchlist.sealed import open_sealed, seal_watchlist
 from pylfr.gallery.watchlist.withdrawal import ListedFiles, withdraw
-from pylfr.governance.audit import AuditLog, open_audit
-from pylfr.governance.keys import read_signing_key
-from pylfr.governance.records import Records, RecordsSink, open_records
-from pylfr.governance.vault import VaultKey, destroy_key, make_vault_key, read_vault_key
+from pylfr.governance.audit.audit import AuditLog, open_audit
+from pylfr.governance.keys.keys import read_signing_key
+from pylfr.governance.adjudication.database import Records, RecordsSink, open_records
+from pylfr.governance.keys.vault import VaultKey, destroy_key, make_vault_key, read_vault_key
 from pylfr.sinks.evidence import open_sealed_evidence
 from pylfr.sinks.jsonl import open_jsonl
 from pylfr.types import Event

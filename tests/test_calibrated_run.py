@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pylfr.governance.certificates import read_calibration
+from pylfr.governance.authorisation.certificates import read_calibration
 from tests.cli.command import pylfr
 from tests.footage import MAN, WALKING_AND_PAUSE, video
 from tests.test_deployment import GUIDE, commands, shell, write_case

@@ -14,10 +14,10 @@ import pytest
 from pylfr.config import read_deployment
 from pylfr.errors import VaultError
 from pylfr.forget import forget_expired
-from pylfr.governance.audit import open_audit
+from pylfr.governance.audit.audit import open_audit
 from pylfr._internal.canonical_json import utc_text
-from pylfr.governance.chain import parse_entry
-from pylfr.governance.keys import read_signing_key
+from pylfr.governance.audit.chain import parse_entry
+from pylfr.governance.keys.keys import read_signing_key
 from pylfr.models.store import open_store
 from pylfr.terms import open_terms, preprocessing_of, records_of
 from tests.cli.command import PYLFR

@@ -21,11 +21,11 @@ from pylfr.faces.template_pool import ProbePool
 from pylfr.faces.quality import ProbeGate
 from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.track import FaceTracker, TrackRules
-from pylfr.governance.adjudication import Verdict
-from pylfr.governance.audit import RehearsalAudit, open_audit
-from pylfr.governance.authority import Leave, Rehearsal
-from pylfr.governance.ceiling import FalseAlertCeiling, NoCeiling
-from pylfr.governance.records import RecordsSink, open_records
+from pylfr.governance.adjudication.case import Verdict
+from pylfr.governance.audit.audit import RehearsalAudit, open_audit
+from pylfr.governance.authorisation.authority import Leave, Rehearsal
+from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling, NoCeiling
+from pylfr.governance.adjudication.database import RecordsSink, open_records
 from pylfr.protocols import Audit, Authority, Ceiling, Detector, Gallery, Sink, Source
 from pylfr.types import (
     Alert,

@@ -18,13 +18,13 @@ from pylfr.forget import Forgotten, forget_expired
 from pylfr.gallery.watchlist.digests import read_contents
 from pylfr.gallery.watchlist.sealed import seal_watchlist
 from pylfr.gallery.watchlist.withdrawal import ListedFiles, withdraw
-from pylfr.governance.audit import AuditLog, open_audit
-from pylfr.governance.chain import parse_entry, verify
-from pylfr.governance.keys import make_key, read_signing_key
-from pylfr.governance.profiles import profile_names, read_profile
-from pylfr.governance.retention import RetentionPolicy, write_sealed
-from pylfr.governance.signed import sign_authorisation
-from pylfr.governance.vault import make_vault_key, read_vault_key
+from pylfr.governance.audit.audit import AuditLog, open_audit
+from pylfr.governance.audit.chain import parse_entry, verify
+from pylfr.governance.keys.keys import make_key, read_signing_key
+from pylfr.governance.authorisation.profiles import profile_names, read_profile
+from pylfr.governance.retention.sweeper import RetentionPolicy, write_sealed
+from pylfr.governance.authorisation.signed import sign_authorisation
+from pylfr.governance.keys.vault import make_vault_key, read_vault_key
 from pylfr.sinks.jsonl import open_jsonl
 from pylfr.terms import records_of
 from pylfr._internal.atomic_file import PART

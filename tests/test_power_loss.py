@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pylfr.governance.keys import make_key
+from pylfr.governance.keys.keys import make_key
 from tests.gallery.watchlist.test_sealed import enrolled
 from tests.power_loss import STAGES
 from tests.power_loss_check import in_the_open

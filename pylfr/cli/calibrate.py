@@ -19,7 +19,7 @@ from pylfr.errors import ConfigError
 from pylfr.evaluation.calibration import NonMated, Threshold, calibrate, search_non_mated
 from pylfr.evaluation.drift import histogram_of
 from pylfr.evaluation.tracks import TrackMaterial
-from pylfr.governance.certificates import CalibrationCertificate, Rate
+from pylfr.governance.authorisation.certificates import CalibrationCertificate, Rate
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import choose_runtime
 from pylfr.terms import preprocessing_of

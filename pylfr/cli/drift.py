@@ -13,7 +13,7 @@ from pylfr.aggregates import CONDITIONS, FACE_SCORE, FUSED_SCORE, Aggregate, Mea
 from pylfr.cli.console import say, warn
 from pylfr.errors import ConfigError
 from pylfr.evaluation.drift import compare, compare_scores, false_alert_alarm
-from pylfr.governance.certificates import CalibrationCertificate, read_calibration
+from pylfr.governance.authorisation.certificates import CalibrationCertificate, read_calibration
 
 
 def drift(

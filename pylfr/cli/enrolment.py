@@ -16,8 +16,8 @@ from pylfr.errors import ConfigError
 from pylfr.gallery.watchlist.watchlist import sqlite_file
 from pylfr.gallery.watchlist.watchlist import open_watchlist
 from pylfr.gallery.watchlist.withdrawal import withdraw as withdraw_entry
-from pylfr.governance.enrolment import ReviewedReference
-from pylfr.governance.vault import VaultKey, read_vault_key
+from pylfr.governance.authorisation.enrolment import ReviewedReference
+from pylfr.governance.keys.vault import VaultKey, read_vault_key
 from pylfr.terms import PASSPHRASE, audit_of, listed_files_of, watchlist_key_of
 
 FileArgument = Annotated[Path, typer.Argument(help="The watchlist file.", show_default=False)]

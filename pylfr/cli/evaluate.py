@@ -32,7 +32,7 @@ from pylfr.evaluation.verification import (
 )
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
-from pylfr.governance.certificates import CohortCertificate, Rate
+from pylfr.governance.authorisation.certificates import CohortCertificate, Rate
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import choose_runtime
 from pylfr.terms import preprocessing_of

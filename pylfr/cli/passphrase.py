@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pylfr.errors import ConfigError
-from pylfr.governance.keys import SigningKey, is_under_passphrase, read_signing_key
+from pylfr.governance.keys.keys import SigningKey, is_under_passphrase, read_signing_key
 
 PassphraseOption = Annotated[
     str | None, typer.Option("--passphrase-env", help="Name of the environment variable that holds the passphrase.")

@@ -20,7 +20,7 @@ from pylfr.evaluation.passes import SubjectPass, read_truth
 from pylfr.evaluation.people import list_photographs
 from pylfr.evaluation.tracks import TrackMaterial, non_mated_tracks, require_non_mated
 from pylfr.faces.detect import open_detector
-from pylfr.governance.certificates import CalibrationCertificate
+from pylfr.governance.authorisation.certificates import CalibrationCertificate
 from pylfr.protocols import Source
 from pylfr.terms import fusion_rules_of
 from pylfr.trial import TRIAL_BEGAN, run_trial

@@ -19,11 +19,11 @@ from pylfr.gallery.watchlist.digests import read_contents
 from pylfr.gallery.watchlist.sealed import seal_watchlist
 from pylfr.gallery.watchlist.watchlist import open_watchlist
 from pylfr._internal.canonical_json import utc_text
-from pylfr.governance.keyring import keyring_works
-from pylfr.governance.keys import read_public_key
-from pylfr.governance.manifest import read_manifest, write_manifest
-from pylfr.governance.retention import SUFFIX, read_sealed
-from pylfr.governance.vault import KeyPlace, VaultKey, make_vault_key, place_of
+from pylfr.governance.keys.keyring import keyring_works
+from pylfr.governance.keys.keys import read_public_key
+from pylfr.governance.retention.past_listing import read_manifest, write_manifest
+from pylfr.governance.retention.sweeper import SUFFIX, read_sealed
+from pylfr.governance.keys.vault import KeyPlace, VaultKey, make_vault_key, place_of
 from pylfr.terms import PASSPHRASE, audit_of, evidence_key_of, records_of
 from pylfr._internal.atomic_file import erase
 

@@ -21,7 +21,7 @@ from pylfr.errors import ConfigError, PylfrError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.gallery.watchlist.watchlist import Enrolment, Entry, create_watchlist, open_watchlist
-from pylfr.governance.enrolment import Origin
+from pylfr.governance.authorisation.enrolment import Origin
 from pylfr.video.isolation.client import read_image_isolated
 
 commands = typer.Typer(help="Watchlists: create, enrol, list, remove.", no_args_is_help=True)

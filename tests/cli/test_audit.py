@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pylfr.governance.audit import open_audit
-from pylfr.governance.keys import make_key, read_signing_key
+from pylfr.governance.audit.audit import open_audit
+from pylfr.governance.keys.keys import make_key, read_signing_key
 from tests.cli.command import pylfr
 from tests.samples import sample_alert
 

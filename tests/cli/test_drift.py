@@ -20,7 +20,7 @@ from pylfr.evaluation.passes import SubjectPass
 from pylfr.evaluation.people import list_photographs
 from pylfr.evaluation.tracks import non_mated_tracks
 from pylfr.faces.detect import open_detector
-from pylfr.governance.certificates import CalibrationCertificate, Rate
+from pylfr.governance.authorisation.certificates import CalibrationCertificate, Rate
 from pylfr.models.store import open_store
 from pylfr.protocols import Source
 from pylfr.runtimes.registry import choose_runtime

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pylfr.governance.certificates import read_cohorts
+from pylfr.governance.authorisation.certificates import read_cohorts
 from tests.cli.command import pylfr
 from tests.footage import BOTH, save_references, video
 

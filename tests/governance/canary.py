@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pylfr.governance.audit import open_audit
+from pylfr.governance.audit.audit import open_audit
 from pylfr.types import Candidates, Float32, Templates
 from pylfr.video.isolation import client
 from pylfr.video.isolation.client import IsolatedFile

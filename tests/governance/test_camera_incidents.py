@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pylfr.governance.chain import GENESIS, LogEntry
-from pylfr.governance.report import _camera_incidents
+from pylfr.governance.audit.chain import GENESIS, LogEntry
+from pylfr.governance.report.report import _camera_incidents
 from tests.samples import NOON
 
 

@@ -64,7 +64,7 @@ def test_what_decides_keeps_or_sends_has_no_name_for_a_template() -> None:
 @pytest.mark.parametrize(("called", "expected"), [("refuse_core_dumps()", "(0, 0)"), ("None", "(1000, ")])
 def test_a_run_leaves_no_core_dump(called: str, expected: str) -> None:
     program = (
-        "import resource; from pylfr.governance.memory import refuse_core_dumps\n"
+        "import resource; from pylfr.governance.keys.memory import refuse_core_dumps\n"
         "hard = resource.getrlimit(resource.RLIMIT_CORE)[1]\n"
         "resource.setrlimit(resource.RLIMIT_CORE, (1000 if hard else 0, hard))\n"
         f"{called}; print(resource.getrlimit(resource.RLIMIT_CORE), hard)"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pylfr.governance.audit import RehearsalAudit
+from pylfr.governance.audit.audit import RehearsalAudit
 from pylfr.sinks.record import alert_json, timestamp
 from pylfr.types import Alert, Recorded
 from tests.samples import NOON, sample_alert

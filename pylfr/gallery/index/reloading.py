@@ -19,7 +19,7 @@ from pylfr.gallery.index.faiss import open_faiss, open_faiss_gpu
 from pylfr.gallery.index.native import NativeGallery
 from pylfr.gallery.watchlist.sealed import connect_either, is_sealed, sealed_revision
 from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot, read_snapshot, require_model
-from pylfr.governance.vault import VaultKey
+from pylfr.governance.keys.vault import VaultKey
 from pylfr.protocols import Gallery
 from pylfr.types import Candidates, Reference, Templates
 

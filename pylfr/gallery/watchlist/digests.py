@@ -14,8 +14,8 @@ from pathlib import Path
 from pylfr.errors import WatchlistError
 from pylfr.gallery.watchlist.watchlist import sqlite_file
 from pylfr.gallery.watchlist.sealed import connect_either
-from pylfr.governance.enrolment import Origin, Review, ReviewedReference
-from pylfr.governance.vault import VaultKey
+from pylfr.governance.authorisation.enrolment import Origin, Review, ReviewedReference
+from pylfr.governance.keys.vault import VaultKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

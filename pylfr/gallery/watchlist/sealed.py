@@ -12,7 +12,7 @@ from pathlib import Path
 from pylfr.errors import VaultError, WatchlistError
 from pylfr.gallery.watchlist.watchlist import sqlite_file
 from pylfr._internal.canonical_json import Plain, canonical
-from pylfr.governance.vault import VaultKey
+from pylfr.governance.keys.vault import VaultKey
 from pylfr._internal.atomic_file import write_whole
 
 _KIND = "pylfr-sealed-watchlist-"

@@ -18,9 +18,9 @@ from pylfr.gallery.watchlist.quality_gate import EnrolmentGate, NearestEntry, Re
 from pylfr.gallery.watchlist.portrait import encode_jpeg, portrait
 from pylfr.gallery.watchlist.sealed import connect_either
 from pylfr.gallery.watchlist.snapshot import read_vectors, require_model
-from pylfr.governance.enrolment import Origin, ReviewedReference, enrolment_gaps, is_same_person
-from pylfr.governance.profiles import read_profile
-from pylfr.governance.vault import VaultKey
+from pylfr.governance.authorisation.enrolment import Origin, ReviewedReference, enrolment_gaps, is_same_person
+from pylfr.governance.authorisation.profiles import read_profile
+from pylfr.governance.keys.vault import VaultKey
 from pylfr.models.store import open_store
 from pylfr.protocols import Detector, Embedder
 from pylfr.types import Faces, Float32, Frame, UInt8

@@ -19,10 +19,10 @@ from pylfr.errors import WatchlistError
 from pylfr.gallery.watchlist.watchlist import sqlite_file
 from pylfr.gallery.watchlist.digests import references_of
 from pylfr.gallery.watchlist.sealed import is_sealed, open_sealed, sealed_content
-from pylfr.governance.audit import AuditLog
-from pylfr.governance.keys import SigningKey
-from pylfr.governance.manifest import note_withdrawn, read_manifest
-from pylfr.governance.vault import VaultKey
+from pylfr.governance.audit.audit import AuditLog
+from pylfr.governance.keys.keys import SigningKey
+from pylfr.governance.retention.past_listing import note_withdrawn, read_manifest
+from pylfr.governance.keys.vault import VaultKey
 from pylfr.types import Event, Recorded
 from pylfr._internal.atomic_file import write_whole
 

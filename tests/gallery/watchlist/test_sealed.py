@@ -18,9 +18,9 @@ from pylfr.gallery.watchlist.digests import read_contents
 from pylfr.gallery.index.reloading import open_gallery
 from pylfr.gallery.watchlist.portrait import encode_jpeg
 from pylfr.gallery.watchlist.sealed import is_sealed, open_sealed, seal_watchlist
-from pylfr.governance.keys import SigningKey
-from pylfr.governance.manifest import read_manifest, write_manifest
-from pylfr.governance.vault import VaultKey, make_vault_key
+from pylfr.governance.keys.keys import SigningKey
+from pylfr.governance.retention.past_listing import read_manifest, write_manifest
+from pylfr.governance.keys.vault import VaultKey, make_vault_key
 
 MODEL = "ab" * 32
 DIMENSION = 32

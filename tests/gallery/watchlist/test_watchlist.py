@@ -18,7 +18,7 @@ from pylfr.gallery.watchlist.digests import read_contents
 from pylfr.gallery.watchlist.quality_gate import EnrolmentGate
 from pylfr.gallery.index.reloading import open_gallery
 from pylfr.gallery.watchlist.watchlist import Enrolment, Watchlist, create_watchlist, open_watchlist
-from pylfr.governance.enrolment import Origin
+from pylfr.governance.authorisation.enrolment import Origin
 from pylfr.types import UInt8
 from tests.gallery.stand_ins import (
     LANDMARKS,

@@ -18,10 +18,10 @@ from pylfr.gallery.index.reloading import open_gallery
 from pylfr.gallery.watchlist.sealed import seal_watchlist
 from pylfr.gallery.watchlist.watchlist import open_watchlist
 from pylfr.gallery.watchlist.withdrawal import ListedFiles, Withdrawal, finish_withdrawal, withdraw
-from pylfr.governance.audit import AuditLog, open_audit
-from pylfr.governance.keys import SigningKey
-from pylfr.governance.manifest import note_withdrawn, read_manifest, write_manifest
-from pylfr.governance.vault import VaultKey, make_vault_key
+from pylfr.governance.audit.audit import AuditLog, open_audit
+from pylfr.governance.keys.keys import SigningKey
+from pylfr.governance.retention.past_listing import note_withdrawn, read_manifest, write_manifest
+from pylfr.governance.keys.vault import VaultKey, make_vault_key
 from tests.gallery.watchlist.test_sealed import MODEL, enrolled
 
 NAMES = ("Ada Lovelace", "Grace Hopper")

@@ -9,7 +9,7 @@ from alembic import op
 
 from pylfr.errors import ConfigError
 from pylfr._internal.canonical_json import utc_text
-from pylfr.governance.profiles import read_profile
+from pylfr.governance.authorisation.profiles import read_profile
 
 revision = "0002"
 down_revision = "0001"

@@ -1,0 +1,120 @@
+"""What was measured before a deployment: certificates of calibration and of cohorts, as files with a date."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import Field, NonNegativeInt, ValidationError, model_validator
+
+from pylfr.errors import AuthorisationError
+from pylfr.governance.authorisation.authority import Digest, Moment
+from pylfr._internal.canonical_json import digest
+from pylfr._internal.toml_model import Section, explain
+from pylfr.types import Arithmetic
+
+
+class Rate(Section):
+    """A rate with what it was counted from and its 95 % interval."""
+
+    value: float = Field(ge=0, le=1)
+    numerator: int = Field(ge=0)
+    denominator: int = Field(ge=0)
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+
+
+class FusionRules(Section):
+    """How the faces of a track become one score: whatever here differs makes another score, and another FPIR."""
+
+    detect_hz: float = Field(gt=0)
+    best_k: int = Field(ge=1)
+    min_samples: int = Field(ge=1)
+    best_scores: int = Field(ge=1)
+    gap_ms: float = Field(ge=0)
+    recheck_ms: float = Field(ge=0)
+    candidates: int = Field(ge=1)
+    min_interocular_px: float = Field(ge=0)
+    min_sharpness: float = Field(ge=0)
+    max_yaw_deg: float = Field(ge=0)
+    max_pitch_deg: float = Field(ge=0)
+    side_px: int | None = None
+
+
+class CalibrationCertificate(Section):
+    """A threshold (cosine) that was measured to keep FPIR at ``fpir`` for one network, preprocessing and list size.
+
+    Networks were computed in ``arithmetic``, and the threshold holds in no other.
+
+    ``unit`` says what was searched for: single ``photographs``, or ``tracks`` of people walking by, whose scores were
+    fused by ``rules`` behind ``detector``; FPIR is then one a pass. ``non_mated_best`` counts the best scores of
+    non-mated searches in bins of equal width from -1 to 1: what a deployment's own scores are compared with, to see
+    whether they drift. ``conditions`` are histograms of what the cameras saw, by the names in ``pylfr.aggregates``.
+    """
+
+    type: Literal["calibration"]
+    model: Digest
+    preprocessing: Digest
+    arithmetic: Arithmetic = Field(description="what the networks were computed in: scores differ between them")
+    watchlist_size: int = Field(ge=1)
+    threshold: float = Field(ge=-1, le=1)
+    fpir: Rate
+    material: str = Field(min_length=1, description="what it was measured on")
+    unit: Literal["photographs", "tracks"] = "photographs"
+    detector: Digest | None = None
+    rules: FusionRules | None = None
+    non_mated_best: tuple[NonNegativeInt, ...] = ()
+    conditions: dict[str, tuple[NonNegativeInt, ...]] = Field(default_factory=dict)
+    issued_at: Moment
+    expires_at: Moment
+
+    @model_validator(mode="after")
+    def _tracks_have_rules(self) -> CalibrationCertificate:
+        if self.unit == "tracks" and (self.rules is None or self.detector is None):
+            raise ValueError("a threshold for tracks holds for one detector and one way of fusing: give both")
+        return self
+
+
+class CohortCertificate(Section):
+    """How a network behaved for groups of people at one threshold (cosine), and what somebody concluded.
+
+    It was computed in ``arithmetic``, and the rates hold in no other.
+    """
+
+    type: Literal["cohorts"]
+    model: Digest
+    preprocessing: Digest
+    arithmetic: Arithmetic
+    threshold: float = Field(ge=-1, le=1)
+    groups: dict[str, Rate] = Field(min_length=2, description="FPIR of each group")
+    conclusion: str = Field(min_length=1)
+    issued_at: Moment
+    expires_at: Moment
+
+
+Kind = TypeVar("Kind", CalibrationCertificate, CohortCertificate)
+
+
+def read_calibration(path: Path) -> tuple[CalibrationCertificate, str]:
+    """The calibration certificate in ``path`` and its sha256. Raises ``AuthorisationError`` naming what is wrong."""
+    return _read(path, CalibrationCertificate)
+
+
+def read_cohorts(path: Path) -> tuple[CohortCertificate, str]:
+    """The cohort certificate in ``path`` and its sha256. Raises ``AuthorisationError`` naming what is wrong."""
+    return _read(path, CohortCertificate)
+
+
+def _read(path: Path, kind: type[Kind]) -> tuple[Kind, str]:
+    try:
+        fields = json.loads(path.read_bytes())
+        return kind.model_validate(fields), digest(fields)
+    except OSError as error:
+        raise AuthorisationError(f"the certificate {path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise AuthorisationError(
+            f"the certificate {path}: " + "; ".join(explain(each) for each in error.errors())
+        ) from error
+    except ValueError as error:
+        raise AuthorisationError(f"the certificate {path} is damaged: {error}") from error

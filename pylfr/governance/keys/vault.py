@@ -1,0 +1,169 @@
+"""Encryption at rest under a key with a deadline: when the key is destroyed, what it sealed is gone."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+from pylfr.errors import VaultError
+from pylfr._internal.canonical_json import Plain, canonical, utc_text
+from pylfr.governance.keys.keyring import find_key, forget_key, keep_key
+from pylfr.governance.keys.memory import LockedSecret
+from pylfr._internal.atomic_file import sync_folder
+
+KeyPlace = Literal["the kernel's keyring", "a file under a passphrase", "a file in the open"]
+
+_FORMAT = "pylfr-vault-key-1"
+_NONCE_BYTES = 12
+_SALT_BYTES = 16
+# Interactive strength by RFC 7914's authors: about a tenth of a second and 32 MiB.
+_SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**15, 8, 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaultKey:
+    """A key of 256 bits for AES-GCM, in locked memory, and when it must be destroyed. Its text never shows it."""
+
+    secret: LockedSecret = field(repr=False)
+    expires_at: datetime
+
+    def seal(self, content: bytes, about: Plain) -> bytes:
+        """``content``, encrypted and bound to ``about``: it opens with the same words only."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return nonce + AESGCM(self.secret.view).encrypt(nonce, content, canonical(about))
+
+    def open(self, sealed: bytes, about: Plain) -> bytes:
+        """What was sealed. Raises ``VaultError`` where it was changed, moved elsewhere, or sealed under another key."""
+        try:
+            return AESGCM(self.secret.view).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], canonical(about))
+        except (InvalidTag, ValueError) as error:
+            raise VaultError("what was sealed cannot be opened: it was changed, or sealed under another key") from error
+
+
+def make_vault_key(
+    path: Path, *, expires_at: datetime, passphrase: str | None = None, in_keyring_for_s: float | None = None
+) -> VaultKey:
+    """A new key in ``path``, for its owner alone; with ``passphrase`` the file alone opens nothing.
+
+    With ``in_keyring_for_s`` the file holds no key but the name of one that the kernel keeps in memory for so many
+    seconds: after that, or a restart of the machine, nobody has it. Raises ``VaultError`` where there is a file
+    already, or the kernel keeps no keys.
+    """
+    key = VaultKey(secret=LockedSecret.random(32), expires_at=expires_at)
+    salt = secrets.token_bytes(_SALT_BYTES)
+    name = None
+    if in_keyring_for_s is not None:
+        if passphrase is not None:
+            raise ValueError("a key is kept in the keyring or under a passphrase: give one")
+        name, kept = f"pylfr:{secrets.token_hex(16)}", b""
+    else:
+        plain = bytes(key.secret.view)
+        kept = plain if passphrase is None else _wrapping(passphrase, salt, expires_at).seal(plain, _FORMAT)
+    record: dict[str, Plain] = {
+        "format": _FORMAT,
+        "expires_at": utc_text(expires_at),
+        "passphrase": passphrase is not None,
+        "keyring": name,
+        "salt": _text(salt),
+        "key": _text(kept),
+    }
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except OSError as error:
+        raise VaultError(f"the key {path} cannot be made ({error.strerror}): name a new file") from error
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(canonical(record))
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(path.parent)
+    if name is not None and in_keyring_for_s is not None:
+        try:
+            keep_key(name, key.secret, seconds=in_keyring_for_s)
+        except VaultError:
+            path.unlink()
+            raise
+    return key
+
+
+def place_of(path: Path) -> KeyPlace:
+    """Where the key that ``path`` stands for is kept. Raises ``VaultError`` where there is none."""
+    expiry_of(path)
+    record = json.loads(path.read_bytes())
+    if record.get("keyring") is not None:
+        return "the kernel's keyring"
+    return "a file under a passphrase" if record["passphrase"] else "a file in the open"
+
+
+def read_vault_key(path: Path, *, now: datetime, passphrase: str | None = None) -> VaultKey:
+    """The key in ``path``. One whose deadline has passed is destroyed instead, whoever asks.
+
+    Raises ``VaultError`` where it is gone, over, damaged, readable for others, or its passphrase is another.
+    """
+    expires_at = expiry_of(path)
+    if now >= expires_at:
+        destroy_key(path)
+        raise VaultError(f"the key {path} ended at {utc_text(expires_at)} and is destroyed: what it sealed is gone")
+    if path.stat().st_mode & 0o077:
+        raise VaultError(f"the key {path} must be its owner's alone: chmod 600")
+    record = json.loads(path.read_bytes())
+    salt, kept = base64.b64decode(record["salt"]), base64.b64decode(record["key"])
+    if record.get("keyring") is not None:
+        secret = find_key(record["keyring"])
+        if secret is None:
+            raise VaultError(
+                f"the key {path} was kept in the kernel's keyring and is gone: its time came, the machine was started "
+                "anew, or another user asks; what it sealed cannot be opened"
+            )
+        return VaultKey(secret=secret, expires_at=expires_at)
+    if record["passphrase"]:
+        if passphrase is None:
+            raise VaultError(f"the key {path} needs its passphrase")
+        kept = _wrapping(passphrase, salt, expires_at).open(kept, _FORMAT)
+    return VaultKey(secret=LockedSecret.copy_of(kept), expires_at=expires_at)
+
+
+def expiry_of(path: Path) -> datetime:
+    """When the key in ``path`` must be destroyed. Raises ``VaultError`` where there is no key."""
+    try:
+        record = json.loads(path.read_bytes())
+        if record["format"] != _FORMAT:
+            raise ValueError("another format")
+        return datetime.fromisoformat(record["expires_at"])
+    except FileNotFoundError as error:
+        raise VaultError(f"the key {path} does not exist: it was destroyed, or never made") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise VaultError(f"the key {path} is damaged: what it sealed cannot be opened") from error
+
+
+def destroy_key(path: Path) -> None:
+    """Overwrite the key and remove it, from the keyring too. On flash and copying file systems blocks may stay."""
+    try:
+        name = json.loads(path.read_bytes()).get("keyring")
+    except (OSError, ValueError, AttributeError):
+        name = None
+    if isinstance(name, str):
+        forget_key(name)
+    with path.open("r+b") as file:
+        file.write(secrets.token_bytes(path.stat().st_size))
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()
+
+
+def _wrapping(passphrase: str, salt: bytes, expires_at: datetime) -> VaultKey:
+    stretched = Scrypt(salt=salt, length=32, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P).derive(passphrase.encode())
+    return VaultKey(secret=LockedSecret.copy_of(stretched), expires_at=expires_at)
+
+
+def _text(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")

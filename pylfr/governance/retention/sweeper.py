@@ -1,0 +1,149 @@
+"""What is kept is sealed, and goes at its time: also after a crash, and also when nobody was there to delete it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from pylfr.errors import VaultError
+from pylfr._internal.canonical_json import Plain, canonical, utc_text
+from pylfr.governance.authorisation.profiles import Profile
+from pylfr.governance.keys.vault import VaultKey
+from pylfr._internal.atomic_file import sweep_parts, write_whole
+
+SUFFIX = ".sealed"
+# What stands where an erased line was, before the blanks.
+_ERASED: Final = b'{"type":"erased"}'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionPolicy:
+    """How long things are kept. The sweeper enforces it and ``sentences`` says it: both from these numbers."""
+
+    alerts: timedelta
+    watchlist: timedelta
+    outcomes: timedelta
+
+    @classmethod
+    def of(cls, profile: Profile) -> RetentionPolicy:
+        """What a jurisdiction's profile asks for."""
+        return cls(
+            alerts=timedelta(hours=profile.alert_retention_h),
+            watchlist=timedelta(hours=profile.watchlist_retention_h),
+            outcomes=timedelta(days=profile.outcome_retention_days),
+        )
+
+    def sentences(self) -> tuple[str, ...]:
+        """The policy as it is published."""
+        return (
+            "Video is not recorded.",
+            "Templates of people who pass are overwritten when their batch has been searched.",
+            "Evidence pictures, lines in files, and who was possibly matched, are erased "
+            f"{_hours(self.alerts)} after the alert.",
+            f"Who decided on an alert, and at what time of the day, is erased {self.outcomes.days} days after it; what "
+            "was decided stays, as a count.",
+            "The audit log stays: it names who decided, as the law asks, and nobody who was seen.",
+            f"The key of the watchlist is destroyed {_hours(self.watchlist)} after the window ends, at the latest.",
+        )
+
+
+def write_sealed(folder: Path, name: str, content: bytes, key: VaultKey, *, erase_at: datetime) -> Path:
+    """Write ``content`` into ``folder``, encrypted, whole or not at all, to be erased at ``erase_at``."""
+    about: dict[str, Plain] = {"name": name, "erase_at": utc_text(erase_at)}
+    path = folder / f"{name}{SUFFIX}"
+    write_whole(path, canonical(about) + b"\n" + key.seal(content, about))
+    return path
+
+
+def read_sealed(path: Path, key: VaultKey, *, now: datetime) -> bytes:
+    """What was sealed in ``path``. Raises ``VaultError`` where it is over, was changed, or has another key."""
+    about, sealed = _parts(path)
+    if now >= datetime.fromisoformat(str(about["erase_at"])):
+        path.unlink()
+        raise VaultError(f"{path} was to be erased at {about['erase_at']}, and is now")
+    return key.open(sealed, about)
+
+
+def sweep(folder: Path, *, now: datetime) -> Iterator[str]:
+    """Erase what is over, what cannot be read, and what a crash left half-written; the name of each."""
+    yield from sweep_parts(folder)
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            is_over = now >= datetime.fromisoformat(str(_parts(path)[0]["erase_at"]))
+        except (VaultError, ValueError, KeyError, TypeError):
+            # Nobody can open it, and nobody can say until when it may be kept.
+            is_over = True
+        if is_over:
+            path.unlink(missing_ok=True)
+            yield path.name
+
+
+def sweep_lines(path: Path, *, retention: timedelta, now: datetime) -> int:
+    """Overwrite each line (JSON with ``recorded_at``) whose time is over with as many blanks; how many there were.
+
+    Whoever appends meanwhile is not disturbed: the file is not replaced. A line that cannot be read goes too: nobody
+    can say until when it may be kept. So does a last line without its end, unless somebody has the file open to write
+    (and holds a shared lock to say so): it is overwritten and cut off.
+    """
+    erased = 0
+    with path.open("r+b") as file:
+        place = 0
+        for line in file:
+            start, place = place, place + len(line)
+            if line.endswith(b"\n") and _is_over(line, retention, now):
+                os.pwrite(file.fileno(), _ERASED.ljust(len(line) - 1)[: len(line) - 1], start)
+                erased += 1
+            elif not line.endswith(b"\n") and _is_left_alone(file.fileno()):
+                os.pwrite(file.fileno(), bytes(len(line)), start)
+                os.fsync(file.fileno())
+                os.ftruncate(file.fileno(), start)
+                erased += 1
+        os.fsync(file.fileno())
+    return erased
+
+
+def sweep_pictures(folder: Path, *, retention: timedelta, now: datetime) -> Iterator[str]:
+    """Erase pictures (JPEG) that lie in the open and were written longer ago than ``retention``; the name of each."""
+    for path in sorted(folder.glob("*.jpg")):
+        if path.stat().st_mtime + retention.total_seconds() <= now.timestamp():
+            path.unlink(missing_ok=True)
+            yield path.name
+
+
+def _is_over(line: bytes, retention: timedelta, now: datetime) -> bool:
+    if not line.strip() or line.startswith(_ERASED):
+        return False
+    try:
+        return now >= datetime.fromisoformat(json.loads(line)["recorded_at"]) + retention
+    except (ValueError, KeyError, TypeError):
+        return True
+
+
+def _is_left_alone(descriptor: int) -> bool:
+    """Whether nobody writes to the file; from then on, nobody does before the descriptor is closed."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _parts(path: Path) -> tuple[dict[str, Plain], bytes]:
+    try:
+        line, _, sealed = path.read_bytes().partition(b"\n")
+        about = json.loads(line)
+    except (OSError, ValueError) as error:
+        raise VaultError(f"{path} cannot be read: it is damaged or gone") from error
+    if not isinstance(about, dict):
+        raise VaultError(f"{path} is damaged")
+    return about, sealed
+
+
+def _hours(length: timedelta) -> str:
+    return f"{length.total_seconds() / 3600:g} h"
