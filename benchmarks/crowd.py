@@ -23,14 +23,14 @@ from rich.progress import track
 from benchmarks.footage import lfw_folder
 from benchmarks.measure import print_machine, this_machine, write_results
 from pylfr.config import RecognitionSection
-from pylfr.evaluation.cast import Cast, Roles, cast_crowd, cut_heads
-from pylfr.evaluation.crowd import CrowdRules, Walker, render_crowd
-from pylfr.evaluation.fusion import RuleResult, compare_rules
-from pylfr.evaluation.passes import PassRates, SubjectPass, score_passes
-from pylfr.evaluation.people import list_photographs
-from pylfr.evaluation.rates import percent
+from pylfr.evaluation.crowd.cast import Cast, Roles, cast_crowd, cut_heads
+from pylfr.evaluation.crowd.crowd import CrowdRules, Walker, render_crowd
+from pylfr.evaluation.video.fusion import RuleResult, compare_rules
+from pylfr.evaluation.video.passes import PassRates, SubjectPass, score_passes
+from pylfr.evaluation.images.people import list_photographs
+from pylfr.evaluation.statistics.rates import percent
 from pylfr.faces.detect import open_detector
-from pylfr.trial import Trial, run_trial
+from pylfr.evaluation.video.replay import Trial, run_trial
 
 # A fork of a process whose networks have threads hangs as soon as it frees one of them.
 FRESH = get_context("spawn")

@@ -31,13 +31,13 @@ from benchmarks.crowd import FRESH, Film, render_clips
 from benchmarks.footage import lfw_folder
 from benchmarks.measure import print_machine, this_machine, write_results
 from pylfr.config import RecognitionSection
-from pylfr.evaluation.cast import cut_heads
-from pylfr.evaluation.crowd import Head, Walker
-from pylfr.evaluation.fusion import RULES, Step, pass_scores, threshold_at
-from pylfr.evaluation.passes import Compared, SubjectPass
-from pylfr.evaluation.people import Photograph, list_photographs
+from pylfr.evaluation.crowd.cast import cut_heads
+from pylfr.evaluation.crowd.crowd import Head, Walker
+from pylfr.evaluation.video.fusion import RULES, Step, pass_scores, threshold_at
+from pylfr.evaluation.video.passes import Compared, SubjectPass
+from pylfr.evaluation.images.people import Photograph, list_photographs
 from pylfr.faces.detect import open_detector
-from pylfr.trial import run_trial
+from pylfr.evaluation.video.replay import run_trial
 from pylfr.video.decoding.image_io import write_png
 
 Heads = Mapping[str, tuple[Head, ...]]

@@ -19,7 +19,7 @@ from benchmarks.footage import lfw_folder
 from benchmarks.measure import print_machine, this_machine, write_results
 from pylfr.errors import ConfigError
 from pylfr.evaluation.calibration import Threshold
-from pylfr.evaluation.people import PeopleTemplates, list_photographs, make_templates
+from pylfr.evaluation.images.people import PeopleTemplates, list_photographs, make_templates
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 

@@ -17,7 +17,7 @@ import onnx
 import onnxruntime as ort  # noqa: TID251 - a peer's own session is made here, not pylfr's
 from insightface.app import FaceAnalysis
 
-from pylfr.evaluation.passes import Compared, Raised
+from pylfr.evaluation.video.passes import Compared, Raised
 from pylfr.models.store import open_store
 from pylfr.types import Float32, UInt8
 

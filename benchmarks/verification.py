@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from benchmarks.footage import lfw_folder
 from benchmarks.measure import print_machine, this_machine, write_results
-from pylfr.evaluation.people import PeopleTemplates, list_photographs, make_templates
-from pylfr.evaluation.verification import draw_pairs, pair_scores, ten_fold
+from pylfr.evaluation.images.people import PeopleTemplates, list_photographs, make_templates
+from pylfr.evaluation.images.verification import draw_pairs, pair_scores, ten_fold
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 

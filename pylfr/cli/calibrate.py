@@ -18,7 +18,7 @@ from pylfr.cli.tracks import TrackSetting, crowd_tracks, of_tracks, recorded_tra
 from pylfr.errors import ConfigError
 from pylfr.evaluation.calibration import NonMated, Threshold, calibrate, search_non_mated
 from pylfr.evaluation.drift import histogram_of
-from pylfr.evaluation.tracks import TrackMaterial
+from pylfr.evaluation.video.tracks import TrackMaterial
 from pylfr.governance.authorisation.certificates import CalibrationCertificate, Rate
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import choose_runtime

@@ -17,11 +17,11 @@ from pylfr.cli.passes import evaluate_passes
 from pylfr.cli.present import print_notices
 from pylfr.errors import ConfigError
 from pylfr.evaluation.cohorts import CohortReport, compare_groups, read_groups
-from pylfr.evaluation.evaluation import Evaluation, as_json, measure_identification
-from pylfr.evaluation.identification import Identification
-from pylfr.evaluation.people import PeopleTemplates, list_photographs, make_templates
+from pylfr.evaluation.images.evaluation import Evaluation, as_json, measure_identification
+from pylfr.evaluation.images.identification import Identification
+from pylfr.evaluation.images.people import PeopleTemplates, list_photographs, make_templates
 from pylfr.evaluation.report import write_report
-from pylfr.evaluation.verification import (
+from pylfr.evaluation.images.verification import (
     TenFold,
     acquisition,
     draw_pairs,

@@ -11,10 +11,10 @@ from rich.console import Console
 from pylfr.cli.console import say, warn
 from pylfr.config import RecognitionSection
 from pylfr.errors import ConfigError
-from pylfr.evaluation.passes import PassRates, SubjectPass, read_truth, score_passes
-from pylfr.evaluation.people import list_photographs
-from pylfr.evaluation.rates import Rate
-from pylfr.trial import Trial, run_trial
+from pylfr.evaluation.video.passes import PassRates, SubjectPass, read_truth, score_passes
+from pylfr.evaluation.images.people import list_photographs
+from pylfr.evaluation.statistics.rates import Rate
+from pylfr.evaluation.video.replay import Trial, run_trial
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".ts"})
 

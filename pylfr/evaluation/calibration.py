@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pylfr.errors import ConfigError
-from pylfr.evaluation.people import PeopleTemplates
-from pylfr.evaluation.rates import needed_trials
-from pylfr.evaluation.tail import Tail, fit_tail
+from pylfr.evaluation.images.people import PeopleTemplates
+from pylfr.evaluation.statistics.rates import needed_trials
+from pylfr.evaluation.statistics.tail import Tail, fit_tail
 from pylfr.types import Int64
 
 Array = npt.NDArray[np.float64]

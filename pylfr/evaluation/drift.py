@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pylfr.errors import ConfigError
-from pylfr.evaluation.distributions import normal_quantile
-from pylfr.evaluation.rates import Rate, clopper_pearson
+from pylfr.evaluation.statistics.distributions import normal_quantile
+from pylfr.evaluation.statistics.rates import Rate, clopper_pearson
 
 Counts = npt.NDArray[np.int64]
 

@@ -9,9 +9,9 @@ from html import escape
 from pathlib import Path
 
 from pylfr.evaluation.cohorts import CohortReport
-from pylfr.evaluation.evaluation import Evaluation, as_json, write_csv
+from pylfr.evaluation.images.evaluation import Evaluation, as_json, write_csv
 from pylfr.evaluation.plots import det_plot, histogram_plot, rank_plot, threshold_plot
-from pylfr.evaluation.rates import Rate, percent
+from pylfr.evaluation.statistics.rates import Rate, percent
 
 _SKIPPED_SHOWN = 20
 # Errors that measure a rate to within a third (the rule of 30).

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from platformdirs import user_cache_path
 
 from pylfr.errors import ConfigError
-from pylfr.evaluation.people import IMAGE_SUFFIXES
+from pylfr.evaluation.images.people import IMAGE_SUFFIXES
 from pylfr.types import UInt8
 from pylfr.video.decoding.image_io import read_image
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from pylfr import ops
-from pylfr.evaluation.people import central_faces
+from pylfr.evaluation.images.people import central_faces
 from pylfr.faces.detect import FaceDetector
 from pylfr.faces.embed import FaceEmbedder
 from pylfr.gallery.index.reloading import IndexName, build_gallery

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks.fusion import SINGLE, _as_json, compare, divide, read_scores
-from pylfr.evaluation.crowd import Head
-from pylfr.evaluation.passes import Compared, SubjectPass
+from pylfr.evaluation.crowd.crowd import Head
+from pylfr.evaluation.video.passes import Compared, SubjectPass
 
 
 def _crowd() -> tuple[list[SubjectPass], list[Compared]]:

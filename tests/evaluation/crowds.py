@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pylfr.evaluation.people import PeopleTemplates
+from pylfr.evaluation.images.people import PeopleTemplates
 
 MODEL = "ab" * 32
 

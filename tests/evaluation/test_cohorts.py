@@ -9,7 +9,7 @@ import pytest
 
 from pylfr.errors import ConfigError
 from pylfr.evaluation.cohorts import compare_groups, detectable_ratio, holm, holm_tests, read_groups
-from pylfr.evaluation.distributions import fisher_exact
+from pylfr.evaluation.statistics.distributions import fisher_exact
 from tests.evaluation.crowds import people
 
 multitest = pytest.importorskip("statsmodels.stats.multitest")

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from pylfr.evaluation.distributions import beta_quantile, normal_quantile
+from pylfr.evaluation.statistics.distributions import beta_quantile, normal_quantile
 
 Method = Literal["clopper-pearson", "wilson", "cluster-bootstrap"]
 Counts = npt.NDArray[np.float64]

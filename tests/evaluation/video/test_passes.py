@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pylfr.errors import ConfigError
-from pylfr.evaluation.passes import (
+from pylfr.evaluation.video.passes import (
     Box,
     Compared,
     Raised,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pylfr.errors import ConfigError
-from pylfr.evaluation.identification import identify, search_once, thresholds_at
+from pylfr.evaluation.images.identification import identify, search_once, thresholds_at
 from tests.evaluation.crowds import people
 
 

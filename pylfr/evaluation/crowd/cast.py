@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from pylfr.errors import ConfigError, MediaError
-from pylfr.evaluation.crowd import Head, Walker, cut_head
-from pylfr.evaluation.people import Photograph, central_faces
+from pylfr.evaluation.crowd.crowd import Head, Walker, cut_head
+from pylfr.evaluation.images.people import Photograph, central_faces
 from pylfr.protocols import Detector
 from pylfr.types import UInt8
 from pylfr.video.decoding.image_io import read_image, write_png

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from pylfr.evaluation.crowd import RATE, Scene
+from pylfr.evaluation.crowd.crowd import RATE, Scene
 from pylfr.types import Frame
 from pylfr.video.decoding.frame_builder import FrameBuilder
 from pylfr.video.sources.observer import EveryFrame, Watch

@@ -17,7 +17,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 from PIL import Image, ImageDraw, ImageFilter
 
-from pylfr.evaluation.passes import SubjectPass, write_truth
+from pylfr.evaluation.video.passes import SubjectPass, write_truth
 from pylfr.types import Float32, UInt8
 
 WIDTH, HEIGHT, RATE = 1920, 1080, 25

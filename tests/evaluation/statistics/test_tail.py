@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pylfr.evaluation.tail import Tail, fit_tail
+from pylfr.evaluation.statistics.tail import Tail, fit_tail
 
 genpareto = pytest.importorskip("scipy.stats").genpareto
 

@@ -9,9 +9,9 @@ import av
 import numpy as np
 import pytest
 
-from pylfr.evaluation.crowd import HEIGHT, WIDTH, CrowdRules, Head, Walker, cut_head, plan_crowd, render_crowd
-from pylfr.evaluation.crowd_source import CrowdSource
-from pylfr.evaluation.passes import read_truth
+from pylfr.evaluation.crowd.crowd import HEIGHT, WIDTH, CrowdRules, Head, Walker, cut_head, plan_crowd, render_crowd
+from pylfr.evaluation.crowd.source import CrowdSource
+from pylfr.evaluation.video.passes import read_truth
 from pylfr.video.open import open_file
 
 SHORT = CrowdRules(lanes=2, walk_s=(0.4, 0.6), pause_s=(0.0, 0.1))

@@ -7,7 +7,7 @@ import pytest
 from pylfr.alerts import AlertRules
 from pylfr.config import RecognitionSection
 from pylfr.errors import ConfigError
-from pylfr.evaluation.fusion import (
+from pylfr.evaluation.video.fusion import (
     ENGINES_RULE,
     RULES,
     best_of,
@@ -17,7 +17,7 @@ from pylfr.evaluation.fusion import (
     mean_of_best,
     weighted,
 )
-from pylfr.evaluation.passes import Compared, SubjectPass
+from pylfr.evaluation.video.passes import Compared, SubjectPass
 
 
 def test_each_rule_gives_its_own_number() -> None:

@@ -12,7 +12,7 @@ from pylfr.alerts import AlertDesk, AlertRules, EndedTrack, PossibleMatch
 from pylfr.assemble import open_rehearsal
 from pylfr.config import RecognitionSection
 from pylfr.engine import Stages
-from pylfr.evaluation.passes import Box, Compared, Fused, Raised
+from pylfr.evaluation.video.passes import Box, Compared, Fused, Raised
 from pylfr.faces.track import TrackKey
 from pylfr.protocols import Gallery, GallerySource, Source
 from pylfr.types import Candidates, FrameBatch, Int64, Tracks

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pylfr.errors import ConfigError
-from pylfr.evaluation.passes import Box, Compared, PassRates, Raised, SubjectPass, own_tracks, score_passes
+from pylfr.evaluation.video.passes import Box, Compared, PassRates, Raised, SubjectPass, own_tracks, score_passes
 
 # Scores of one entry over a track so far and the qualities of those faces, in order of time, to one score; None while
 # there is too little to decide on.

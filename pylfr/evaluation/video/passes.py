@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pylfr.errors import ConfigError
-from pylfr.evaluation.rates import Rate, by_person
+from pylfr.evaluation.statistics.rates import Rate, by_person
 
 Box = tuple[float, float, float, float]
 Timed = tuple[float, float, float, float, float]

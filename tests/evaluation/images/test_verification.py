@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pylfr.errors import ConfigError
-from pylfr.evaluation.verification import Pairs, draw_pairs, pair_scores, read_pairs, roc, ten_fold
+from pylfr.evaluation.images.verification import Pairs, draw_pairs, pair_scores, read_pairs, roc, ten_fold
 from tests.evaluation.crowds import people
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pylfr.errors import ConfigError
-from pylfr.evaluation.people import list_photographs, make_templates
+from pylfr.evaluation.images.people import list_photographs, make_templates
 from pylfr.types import Faces, Float32, Frame, Templates, UInt8, as_frames
 from pylfr.video.decoding.image_io import write_png
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pylfr.evaluation.rates import bootstrap_band, by_person, clopper_pearson, needed_trials, wilson
+from pylfr.evaluation.statistics.rates import bootstrap_band, by_person, clopper_pearson, needed_trials, wilson
 
 statsmodels = pytest.importorskip("statsmodels.stats.proportion")
 

@@ -7,8 +7,8 @@ import pytest
 
 from pylfr.errors import ConfigError
 from pylfr.evaluation.calibration import calibrate
-from pylfr.evaluation.passes import Box, Compared, Fused, SubjectPass
-from pylfr.evaluation.tracks import non_mated_tracks
+from pylfr.evaluation.video.passes import Box, Compared, Fused, SubjectPass
+from pylfr.evaluation.video.tracks import non_mated_tracks
 
 BOX: Box = (0, 0, 40, 40)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pylfr.evaluation.passes import SubjectPass, score_passes
-from pylfr.trial import run_trial
+from pylfr.evaluation.video.passes import SubjectPass, score_passes
+from pylfr.evaluation.video.replay import run_trial
 from tests.footage import BOTH, WALKING_AND_PAUSE, save_references, video
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from pylfr.aggregates import CONDITIONS
 from pylfr.errors import ConfigError
 from pylfr.evaluation.calibration import NonMated
-from pylfr.evaluation.passes import Compared, Fused, SubjectPass, own_tracks
+from pylfr.evaluation.video.passes import Compared, Fused, SubjectPass, own_tracks
 
 # A pass of which no track was fused: below every cosine that a threshold could be.
 _NEVER = -1.0

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pylfr.errors import ConfigError
-from pylfr.evaluation.people import PeopleTemplates
-from pylfr.evaluation.rates import CONFIDENCE, Rate, by_person, clopper_pearson, wilson
+from pylfr.evaluation.images.people import PeopleTemplates
+from pylfr.evaluation.statistics.rates import CONFIDENCE, Rate, by_person, clopper_pearson, wilson
 from pylfr.types import Float32, Int64
 
 Bools = npt.NDArray[np.bool_]

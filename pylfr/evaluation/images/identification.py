@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pylfr.errors import ConfigError
-from pylfr.evaluation.people import PeopleTemplates
-from pylfr.evaluation.rates import CONFIDENCE, Rate, by_person, needed_trials
+from pylfr.evaluation.images.people import PeopleTemplates
+from pylfr.evaluation.statistics.rates import CONFIDENCE, Rate, by_person, needed_trials
 from pylfr.types import Float32, Int64
 
 FPIR_TARGETS = (0.1, 0.03, 0.01, 0.003, 0.001)
