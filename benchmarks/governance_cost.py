@@ -26,10 +26,10 @@ from rich.progress import track
 from benchmarks.governed import make_deployments
 from benchmarks.measure import Spread, print_machine, spread_of, this_machine, write_results
 from benchmarks.reel import RATE, make_reel, save_people
-from pylfr.accounting import Summary
+from pylfr.engine.summary import Summary
 from pylfr.assemble import open_engine, open_rehearsal
 from pylfr.config import RecognitionSection
-from pylfr.engine import Engine, Stages
+from pylfr.engine.engine import Engine, Stages
 from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.authorisation.authority import Authorisation
 from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling

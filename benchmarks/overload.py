@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 from benchmarks.loads import add_options, setting_of
 from benchmarks.measure import print_machine, this_machine, write_results
-from pylfr.alerts import AlertDesk
+from pylfr.engine.alert_policy import AlertDesk
 from pylfr.assemble import open_load
-from pylfr.engine import Stages
+from pylfr.engine.engine import Stages
 from pylfr.sizing.load import STAGGER_S, Load, Setting, run_load
 from pylfr.types import Faces, Frame, UInt8
 from pylfr.video.batching.batcher import Batcher

@@ -25,7 +25,7 @@ from benchmarks.footage import lfw_folder
 from benchmarks.measure import Spread, print_machine, spread_of, this_machine, write_results
 from benchmarks.peer_pipelines import Outcome
 from pylfr.config import RecognitionSection
-from pylfr.engine import Stages
+from pylfr.engine.engine import Stages
 from pylfr.errors import ConfigError
 from pylfr.evaluation.crowd.cast import Roles, cast_crowd, cut_heads
 from pylfr.evaluation.crowd.crowd import CrowdRules, render_crowd

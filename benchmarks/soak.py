@@ -19,7 +19,7 @@ from rich.progress import Progress
 
 from benchmarks.measure import print_machine, resident_mb, this_machine, write_results
 from pylfr.assemble import open_load
-from pylfr.engine import Engine
+from pylfr.engine.engine import Engine
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.sizing.footage import ClipRules, find_portraits, make_clip

@@ -9,12 +9,12 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pylfr.aggregates import Aggregator, Made
-from pylfr.alerts import AlertDesk, AlertRules
+from pylfr.engine.track_statistics import Aggregator, Made
+from pylfr.engine.alert_policy import AlertDesk, AlertRules
 from pylfr.cameras import camera_names, open_source
 from pylfr.config import BatchSection, Deployment, RecognitionSection, read_deployment
 from pylfr.delivery import open_records_sink, open_sink
-from pylfr.engine import Engine, EngineLimits, Stages
+from pylfr.engine.engine import Engine, EngineLimits, Stages
 from pylfr.faces.detect import FaceDetector
 from pylfr.faces.device.recognise import DeviceRecogniser
 from pylfr.faces.embed import FaceEmbedder

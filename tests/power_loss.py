@@ -38,7 +38,7 @@ from tests.governance.canary import DIMENSION, AnybodyScores, Canary
 from tests.governance.samples import NOON
 from tests.power_loss_check import Acknowledged, flaws_of
 from tests.samples import sample_alert
-from tests.test_engine import Street, build
+from tests.engine.test_engine import Street, build
 
 STAGES = (
     "opening", "note", "run", "alert", "evidence", "put before people", "line", "first verdict", "second verdict",

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pylfr.accounting import Summary
+from pylfr.engine.summary import Summary
 from pylfr.assemble import open_rehearsal
 from pylfr.config import RecognitionSection
 from pylfr.errors import EnrolmentError

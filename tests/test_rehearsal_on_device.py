@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from pylfr import assemble, networks, ops
-from pylfr.accounting import Summary
+from pylfr.engine.summary import Summary
 from pylfr.assemble import open_rehearsal
 from pylfr.errors import CudaError
 from pylfr.gallery.index import reloading

@@ -13,11 +13,11 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pylfr.accounting import Summary
-from pylfr.alerts import AlertDesk, AlertRules, PossibleMatch
+from pylfr.engine.summary import Summary
+from pylfr.engine.alert_policy import AlertDesk, AlertRules, PossibleMatch
 from pylfr.assemble import open_load
 from pylfr.config import BatchSection, RecognitionSection
-from pylfr.engine import Engine, Stages
+from pylfr.engine.engine import Engine, Stages
 from pylfr.errors import MediaError
 from pylfr.faces.detect import FaceDetector
 from pylfr.faces.embed import FaceEmbedder

@@ -18,7 +18,7 @@ from pylfr.types import Candidates, Float32, Templates
 from pylfr.video.isolation import client
 from pylfr.video.isolation.client import IsolatedFile
 from tests.samples import NOON
-from tests.test_engine import MODEL, OnePerson, SameFace, Street, build
+from tests.engine.test_engine import MODEL, OnePerson, SameFace, Street, build
 from tests.video.clips import write_clip
 
 SIDE = 0.125

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pylfr.config import BatchSection, RecognitionSection
-from pylfr.engine import Stages
+from pylfr.engine.engine import Stages
 from pylfr.errors import MediaError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder

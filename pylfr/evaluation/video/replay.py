@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pylfr.accounting import Summary
-from pylfr.alerts import AlertDesk, AlertRules, EndedTrack, PossibleMatch
+from pylfr.engine.summary import Summary
+from pylfr.engine.alert_policy import AlertDesk, AlertRules, EndedTrack, PossibleMatch
 from pylfr.assemble import open_rehearsal
 from pylfr.config import RecognitionSection
-from pylfr.engine import Stages
+from pylfr.engine.engine import Stages
 from pylfr.evaluation.video.passes import Box, Compared, Fused, Raised
 from pylfr.faces.track import TrackKey
 from pylfr.protocols import Gallery, GallerySource, Source

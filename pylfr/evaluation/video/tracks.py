@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pylfr.aggregates import CONDITIONS
+from pylfr.engine.track_statistics import CONDITIONS
 from pylfr.errors import ConfigError
 from pylfr.evaluation.calibration import NonMated
 from pylfr.evaluation.video.passes import Compared, Fused, SubjectPass, own_tracks

@@ -50,7 +50,7 @@ class CalibrationCertificate(Section):
     ``unit`` says what was searched for: single ``photographs``, or ``tracks`` of people walking by, whose scores were
     fused by ``rules`` behind ``detector``; FPIR is then one a pass. ``non_mated_best`` counts the best scores of
     non-mated searches in bins of equal width from -1 to 1: what a deployment's own scores are compared with, to see
-    whether they drift. ``conditions`` are histograms of what the cameras saw, by the names in ``pylfr.aggregates``.
+    whether they drift. ``conditions`` are histograms of what the cameras saw, by the names in ``pylfr.engine.track_statistics``.
     """
 
     type: Literal["calibration"]

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from pylfr.accounting import run_began, threshold_raised
+from pylfr.engine.summary import run_began, threshold_raised
 from pylfr.governance.adjudication.case import Finding, Verdict
 from pylfr.governance.audit.audit import AuditLog, open_audit
 from pylfr.governance.audit.chain import parse_entry

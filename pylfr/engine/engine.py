@@ -13,9 +13,9 @@ from functools import partial
 
 import numpy as np
 
-from pylfr.accounting import CameraSummary, Summary, add_causes, camera_turned, run_began, run_ended, threshold_raised
-from pylfr.aggregates import Aggregator
-from pylfr.alerts import AlertDesk, PossibleMatch, compose_alert
+from pylfr.engine.summary import CameraSummary, Summary, add_causes, camera_turned, run_began, run_ended, threshold_raised
+from pylfr.engine.track_statistics import Aggregator
+from pylfr.engine.alert_policy import AlertDesk, PossibleMatch, compose_alert
 from pylfr.errors import AuthorisationError, ConfigError, SinkError
 from pylfr.faces.device.recognise import DeviceRecogniser
 from pylfr.faces.best_shots import RecognitionPlan

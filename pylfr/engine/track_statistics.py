@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, NonNegativeInt, ValidationError
 
-from pylfr.alerts import EndedTrack
+from pylfr.engine.alert_policy import EndedTrack
 from pylfr.errors import ConfigError
 from pylfr.faces.track import TrackKey
 from pylfr.governance.authorisation.authority import Digest, Moment

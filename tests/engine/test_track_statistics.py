@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pylfr.aggregates import LEAST_IN_BIN, LEAST_TRACKS, MEASURES, Aggregator, Made, coarse, read_aggregate
-from pylfr.alerts import EndedTrack
+from pylfr.engine.track_statistics import LEAST_IN_BIN, LEAST_TRACKS, MEASURES, Aggregator, Made, coarse, read_aggregate
+from pylfr.engine.alert_policy import EndedTrack
 from pylfr.errors import ConfigError
 from pylfr.faces.track import TrackKey
 from pylfr.types import Candidates, FrameBatch, Tracks

@@ -12,9 +12,9 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from pylfr.accounting import Summary
-from pylfr.alerts import AlertDesk, AlertRules
-from pylfr.engine import Engine, EngineLimits, Stages
+from pylfr.engine.summary import Summary
+from pylfr.engine.alert_policy import AlertDesk, AlertRules
+from pylfr.engine.engine import Engine, EngineLimits, Stages
 from pylfr.errors import AuditError, AuthorisationError, MediaError, SinkError
 from pylfr.faces.best_shots import RecognitionPlan, RecognitionRules
 from pylfr.faces.template_pool import ProbePool

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pylfr.alerts import AlertDesk, AlertRules, PossibleMatch
+from pylfr.engine.alert_policy import AlertDesk, AlertRules, PossibleMatch
 from pylfr.faces.track import TrackKey
 from pylfr.types import Candidates, FrameBatch, Tracks
 from tests.samples import faces_at, good_quality, sample_frame
