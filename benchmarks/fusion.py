@@ -30,7 +30,7 @@ import numpy.typing as npt
 from benchmarks.crowd import FRESH, Film, render_clips
 from benchmarks.footage import lfw_folder
 from benchmarks.measure import print_machine, this_machine, write_results
-from pylfr.config import RecognitionSection
+from pylfr.deployment.config import RecognitionSection
 from pylfr.evaluation.crowd.cast import cut_heads
 from pylfr.evaluation.crowd.crowd import Head, Walker
 from pylfr.evaluation.video.fusion import RULES, Step, pass_scores, threshold_at

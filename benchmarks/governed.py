@@ -13,7 +13,7 @@ from pylfr.cli import app
 from pylfr._internal.canonical_json import utc_text
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import choose_runtime
-from pylfr.terms import preprocessing_of
+from pylfr.deployment.authorise import preprocessing_of
 from pylfr.video.open import Isolation
 
 PLACE = "Market Square"

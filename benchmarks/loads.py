@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 
 from benchmarks.footage import make_clip
-from pylfr.config import BatchSection, RecognitionSection
+from pylfr.deployment.config import BatchSection, RecognitionSection
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.sizing.load import Setting
-from pylfr.sizing.made_up import made_up_watchlist
+from pylfr.sizing.synthetic import made_up_watchlist
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

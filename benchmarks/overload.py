@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from benchmarks.loads import add_options, setting_of
 from benchmarks.measure import print_machine, this_machine, write_results
 from pylfr.engine.alert_policy import AlertDesk
-from pylfr.assemble import open_load
+from pylfr.deployment.open import open_load
 from pylfr.engine.engine import Stages
 from pylfr.sizing.load import STAGGER_S, Load, Setting, run_load
 from pylfr.types import Faces, Frame, UInt8

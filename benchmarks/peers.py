@@ -24,7 +24,7 @@ from benchmarks import peer_pipelines
 from benchmarks.footage import lfw_folder
 from benchmarks.measure import Spread, print_machine, spread_of, this_machine, write_results
 from benchmarks.peer_pipelines import Outcome
-from pylfr.config import RecognitionSection
+from pylfr.deployment.config import RecognitionSection
 from pylfr.engine.engine import Stages
 from pylfr.errors import ConfigError
 from pylfr.evaluation.crowd.cast import Roles, cast_crowd, cut_heads

@@ -23,7 +23,7 @@ from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.faces.quality import measure_quality
 from pylfr.faces.track import FaceTracker, TrackRules
-from pylfr.sizing.made_up import random_templates
+from pylfr.sizing.synthetic import random_templates
 from pylfr.types import Faces, FrameBatch
 from tests.samples import faces_at, sample_frame
 

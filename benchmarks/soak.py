@@ -18,12 +18,12 @@ from pathlib import Path
 from rich.progress import Progress
 
 from benchmarks.measure import print_machine, resident_mb, this_machine, write_results
-from pylfr.assemble import open_load
+from pylfr.deployment.open import open_load
 from pylfr.engine.engine import Engine
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.sizing.footage import ClipRules, find_portraits, make_clip
-from pylfr.sizing.made_up import made_up_watchlist
+from pylfr.sizing.synthetic import made_up_watchlist
 from pylfr.video.sources.looped import LoopedRecording
 
 EVERY_S = 10.0

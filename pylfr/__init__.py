@@ -11,7 +11,7 @@ The stages stand on their own too: ``open_detector``, ``align_faces``, ``open_em
 
 from pylfr.engine.summary import Summary
 from pylfr.engine.alert_policy import AlertRules
-from pylfr.assemble import open_engine, open_rehearsal
+from pylfr.deployment.open import open_engine, open_rehearsal
 from pylfr.engine.engine import Engine
 from pylfr.errors import PylfrError
 from pylfr.evaluation.calibration import Threshold

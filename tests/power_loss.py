@@ -23,8 +23,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pylfr.config import Deployment, read_deployment
-from pylfr.forget import forget_expired
+from pylfr.deployment.config import Deployment, read_deployment
+from pylfr.deployment.sweep import forget_expired
 from pylfr.gallery.watchlist.sealed import open_sealed, seal_watchlist
 from pylfr.gallery.watchlist.withdrawal import ListedFiles, withdraw
 from pylfr.governance.audit.audit import AuditLog, open_audit

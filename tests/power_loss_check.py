@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pylfr.config import read_deployment
+from pylfr.deployment.config import read_deployment
 from pylfr.errors import PylfrError
-from pylfr.forget import forget_expired
+from pylfr.deployment.sweep import forget_expired
 from pylfr.gallery.watchlist.portrait import encode_jpeg
 from pylfr.gallery.watchlist.sealed import open_sealed
 from pylfr.gallery.watchlist.withdrawal import ListedFiles, finish_withdrawal

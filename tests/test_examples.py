@@ -8,7 +8,7 @@ import pytest
 
 from examples.compare_two_photographs import compare
 from examples.enrol_and_search import search
-from pylfr.config import read_deployment
+from pylfr.deployment.config import read_deployment
 
 pytestmark = pytest.mark.usefixtures("models_dir")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pylfr.assemble import open_rehearsal
+from pylfr.deployment.open import open_rehearsal
 from pylfr.errors import ModelError
 from pylfr.faces.detect import FaceDetector, open_detector
 from pylfr.types import Alert

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pylfr.engine.summary import Summary
-from pylfr.assemble import open_rehearsal
-from pylfr.config import RecognitionSection
+from pylfr.deployment.open import open_rehearsal
+from pylfr.deployment.config import RecognitionSection
 from pylfr.errors import EnrolmentError
 from pylfr.faces.detect import open_detector
 from pylfr.sinks.evidence import open_evidence

@@ -7,9 +7,11 @@ from typing import cast
 
 import pytest
 
-from pylfr import assemble, networks, ops
+from pylfr import ops
+from pylfr.deployment import open
+from pylfr.deployment import models
 from pylfr.engine.summary import Summary
-from pylfr.assemble import open_rehearsal
+from pylfr.deployment.open import open_rehearsal
 from pylfr.errors import CudaError
 from pylfr.gallery.index import reloading
 from pylfr.gallery.index.device import DeviceIndexGallery
@@ -80,12 +82,12 @@ def test_the_stages_of_a_device_take_surfaces_and_give_every_right_alert_once(
     """The device's schedule, run by the CPU: what remains for a GPU is CUDA itself and its decoder."""
 
     def open_networks(detector: str, embedder: str, **_: object) -> object:
-        return networks.on_device(detector, embedder, "cpu", runtime="onnx")
+        return models.on_device(detector, embedder, "cpu", runtime="onnx")
 
     def open_index(snapshot: WatchlistSnapshot) -> DeviceIndexGallery:
         return DeviceIndexGallery(snapshot, precision="float32", stream=ops.Stream("cpu"))
 
-    monkeypatch.setattr(assemble, "open_networks", open_networks)
+    monkeypatch.setattr(open, "open_networks", open_networks)
     monkeypatch.setitem(cast("dict[str, object]", reloading._BUILDERS), "device-float32", open_index)
     cameras: list[Source] = [
         FileSource(

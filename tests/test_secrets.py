@@ -20,7 +20,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from pylfr.config import read_deployment
+from pylfr.deployment.config import read_deployment
 from pylfr.errors import PylfrError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder

@@ -22,7 +22,7 @@ from pylfr.evaluation.video.tracks import TrackMaterial
 from pylfr.governance.authorisation.certificates import CalibrationCertificate, Rate
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import choose_runtime
-from pylfr.terms import preprocessing_of
+from pylfr.deployment.authorise import preprocessing_of
 from pylfr.types import Arithmetic
 
 _CLOSEST_SHOWN = 5

@@ -35,7 +35,7 @@ from pylfr.faces.embed import open_embedder
 from pylfr.governance.authorisation.certificates import CohortCertificate, Rate
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import choose_runtime
-from pylfr.terms import preprocessing_of
+from pylfr.deployment.authorise import preprocessing_of
 from pylfr.types import Arithmetic
 
 _DEFAULT_SIZES = (100, 500)

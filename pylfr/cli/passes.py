@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pylfr.cli.console import say, warn
-from pylfr.config import RecognitionSection
+from pylfr.deployment.config import RecognitionSection
 from pylfr.errors import ConfigError
 from pylfr.evaluation.video.passes import PassRates, SubjectPass, read_truth, score_passes
 from pylfr.evaluation.images.people import list_photographs

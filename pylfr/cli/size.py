@@ -15,7 +15,7 @@ from rich.table import Table
 
 from pylfr.cli.console import results, say, warn
 from pylfr.cli.present import chosen_network, print_notices
-from pylfr.config import BatchSection, RecognitionSection
+from pylfr.deployment.config import BatchSection, RecognitionSection
 from pylfr.errors import ConfigError, MediaError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
@@ -23,7 +23,7 @@ from pylfr.sizing.capacity import Conditions, Sizing, SizingRules, Trial, size_m
 from pylfr.sizing.footage import ClipRules, Codec, find_portraits, make_clip
 from pylfr.sizing.gpu_plan import Demand, GpuPlan, plan_for_gpu, read_gpu_rates
 from pylfr.sizing.load import Load, Moment, Setting
-from pylfr.sizing.made_up import made_up_watchlist, walkers_templates
+from pylfr.sizing.synthetic import made_up_watchlist, walkers_templates
 from pylfr.sizing.report import as_json, sizing_plot, write_whole
 
 

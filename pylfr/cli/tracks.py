@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pylfr.cli.console import warn
 from pylfr.cli.passes import people_of, videos_of
-from pylfr.config import RecognitionSection, read_deployment
+from pylfr.deployment.config import RecognitionSection, read_deployment
 from pylfr.errors import ConfigError
 from pylfr.evaluation.crowd.cast import Roles, cast_crowd, cut_heads
 from pylfr.evaluation.crowd.crowd import plan_crowd
@@ -22,7 +22,7 @@ from pylfr.evaluation.video.tracks import TrackMaterial, non_mated_tracks, requi
 from pylfr.faces.detect import open_detector
 from pylfr.governance.authorisation.certificates import CalibrationCertificate
 from pylfr.protocols import Source
-from pylfr.terms import fusion_rules_of
+from pylfr.deployment.authorise import fusion_rules_of
 from pylfr.evaluation.video.replay import TRIAL_BEGAN, run_trial
 
 # So many walkers to a made-up camera.

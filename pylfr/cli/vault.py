@@ -12,9 +12,9 @@ import typer
 
 from pylfr.cli.console import say
 from pylfr.cli.passphrase import PassphraseOption, open_key
-from pylfr.config import read_deployment
+from pylfr.deployment.config import read_deployment
 from pylfr.errors import ConfigError
-from pylfr.forget import forget_expired
+from pylfr.deployment.sweep import forget_expired
 from pylfr.gallery.watchlist.digests import read_contents
 from pylfr.gallery.watchlist.sealed import seal_watchlist
 from pylfr.gallery.watchlist.watchlist import open_watchlist
@@ -24,7 +24,7 @@ from pylfr.governance.keys.keys import read_public_key
 from pylfr.governance.retention.past_listing import read_manifest, write_manifest
 from pylfr.governance.retention.sweeper import SUFFIX, read_sealed
 from pylfr.governance.keys.vault import KeyPlace, VaultKey, make_vault_key, place_of
-from pylfr.terms import PASSPHRASE, audit_of, evidence_key_of, records_of
+from pylfr.deployment.authorise import PASSPHRASE, audit_of, evidence_key_of, records_of
 from pylfr._internal.atomic_file import erase
 
 DeploymentArgument = Annotated[Path, typer.Argument(help="The deployment file (TOML).", show_default=False)]

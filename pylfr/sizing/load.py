@@ -15,8 +15,8 @@ import numpy as np
 
 from pylfr.engine.summary import Summary
 from pylfr.engine.alert_policy import AlertDesk, AlertRules, PossibleMatch
-from pylfr.assemble import open_load
-from pylfr.config import BatchSection, RecognitionSection
+from pylfr.deployment.open import open_load
+from pylfr.deployment.config import BatchSection, RecognitionSection
 from pylfr.engine.engine import Engine, Stages
 from pylfr.errors import MediaError
 from pylfr.faces.detect import FaceDetector

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pylfr.config import RecognitionSection
+from pylfr.deployment.config import RecognitionSection
 from pylfr.evaluation.crowd.cast import Roles, cast_crowd, cut_heads
 from pylfr.evaluation.crowd.crowd import CrowdRules, Walker, plan_crowd
 from pylfr.evaluation.crowd.source import CrowdSource
@@ -24,7 +24,7 @@ from pylfr.governance.authorisation.certificates import CalibrationCertificate, 
 from pylfr.models.store import open_store
 from pylfr.protocols import Source
 from pylfr.runtimes.registry import choose_runtime
-from pylfr.terms import fusion_rules_of, preprocessing_of
+from pylfr.deployment.authorise import fusion_rules_of, preprocessing_of
 from pylfr.evaluation.video.replay import TRIAL_BEGAN, Trial, run_trial
 from pylfr.types import Frame
 from tests.cli.command import pylfr

@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from pylfr.assemble import open_rehearsal
+from pylfr.deployment.open import open_rehearsal
 from pylfr.faces import embed
 from pylfr.faces.embed import FaceEmbedder
 from pylfr.models.last_layer import LastLayer

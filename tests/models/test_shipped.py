@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pylfr.assemble import open_rehearsal
+from pylfr.deployment.open import open_rehearsal
 from pylfr.errors import ModelError
 from pylfr.faces.detect import open_detector
 from pylfr.models.store import ModelStore, Places, open_store

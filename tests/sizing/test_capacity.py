@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pylfr.config import BatchSection, RecognitionSection
+from pylfr.deployment.config import BatchSection, RecognitionSection
 from pylfr.errors import MediaError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.sizing import capacity
 from pylfr.sizing.capacity import Sizing, SizingRules, memory_a_camera, size_machine, what_binds
 from pylfr.sizing.load import Load, Setting
-from pylfr.sizing.made_up import made_up_watchlist
+from pylfr.sizing.synthetic import made_up_watchlist
 from pylfr.sizing.report import as_json, sizing_plot, write_whole
 from tests.sizing.loads import CONDITIONS, load_of
 

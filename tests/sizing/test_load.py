@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pylfr.config import BatchSection, RecognitionSection
+from pylfr.deployment.config import BatchSection, RecognitionSection
 from pylfr.engine.engine import Stages
 from pylfr.errors import MediaError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.sizing.footage import ClipRules, find_portraits, make_clip
 from pylfr.sizing.load import STAGES, Load, Setting, decode_floor, run_load
-from pylfr.sizing.made_up import made_up_watchlist
+from pylfr.sizing.synthetic import made_up_watchlist
 from pylfr.types import Faces
 from pylfr.video.sources.looped import LoopedRecording
 

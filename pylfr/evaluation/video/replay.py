@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pylfr.engine.summary import Summary
 from pylfr.engine.alert_policy import AlertDesk, AlertRules, EndedTrack, PossibleMatch
-from pylfr.assemble import open_rehearsal
-from pylfr.config import RecognitionSection
+from pylfr.deployment.open import open_rehearsal
+from pylfr.deployment.config import RecognitionSection
 from pylfr.engine.engine import Stages
 from pylfr.evaluation.video.passes import Box, Compared, Fused, Raised
 from pylfr.faces.track import TrackKey

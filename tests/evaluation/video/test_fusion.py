@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pylfr.engine.alert_policy import AlertRules
-from pylfr.config import RecognitionSection
+from pylfr.deployment.config import RecognitionSection
 from pylfr.errors import ConfigError
 from pylfr.evaluation.video.fusion import (
     ENGINES_RULE,

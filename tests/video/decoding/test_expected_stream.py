@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pylfr.config import CameraSection
+from pylfr.deployment.config import CameraSection
 from pylfr.errors import ConfigError, MediaError
 from pylfr._internal.toml_model import record_from
 from pylfr.video.open import Isolation, open_file

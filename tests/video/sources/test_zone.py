@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pylfr import ops
-from pylfr.config import CameraSection, ZoneSection
+from pylfr.deployment.config import CameraSection, ZoneSection
 from pylfr.errors import ConfigError, MediaError
 from pylfr.faces.detect import open_detector
 from pylfr._internal.toml_model import record_from

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pylfr.config import Deployment, SinkSection
+from pylfr.deployment.config import Deployment, SinkSection
 from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling, NoCeiling
 from pylfr.governance.adjudication.database import RecordsSink
 from pylfr.governance.retention.sweeper import RetentionPolicy
@@ -13,7 +13,7 @@ from pylfr.sinks.evidence import open_evidence, open_sealed_evidence
 from pylfr.sinks.jsonl import open_jsonl
 from pylfr.sinks.mqtt import open_mqtt
 from pylfr.sinks.webhook import open_webhook
-from pylfr.terms import Terms, evidence_key_of, records_of
+from pylfr.deployment.authorise import Terms, evidence_key_of, records_of
 
 
 def open_records_sink(deployment: Deployment, terms: Terms, now: datetime) -> tuple[list[Sink], Ceiling]:

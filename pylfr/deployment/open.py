@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pylfr.engine.track_statistics import Aggregator, Made
 from pylfr.engine.alert_policy import AlertDesk, AlertRules
-from pylfr.cameras import camera_names, open_source
-from pylfr.config import BatchSection, Deployment, RecognitionSection, read_deployment
-from pylfr.delivery import open_records_sink, open_sink
+from pylfr.deployment.cameras import camera_names, open_source
+from pylfr.deployment.config import BatchSection, Deployment, RecognitionSection, read_deployment
+from pylfr.deployment.sinks import open_records_sink, open_sink
 from pylfr.engine.engine import Engine, EngineLimits, Stages
 from pylfr.faces.detect import FaceDetector
 from pylfr.faces.device.recognise import DeviceRecogniser
@@ -21,7 +21,7 @@ from pylfr.faces.embed import FaceEmbedder
 from pylfr.faces.best_shots import RecognitionPlan, RecognitionRules
 from pylfr.faces.quality import ProbeGate
 from pylfr.faces.track import FaceTracker, TrackRules
-from pylfr.forget import forget_expired
+from pylfr.deployment.sweep import forget_expired
 from pylfr.gallery.watchlist.quality_gate import EnrolmentGate
 from pylfr.gallery.index.reloading import open_gallery
 from pylfr.gallery.watchlist.watchlist import create_watchlist
@@ -29,9 +29,9 @@ from pylfr.governance.audit.audit import RehearsalAudit
 from pylfr.governance.authorisation.authority import Leave, Rehearsal
 from pylfr.governance.adjudication.false_alert_limit import NoCeiling
 from pylfr.governance.keys.memory import close_memory, memory_state
-from pylfr.networks import Networks, on_host, open_networks
+from pylfr.deployment.models import Networks, on_host, open_networks
 from pylfr.protocols import Audit, Authority, Ceiling, GallerySource, Sink, Source
-from pylfr.terms import (
+from pylfr.deployment.authorise import (
     audit_of,
     deployed,
     open_terms,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pylfr.config import AuditSection, read_deployment
+from pylfr.deployment.config import AuditSection, read_deployment
 from pylfr.errors import ConfigError
 
 GOOD = """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pylfr.config import AuthoritySection, CameraSection, Deployment, EvidenceSink, RecognitionSection
+from pylfr.deployment.config import AuthoritySection, CameraSection, Deployment, EvidenceSink, RecognitionSection
 from pylfr.errors import AuthorisationError, ConfigError
 from pylfr.gallery.watchlist.digests import WatchlistContents, read_contents
 from pylfr.gallery.watchlist.sealed import is_sealed

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pylfr.config import Deployment, read_deployment
-from pylfr.forget import Forgotten, forget_expired
+from pylfr.deployment.config import Deployment, read_deployment
+from pylfr.deployment.sweep import Forgotten, forget_expired
 from pylfr.gallery.watchlist.digests import read_contents
 from pylfr.gallery.watchlist.sealed import seal_watchlist
 from pylfr.gallery.watchlist.withdrawal import ListedFiles, withdraw
@@ -26,7 +26,7 @@ from pylfr.governance.retention.sweeper import RetentionPolicy, write_sealed
 from pylfr.governance.authorisation.signed import sign_authorisation
 from pylfr.governance.keys.vault import make_vault_key, read_vault_key
 from pylfr.sinks.jsonl import open_jsonl
-from pylfr.terms import records_of
+from pylfr.deployment.authorise import records_of
 from pylfr._internal.atomic_file import PART
 from tests.gallery.watchlist.test_sealed import enrolled
 from tests.governance.samples import NOON, authorisation
