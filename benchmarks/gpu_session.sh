@@ -126,15 +126,15 @@ if [ "$failed" != 0 ]; then ended "no CUDA device: the core was compiled and loa
 export PYLFR_REQUIRE_CUDA=1
 kernels=(tests/native/test_batch.py tests/native/test_search_index.py tests/native/test_tensor_cuda.py)
 pytest=(python3 -m pytest -q -m cuda -p no:cacheprovider)
-must 60 "tests of the kernels" "${pytest[@]}" "${kernels[@]}" tests/test_cuda.py
-must 40 "stages, arrays of others" "${pytest[@]}" tests/faces/device/test_recognise.py tests/test_interop.py
-must 60 "six cameras on the device" "${pytest[@]}" tests/test_rehearsal_on_device.py -k "not decoded_there"
+must 60 "tests of the kernels" "${pytest[@]}" "${kernels[@]}" tests/system/test_cuda.py
+must 40 "stages, arrays of others" "${pytest[@]}" tests/faces/device/test_recognise.py tests/system/test_interop.py
+must 60 "six cameras on the device" "${pytest[@]}" tests/system/test_rehearsal_on_device.py -k "not decoded_there"
 may 5 "NVDEC's library" sh -c 'ldconfig -p | grep -E "libnvcuvid|libcuda\.so"'
 may 15 "NVDEC can be opened" python3 -c '
 from pylfr.video.decoding.nvdec import require_nvdec
 require_nvdec()
 print("it can")'
-may 60 "NVDEC" "${pytest[@]}" -rs tests/video/decoding/test_nvdec.py tests/test_rehearsal_on_device.py -k "nvdec or decoded_there"
+may 60 "NVDEC" "${pytest[@]}" -rs tests/video/decoding/test_nvdec.py tests/system/test_rehearsal_on_device.py -k "nvdec or decoded_there"
 must 180 "benchmarks" python3 -m benchmarks.gpu
 [ ! -f benchmarks/results/gpu.json ] || cp benchmarks/results/gpu.json "$out/"
 for library in tensorrt tensorrt-rtx; do

@@ -11,7 +11,7 @@ import pytest
 from pylfr.governance.authorisation.certificates import read_calibration
 from tests.cli.command import pylfr
 from tests.footage import MAN, WALKING_AND_PAUSE, video
-from tests.test_deployment import GUIDE, commands, shell, write_case
+from tests.system.test_deployment_guide import GUIDE, commands, shell, write_case
 
 pytestmark = pytest.mark.usefixtures("models_dir")
 

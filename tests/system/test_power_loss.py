@@ -12,8 +12,8 @@ import pytest
 
 from pylfr.governance.keys.keys import make_key
 from tests.gallery.watchlist.test_sealed import enrolled
-from tests.power_loss import STAGES
-from tests.power_loss_check import in_the_open
+from tests.system.power_loss import STAGES
+from tests.system.power_loss_check import in_the_open
 
 KILLS, MOST = 220, 440
 
@@ -26,8 +26,8 @@ def test_two_hundred_kills_in_the_middle_of_everything_lose_nothing_and_leave_no
     # What must not be found can be found: the plain list lies outside of the folders that are searched.
     assert any("a reference template (<f4) lies in the open" in flaw for flaw in in_the_open(tmp_path))
     done = subprocess.run(
-        [sys.executable, "-m", "tests.power_loss", str(tmp_path), str(KILLS), str(MOST)],
-        capture_output=True, text=True, timeout=300, check=False, cwd=Path(__file__).parents[1], env=dict(os.environ),
+        [sys.executable, "-m", "tests.system.power_loss", str(tmp_path), str(KILLS), str(MOST)],
+        capture_output=True, text=True, timeout=300, check=False, cwd=Path(__file__).parents[2], env=dict(os.environ),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])

@@ -14,7 +14,7 @@ import pylfr
 from pylfr.video.decoding.image_io import write_jpeg
 from tests.footage import WALKING_AND_PAUSE, picture_of, video
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

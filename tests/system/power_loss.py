@@ -36,7 +36,7 @@ from pylfr.sinks.jsonl import open_jsonl
 from pylfr.types import Event
 from tests.governance.canary import DIMENSION, AnybodyScores, Canary
 from tests.governance.samples import NOON
-from tests.power_loss_check import Acknowledged, flaws_of
+from tests.system.power_loss_check import Acknowledged, flaws_of
 from tests.samples import sample_alert
 from tests.engine.test_engine import Street, build
 

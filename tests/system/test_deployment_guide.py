@@ -25,7 +25,7 @@ from tests.footage import WALKING_AND_PAUSE, save_references, video
 
 pytestmark = pytest.mark.usefixtures("models_dir")
 
-GUIDE = Path(__file__).parents[1] / "docs" / "deployment.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "deployment.md"
 
 
 def commands(text: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import why_not_cuda
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_gpu_benchmark_runs_dry_on_the_cpu() -> None:

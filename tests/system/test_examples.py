@@ -33,6 +33,6 @@ def test_a_search_names_the_right_person_first(media_dir: Path) -> None:
 
 
 def test_the_example_deployment_is_one_that_pylfr_reads() -> None:
-    deployment = read_deployment(Path(__file__).parents[1] / "examples" / "deployment.toml")
+    deployment = read_deployment(Path(__file__).parents[2] / "examples" / "deployment.toml")
     assert [camera.name for camera in deployment.cameras] == ["north", "south"]
     assert {sink.type for sink in deployment.sinks} == {"evidence", "jsonl", "webhook"}

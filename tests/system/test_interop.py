@@ -16,7 +16,7 @@ from pylfr.errors import CudaError
 from pylfr.types import Element
 from tests.conftest import why_not_cuda
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +175,7 @@ def test_cupy_takes_and_gives_the_same_memory() -> None:
 def test_arrays_and_stages_work_in_a_context_that_pycuda_made(context: str) -> None:
     pytest.importorskip("pycuda", reason="pycuda is not installed")
     run = subprocess.run(
-        [sys.executable, "-m", "tests.in_a_context_of_pycuda", context],
+        [sys.executable, "-m", "tests.system.in_a_context_of_pycuda", context],
         cwd=ROOT,
         capture_output=True,
         text=True,
