@@ -36,12 +36,12 @@ lint: $(VENV)/.dev ## ruff, mypy --strict, clang-format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.cpp' 'csrc/*.hpp' 'csrc/*.cu' 'csrc/**/*.hpp' | sort -u)
+	@$(BIN)/clang-format --dry-run --Werror $$(git ls-files csrc)
 
 format: $(VENV)/.dev ## put everything into shape
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format --quiet .
-	@$(BIN)/clang-format -i $$(git ls-files 'csrc/*.cpp' 'csrc/*.hpp' 'csrc/*.cu' 'csrc/**/*.hpp' | sort -u)
+	@$(BIN)/clang-format -i $$(git ls-files csrc)
 
 floors: build ## imports go downward only
 	@$(BIN)/lint-imports

@@ -1,4 +1,4 @@
-// Every kernel and every program of a block, once: launch_cpu.cpp and the CUDA half instantiate the same lists.
+// Every kernel and every program of a block, once: cpu/launch.cpp and the CUDA half instantiate the same lists.
 #pragma once
 
 #include "kernels/align.hpp"

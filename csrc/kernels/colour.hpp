@@ -1,7 +1,7 @@
 // YUV to RGB, both on the scale 0 to 255.
 #pragma once
 
-#include "portable.hpp"
+#include "core/portable.hpp"
 
 namespace pylfr {
 

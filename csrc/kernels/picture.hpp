@@ -5,7 +5,7 @@
 #pragma once
 
 #include "kernels/colour.hpp"
-#include "portable.hpp"
+#include "core/portable.hpp"
 
 namespace pylfr {
 

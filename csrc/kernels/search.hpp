@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "portable.hpp"
+#include "core/portable.hpp"
 
 namespace pylfr {
 

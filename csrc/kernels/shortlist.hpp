@@ -51,7 +51,7 @@ PYLFR_HD float float_of_half(std::uint16_t half) {
 }
 
 // Each format says how a chunk of a reference meets the chunks of a probe that belong to it. The order of the products
-// of one lane is fixed; lanes are added in pairs, see `scan` in search_index.cpp and search_cuda.cu.
+// of one lane is fixed; lanes are added in pairs, see `scan` in ops/search_index.cpp and cuda/search.cu.
 struct Floats {
     using Sum = float;
     static constexpr int probe_chunks = 1;  // for one chunk of a reference

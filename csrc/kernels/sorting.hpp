@@ -1,7 +1,7 @@
 // Scores and rows in one number, and lists of such numbers sorted by the threads of a block.
 #pragma once
 
-#include "portable.hpp"
+#include "core/portable.hpp"
 
 namespace pylfr {
 

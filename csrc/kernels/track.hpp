@@ -3,7 +3,7 @@
 #pragma once
 
 #include "kernels/detections.hpp"
-#include "portable.hpp"
+#include "core/portable.hpp"
 
 namespace pylfr {
 

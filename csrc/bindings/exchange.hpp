@@ -1,0 +1,42 @@
+// Arrays of other libraries as tensors, and tensors as theirs, without a copy; what DLPack and
+// __cuda_array_interface__ have in common. Only bind*.cpp include this.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "bindings/checks.hpp"
+#include "core/tensor.hpp"
+
+namespace pylfr {
+
+using SharedStream = std::shared_ptr<Stream>;
+
+// Somebody else's stream on CUDA, by its handle; `owner` is kept alive.
+SharedStream borrowed_stream(std::intptr_t handle, const py::object& owner);
+
+// The array's memory, its rows perhaps padded; what is queued on `stream` comes after what made it.
+Tensor borrow(const py::object& array, const SharedStream& stream);
+Tensor from_dlpack(const py::object& array, const SharedStream& stream);
+Tensor from_cuda_array(const py::object& array, const SharedStream& stream);
+
+// What `__dlpack__` and `__cuda_array_interface__` give.
+py::capsule to_dlpack(const Tensor& tensor, const py::object& stream, const py::object& max_version,
+                      const py::object& dl_device, const py::object& copy);
+py::dict to_cuda_array(const Tensor& tensor);
+
+// How other libraries number streams: 1 is the legacy default stream, 2 the calling thread's, 0 is ambiguous.
+std::intptr_t number_of(const Stream& stream);
+
+// Work that is queued on stream `number` of somebody else comes before what we queue on `stream`, or after it. Nobody
+// waits for it: 1 and 2 are CUDA's own handles for the two default streams.
+void order(const Stream& stream, std::intptr_t number, bool ours_first);
+
+// The bytes from one row to the next. Throws unless the axes after the first lie without gaps.
+std::int64_t row_bytes_of(const Lengths& shape, const std::vector<std::int64_t>& stride_bytes, std::size_t item);
+
+// Throws unless the memory lies where the stream works.
+void require_home(Device found, const Stream& stream);
+
+}  // namespace pylfr
