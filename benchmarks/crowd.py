@@ -25,12 +25,12 @@ from benchmarks.measure import print_machine, this_machine, write_results
 from pylfr.deployment.config import RecognitionSection
 from pylfr.evaluation.crowd.cast import Cast, Roles, cast_crowd, cut_heads
 from pylfr.evaluation.crowd.crowd import CrowdRules, Walker, render_crowd
-from pylfr.evaluation.video.fusion import RuleResult, compare_rules
-from pylfr.evaluation.video.passes import PassRates, SubjectPass, score_passes
 from pylfr.evaluation.images.people import list_photographs
 from pylfr.evaluation.statistics.rates import percent
-from pylfr.faces.detect import open_detector
+from pylfr.evaluation.video.fusion import RuleResult, compare_rules
+from pylfr.evaluation.video.passes import PassRates, SubjectPass, score_passes
 from pylfr.evaluation.video.replay import Trial, run_trial
+from pylfr.faces.detect import open_detector
 
 # A fork of a process whose networks have threads hangs as soon as it frees one of them.
 FRESH = get_context("spawn")

@@ -28,8 +28,8 @@ from pylfr.faces.embed import FaceEmbedder, open_embedder
 from pylfr.faces.quality import measure_quality
 from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.sizing.load import Setting, decode_floor, run_load
-from pylfr.sizing.synthetic import random_templates
 from pylfr.sizing.report import write_whole
+from pylfr.sizing.synthetic import random_templates
 from pylfr.types import FrameBatch
 from pylfr.video.open import open_file
 from tests.samples import faces_at, sample_frame

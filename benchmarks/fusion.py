@@ -33,11 +33,11 @@ from benchmarks.measure import print_machine, this_machine, write_results
 from pylfr.deployment.config import RecognitionSection
 from pylfr.evaluation.crowd.cast import cut_heads
 from pylfr.evaluation.crowd.crowd import Head, Walker
+from pylfr.evaluation.images.people import Photograph, list_photographs
 from pylfr.evaluation.video.fusion import RULES, Step, pass_scores, threshold_at
 from pylfr.evaluation.video.passes import Compared, SubjectPass
-from pylfr.evaluation.images.people import Photograph, list_photographs
-from pylfr.faces.detect import open_detector
 from pylfr.evaluation.video.replay import run_trial
+from pylfr.faces.detect import open_detector
 from pylfr.video.decoding.image_io import write_png
 
 Heads = Mapping[str, tuple[Head, ...]]

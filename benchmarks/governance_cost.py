@@ -26,14 +26,14 @@ from rich.progress import track
 from benchmarks.governed import make_deployments
 from benchmarks.measure import Spread, print_machine, spread_of, this_machine, write_results
 from benchmarks.reel import RATE, make_reel, save_people
-from pylfr.engine.summary import Summary
-from pylfr.deployment.open import open_engine, open_rehearsal
 from pylfr.deployment.config import RecognitionSection
+from pylfr.deployment.open import open_engine, open_rehearsal
 from pylfr.engine.engine import Engine, Stages
+from pylfr.engine.summary import Summary
+from pylfr.governance.adjudication.database import RecordsSink
+from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling
 from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.authorisation.authority import Authorisation
-from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling
-from pylfr.governance.adjudication.database import RecordsSink
 from pylfr.sinks.evidence import SealedEvidenceSink
 from pylfr.video.open import open_file
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pylfr.cli import app
 from pylfr._internal.canonical_json import utc_text
+from pylfr.cli import app
+from pylfr.deployment.authorise import preprocessing_of
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import choose_runtime
-from pylfr.deployment.authorise import preprocessing_of
 from pylfr.video.open import Isolation
 
 PLACE = "Market Square"

@@ -50,7 +50,7 @@ class _Begun:
     """A batch that is being looked through, and how many frames were taken before it."""
 
     pictures: ops.Pictures
-    faces: ops.Arrival
+    faces: ops.Readback
     frames: int
     before: int
 
@@ -88,7 +88,7 @@ class Pipeline:
         pictures.find_faces(
             "scrfd", said[:3], [], said[3:6], said[6:], (8, 16, 32), 2, width, height, 0.99, 0.45, found, counts
         )
-        return _Begun(pictures=pictures, faces=ops.Arrival(found, stream), frames=len(frames), before=before)
+        return _Begun(pictures=pictures, faces=ops.Readback(found, stream), frames=len(frames), before=before)
 
     def finish(self, begun: _Begun) -> None:
         """Wait for the faces, recognise those that are due, and wait until their templates are gone."""

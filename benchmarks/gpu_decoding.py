@@ -19,8 +19,8 @@ from av.video.stream import VideoStream
 from benchmarks.gpu_results import Results, Size
 from pylfr import ops
 from pylfr.errors import CudaError, PylfrError
-from pylfr.video.open import DecodeOn, open_file
 from pylfr.video.decoding.nvdec import require_nvdec
+from pylfr.video.open import DecodeOn, open_file
 
 ENCODERS = {"h264": "libx264", "hevc": "libx265"}
 BITS_A_SECOND = 4_000_000

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from benchmarks.loads import add_options, setting_of
 from benchmarks.measure import print_machine, this_machine, write_results
-from pylfr.engine.alert_policy import AlertDesk
 from pylfr.deployment.open import open_load
+from pylfr.engine.alert_policy import AlertPolicy
 from pylfr.engine.engine import Stages
 from pylfr.sizing.load import STAGGER_S, Load, Setting, run_load
 from pylfr.types import Faces, Frame, UInt8
@@ -131,7 +131,7 @@ def recover(setting: Setting, cameras: int, *, seconds: float, ms_a_frame: float
         gallery=setting.gallery,
         recognition=setting.recognition,
         batch=setting.batch,
-        make_desk=lambda rules, _: AlertDesk(rules),
+        make_desk=lambda rules, _: AlertPolicy(rules),
         watch=watch,
     )
     (observer,) = observers

@@ -29,13 +29,13 @@ from pylfr.engine.engine import Stages
 from pylfr.errors import ConfigError
 from pylfr.evaluation.crowd.cast import Roles, cast_crowd, cut_heads
 from pylfr.evaluation.crowd.crowd import CrowdRules, render_crowd
+from pylfr.evaluation.images.people import list_photographs
 from pylfr.evaluation.video.fusion import Fuse, compare_rules, first_face, mean_of_best
 from pylfr.evaluation.video.passes import PassRates, SubjectPass, score_passes
-from pylfr.evaluation.images.people import list_photographs
+from pylfr.evaluation.video.replay import run_trial
 from pylfr.faces.detect import open_detector
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import choose_runtime
-from pylfr.evaluation.video.replay import run_trial
 from pylfr.types import FrameBatch, Int64, Tracks
 from pylfr.video.decoding.image_io import read_image
 

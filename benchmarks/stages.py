@@ -21,8 +21,8 @@ from pylfr import ops
 from pylfr.faces.detect import SUPPRESSION_IOU, open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.faces.heads import decode
-from pylfr.faces.template_pool import ProbePool
 from pylfr.faces.quality import measure_quality
+from pylfr.faces.template_pool import ProbePool
 from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.types import Faces, FrameBatch
 from pylfr.video.open import open_file

@@ -9,10 +9,10 @@
 The stages stand on their own too: ``open_detector``, ``align_faces``, ``open_embedder``, ``open_gallery``.
 """
 
-from pylfr.engine.summary import Summary
-from pylfr.engine.alert_policy import AlertRules
 from pylfr.deployment.open import open_engine, open_rehearsal
+from pylfr.engine.alert_policy import AlertRules
 from pylfr.engine.engine import Engine
+from pylfr.engine.summary import Summary
 from pylfr.errors import PylfrError
 from pylfr.evaluation.calibration import Threshold
 from pylfr.faces.align import align_faces

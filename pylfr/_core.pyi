@@ -173,7 +173,7 @@ class Picture:
     @property
     def height(self) -> int: ...
 
-class Arrival:
+class Readback:
     """A packed tensor's numbers on their way to the host: one copy is queued, and nobody waits before they are read.
 
     What waits in pinned memory is wiped when this goes.

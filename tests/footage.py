@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from pylfr.types import UInt8
-from pylfr.video.open import open_file
 from pylfr.video.decoding.image_io import write_png
+from pylfr.video.open import open_file
 
 WALKING_AND_PAUSE = "face-demographics-walking-and-pause"
 WALKING = "face-demographics-walking"

@@ -10,9 +10,9 @@
 #include <initializer_list>
 #include <string>
 
-#include "ops/ops.hpp"
 #include "core/staging.hpp"
 #include "core/tensor.hpp"
+#include "ops/ops.hpp"
 
 namespace pylfr {
 

@@ -3,10 +3,10 @@
 #include <cstring>
 #include <memory>
 
-#include "core/readback.hpp"
 #include "bindings/checks.hpp"
 #include "bindings/exchange.hpp"
 #include "core/memory.hpp"
+#include "core/readback.hpp"
 #include "core/tensor.hpp"
 
 namespace pylfr {
@@ -50,21 +50,21 @@ void copy_to(const Tensor& tensor, py::array array, const SharedStream& stream) 
     void* to = array.mutable_data();
     const py::gil_scoped_release release;
     if (tensor.device() == Device::cuda && tensor.bytes() <= most_pinned) {
-        Arrival(tensor, stream).into(to);
+        Readback(tensor, stream).into(to);
         return;
     }
     copy_bytes(to, Device::cpu, tensor.memory(), tensor.device(), tensor.bytes(), stream->handle());
     stream->synchronise();
 }
 
-std::unique_ptr<Arrival> arrival_of(const Tensor& tensor, const SharedStream& stream) {
+std::unique_ptr<Readback> arrival_of(const Tensor& tensor, const SharedStream& stream) {
     require_device(tensor, *stream);
     if (!tensor.is_packed()) throw py::value_error("a tensor with padded rows cannot be copied: copy its rows");
     const py::gil_scoped_release release;
-    return std::make_unique<Arrival>(tensor, stream);
+    return std::make_unique<Readback>(tensor, stream);
 }
 
-void arrive(const Arrival& arrival, py::array array) {
+void arrive(const Readback& arrival, py::array array) {
     require_like(arrival.tensor(), array);
     require_writeable(array, "array");
     void* to = array.mutable_data();
@@ -182,7 +182,7 @@ void bind_tensor(py::module_& module) {
              })
         .def_property_readonly("__cuda_array_interface__", &to_cuda_array);
 
-    py::class_<Arrival>(module, "Arrival")
+    py::class_<Readback>(module, "Readback")
         .def(py::init(&arrival_of), py::arg("tensor").none(false), py::arg("stream").none(false))
         .def("into", &arrive, py::arg("array"));
 

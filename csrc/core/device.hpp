@@ -1,7 +1,8 @@
 // Where work happens: a device and a stream on it. Nothing here falls back to another device.
 //
-// The CUDA half stands behind these few functions: cuda/device.cu and cuda/launch.cu have it, cuda/unavailable.cpp says that it
-// is missing. Work is queued on the context that is current, the primary one or a caller's own; none is made or reset.
+// The CUDA half stands behind these few functions: cuda/device.cu and cuda/launch.cu have it, cuda/unavailable.cpp says
+// that it is missing. Work is queued on the context that is current, the primary one or a caller's own; none is made or
+// reset.
 #pragma once
 
 #include <cstddef>

@@ -15,7 +15,7 @@ MemoryPool& pool_for(const Stream& stream) {
 
 }  // namespace
 
-Arrival::Arrival(const Tensor& tensor, std::shared_ptr<Stream> stream)
+Readback::Readback(const Tensor& tensor, std::shared_ptr<Stream> stream)
     : tensor_(tensor), stream_(std::move(stream)), memory_(pool_for(*stream_).take(tensor.bytes(), stream_->handle())) {
     try {
         copy_bytes(memory_, Device::cpu, tensor.memory(), tensor.device(), tensor.bytes(), stream_->handle());
@@ -26,7 +26,7 @@ Arrival::Arrival(const Tensor& tensor, std::shared_ptr<Stream> stream)
     }
 }
 
-Arrival::~Arrival() {
+Readback::~Readback() {
     try {
         copied_->synchronise();
     } catch (...) {  // the device has failed: it writes no more
@@ -35,7 +35,7 @@ Arrival::~Arrival() {
     pool_for(*stream_).give_back(memory_, tensor_.bytes(), stream_->handle());
 }
 
-void Arrival::into(void* to) const {
+void Readback::into(void* to) const {
     copied_->synchronise();
     std::memcpy(to, memory_, tensor_.bytes());
 }

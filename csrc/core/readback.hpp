@@ -9,15 +9,15 @@
 namespace pylfr {
 
 // Queues one copy into pinned memory; only who asks for the numbers waits, for that copy and nothing queued later.
-class Arrival {
+class Readback {
  public:
     // The tensor's rows must be packed.
-    Arrival(const Tensor& tensor, std::shared_ptr<Stream> stream);
+    Readback(const Tensor& tensor, std::shared_ptr<Stream> stream);
 
     // Waits, so that the pool may lend the memory to anybody; wiped, for it holds what was seen of faces.
-    ~Arrival();
-    Arrival(const Arrival&) = delete;
-    Arrival& operator=(const Arrival&) = delete;
+    ~Readback();
+    Readback(const Readback&) = delete;
+    Readback& operator=(const Readback&) = delete;
 
     const Tensor& tensor() const { return tensor_; }
 

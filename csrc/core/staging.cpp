@@ -74,7 +74,7 @@ void divide_plane(Rows plane, std::vector<Rows>& parts) {
 }
 
 // Waking a thread takes longer than to copy little.
-void copy_all(Team& team, const std::vector<Rows>& parts) {
+void copy_all(ThreadPool& team, const std::vector<Rows>& parts) {
     if (parts.size() < 4) {
         for (const Rows& part : parts) copy_rows(part);
         return;

@@ -8,10 +8,10 @@
 #include <span>
 #include <vector>
 
-#include "kernels/picture.hpp"
 #include "core/stream.hpp"
-#include "core/thread_pool.hpp"
 #include "core/tensor.hpp"
+#include "core/thread_pool.hpp"
+#include "kernels/picture.hpp"
 
 namespace pylfr {
 
@@ -26,7 +26,7 @@ class Staging {
     Staging& operator=(const Staging&) = delete;
 
     const std::shared_ptr<Stream>& stream() const { return stream_; }
-    Team& packers() { return packers_; }
+    ThreadPool& packers() { return packers_; }
 
     // New memory on the device, uint8 [bytes]; `fill` writes what it is to hold and knows where it will lie.
     Tensor send(std::size_t bytes, const std::function<void(std::uint8_t* host, std::uint8_t* device)>& fill);
@@ -43,7 +43,7 @@ class Staging {
     std::shared_ptr<Stream> stream_;
     std::vector<Buffer> buffers_;
     std::size_t turn_ = 0;
-    Team packers_;
+    ThreadPool packers_;
 };
 
 // A picture of the host, or one whose planes lie on the device already; these are kept alive.

@@ -4,9 +4,9 @@
 
 namespace pylfr {
 
-Team::Team(std::size_t threads) : threads_(std::max<std::size_t>(1, threads)) {}
+ThreadPool::ThreadPool(std::size_t threads) : threads_(std::max<std::size_t>(1, threads)) {}
 
-Team::~Team() {
+ThreadPool::~ThreadPool() {
     {
         const std::lock_guard lock(busy_);
         is_ending_ = true;
@@ -15,7 +15,7 @@ Team::~Team() {
     for (std::thread& each : others_) each.join();
 }
 
-void Team::run(std::size_t parts, const std::function<void(std::size_t)>& work) {
+void ThreadPool::run(std::size_t parts, const std::function<void(std::size_t)>& work) {
     if (parts <= 1 || threads_ == 1) {
         for (std::size_t part = 0; part < parts; ++part) work(part);
         return;
@@ -38,12 +38,12 @@ void Team::run(std::size_t parts, const std::function<void(std::size_t)>& work) 
     if (error_ != nullptr) std::rethrow_exception(error_);
 }
 
-void Team::start() {
+void ThreadPool::start() {
     others_.reserve(threads_ - 1);
     for (std::size_t i = 1; i < threads_; ++i) others_.emplace_back([this] { serve(); });
 }
 
-void Team::serve() {
+void ThreadPool::serve() {
     std::size_t done = 0;
     std::unique_lock lock(busy_);
     while (true) {
@@ -57,7 +57,7 @@ void Team::serve() {
     }
 }
 
-void Team::take_parts() noexcept {
+void ThreadPool::take_parts() noexcept {
     for (std::size_t part = next_++; part < parts_; part = next_++) {
         try {
             (*work_)(part);

@@ -13,13 +13,13 @@
 namespace pylfr {
 
 // Threads start with the first job of several parts, and end with the team. One caller at a time.
-class Team {
+class ThreadPool {
  public:
     // `threads` in all, the caller among them.
-    explicit Team(std::size_t threads);
-    ~Team();
-    Team(const Team&) = delete;
-    Team& operator=(const Team&) = delete;
+    explicit ThreadPool(std::size_t threads);
+    ~ThreadPool();
+    ThreadPool(const ThreadPool&) = delete;
+    ThreadPool& operator=(const ThreadPool&) = delete;
 
     std::size_t threads() const { return threads_; }
 

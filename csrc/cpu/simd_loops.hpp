@@ -1,5 +1,5 @@
-// The bodies of cpu/simd.hpp's loops. cpu/simd.cpp includes this once for each instruction set, in a namespace of its own; it
-// must include nothing and use no function of the standard library that is not inlined.
+// The bodies of cpu/simd.hpp's loops. cpu/simd.cpp includes this once for each instruction set, in a namespace of its
+// own; it must include nothing and use no function of the standard library that is not inlined.
 
 using Lanes = float __attribute__((vector_size(dot_lanes * sizeof(float)), aligned(4), may_alias));
 

@@ -4,8 +4,8 @@
 // so luma position s is chroma position (s + 0.5) / 2 - 0.5.
 #pragma once
 
-#include "kernels/colour.hpp"
 #include "core/portable.hpp"
+#include "kernels/colour.hpp"
 
 namespace pylfr {
 

@@ -2,8 +2,8 @@
 // filter of two numbers: a value and its rate.
 #pragma once
 
-#include "kernels/detections.hpp"
 #include "core/portable.hpp"
+#include "kernels/detections.hpp"
 
 namespace pylfr {
 

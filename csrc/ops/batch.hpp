@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/staging.hpp"
 #include "kernels/heads.hpp"
 #include "ops/ops.hpp"
-#include "core/staging.hpp"
 
 namespace pylfr {
 

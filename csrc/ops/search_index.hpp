@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <memory>
 
-#include "kernels/shortlist.hpp"
 #include "core/tensor.hpp"
+#include "kernels/shortlist.hpp"
 
 namespace pylfr {
 

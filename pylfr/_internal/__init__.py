@@ -1,0 +1,1 @@
+"""Parts that every floor shares; no interface of pylfr."""

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from pylfr.errors import PylfrError
 
 
-class Section(BaseModel):
+class ConfigModel(BaseModel):
     """One table of a file. A key that it does not know is refused with the nearest one that it does."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,7 +32,7 @@ class Section(BaseModel):
 # Keys whose values may be secrets, also where somebody wrote them down: no message repeats them.
 _UNSHOWN = {(key,) for key in ("passphrase", "password", "secret", "source", "url", "username")}
 
-Record = TypeVar("Record", bound=Section)
+Record = TypeVar("Record", bound=ConfigModel)
 
 
 def read_tables(path: Path, error_kind: type[PylfrError]) -> dict[str, object]:

@@ -13,12 +13,12 @@ from rich.table import Table
 
 from pylfr.cli.console import results, say
 from pylfr.cli.passphrase import PassphraseOption, open_key
+from pylfr.deployment.authorise import audit_of, records_of
 from pylfr.deployment.config import Deployment, read_deployment
 from pylfr.errors import ConfigError
 from pylfr.governance.adjudication.case import Decision, Finding, Verdict
-from pylfr.governance.keys.keys import SigningKey
 from pylfr.governance.adjudication.database import AlertRow, Records
-from pylfr.deployment.authorise import audit_of, records_of
+from pylfr.governance.keys.keys import SigningKey
 
 commands = typer.Typer(help="Possible matches and what people decide about them.", no_args_is_help=True)
 

@@ -12,10 +12,10 @@ from rich.table import Table
 
 from pylfr.cli.console import results, say, warn
 from pylfr.errors import AuditError
-from pylfr.governance.audit.chain import LogEntry, parse_entry, verify
 from pylfr.governance.adjudication.signatures import verify_decisions
-from pylfr.governance.keys.keys import read_public_key
+from pylfr.governance.audit.chain import LogEntry, parse_entry, verify
 from pylfr.governance.authorisation.signed import read_signed
+from pylfr.governance.keys.keys import read_public_key
 
 commands = typer.Typer(help="The record: verify, show, export.", no_args_is_help=True)
 

@@ -9,16 +9,16 @@ from typing import Annotated
 
 import typer
 
+from pylfr._internal.canonical_json import utc_text
+from pylfr._internal.toml_model import read_tables
 from pylfr.cli.console import say
 from pylfr.cli.passphrase import PassphraseOption, named_passphrase, open_key
+from pylfr.deployment.authorise import draft_authorisation, open_terms
 from pylfr.deployment.config import read_deployment
 from pylfr.errors import AuthorisationError, ConfigError
 from pylfr.governance.authorisation.authority import Authorisation
-from pylfr._internal.canonical_json import utc_text
-from pylfr.governance.keys.keys import make_key
 from pylfr.governance.authorisation.signed import parse_authorisation, sign_authorisation
-from pylfr._internal.toml_model import read_tables
-from pylfr.deployment.authorise import draft_authorisation, open_terms
+from pylfr.governance.keys.keys import make_key
 
 commands = typer.Typer(help="Authorisations: make keys, draft, sign, check.", no_args_is_help=True)
 

@@ -15,6 +15,7 @@ from pylfr.cli.console import say, warn
 from pylfr.cli.evaluate import templates_of_folder
 from pylfr.cli.present import print_notices, say_runtime
 from pylfr.cli.tracks import TrackSetting, crowd_tracks, of_tracks, recorded_tracks, track_setting
+from pylfr.deployment.authorise import preprocessing_of
 from pylfr.errors import ConfigError
 from pylfr.evaluation.calibration import NonMated, Threshold, calibrate, search_non_mated
 from pylfr.evaluation.drift import histogram_of
@@ -22,7 +23,6 @@ from pylfr.evaluation.video.tracks import TrackMaterial
 from pylfr.governance.authorisation.certificates import CalibrationCertificate, Rate
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import choose_runtime
-from pylfr.deployment.authorise import preprocessing_of
 from pylfr.types import Arithmetic
 
 _CLOSEST_SHOWN = 5

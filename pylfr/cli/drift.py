@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from pylfr.engine.track_statistics import CONDITIONS, FACE_SCORE, FUSED_SCORE, Aggregate, Measure, read_aggregate, total
 from pylfr.cli.console import say, warn
+from pylfr.engine.track_statistics import CONDITIONS, FACE_SCORE, FUSED_SCORE, Aggregate, Measure, read_aggregate, total
 from pylfr.errors import ConfigError
 from pylfr.evaluation.drift import compare, compare_scores, false_alert_alarm
 from pylfr.governance.authorisation.certificates import CalibrationCertificate, read_calibration

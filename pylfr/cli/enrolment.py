@@ -11,14 +11,14 @@ from typing import Annotated
 import typer
 
 from pylfr.cli.console import say, warn
+from pylfr.deployment.authorise import PASSPHRASE, audit_of, listed_files_of, watchlist_key_of
 from pylfr.deployment.config import read_deployment
 from pylfr.errors import ConfigError
-from pylfr.gallery.watchlist.watchlist import sqlite_file
+from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.watchlist import open_watchlist
 from pylfr.gallery.watchlist.withdrawal import withdraw as withdraw_entry
 from pylfr.governance.authorisation.enrolment import ReviewedReference
 from pylfr.governance.keys.vault import VaultKey, read_vault_key
-from pylfr.deployment.authorise import PASSPHRASE, audit_of, listed_files_of, watchlist_key_of
 
 FileArgument = Annotated[Path, typer.Argument(help="The watchlist file.", show_default=False)]
 EntryArgument = Annotated[str, typer.Argument(help="The entry's name.", show_default=False)]
@@ -71,7 +71,7 @@ def upgrade(file: FileArgument) -> None:
     if found == sqlite_file.FORMAT_VERSION:
         say(f"{file} has format {found} already")
     else:
-        say(f"{file}: format {found} is now {sqlite_file.FORMAT_VERSION}; nothing was made up, and nobody has reviewed it")
+        say(f"{file}: format {found} is now {sqlite_file.FORMAT_VERSION}; no origin was invented, nothing is reviewed")
 
 
 def withdraw(

@@ -15,12 +15,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pylfr.cli.console import say, warn
 from pylfr.cli.passes import evaluate_passes
 from pylfr.cli.present import print_notices
+from pylfr.deployment.authorise import preprocessing_of
 from pylfr.errors import ConfigError
 from pylfr.evaluation.cohorts import CohortReport, compare_groups, read_groups
 from pylfr.evaluation.images.evaluation import Evaluation, as_json, measure_identification
 from pylfr.evaluation.images.identification import Identification
 from pylfr.evaluation.images.people import PeopleTemplates, list_photographs, make_templates
-from pylfr.evaluation.report import write_report
 from pylfr.evaluation.images.verification import (
     TenFold,
     acquisition,
@@ -30,12 +30,12 @@ from pylfr.evaluation.images.verification import (
     roc,
     ten_fold,
 )
+from pylfr.evaluation.report import write_report
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.governance.authorisation.certificates import CohortCertificate, Rate
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import choose_runtime
-from pylfr.deployment.authorise import preprocessing_of
 from pylfr.types import Arithmetic
 
 _DEFAULT_SIZES = (100, 500)

@@ -11,9 +11,9 @@ from rich.console import Console
 from pylfr.cli.console import say, warn
 from pylfr.deployment.config import RecognitionSection
 from pylfr.errors import ConfigError
-from pylfr.evaluation.video.passes import PassRates, SubjectPass, read_truth, score_passes
 from pylfr.evaluation.images.people import list_photographs
 from pylfr.evaluation.statistics.rates import Rate
+from pylfr.evaluation.video.passes import PassRates, SubjectPass, read_truth, score_passes
 from pylfr.evaluation.video.replay import Trial, run_trial
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".ts"})

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pylfr.engine.summary import Summary
 from pylfr.engine.engine import Engine
+from pylfr.engine.summary import Summary
 from pylfr.models.default import choose
 from pylfr.models.manifest import Task
 from pylfr.models.store import open_store

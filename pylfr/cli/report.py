@@ -12,14 +12,14 @@ import typer
 
 from pylfr.cli.audit import read_entries
 from pylfr.cli.console import say
+from pylfr.deployment.authorise import records_of, watchlist_key_of
 from pylfr.deployment.config import Deployment, read_deployment
 from pylfr.errors import ConfigError, PylfrError
 from pylfr.gallery.watchlist.sealed import connect_either
 from pylfr.governance.authorisation.profiles import read_profile
-from pylfr.governance.report.report import compose_report
-from pylfr.governance.report.page import markdown_of, page_of
 from pylfr.governance.authorisation.signed import read_signed
-from pylfr.deployment.authorise import records_of, watchlist_key_of
+from pylfr.governance.report.page import markdown_of, page_of
+from pylfr.governance.report.report import compose_report
 
 
 def report(

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pylfr.deployment.open import open_engine
 from pylfr.cli.present import print_alert, print_notices, print_summary, running, say_runtime
-from pylfr.deployment.config import read_deployment
-from pylfr.governance.keys.memory import close_memory, memory_state
 from pylfr.deployment.authorise import runtime_of
+from pylfr.deployment.config import read_deployment
+from pylfr.deployment.open import open_engine
+from pylfr.governance.keys.memory import close_memory, memory_state
 
 
 def run(

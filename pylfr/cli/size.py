@@ -23,8 +23,8 @@ from pylfr.sizing.capacity import Conditions, Sizing, SizingRules, Trial, size_m
 from pylfr.sizing.footage import ClipRules, Codec, find_portraits, make_clip
 from pylfr.sizing.gpu_plan import Demand, GpuPlan, plan_for_gpu, read_gpu_rates
 from pylfr.sizing.load import Load, Moment, Setting
-from pylfr.sizing.synthetic import made_up_watchlist, walkers_templates
 from pylfr.sizing.report import as_json, sizing_plot, write_whole
+from pylfr.sizing.synthetic import made_up_watchlist, walkers_templates
 
 
 def size(

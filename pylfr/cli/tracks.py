@@ -11,19 +11,19 @@ from rich.console import Console
 
 from pylfr.cli.console import warn
 from pylfr.cli.passes import people_of, videos_of
+from pylfr.deployment.authorise import fusion_rules_of
 from pylfr.deployment.config import RecognitionSection, read_deployment
 from pylfr.errors import ConfigError
 from pylfr.evaluation.crowd.cast import Roles, cast_crowd, cut_heads
 from pylfr.evaluation.crowd.crowd import plan_crowd
 from pylfr.evaluation.crowd.source import CrowdSource
-from pylfr.evaluation.video.passes import SubjectPass, read_truth
 from pylfr.evaluation.images.people import list_photographs
+from pylfr.evaluation.video.passes import SubjectPass, read_truth
+from pylfr.evaluation.video.replay import TRIAL_BEGAN, run_trial
 from pylfr.evaluation.video.tracks import TrackMaterial, non_mated_tracks, require_non_mated
 from pylfr.faces.detect import open_detector
 from pylfr.governance.authorisation.certificates import CalibrationCertificate
 from pylfr.protocols import Source
-from pylfr.deployment.authorise import fusion_rules_of
-from pylfr.evaluation.video.replay import TRIAL_BEGAN, run_trial
 
 # So many walkers to a made-up camera.
 _PASSES_A_CAMERA = 50

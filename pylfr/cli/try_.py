@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pylfr.deployment.open import open_rehearsal
 from pylfr.cli.present import chosen_network, chosen_runtime, print_alert, print_notices, print_summary, running
 from pylfr.deployment.config import RecognitionSection
+from pylfr.deployment.open import open_rehearsal
 from pylfr.errors import ConfigError
 from pylfr.protocols import Sink
 from pylfr.sinks.evidence import open_evidence

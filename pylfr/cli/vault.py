@@ -10,22 +10,22 @@ from typing import Annotated, Literal
 
 import typer
 
+from pylfr._internal.atomic_file import erase
+from pylfr._internal.canonical_json import utc_text
 from pylfr.cli.console import say
 from pylfr.cli.passphrase import PassphraseOption, open_key
+from pylfr.deployment.authorise import PASSPHRASE, audit_of, evidence_key_of, records_of
 from pylfr.deployment.config import read_deployment
-from pylfr.errors import ConfigError
 from pylfr.deployment.sweep import forget_expired
+from pylfr.errors import ConfigError
 from pylfr.gallery.watchlist.digests import read_contents
 from pylfr.gallery.watchlist.sealed import seal_watchlist
 from pylfr.gallery.watchlist.watchlist import open_watchlist
-from pylfr._internal.canonical_json import utc_text
 from pylfr.governance.keys.keyring import keyring_works
 from pylfr.governance.keys.keys import read_public_key
+from pylfr.governance.keys.vault import KeyPlace, VaultKey, make_vault_key, place_of
 from pylfr.governance.retention.past_listing import read_manifest, write_manifest
 from pylfr.governance.retention.sweeper import SUFFIX, read_sealed
-from pylfr.governance.keys.vault import KeyPlace, VaultKey, make_vault_key, place_of
-from pylfr.deployment.authorise import PASSPHRASE, audit_of, evidence_key_of, records_of
-from pylfr._internal.atomic_file import erase
 
 DeploymentArgument = Annotated[Path, typer.Argument(help="The deployment file (TOML).", show_default=False)]
 

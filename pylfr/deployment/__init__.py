@@ -1,0 +1,1 @@
+"""What a deployment file says, and how it becomes a running engine."""

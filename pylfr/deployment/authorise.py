@@ -8,27 +8,27 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pylfr._internal.canonical_json import digest, utc_text
+from pylfr._internal.secrets import resolve_secrets
 from pylfr.deployment.config import AuthoritySection, CameraSection, Deployment, EvidenceSink, RecognitionSection
 from pylfr.errors import AuthorisationError, ConfigError
 from pylfr.gallery.watchlist.digests import WatchlistContents, read_contents
 from pylfr.gallery.watchlist.sealed import is_sealed
 from pylfr.gallery.watchlist.withdrawal import ListedFiles
-from pylfr.governance.audit.audit import AuditLog, open_audit
-from pylfr.governance.authorisation.authority import Authorisation, Leave, plain_fields
-from pylfr._internal.canonical_json import digest, utc_text
-from pylfr.governance.authorisation.certificates import FusionRules, read_calibration, read_cohorts
-from pylfr.governance.authorisation.enrolment import enrollers_of
-from pylfr.governance.authorisation.checks import DeploymentFacts, require_fit
-from pylfr.governance.keys.keys import SigningKey, read_public_key, read_signing_key
-from pylfr.governance.authorisation.profiles import Profile, read_profile
 from pylfr.governance.adjudication.database import Records, open_records
+from pylfr.governance.audit.audit import AuditLog, open_audit
+from pylfr.governance.authorisation.authority import Authorisation, RecordingPermit, plain_fields
+from pylfr.governance.authorisation.certificates import FusionRules, read_calibration, read_cohorts
+from pylfr.governance.authorisation.checks import DeploymentFacts, require_fit
+from pylfr.governance.authorisation.enrolment import enrollers_of
+from pylfr.governance.authorisation.profiles import Profile, read_profile
 from pylfr.governance.authorisation.signed import read_signed
+from pylfr.governance.keys.keys import SigningKey, read_public_key, read_signing_key
 from pylfr.governance.keys.vault import VaultKey, make_vault_key, place_of, read_vault_key
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import RuntimeChoice, arithmetic_of, choose_runtime
 from pylfr.types import Event
-from pylfr._internal.secrets import resolve_secrets
 
 # The environment variable with the passphrase of vault keys, where they have one.
 PASSPHRASE = "PYLFR_VAULT_PASSPHRASE"
@@ -44,7 +44,7 @@ class Terms:
     ``authorised`` are the digests of the references that were signed for; None for plain words, which name nobody.
     """
 
-    authority: Leave | Authorisation
+    authority: RecordingPermit | Authorisation
     profile: Profile
     authorised: frozenset[str] | None
     calibrated: bool

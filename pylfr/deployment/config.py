@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from pylfr._internal.toml_model import ConfigModel, read_tables, record_from
 from pylfr.errors import ConfigError
-from pylfr.governance.authorisation.authority import Leave
-from pylfr._internal.toml_model import Section, read_tables, record_from
+from pylfr.governance.authorisation.authority import RecordingPermit
 from pylfr.types import Device
+from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.open import DecodeOn, Isolation
-from pylfr.video.decoding.expected_stream import StreamPin
 from pylfr.video.sources.zone import Polygon, Zone
 
 
@@ -30,7 +30,7 @@ _REFERENCE = re.compile(r"\$\{[A-Za-z_]\w*\}")
 FilePath = Annotated[Path, AfterValidator(_beside_deployment)]
 
 
-class AuthoritySection(Section):
+class AuthoritySection(ConfigModel):
     """Under whose signature this deployment runs. ``signed`` is what ``pylfr authority sign`` made.
 
     ``officer_key`` is the public key of the authorising officer, whose private half is not on this machine;
@@ -47,7 +47,7 @@ class AuthoritySection(Section):
     cohorts: FilePath | None = None
 
 
-class ModelsSection(Section):
+class ModelsSection(ConfigModel):
     """The networks, by the names that ``pylfr models list`` shows, and what runs them."""
 
     detector: str
@@ -59,7 +59,7 @@ class ModelsSection(Section):
     graphs: bool = Field(default=True, description="CUDA graphs in TensorRT and PyTorch; false queues every batch anew")
 
 
-class WatchlistSection(Section):
+class WatchlistSection(ConfigModel):
     """Whom the deployment looks for."""
 
     file: FilePath
@@ -71,7 +71,7 @@ class WatchlistSection(Section):
     poll_ms: float = Field(default=500.0, gt=0)
 
 
-class RecognitionSection(Section):
+class RecognitionSection(ConfigModel):
     """How faces become alerts. Without ``threshold`` the embedder's suggested value is used and called uncalibrated."""
 
     threshold: float | None = Field(default=None, ge=-1.0, le=1.0)
@@ -104,20 +104,20 @@ class RecognitionSection(Section):
         return min(self.min_detect_hz, self.detect_hz)
 
 
-class BatchSection(Section):
+class BatchSection(ConfigModel):
     """How frames of many cameras are put together."""
 
     size: int = Field(default=16, ge=1)
     wait_ms: float = Field(default=20.0, ge=0)
 
 
-class DecodeSection(Section):
+class DecodeSection(ConfigModel):
     """Who decodes recordings: a process each that can do nothing else, or this one, for recordings that are trusted."""
 
     isolation: Isolation = "process"
 
 
-class ZoneSection(Section):
+class ZoneSection(ConfigModel):
     """The part of a camera's picture that is watched, as polygons whose corners are shares of width and height.
 
     What lies outside ``watch`` or inside one of ``ignore`` is never looked at and stands in no evidence.
@@ -135,7 +135,7 @@ class ZoneSection(Section):
         return Zone(watch=self.watch, ignore=self.ignore)
 
 
-class CameraSection(Section):
+class CameraSection(ConfigModel):
     """One camera: a file, an ``rtsp://`` address or a V4L2 device. Secrets are named: ``rtsp://${USER}:${PASS}@host/``."""
 
     name: str = Field(min_length=1)
@@ -152,12 +152,12 @@ class CameraSection(Section):
     @field_validator("expect")
     @classmethod
     def _is_a_stream(cls, expect: str | None) -> str | None:
-        return None if expect is None else str(StreamPin.parse(expect))
+        return None if expect is None else str(ExpectedStream.parse(expect))
 
     @property
-    def pin(self) -> StreamPin | None:
+    def pin(self) -> ExpectedStream | None:
         """The stream that is expected of it; None for any."""
-        return None if self.expect is None else StreamPin.parse(self.expect)
+        return None if self.expect is None else ExpectedStream.parse(self.expect)
 
     @property
     def is_network(self) -> bool:
@@ -177,14 +177,14 @@ class CameraSection(Section):
         return hashlib.sha256(f"{self.source}{zone}{expect}".encode()).hexdigest()
 
 
-class JsonlSink(Section):
+class JsonlSink(ConfigModel):
     """One alert a line into a file."""
 
     type: Literal["jsonl"]
     path: FilePath
 
 
-class WebhookSink(Section):
+class WebhookSink(ConfigModel):
     """Each alert as a POST. ``secret`` names an environment variable: ``${NAME}``."""
 
     type: Literal["webhook"]
@@ -193,7 +193,7 @@ class WebhookSink(Section):
     pictures: bool = False
 
 
-class MqttSink(Section):
+class MqttSink(ConfigModel):
     """Each alert to ``prefix/<camera>/alert``. ``username`` and ``password`` may be ``${NAME}``."""
 
     type: Literal["mqtt"]
@@ -205,7 +205,7 @@ class MqttSink(Section):
     pictures: bool = False
 
 
-class EvidenceSink(Section):
+class EvidenceSink(ConfigModel):
     """Each alert as a picture for the operator: the probe beside the reference image. With ``key`` it is sealed."""
 
     type: Literal["evidence"]
@@ -216,7 +216,7 @@ class EvidenceSink(Section):
 SinkSection = Annotated[JsonlSink | WebhookSink | MqttSink | EvidenceSink, Field(discriminator="type")]
 
 
-class AuditSection(Section):
+class AuditSection(ConfigModel):
     """Where the record is kept, the key that signs it, and where its checkpoints go: another machine's disk."""
 
     path: FilePath
@@ -237,7 +237,7 @@ class AuditSection(Section):
         return self
 
 
-class RecordsSection(Section):
+class RecordsSection(ConfigModel):
     """Where alerts wait for people: a SQLite ``file``, or a database by ``url``, its secrets as ``${NAME}``."""
 
     file: FilePath | None = None
@@ -250,17 +250,17 @@ class RecordsSection(Section):
         return self
 
 
-class AggregatesSection(Section):
+class AggregatesSection(ConfigModel):
     """Where counts over tracks go, hour by hour, for ``pylfr drift``: histograms, no face and no name."""
 
     folder: FilePath
 
 
-class Deployment(Section):
+class Deployment(ConfigModel):
     """Everything that a run needs. Paths are relative to the deployment file."""
 
     name: str = Field(min_length=1)
-    authorisation: Leave | None = None
+    authorisation: RecordingPermit | None = None
     authority: AuthoritySection | None = None
     models: ModelsSection
     watchlist: WatchlistSection

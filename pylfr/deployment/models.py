@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pylfr import ops
 from pylfr.faces.detect import FaceDetector, open_detector
 from pylfr.faces.device.detect import DeviceDetector, open_device_detector
-from pylfr.faces.device.recognise import DeviceRecogniser, HostTemplates, open_device_embedder
-from pylfr.faces.embed import FaceEmbedder, open_embedder
-from pylfr.faces.template_pool import DeviceProbePool, ProbePool
-from pylfr.faces.recognise import FaceRecogniser
+from pylfr.faces.device.recognise import DeviceRecogniser, HostEmbedderAdapter, open_device_embedder
 from pylfr.faces.device.uploads import Uploads
+from pylfr.faces.embed import FaceEmbedder, open_embedder
+from pylfr.faces.recognise import FaceRecogniser
+from pylfr.faces.template_pool import DeviceProbePool, ProbePool
 from pylfr.runtimes.registry import choose_runtime
 from pylfr.types import Device
 
@@ -28,7 +28,7 @@ class Networks:
     """The networks, and who recognises with them. ``embedder`` is the one that enrols."""
 
     detector: FaceDetector | DeviceDetector
-    embedder: FaceEmbedder | HostTemplates
+    embedder: FaceEmbedder | HostEmbedderAdapter
     recogniser: FaceRecogniser | DeviceRecogniser
     runtime: str
 
@@ -77,7 +77,7 @@ def on_device(
         detector=open_device_detector(
             detector, uploads, runtime=runtime, stream=ops.Stream(device), side_px=side_px, graphs=graphs
         ),
-        embedder=HostTemplates(there),
+        embedder=HostEmbedderAdapter(there),
         recogniser=DeviceRecogniser(there, pool),
         runtime=runtime,
     )

@@ -9,28 +9,6 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pylfr.engine.track_statistics import Aggregator, Made
-from pylfr.engine.alert_policy import AlertDesk, AlertRules
-from pylfr.deployment.cameras import camera_names, open_source
-from pylfr.deployment.config import BatchSection, Deployment, RecognitionSection, read_deployment
-from pylfr.deployment.sinks import open_records_sink, open_sink
-from pylfr.engine.engine import Engine, EngineLimits, Stages
-from pylfr.faces.detect import FaceDetector
-from pylfr.faces.device.recognise import DeviceRecogniser
-from pylfr.faces.embed import FaceEmbedder
-from pylfr.faces.best_shots import RecognitionPlan, RecognitionRules
-from pylfr.faces.quality import ProbeGate
-from pylfr.faces.track import FaceTracker, TrackRules
-from pylfr.deployment.sweep import forget_expired
-from pylfr.gallery.watchlist.quality_gate import EnrolmentGate
-from pylfr.gallery.index.reloading import open_gallery
-from pylfr.gallery.watchlist.watchlist import create_watchlist
-from pylfr.governance.audit.audit import RehearsalAudit
-from pylfr.governance.authorisation.authority import Leave, Rehearsal
-from pylfr.governance.adjudication.false_alert_limit import NoCeiling
-from pylfr.governance.keys.memory import close_memory, memory_state
-from pylfr.deployment.models import Networks, on_host, open_networks
-from pylfr.protocols import Audit, Authority, Ceiling, GallerySource, Sink, Source
 from pylfr.deployment.authorise import (
     audit_of,
     deployed,
@@ -40,11 +18,33 @@ from pylfr.deployment.authorise import (
     threshold_of,
     watchlist_key_of,
 )
+from pylfr.deployment.cameras import camera_names, open_source
+from pylfr.deployment.config import BatchSection, Deployment, RecognitionSection, read_deployment
+from pylfr.deployment.models import Networks, on_host, open_networks
+from pylfr.deployment.sinks import open_records_sink, open_sink
+from pylfr.deployment.sweep import forget_expired
+from pylfr.engine.alert_policy import AlertPolicy, AlertRules
+from pylfr.engine.engine import Engine, EngineLimits, Stages
+from pylfr.engine.track_statistics import Aggregator, Provenance
+from pylfr.faces.best_shots import BestShotSelector, RecognitionRules
+from pylfr.faces.detect import FaceDetector
+from pylfr.faces.device.recognise import DeviceRecogniser
+from pylfr.faces.embed import FaceEmbedder
+from pylfr.faces.quality import QualityGate
+from pylfr.faces.track import FaceTracker, TrackRules
+from pylfr.gallery.index.reloading import open_gallery
+from pylfr.gallery.watchlist.quality_gate import EnrolmentGate
+from pylfr.gallery.watchlist.watchlist import create_watchlist
+from pylfr.governance.adjudication.false_alert_limit import NoCeiling
+from pylfr.governance.audit.audit import RehearsalAudit
+from pylfr.governance.authorisation.authority import RecordingPermit, Rehearsal
+from pylfr.governance.keys.memory import close_memory, memory_state
+from pylfr.protocols import Audit, Authority, Ceiling, GallerySource, Sink, Source
 from pylfr.types import Device
 from pylfr.video.batching.batcher import Batcher
 from pylfr.video.decoded_by import decoded_by, decoding_of
-from pylfr.video.open import IsolatedFile
 from pylfr.video.isolation.client import read_image_isolated
+from pylfr.video.open import IsolatedFile
 from pylfr.video.sources.looped import LoopedRecording
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ _LONGEST_LOAD = timedelta(days=30)
 
 
 # Who decides on alerts, made from the rules and the gallery that names entries.
-MakeDesk = Callable[[AlertRules, GallerySource], AlertDesk]
+MakeDesk = Callable[[AlertRules, GallerySource], AlertPolicy]
 
 
 def open_engine(deployment: Deployment | Path | str, *, debuggable: bool = False) -> Engine:
@@ -127,7 +127,7 @@ def open_rehearsal(
     sinks: Sequence[Sink] = (),
     aggregates: Path | None = None,
     started_at: datetime | None = None,
-    make_desk: MakeDesk = lambda rules, _: AlertDesk(rules),
+    make_desk: MakeDesk = lambda rules, _: AlertPolicy(rules),
     watch: Callable[[Stages], None] = lambda _: None,
 ) -> Engine:
     """An engine that tries recorded ``videos`` against ``people``, each a name with its reference images.
@@ -172,7 +172,7 @@ def open_load(
     gallery: GallerySource,
     recognition: RecognitionSection | None = None,
     batch: BatchSection | None = None,
-    make_desk: MakeDesk = lambda rules, _: AlertDesk(rules),
+    make_desk: MakeDesk = lambda rules, _: AlertPolicy(rules),
     watch: Callable[[Stages], None] = lambda _: None,
 ) -> Engine:
     """An engine under load, to be measured: recordings played for ever in place of cameras, until ``stop``.
@@ -189,7 +189,7 @@ def open_load(
         recognition=recognition,
         batch_size=batch.size,
         wait_ms=batch.wait_ms,
-        authority=Leave(
+        authority=RecordingPermit(
             purpose="to measure what this machine can do",
             place="this machine",
             cameras=frozenset(camera.camera for camera in cameras),
@@ -220,7 +220,7 @@ def _build(
     sinks: Sequence[Sink],
     calibrated: bool = False,
     aggregates: Path | None = None,
-    make_desk: MakeDesk = lambda rules, _: AlertDesk(rules),
+    make_desk: MakeDesk = lambda rules, _: AlertPolicy(rules),
     watch: Callable[[Stages], None] = lambda _: None,
 ) -> Engine:
     manifest = networks.embedder.manifest
@@ -243,12 +243,12 @@ def _build(
         ceiling=ceiling,
         detector=networks.detector.with_score_floor(low_score),
         tracker=FaceTracker(TrackRules(high_score=high_score, low_score=low_score)),
-        plan=RecognitionPlan(
+        plan=BestShotSelector(
             RecognitionRules(
                 best_k=recognition.best_k,
                 gap_ms=recognition.gap_ms,
                 recheck_ms=recognition.recheck_ms,
-                gate=ProbeGate(
+                gate=QualityGate(
                     interocular_px=recognition.min_interocular_px,
                     sharpness=recognition.min_sharpness,
                     yaw_deg=recognition.max_yaw_deg,
@@ -273,7 +273,7 @@ def _build(
         sinks=sinks,
         aggregator=Aggregator(
             aggregates,
-            Made(
+            Provenance(
                 detector=networks.detector.model,
                 embedder=networks.embedder.model,
                 preprocessing=preprocessing_of(manifest),

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from pylfr.deployment.authorise import Terms, evidence_key_of, records_of
 from pylfr.deployment.config import Deployment, SinkSection
-from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling, NoCeiling
 from pylfr.governance.adjudication.database import RecordsSink
+from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling, NoCeiling
 from pylfr.governance.retention.sweeper import RetentionPolicy
 from pylfr.protocols import Ceiling, Sink
 from pylfr.sinks.evidence import open_evidence, open_sealed_evidence
 from pylfr.sinks.jsonl import open_jsonl
 from pylfr.sinks.mqtt import open_mqtt
 from pylfr.sinks.webhook import open_webhook
-from pylfr.deployment.authorise import Terms, evidence_key_of, records_of
 
 
 def open_records_sink(deployment: Deployment, terms: Terms, now: datetime) -> tuple[list[Sink], Ceiling]:

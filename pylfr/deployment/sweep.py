@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from pylfr._internal.atomic_file import sweep_parts
+from pylfr.deployment.authorise import listed_files_of, read_watchlist_key, records_of
 from pylfr.deployment.config import Deployment
 from pylfr.errors import AuthorisationError, VaultError
 from pylfr.gallery.watchlist.sealed import is_sealed
 from pylfr.gallery.watchlist.withdrawal import finish_withdrawal
 from pylfr.governance.audit.audit import AuditLog
-from pylfr.governance.keys.keys import read_public_key
 from pylfr.governance.authorisation.profiles import Profile, read_profile
-from pylfr.governance.retention.sweeper import RetentionPolicy, sweep, sweep_lines, sweep_pictures
 from pylfr.governance.authorisation.signed import read_signed
+from pylfr.governance.keys.keys import read_public_key
 from pylfr.governance.keys.vault import destroy_key, expiry_of
-from pylfr.deployment.authorise import listed_files_of, read_watchlist_key, records_of
+from pylfr.governance.retention.sweeper import RetentionPolicy, sweep, sweep_lines, sweep_pictures
 from pylfr.types import Event
-from pylfr._internal.atomic_file import sweep_parts
 
 # Longer than anything is kept.
 _EVER = timedelta(days=365_000)

@@ -1,0 +1,1 @@
+"""The loop, and what it decides, counts and tells."""

@@ -93,7 +93,7 @@ class _Evidence:
         return sum(best) / len(best)
 
 
-class AlertDesk:
+class AlertPolicy:
     """Decides when to prompt a person. Remembers scores of live tracks only, and the time of recent alerts."""
 
     def __init__(self, rules: AlertRules) -> None:

@@ -13,12 +13,20 @@ from functools import partial
 
 import numpy as np
 
-from pylfr.engine.summary import CameraSummary, Summary, add_causes, camera_turned, run_began, run_ended, threshold_raised
+from pylfr.engine.alert_policy import AlertPolicy, PossibleMatch, compose_alert
+from pylfr.engine.summary import (
+    CameraSummary,
+    Summary,
+    add_causes,
+    camera_turned,
+    run_began,
+    run_ended,
+    threshold_raised,
+)
 from pylfr.engine.track_statistics import Aggregator
-from pylfr.engine.alert_policy import AlertDesk, PossibleMatch, compose_alert
 from pylfr.errors import AuthorisationError, ConfigError, SinkError
+from pylfr.faces.best_shots import BestShotSelector
 from pylfr.faces.device.recognise import DeviceRecogniser
-from pylfr.faces.best_shots import RecognitionPlan
 from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.track import FaceTracker, TrackKey
 from pylfr.governance.authorisation.authority import REHEARSAL
@@ -38,10 +46,10 @@ class Stages:
     ceiling: Ceiling
     detector: Detector
     tracker: FaceTracker
-    plan: RecognitionPlan
+    plan: BestShotSelector
     recogniser: FaceRecogniser | DeviceRecogniser
     gallery: GallerySource
-    desk: AlertDesk
+    desk: AlertPolicy
     audit: Audit
     sinks: Sequence[Sink]
     aggregator: Aggregator | None = None

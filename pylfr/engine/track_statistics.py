@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, NonNegativeInt, ValidationError
 
+from pylfr._internal.toml_model import ConfigModel, explain
 from pylfr.engine.alert_policy import EndedTrack
 from pylfr.errors import ConfigError
 from pylfr.faces.track import TrackKey
 from pylfr.governance.authorisation.authority import Digest, Moment
-from pylfr._internal.toml_model import Section, explain
 from pylfr.types import Candidates, FrameBatch, Int64, Tracks
 
 LEAST_TRACKS = 50
@@ -60,7 +60,7 @@ CONDITIONS = (
 MEASURES = (FUSED_SCORE, FACE_SCORE, *CONDITIONS)
 
 
-class CameraAggregate(Section):
+class CameraAggregate(ConfigModel):
     """One camera's counts: compared ``tracks``, those that ``alerted``, and histograms by the names in ``MEASURES``."""
 
     tracks: int = Field(ge=0)
@@ -68,7 +68,7 @@ class CameraAggregate(Section):
     histograms: dict[str, tuple[NonNegativeInt, ...]]
 
 
-class Aggregate(Section):
+class Aggregate(ConfigModel):
     """The counts of some hours of one run, and what they were made with. ``begins`` and ``ends`` are whole hours."""
 
     type: Literal["aggregates"] = "aggregates"
@@ -83,7 +83,7 @@ class Aggregate(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class Provenance:
     """What the counts are made with: digests of the networks and of how the embedder is fed, and the threshold."""
 
     detector: str
@@ -118,7 +118,7 @@ class _Camera:
 class Aggregator:
     """Counts the tracks of a run and writes the counts of each whole hour into ``folder``."""
 
-    def __init__(self, folder: Path, made: Made) -> None:
+    def __init__(self, folder: Path, made: Provenance) -> None:
         self._folder = folder
         self._made = made
         self._live: dict[TrackKey, _Best] = {}

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pylfr.errors import ConfigError
-from pylfr.evaluation.statistics.distributions import fisher_exact, normal_quantile
 from pylfr.evaluation.images.people import PeopleTemplates
+from pylfr.evaluation.statistics.distributions import fisher_exact, normal_quantile
 from pylfr.evaluation.statistics.rates import CONFIDENCE, Rate, clopper_pearson, wilson
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]

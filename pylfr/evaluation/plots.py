@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pylfr.errors import ConfigError
-from pylfr.evaluation.statistics.distributions import normal_quantile
 from pylfr.evaluation.images.identification import HISTOGRAM_EDGES, Identification
+from pylfr.evaluation.statistics.distributions import normal_quantile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pylfr.faces.quality import ProbeGate
+from pylfr.faces.quality import QualityGate
 from pylfr.faces.track import TrackKey
 from pylfr.types import FrameBatch, Int64, Tracks
 
@@ -25,7 +25,7 @@ class RecognitionRules:
     gap_ms: float = 200.0
     gain: float = 1.15
     recheck_ms: float = 3000.0
-    gate: ProbeGate = field(default_factory=ProbeGate)
+    gate: QualityGate = field(default_factory=QualityGate)
 
     def __post_init__(self) -> None:
         if self.best_k < 1:
@@ -40,7 +40,7 @@ class _Seen:
     kept: list[float]
 
 
-class RecognitionPlan:
+class BestShotSelector:
     """Chooses the faces that are due, and counts by cause the faces that never can be."""
 
     def __init__(self, rules: RecognitionRules) -> None:

@@ -46,7 +46,7 @@ def measure_quality(images: Sequence[Frame | UInt8], faces: Faces) -> Quality:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeGate:
+class QualityGate:
     """The least that a probe must be. What falls below is dropped before it is aligned, counted by cause.
 
     Tiny and blurred faces score high against each other, so they raise false alerts more than they find anybody.

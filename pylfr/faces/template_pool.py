@@ -28,7 +28,7 @@ class Dwell:
     max: float
 
 
-class Loans:
+class WipedPool:
     """One loan at a time, wiped at its end, also when an error ends it; and how long loans took."""
 
     def __init__(self, rows: int, wipe: Callable[[], None]) -> None:
@@ -78,7 +78,7 @@ class Loans:
             self._max_ms = max(self._max_ms, took_ms)
 
 
-class ProbePool(Loans):
+class ProbePool(WipedPool):
     """Lends locked memory for probe templates and wipes it when it comes back, also when an error ends the loan."""
 
     def __init__(self, *, rows: int, dimension: int) -> None:
@@ -97,7 +97,7 @@ class ProbePool(Loans):
             yield Templates(vectors=self._pool.array[:count], model=model)
 
 
-class DeviceProbePool(Loans):
+class DeviceProbePool(WipedPool):
     """A ``ProbePool`` on a device. The wipe is waited for, so that after the ``with`` block no template is there."""
 
     def __init__(self, *, rows: int, dimension: int, stream: ops.Stream) -> None:

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
+from pylfr._internal.toml_model import ConfigModel, read_tables, record_from
 from pylfr.errors import ModelError
-from pylfr._internal.toml_model import Section, read_tables, record_from
 from pylfr.types import Float32
 
 Task = Literal["detect", "embed"]
@@ -28,7 +28,7 @@ ARCFACE_TEMPLATE: tuple[Point, ...] = (
 )
 
 
-class SourceTable(Section):
+class SourceTable(ConfigModel):
     """Where a user gets the file. Without ``url`` it can be imported only.
 
     Without ``sha256`` (nobody published a certain one) it can be imported only too, and the hash seen then is recorded.
@@ -50,7 +50,7 @@ class SourceTable(Section):
         return self
 
 
-class LicenceTable(Section):
+class LicenceTable(ConfigModel):
     """Under what terms, and what the network was trained on as far as that is known."""
 
     id: str = Field(min_length=1)
@@ -58,7 +58,7 @@ class LicenceTable(Section):
     trained_on: str = "not stated by its authors"
 
 
-class PixelsTable(Section):
+class PixelsTable(ConfigModel):
     """What the network is fed: ``(value - mean) * scale`` of each channel, value 0 to 255, in this order of colours.
 
     ``max_batch`` is the most images that one call takes, None where any number will do.
@@ -76,7 +76,7 @@ class PixelsTable(Section):
         return self
 
 
-class DetectTable(Section):
+class DetectTable(ConfigModel):
     """How a detector is used: long side of its picture, sides in multiples of, strides and anchors of its head.
 
     ``fixed_size`` is width and height, pixels, of the only picture that a network with static axes takes.
@@ -90,7 +90,7 @@ class DetectTable(Section):
     score_threshold: float = Field(gt=0, lt=1)
 
 
-class EmbedTable(Section):
+class EmbedTable(ConfigModel):
     """How an embedder is used: side of its crop, where landmarks belong in it, what threshold is a beginning."""
 
     side_px: int = Field(ge=16)
@@ -126,7 +126,7 @@ class EmbedTable(Section):
         return self
 
 
-class ModelManifest(Section):
+class ModelManifest(ConfigModel):
     """One network. ``name`` is what it is called by: the stem of its manifest."""
 
     name: str

@@ -36,7 +36,7 @@ def beside_on_cpu(threads: int) -> int:
     return min(threads or len(os.sched_getaffinity(0)), _MOST_BESIDE)
 
 
-class InParts:
+class ChunkedRuntime:
     """A ``Runtime`` that hands another at most ``max_batch`` images a call (None: any number), in order.
 
     With ``beside`` it divides a batch as is best on a CPU, and runs so many parts at once, on threads that begin with
@@ -101,7 +101,7 @@ def _with_batch_axis(output: Float32, batch: int) -> Float32:
     return output[np.newaxis] if batch == 1 and output.ndim == 2 and len(output) != 1 else output
 
 
-class DeviceInParts(InParts):
+class DeviceInParts(ChunkedRuntime):
     """The same for a runtime that is a ``DeviceRuntime`` too, whose tensors never leave the device."""
 
     def __init__(

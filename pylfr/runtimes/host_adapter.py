@@ -12,7 +12,7 @@ from pylfr.ops import Stream, Tensor
 from pylfr.types import Device, Float32
 
 
-class FromHost(ABC):
+class HostAdapter(ABC):
     """A ``Runtime`` made of a ``DeviceRuntime``. Calls from the host take turns on one stream of its own."""
 
     def __init__(self) -> None:

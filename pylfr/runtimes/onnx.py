@@ -12,7 +12,7 @@ from pylfr.errors import CudaError, ModelError
 from pylfr.models.store import Model, read_verified
 from pylfr.ops import Stream, Tensor
 from pylfr.runtimes.host_adapter import require_tensors
-from pylfr.runtimes.shape_probe import TriedShapes
+from pylfr.runtimes.shape_probe import ShapeProbe
 from pylfr.types import Device, Float32
 
 _PROVIDERS: Mapping[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -33,7 +33,7 @@ class OnnxRuntime:
             output.name: tuple(side if isinstance(side, int) else None for side in output.shape)
             for output in session.get_outputs()
         }
-        self._shapes = TriedShapes(self.run)
+        self._shapes = ShapeProbe(self.run)
 
     @property
     def device(self) -> Device:

@@ -13,8 +13,8 @@ from pylfr import ops
 from pylfr.errors import ConfigError, CudaError
 from pylfr.models.store import Model
 from pylfr.protocols import DeviceRuntime, Runtime
+from pylfr.runtimes.chunked import ChunkedRuntime, DeviceInParts, beside_on_cpu
 from pylfr.runtimes.onnx import open_onnx
-from pylfr.runtimes.chunked import DeviceInParts, InParts, beside_on_cpu
 from pylfr.types import Arithmetic, Device
 
 RuntimeName = Literal["onnx", "openvino", "openvino-bf16", "tensorrt", "tensorrt-rtx", "torch"]
@@ -113,7 +113,7 @@ def open_runtime(
         return opened
     if isinstance(opened, DeviceRuntime):
         return DeviceInParts(opened, opened, max_batch=max_batch, beside=beside)
-    return InParts(opened, max_batch=max_batch, beside=beside)
+    return ChunkedRuntime(opened, max_batch=max_batch, beside=beside)
 
 
 def open_device_runtime(

@@ -9,7 +9,7 @@ import numpy as np
 from pylfr.types import Float32
 
 
-class TriedShapes:
+class ShapeProbe:
     """Remembers what ``run`` gave for each size of picture; a batch only repeats the first axis."""
 
     def __init__(self, run: Callable[[Float32], Mapping[str, Float32]]) -> None:

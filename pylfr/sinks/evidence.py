@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pylfr.errors import PylfrError, SinkError
 from pylfr.governance.authorisation.authority import REHEARSAL
-from pylfr.governance.retention.sweeper import write_sealed
 from pylfr.governance.keys.vault import VaultKey
+from pylfr.governance.retention.sweeper import write_sealed
 from pylfr.types import Alert, Recorded, UInt8
 from pylfr.video.decoding.image_io import write_jpeg
 

@@ -6,10 +6,10 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from pylfr._internal.secrets import resolve_secrets
 from pylfr.errors import ConfigError, SinkError
 from pylfr.sinks.record import alert_json
 from pylfr.types import Alert, Recorded
-from pylfr._internal.secrets import resolve_secrets
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
+from pylfr._internal.secrets import redact, resolve_secrets
 from pylfr.errors import ConfigError, SinkError
 from pylfr.sinks.record import alert_json
 from pylfr.types import Alert, Recorded
-from pylfr._internal.secrets import redact, resolve_secrets
 
 log = logging.getLogger(__name__)
 

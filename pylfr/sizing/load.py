@@ -13,11 +13,11 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pylfr.engine.summary import Summary
-from pylfr.engine.alert_policy import AlertDesk, AlertRules, PossibleMatch
-from pylfr.deployment.open import open_load
 from pylfr.deployment.config import BatchSection, RecognitionSection
+from pylfr.deployment.open import open_load
+from pylfr.engine.alert_policy import AlertPolicy, AlertRules, PossibleMatch
 from pylfr.engine.engine import Engine, Stages
+from pylfr.engine.summary import Summary
 from pylfr.errors import MediaError
 from pylfr.faces.detect import FaceDetector
 from pylfr.faces.embed import FaceEmbedder
@@ -146,7 +146,7 @@ class _Clock:
             kept.append((now, 1000 * self._cameras[frame.camera].age_s(frame.captured_at)))
 
 
-class _TimedDesk(AlertDesk):
+class _TimedDesk(AlertPolicy):
     def __init__(self, rules: AlertRules, clock: _Clock, stopwatch: Stopwatch) -> None:
         super().__init__(rules)
         self._clock = clock

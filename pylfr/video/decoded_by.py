@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from pylfr.protocols import Source
 from pylfr.video.isolation.client import IsolatedFile
-from pylfr.video.sources.live import LiveSource
-from pylfr.video.sources.file import FileSource
 from pylfr.video.isolation.sandbox import HELD
+from pylfr.video.sources.file import FileSource
+from pylfr.video.sources.live import LiveSource
 from pylfr.video.sources.replay_detection import ScrutinisedSource
 from pylfr.video.sources.zone import ZonedSource
 

@@ -9,14 +9,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, get_args
 
-from pylfr.errors import MediaError
 from pylfr._internal.secrets import redact, resolve_secrets
+from pylfr.errors import MediaError
 from pylfr.video.decoding.backend import ON_CPU, Decoding
-from pylfr.video.isolation.client import IsolatedFile
-from pylfr.video.sources.live import LiveSource, Patience
+from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.decoding.nvdec import Nvdec, require_nvdec
-from pylfr.video.decoding.expected_stream import StreamPin
+from pylfr.video.isolation.client import IsolatedFile
 from pylfr.video.sources.file import FileSource, Pace
+from pylfr.video.sources.live import LiveSource, ReconnectPolicy
 
 __all__ = [
     "DecodeOn",
@@ -24,7 +24,7 @@ __all__ = [
     "IsolatedFile",
     "Isolation",
     "LiveSource",
-    "Patience",
+    "ReconnectPolicy",
     "open_device",
     "open_file",
     "open_rtsp",
@@ -44,7 +44,7 @@ def open_file(
     threads: int | Literal["auto"] = 1,
     isolation: Isolation = "process",
     decode: DecodeOn = "cpu",
-    expect: StreamPin | None = None,
+    expect: ExpectedStream | None = None,
 ) -> FileSource | IsolatedFile:
     """A recording as a camera; its first frame was captured at ``started_at`` and the others by their time stamps.
 
@@ -88,11 +88,11 @@ def open_rtsp(
     url: str,
     *,
     camera: str,
-    patience: Patience | None = None,
+    patience: ReconnectPolicy | None = None,
     transport: Literal["tcp", "udp"] = "tcp",
     threads: int | Literal["auto"] = 1,
     decode: DecodeOn = "cpu",
-    expect: StreamPin | None = None,
+    expect: ExpectedStream | None = None,
 ) -> LiveSource:
     """A network camera. ``url`` names its secrets: ``rtsp://${USER}:${PASSWORD}@host/path``.
 
@@ -109,7 +109,7 @@ def open_rtsp(
         camera=camera,
         input_format="rtsp",
         options={"rtsp_transport": transport},
-        patience=patience or Patience(),
+        patience=patience or ReconnectPolicy(),
         threads=threads,
         decoding=_decoding_on(decode),
         expect=expect,
@@ -122,9 +122,9 @@ def open_device(
     camera: str,
     size_px: tuple[int, int] | None = None,
     rate_hz: int | None = None,
-    patience: Patience | None = None,
+    patience: ReconnectPolicy | None = None,
     threads: int | Literal["auto"] = 1,
-    expect: StreamPin | None = None,
+    expect: ExpectedStream | None = None,
 ) -> LiveSource:
     """A camera of this machine: ``/dev/video0`` or ``v4l2:///dev/video0``; ``size_px`` is width and height.
 
@@ -143,7 +143,7 @@ def open_device(
         camera=camera,
         input_format="v4l2",
         options=options,
-        patience=patience or Patience(),
+        patience=patience or ReconnectPolicy(),
         threads=threads,
         expect=expect,
     )

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from pylfr.errors import ConfigError
 from pylfr._internal.secrets import redact, resolve_secrets
+from pylfr.errors import ConfigError
 
 
 @pytest.mark.parametrize(

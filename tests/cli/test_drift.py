@@ -11,21 +11,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pylfr.deployment.authorise import fusion_rules_of, preprocessing_of
 from pylfr.deployment.config import RecognitionSection
 from pylfr.evaluation.crowd.cast import Roles, cast_crowd, cut_heads
 from pylfr.evaluation.crowd.crowd import CrowdRules, Walker, plan_crowd
 from pylfr.evaluation.crowd.source import CrowdSource
 from pylfr.evaluation.drift import histogram_of
-from pylfr.evaluation.video.passes import SubjectPass
 from pylfr.evaluation.images.people import list_photographs
+from pylfr.evaluation.video.passes import SubjectPass
+from pylfr.evaluation.video.replay import TRIAL_BEGAN, Trial, run_trial
 from pylfr.evaluation.video.tracks import non_mated_tracks
 from pylfr.faces.detect import open_detector
 from pylfr.governance.authorisation.certificates import CalibrationCertificate, Rate
 from pylfr.models.store import open_store
 from pylfr.protocols import Source
 from pylfr.runtimes.registry import choose_runtime
-from pylfr.deployment.authorise import fusion_rules_of, preprocessing_of
-from pylfr.evaluation.video.replay import TRIAL_BEGAN, Trial, run_trial
 from pylfr.types import Frame
 from tests.cli.command import pylfr
 

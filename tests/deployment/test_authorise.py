@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from pylfr.deployment.authorise import _require_sealing, audit_of, record_key_of
 from pylfr.deployment.config import Deployment, read_deployment
 from pylfr.errors import AuthorisationError, ConfigError
-from pylfr.governance.keys.keys import make_key, read_public_key
 from pylfr.governance.authorisation.profiles import read_profile
+from pylfr.governance.keys.keys import make_key, read_public_key
 from pylfr.governance.keys.vault import make_vault_key
-from pylfr.deployment.authorise import _require_sealing, audit_of, record_key_of
-from tests.governance.samples import authorisation
 from tests.deployment.test_sweep import DEPLOYMENT
+from tests.governance.samples import authorisation
 
 
 def deployment(folder: Path, *, passphrase: str | None) -> Deployment:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from pylfr._internal.atomic_file import PART
+from pylfr.deployment.authorise import records_of
 from pylfr.deployment.config import Deployment, read_deployment
 from pylfr.deployment.sweep import Forgotten, forget_expired
 from pylfr.gallery.watchlist.digests import read_contents
@@ -20,14 +22,12 @@ from pylfr.gallery.watchlist.sealed import seal_watchlist
 from pylfr.gallery.watchlist.withdrawal import ListedFiles, withdraw
 from pylfr.governance.audit.audit import AuditLog, open_audit
 from pylfr.governance.audit.chain import parse_entry, verify
-from pylfr.governance.keys.keys import make_key, read_signing_key
 from pylfr.governance.authorisation.profiles import profile_names, read_profile
-from pylfr.governance.retention.sweeper import RetentionPolicy, write_sealed
 from pylfr.governance.authorisation.signed import sign_authorisation
+from pylfr.governance.keys.keys import make_key, read_signing_key
 from pylfr.governance.keys.vault import make_vault_key, read_vault_key
+from pylfr.governance.retention.sweeper import RetentionPolicy, write_sealed
 from pylfr.sinks.jsonl import open_jsonl
-from pylfr.deployment.authorise import records_of
-from pylfr._internal.atomic_file import PART
 from tests.gallery.watchlist.test_sealed import enrolled
 from tests.governance.samples import NOON, authorisation
 from tests.samples import sample_alert

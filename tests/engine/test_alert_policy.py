@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pylfr.engine.alert_policy import AlertDesk, AlertRules, PossibleMatch
+from pylfr.engine.alert_policy import AlertPolicy, AlertRules, PossibleMatch
 from pylfr.faces.track import TrackKey
 from pylfr.types import Candidates, FrameBatch, Tracks
 from tests.samples import faces_at, good_quality, sample_frame
 
 
 def compare(
-    desk: AlertDesk,
+    desk: AlertPolicy,
     scores: dict[int, float],
     *,
     second: float,
@@ -34,7 +34,7 @@ def compare(
 
 
 def test_one_alert_for_a_track_however_often_it_is_compared() -> None:
-    desk = AlertDesk(AlertRules(threshold=0.5))
+    desk = AlertPolicy(AlertRules(threshold=0.5))
     alerts = [compare(desk, {4: 0.7}, second=second) for second in range(5)]
     assert [len(each) for each in alerts] == [0, 1, 0, 0, 0]
     assert alerts[1][0].key == TrackKey(camera="north", track_id=1)
@@ -43,21 +43,21 @@ def test_one_alert_for_a_track_however_often_it_is_compared() -> None:
 
 
 def test_one_high_score_among_low_ones_does_not_alert() -> None:
-    desk = AlertDesk(AlertRules(threshold=0.5, min_samples=2, best_scores=2))
+    desk = AlertPolicy(AlertRules(threshold=0.5, min_samples=2, best_scores=2))
     assert compare(desk, {4: 0.2}, second=0) == []
     assert compare(desk, {4: 0.7}, second=1) == []
     assert len(compare(desk, {4: 0.7}, second=2)) == 1
 
 
 def test_the_best_score_alone_decides_once_enough_faces_have_been_compared() -> None:
-    desk = AlertDesk(AlertRules(threshold=0.5, min_samples=2, best_scores=1))
+    desk = AlertPolicy(AlertRules(threshold=0.5, min_samples=2, best_scores=1))
     assert compare(desk, {4: 0.7}, second=0) == []
     [match] = compare(desk, {4: 0.2}, second=1)
     assert match.score == pytest.approx(0.7)
 
 
 def test_the_score_is_the_mean_of_the_best_scores_and_a_covered_face_does_not_pull_it_down() -> None:
-    desk = AlertDesk(AlertRules(threshold=0.6, min_samples=2, best_scores=2))
+    desk = AlertPolicy(AlertRules(threshold=0.6, min_samples=2, best_scores=2))
     compare(desk, {4: 0.7}, second=0, quality=60)
     assert compare(desk, {4: 0.1}, second=1, quality=95) == []
     [match] = compare(desk, {4: 0.6}, second=2, quality=70)
@@ -65,7 +65,7 @@ def test_the_score_is_the_mean_of_the_best_scores_and_a_covered_face_does_not_pu
 
 
 def test_only_the_best_faces_count_and_a_track_leaves_its_best_score_behind() -> None:
-    desk = AlertDesk(AlertRules(threshold=0.65, best_k=2, best_scores=2))
+    desk = AlertPolicy(AlertRules(threshold=0.65, best_k=2, best_scores=2))
     compare(desk, {4: 0.1}, second=0, quality=10)
     compare(desk, {4: 0.4}, second=1, quality=90)
     assert compare(desk, {4: 0.8}, second=2, quality=80) == []
@@ -77,7 +77,7 @@ def test_only_the_best_faces_count_and_a_track_leaves_its_best_score_behind() ->
 
 
 def test_an_entry_that_a_full_list_does_not_name_scores_no_more_than_its_last_candidate() -> None:
-    desk = AlertDesk(AlertRules(threshold=0.5, best_scores=2))
+    desk = AlertPolicy(AlertRules(threshold=0.5, best_scores=2))
     compare(desk, {1: 0.45, 2: 0.4, 3: 0.35}, second=0)
     [match] = compare(desk, {9: 0.8, 1: 0.1, 2: 0.1}, second=1)
     assert match.entry == 9
@@ -85,7 +85,7 @@ def test_an_entry_that_a_full_list_does_not_name_scores_no_more_than_its_last_ca
 
 
 def test_a_second_track_of_the_same_entry_is_suppressed_inside_the_cool_down_and_counted() -> None:
-    desk = AlertDesk(AlertRules(threshold=0.5, min_samples=1, best_scores=1, cooldown_s=60))
+    desk = AlertPolicy(AlertRules(threshold=0.5, min_samples=1, best_scores=1, cooldown_s=60))
     assert len(compare(desk, {4: 0.7}, second=0, track=1)) == 1
     assert compare(desk, {4: 0.7}, second=30, track=2) == []
     assert desk.suppressed == 1
@@ -94,13 +94,13 @@ def test_a_second_track_of_the_same_entry_is_suppressed_inside_the_cool_down_and
 
 
 def test_an_entry_removed_since_an_earlier_comparison_cannot_alert() -> None:
-    desk = AlertDesk(AlertRules(threshold=0.5))
+    desk = AlertPolicy(AlertRules(threshold=0.5))
     compare(desk, {4: 0.9}, second=0)
     assert compare(desk, {5: 0.2}, second=1) == []
 
 
 def test_a_track_can_alert_for_two_entries_and_an_ended_one_is_forgotten() -> None:
-    desk = AlertDesk(AlertRules(threshold=0.5, min_samples=1, best_scores=1, cooldown_s=0))
+    desk = AlertPolicy(AlertRules(threshold=0.5, min_samples=1, best_scores=1, cooldown_s=0))
     assert len(compare(desk, {4: 0.7, 5: 0.6}, second=0)) == 2
     assert compare(desk, {4: 0.7}, second=1) == []
     desk.forget([TrackKey(camera="north", track_id=1)])
@@ -108,7 +108,7 @@ def test_a_track_can_alert_for_two_entries_and_an_ended_one_is_forgotten() -> No
 
 
 def test_no_candidates_give_no_alert() -> None:
-    desk = AlertDesk(AlertRules(threshold=-1.0, min_samples=1, best_scores=1))
+    desk = AlertPolicy(AlertRules(threshold=-1.0, min_samples=1, best_scores=1))
     assert compare(desk, {}, second=0) == []
 
 

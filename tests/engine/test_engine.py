@@ -12,20 +12,20 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from pylfr.engine.summary import Summary
-from pylfr.engine.alert_policy import AlertDesk, AlertRules
+from pylfr.engine.alert_policy import AlertPolicy, AlertRules
 from pylfr.engine.engine import Engine, EngineLimits, Stages
+from pylfr.engine.summary import Summary
 from pylfr.errors import AuditError, AuthorisationError, MediaError, SinkError
-from pylfr.faces.best_shots import RecognitionPlan, RecognitionRules
-from pylfr.faces.template_pool import ProbePool
-from pylfr.faces.quality import ProbeGate
+from pylfr.faces.best_shots import BestShotSelector, RecognitionRules
+from pylfr.faces.quality import QualityGate
 from pylfr.faces.recognise import FaceRecogniser
+from pylfr.faces.template_pool import ProbePool
 from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.governance.adjudication.case import Verdict
-from pylfr.governance.audit.audit import RehearsalAudit, open_audit
-from pylfr.governance.authorisation.authority import Leave, Rehearsal
-from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling, NoCeiling
 from pylfr.governance.adjudication.database import RecordsSink, open_records
+from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling, NoCeiling
+from pylfr.governance.audit.audit import RehearsalAudit, open_audit
+from pylfr.governance.authorisation.authority import RecordingPermit, Rehearsal
 from pylfr.protocols import Audit, Authority, Ceiling, Detector, Gallery, Sink, Source
 from pylfr.types import (
     Alert,
@@ -214,17 +214,17 @@ def build(
     dimension: int = DIMENSION,
     max_faces: int = 100,
 ) -> Engine:
-    anything = ProbeGate(interocular_px=0, sharpness=0)
+    anything = QualityGate(interocular_px=0, sharpness=0)
     stages = Stages(
         batches=Batcher(list(sources), size=4, wait_ms=1, detect_hz=None),
         authority=authority or Rehearsal(),
         ceiling=ceiling or NoCeiling(),
         detector=detector or Crowd([[100, 80, 160, 150]] if boxes is None else boxes),
         tracker=FaceTracker(TrackRules(high_score=0.5, low_score=0.2)),
-        plan=RecognitionPlan(RecognitionRules(gate=anything)),
+        plan=BestShotSelector(RecognitionRules(gate=anything)),
         recogniser=FaceRecogniser(embedder or SameFace(), ProbePool(rows=2, dimension=dimension)),
         gallery=gallery or OnePerson(),
-        desk=AlertDesk(AlertRules(threshold=0.5)),
+        desk=AlertPolicy(AlertRules(threshold=0.5)),
         audit=audit or RehearsalAudit(),
         sinks=sinks,
     )
@@ -242,9 +242,9 @@ def leave(
     cameras: frozenset[str] = frozenset({"north"}),
     starts: timedelta = timedelta(0),
     lasts: timedelta = timedelta(hours=1),
-) -> Leave:
+) -> RecordingPermit:
     now = datetime.now(UTC)
-    return Leave(
+    return RecordingPermit(
         purpose="p", place="p", cameras=cameras, starts_at=now + starts, ends_at=now + starts + lasts,
         authorising_officer="o", legal_basis="l",
     )  # fmt: skip

@@ -8,14 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pylfr.engine.track_statistics import LEAST_IN_BIN, LEAST_TRACKS, MEASURES, Aggregator, Made, coarse, read_aggregate
 from pylfr.engine.alert_policy import EndedTrack
+from pylfr.engine.track_statistics import (
+    LEAST_IN_BIN,
+    LEAST_TRACKS,
+    MEASURES,
+    Aggregator,
+    Provenance,
+    coarse,
+    read_aggregate,
+)
 from pylfr.errors import ConfigError
 from pylfr.faces.track import TrackKey
 from pylfr.types import Candidates, FrameBatch, Tracks
 from tests.samples import faces_at, good_quality, sample_frame
 
-MADE = Made(detector="d1" * 32, embedder="e1" * 32, preprocessing="f1" * 32, threshold=0.5)
+MADE = Provenance(detector="d1" * 32, embedder="e1" * 32, preprocessing="f1" * 32, threshold=0.5)
 
 
 def walk_by(counter: Aggregator, tracks: range, *, second: float, camera: str = "north", score: float = 0.3) -> None:

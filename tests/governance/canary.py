@@ -17,8 +17,8 @@ from pylfr.governance.audit.audit import open_audit
 from pylfr.types import Candidates, Float32, Templates
 from pylfr.video.isolation import client
 from pylfr.video.isolation.client import IsolatedFile
-from tests.samples import NOON
 from tests.engine.test_engine import MODEL, OnePerson, SameFace, Street, build
+from tests.samples import NOON
 from tests.video.clips import write_clip
 
 SIDE = 0.125

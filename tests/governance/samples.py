@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
+from pylfr.deployment.authorise import fusion_rules_of
 from pylfr.deployment.config import RecognitionSection
 from pylfr.governance.authorisation.authority import Authorisation, plain_fields
 from pylfr.governance.authorisation.certificates import CalibrationCertificate, CohortCertificate, FusionRules, Rate
-from pylfr.governance.authorisation.enrolment import Origin, Review, ReviewedReference
 from pylfr.governance.authorisation.checks import DeploymentFacts
+from pylfr.governance.authorisation.enrolment import Origin, Review, ReviewedReference
 from pylfr.governance.keys.keys import PublicKey
-from pylfr.deployment.authorise import fusion_rules_of
 from pylfr.types import Arithmetic
 
 NOON = datetime(2026, 1, 11, 12, tzinfo=UTC)

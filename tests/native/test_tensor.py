@@ -242,7 +242,7 @@ def test_what_arrives_is_what_was_there_when_it_set_out_and_leaves_nothing_behin
     values = np.arange(4321, dtype=np.float32)
     tensor = ops.Tensor((4321,), "float32", HOME)
     tensor.copy_from(values, HOME)
-    arrival = ops.Arrival(tensor, HOME)
+    arrival = ops.Readback(tensor, HOME)
     tensor.wipe(HOME)
     for _ in range(2):
         got = np.zeros(4321, np.float32)
@@ -256,11 +256,11 @@ def test_what_arrives_is_what_was_there_when_it_set_out_and_leaves_nothing_behin
 def test_arrivals_that_do_not_fit_are_refused() -> None:
     tensor = ops.Tensor((3, 4), "float32", HOME)
     with pytest.raises(ValueError, match=r"array must be float32 \[3, 4\], got shape \[4, 3\]"):
-        ops.Arrival(tensor, HOME).into(np.zeros((4, 3), np.float32))
+        ops.Readback(tensor, HOME).into(np.zeros((4, 3), np.float32))
     with pytest.raises(TypeError):
-        ops.Arrival(tensor, None)  # type: ignore[arg-type]
+        ops.Readback(tensor, None)  # type: ignore[arg-type]
     padded = np.lib.stride_tricks.as_strided(np.zeros(64, np.float32), (3, 4), (32, 4))
     with pytest.raises(ValueError, match="padded rows cannot be copied"):
-        ops.Arrival(ops.Tensor.borrow(padded, HOME), HOME)
+        ops.Readback(ops.Tensor.borrow(padded, HOME), HOME)
     empty = np.zeros((0, 5), np.float32)
-    ops.Arrival(ops.Tensor((0, 5), "float32", HOME), HOME).into(empty)
+    ops.Readback(ops.Tensor((0, 5), "float32", HOME), HOME).into(empty)

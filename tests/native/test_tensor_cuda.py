@@ -134,7 +134,7 @@ def test_only_the_copy_is_waited_for_and_not_what_was_queued_later() -> None:
     home = ops.Stream("cuda")
     tensor = ops.Tensor((1024,), "float32", home)
     tensor.copy_from(np.full(1024, 7, np.float32), home)
-    arrival = ops.Arrival(tensor, home)
+    arrival = ops.Readback(tensor, home)
     large = ops.Tensor((1 << 28,), "float32", home)
     for _ in range(50):
         large.wipe(home)

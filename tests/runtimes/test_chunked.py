@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from pylfr.models.store import open_store
-from pylfr.runtimes.registry import open_runtime
+from pylfr.runtimes.chunked import ChunkedRuntime, beside_on_cpu
 from pylfr.runtimes.onnx import open_onnx
-from pylfr.runtimes.chunked import InParts, beside_on_cpu
+from pylfr.runtimes.registry import open_runtime
 from pylfr.types import Device, Float32
 
 
@@ -52,7 +52,7 @@ def images(count: int, side: int = 2) -> Float32:
 @pytest.mark.parametrize("beside", [None, 1, 2, 5])
 def test_the_answer_is_that_of_the_whole_batch(count: int, max_batch: int | None, beside: int | None) -> None:
     network = Doubling()
-    runtime = InParts(network, max_batch=max_batch, beside=beside)
+    runtime = ChunkedRuntime(network, max_batch=max_batch, beside=beside)
     tensor = images(count)
     wanted = 2 * first_four(tensor)
     np.testing.assert_array_equal(runtime.run(tensor)["doubled"], wanted)
@@ -63,13 +63,13 @@ def test_the_answer_is_that_of_the_whole_batch(count: int, max_batch: int | None
 
 
 def test_parts_run_beside_each_other() -> None:
-    runtime = InParts(Doubling(meet=3), max_batch=None, beside=3)
+    runtime = ChunkedRuntime(Doubling(meet=3), max_batch=None, beside=3)
     assert len(runtime.run(images(3))["doubled"]) == 3
 
 
 def test_whole_pictures_run_one_by_one_and_crops_together() -> None:
     network = Doubling()
-    runtime = InParts(network, max_batch=None, beside=2)
+    runtime = ChunkedRuntime(network, max_batch=None, beside=2)
     runtime.run(images(3, side=300))
     assert network.batches == [1, 1, 1]
     network.batches.clear()
@@ -79,7 +79,7 @@ def test_whole_pictures_run_one_by_one_and_crops_together() -> None:
 
 def test_where_a_part_fails_the_others_have_ended_before_it_is_said() -> None:
     network = Doubling()
-    runtime = InParts(network, max_batch=1, beside=2)
+    runtime = ChunkedRuntime(network, max_batch=1, beside=2)
     tensor = images(4)
     tensor[0] = 0
     with pytest.raises(ArithmeticError, match="noughts"):
@@ -89,7 +89,7 @@ def test_where_a_part_fails_the_others_have_ended_before_it_is_said() -> None:
 
 def test_memory_for_another_number_of_images_is_refused() -> None:
     with pytest.raises(ValueError, match=r"3 rows.*\[2, 4\]"):
-        InParts(Doubling(), max_batch=None).run_into(images(3), "doubled", np.empty((2, 4), np.float32))
+        ChunkedRuntime(Doubling(), max_batch=None).run_into(images(3), "doubled", np.empty((2, 4), np.float32))
 
 
 def test_as_many_parts_run_at_once_as_threads_are_allowed_and_never_many() -> None:

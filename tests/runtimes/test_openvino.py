@@ -14,8 +14,8 @@ import pytest
 from pylfr.errors import ConfigError, ModelError
 from pylfr.models.store import Model, open_store
 from pylfr.runtimes import registry
-from pylfr.runtimes.registry import choose_runtime, open_runtime
 from pylfr.runtimes.onnx import open_onnx
+from pylfr.runtimes.registry import choose_runtime, open_runtime
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install openvino")
 

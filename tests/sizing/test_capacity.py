@@ -15,8 +15,8 @@ from pylfr.faces.embed import open_embedder
 from pylfr.sizing import capacity
 from pylfr.sizing.capacity import Sizing, SizingRules, memory_a_camera, size_machine, what_binds
 from pylfr.sizing.load import Load, Setting
-from pylfr.sizing.synthetic import made_up_watchlist
 from pylfr.sizing.report import as_json, sizing_plot, write_whole
+from pylfr.sizing.synthetic import made_up_watchlist
 from tests.sizing.loads import CONDITIONS, load_of
 
 

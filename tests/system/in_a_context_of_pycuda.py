@@ -1,5 +1,6 @@
-"""In a process of its own, because a context belongs to all of it: `python -m tests.system.in_a_context_of_pycuda MODULE`.
+"""In a process of its own, because a context belongs to all of it.
 
+Run as `python -m tests.system.in_a_context_of_pycuda MODULE`.
 MODULE makes the context when it is imported. Not a test by itself; `test_interop.py` runs it.
 """
 

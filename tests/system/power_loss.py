@@ -27,18 +27,18 @@ from pylfr.deployment.config import Deployment, read_deployment
 from pylfr.deployment.sweep import forget_expired
 from pylfr.gallery.watchlist.sealed import open_sealed, seal_watchlist
 from pylfr.gallery.watchlist.withdrawal import ListedFiles, withdraw
+from pylfr.governance.adjudication.database import Records, RecordsSink, open_records
 from pylfr.governance.audit.audit import AuditLog, open_audit
 from pylfr.governance.keys.keys import read_signing_key
-from pylfr.governance.adjudication.database import Records, RecordsSink, open_records
 from pylfr.governance.keys.vault import VaultKey, destroy_key, make_vault_key, read_vault_key
 from pylfr.sinks.evidence import open_sealed_evidence
 from pylfr.sinks.jsonl import open_jsonl
 from pylfr.types import Event
+from tests.engine.test_engine import Street, build
 from tests.governance.canary import DIMENSION, AnybodyScores, Canary
 from tests.governance.samples import NOON
-from tests.system.power_loss_check import Acknowledged, flaws_of
 from tests.samples import sample_alert
-from tests.engine.test_engine import Street, build
+from tests.system.power_loss_check import Acknowledged, flaws_of
 
 STAGES = (
     "opening", "note", "run", "alert", "evidence", "put before people", "line", "first verdict", "second verdict",

@@ -15,17 +15,17 @@ import numpy as np
 from PIL import Image
 
 from pylfr.deployment.config import read_deployment
-from pylfr.errors import PylfrError
 from pylfr.deployment.sweep import forget_expired
+from pylfr.errors import PylfrError
 from pylfr.gallery.watchlist.portrait import encode_jpeg
 from pylfr.gallery.watchlist.sealed import open_sealed
 from pylfr.gallery.watchlist.withdrawal import ListedFiles, finish_withdrawal
+from pylfr.governance.adjudication.database import open_records
 from pylfr.governance.audit.audit import open_audit
 from pylfr.governance.audit.chain import LogEntry, parse_checkpoint, parse_entry, verify
 from pylfr.governance.keys.keys import read_signing_key
-from pylfr.governance.adjudication.database import open_records
-from pylfr.governance.retention.sweeper import read_sealed
 from pylfr.governance.keys.vault import VaultKey, read_vault_key
+from pylfr.governance.retention.sweeper import read_sealed
 from pylfr.sinks.evidence import draw_evidence
 from tests.governance.canary import DIMENSION, SIDE, sign
 from tests.samples import sample_alert

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from pylfr.deployment.config import read_deployment
-from pylfr.errors import VaultError
-from pylfr.deployment.sweep import forget_expired
-from pylfr.governance.audit.audit import open_audit
 from pylfr._internal.canonical_json import utc_text
+from pylfr.deployment.authorise import open_terms, preprocessing_of, records_of
+from pylfr.deployment.config import read_deployment
+from pylfr.deployment.sweep import forget_expired
+from pylfr.errors import VaultError
+from pylfr.governance.audit.audit import open_audit
 from pylfr.governance.audit.chain import parse_entry
 from pylfr.governance.keys.keys import read_signing_key
 from pylfr.models.store import open_store
-from pylfr.deployment.authorise import open_terms, preprocessing_of, records_of
 from tests.cli.command import PYLFR
 from tests.footage import WALKING_AND_PAUSE, save_references, video
 

@@ -20,20 +20,20 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from pylfr._internal.canonical_json import utc_text
+from pylfr._internal.secrets import resolve_secrets
 from pylfr.deployment.config import read_deployment
 from pylfr.errors import PylfrError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.gallery.watchlist.watchlist import create_watchlist
-from pylfr._internal.canonical_json import utc_text
-from pylfr.governance.keys.keys import make_key, read_signing_key
 from pylfr.governance.adjudication.database import open_records
+from pylfr.governance.keys.keys import make_key, read_signing_key
 from pylfr.governance.keys.vault import make_vault_key, read_vault_key
 from pylfr.sinks.mqtt import open_mqtt
 from pylfr.sinks.webhook import open_webhook
-from pylfr._internal.secrets import resolve_secrets
-from pylfr.video.open import open_rtsp
 from pylfr.video.decoding.image_io import read_image
+from pylfr.video.open import open_rtsp
 from tests.cli.command import PYLFR
 from tests.footage import WALKING_AND_PAUSE, save_references, video
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pylfr.engine.summary import Summary
-from pylfr.deployment.open import open_rehearsal
 from pylfr.deployment.config import RecognitionSection
+from pylfr.deployment.open import open_rehearsal
+from pylfr.engine.summary import Summary
 from pylfr.errors import EnrolmentError
 from pylfr.faces.detect import open_detector
 from pylfr.sinks.evidence import open_evidence

@@ -8,18 +8,18 @@ from typing import cast
 import pytest
 
 from pylfr import ops
-from pylfr.deployment import open
-from pylfr.deployment import models
-from pylfr.engine.summary import Summary
+from pylfr.deployment import models as deployment_models
+from pylfr.deployment import open as deployment_open
 from pylfr.deployment.open import open_rehearsal
+from pylfr.engine.summary import Summary
 from pylfr.errors import CudaError
 from pylfr.gallery.index import reloading
 from pylfr.gallery.index.device import DeviceIndexGallery
 from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot
 from pylfr.protocols import Source
 from pylfr.types import Alert, Device
-from pylfr.video.open import open_file
 from pylfr.video.decoding.nvdec import require_nvdec
+from pylfr.video.open import open_file
 from pylfr.video.sources.file import FileSource
 from tests.footage import BOTH, MAN, NOBODY, TRUTH, WALKING, WALKING_AND_PAUSE, WOMAN, save_references, video
 from tests.samples import NOON
@@ -82,12 +82,12 @@ def test_the_stages_of_a_device_take_surfaces_and_give_every_right_alert_once(
     """The device's schedule, run by the CPU: what remains for a GPU is CUDA itself and its decoder."""
 
     def open_networks(detector: str, embedder: str, **_: object) -> object:
-        return models.on_device(detector, embedder, "cpu", runtime="onnx")
+        return deployment_models.on_device(detector, embedder, "cpu", runtime="onnx")
 
     def open_index(snapshot: WatchlistSnapshot) -> DeviceIndexGallery:
         return DeviceIndexGallery(snapshot, precision="float32", stream=ops.Stream("cpu"))
 
-    monkeypatch.setattr(open, "open_networks", open_networks)
+    monkeypatch.setattr(deployment_open, "open_networks", open_networks)
     monkeypatch.setitem(cast("dict[str, object]", reloading._BUILDERS), "device-float32", open_index)
     cameras: list[Source] = [
         FileSource(

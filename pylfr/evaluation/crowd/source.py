@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 from pylfr.evaluation.crowd.crowd import RATE, Scene
 from pylfr.types import Frame
 from pylfr.video.decoding.frame_builder import FrameBuilder
-from pylfr.video.sources.observer import EveryFrame, Watch
+from pylfr.video.sources.observer import AcceptAll, FrameObserver
 
 
 class CrowdSource:
@@ -40,9 +40,9 @@ class CrowdSource:
         self._closed.set()
 
     def frames(self) -> Iterator[Frame]:
-        return self.watched(EveryFrame())
+        return self.watched(AcceptAll())
 
-    def watched(self, watch: Watch) -> Iterator[Frame]:
+    def watched(self, watch: FrameObserver) -> Iterator[Frame]:
         """Frames that are due, until everybody has walked by."""
         builder = FrameBuilder(self._camera)
         for sequence, picture in enumerate(self._pictures()):

@@ -1,0 +1,1 @@
+"""Accuracy on photographs: verification and identification."""

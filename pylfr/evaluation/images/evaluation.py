@@ -12,8 +12,8 @@ from pathlib import Path
 from pylfr.evaluation.cohorts import CohortReport
 from pylfr.evaluation.images.identification import HISTOGRAM_EDGES, Identification, OperatingPoint, identify
 from pylfr.evaluation.images.people import PeopleTemplates
-from pylfr.evaluation.statistics.rates import Rate
 from pylfr.evaluation.images.verification import RocPoint, TenFold
+from pylfr.evaluation.statistics.rates import Rate
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 

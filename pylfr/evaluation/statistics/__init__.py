@@ -1,0 +1,1 @@
+"""Rates with intervals, distributions and their tails."""

@@ -1,0 +1,1 @@
+"""Accuracy by subject pass, on recordings."""

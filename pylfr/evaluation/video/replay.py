@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pylfr.engine.summary import Summary
-from pylfr.engine.alert_policy import AlertDesk, AlertRules, EndedTrack, PossibleMatch
-from pylfr.deployment.open import open_rehearsal
 from pylfr.deployment.config import RecognitionSection
+from pylfr.deployment.open import open_rehearsal
+from pylfr.engine.alert_policy import AlertPolicy, AlertRules, EndedTrack, PossibleMatch
 from pylfr.engine.engine import Stages
+from pylfr.engine.summary import Summary
 from pylfr.evaluation.video.passes import Box, Compared, Fused, Raised
 from pylfr.faces.track import TrackKey
 from pylfr.protocols import Gallery, GallerySource, Source
@@ -31,7 +31,7 @@ class Trial:
     summary: Summary
 
 
-class TrialDesk(AlertDesk):
+class TrialDesk(AlertPolicy):
     """Decides as the engine does, and notes every face that was compared and every alert."""
 
     def __init__(self, rules: AlertRules, gallery: GallerySource) -> None:
@@ -118,7 +118,7 @@ def run_trial(
     """
     desks: list[TrialDesk] = []
 
-    def make_desk(rules: AlertRules, gallery: GallerySource) -> AlertDesk:
+    def make_desk(rules: AlertRules, gallery: GallerySource) -> AlertPolicy:
         desks.append(TrialDesk(rules, gallery))
         return desks[-1]
 

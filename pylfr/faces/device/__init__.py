@@ -1,0 +1,1 @@
+"""The stages of faces on a CUDA device."""

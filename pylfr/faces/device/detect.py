@@ -11,8 +11,8 @@ import numpy as np
 from pylfr import ops
 from pylfr.errors import ModelError
 from pylfr.faces.detect import SUPPRESSION_IOU, input_size
-from pylfr.faces.heads import HeadTensors, split_head
 from pylfr.faces.device.uploads import Uploads
+from pylfr.faces.heads import HeadTensors, split_head
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import open_store
 from pylfr.protocols import DeviceRuntime
@@ -37,7 +37,7 @@ class _Search:
     width: int
     height: int
     room: int
-    arrival: ops.Arrival
+    arrival: ops.Readback
 
 
 class DeviceDetector:
@@ -145,7 +145,7 @@ class DeviceDetector:
             raise ModelError(
                 f"the outputs of {self._manifest.name} do not fit its head {self._manifest.head!r} ({error})"
             ) from error
-        arrival = ops.Arrival(whole, stream)
+        arrival = ops.Readback(whole, stream)
         return _Search(pictures=pictures, head=head, width=width, height=height, room=room, arrival=arrival)
 
     def _found(self, search: _Search) -> Faces:

@@ -8,8 +8,8 @@ import numpy as np
 
 from pylfr import ops
 from pylfr.errors import ConfigError, ModelError
-from pylfr.faces.template_pool import DeviceProbePool
 from pylfr.faces.device.uploads import Uploads
+from pylfr.faces.template_pool import DeviceProbePool
 from pylfr.models.manifest import EmbedTable, ModelManifest
 from pylfr.models.store import open_store
 from pylfr.protocols import DeviceGallery, DeviceRuntime, Gallery
@@ -123,7 +123,7 @@ class DeviceRecogniser:
             return gallery.search_on(probes, model=self._embedder.model, k=k)
 
 
-class HostTemplates:
+class HostEmbedderAdapter:
     """An ``Embedder`` for enrolment with a network on the device: its templates become references, on the host."""
 
     def __init__(self, embedder: DeviceEmbedder) -> None:

@@ -1,0 +1,1 @@
+"""Search structures built from a watchlist."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from pylfr import ops
 from pylfr.gallery.index.ranking import Shortlist, best_entries, require_fitting, require_model_and_dimension
-from pylfr.gallery.watchlist.snapshot import OverSnapshot, WatchlistSnapshot
+from pylfr.gallery.watchlist.snapshot import SnapshotIndex, WatchlistSnapshot
 from pylfr.types import Candidates, Device, Float32, Precision, Templates
 
 # Rows that are brought to the device at once.
@@ -19,7 +19,7 @@ _ROWS_A_COPY = 1 << 16
 _LEAST_KEPT = 64
 
 
-class DeviceIndexGallery(OverSnapshot):
+class DeviceIndexGallery(SnapshotIndex):
     """A ``DeviceGallery`` over one snapshot, by the core's exact search. Safe for concurrent searches.
 
     The candidates are those of the native gallery, to the bit, whatever ``precision`` the scan has.

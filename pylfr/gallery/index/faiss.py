@@ -10,7 +10,7 @@ import numpy as np
 from pylfr import ops
 from pylfr.errors import CudaError, WatchlistError
 from pylfr.gallery.index.ranking import Shortlist, best_entries, require_fitting
-from pylfr.gallery.watchlist.snapshot import OverSnapshot, WatchlistSnapshot
+from pylfr.gallery.watchlist.snapshot import SnapshotIndex, WatchlistSnapshot
 from pylfr.types import Candidates, Float32, Int64, Templates
 
 # From this many probes on FAISS multiplies matrices. Its own default (128,000 since 1.15) keeps to single products,
@@ -52,7 +52,7 @@ class OneAtATime:
                 raise CudaError(f"FAISS could not search on the GPU: {error}") from error
 
 
-class FaissGallery(OverSnapshot):
+class FaissGallery(SnapshotIndex):
     """A ``Gallery`` over one snapshot, searched by a FAISS index of its vectors. Safe for concurrent searches.
 
     ``error`` is how far a score of the index may be off, beyond sums of float32 products in another order. Of an index

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pylfr import ops
 from pylfr.gallery.index.ranking import Shortlist, best_entries, require_fitting
-from pylfr.gallery.watchlist.snapshot import OverSnapshot
+from pylfr.gallery.watchlist.snapshot import SnapshotIndex
 from pylfr.types import Candidates, Templates
 
 
-class NativeGallery(OverSnapshot):
+class NativeGallery(SnapshotIndex):
     """A ``Gallery`` over one snapshot, by the core's exact search. Safe for concurrent searches."""
 
     def search(self, probes: Templates, k: int) -> Candidates:

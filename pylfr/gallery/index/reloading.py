@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 from pylfr.errors import WatchlistError
-from pylfr.gallery.watchlist.watchlist import sqlite_file
-from pylfr.gallery.watchlist.digests import require_nothing_added
 from pylfr.gallery.index.device import open_device_index
 from pylfr.gallery.index.faiss import open_faiss, open_faiss_gpu
 from pylfr.gallery.index.native import NativeGallery
+from pylfr.gallery.watchlist import sqlite_file
+from pylfr.gallery.watchlist.digests import require_nothing_added
 from pylfr.gallery.watchlist.sealed import connect_either, is_sealed, sealed_revision
 from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot, read_snapshot, require_model
 from pylfr.governance.keys.vault import VaultKey

@@ -1,0 +1,1 @@
+"""The watchlist file: references, sealing, withdrawal."""

@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from pylfr.errors import WatchlistError
-from pylfr.gallery.watchlist.watchlist import sqlite_file
+from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.sealed import connect_either
 from pylfr.governance.authorisation.enrolment import Origin, Review, ReviewedReference
 from pylfr.governance.keys.vault import VaultKey

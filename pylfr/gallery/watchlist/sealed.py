@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from pylfr.errors import VaultError, WatchlistError
-from pylfr.gallery.watchlist.watchlist import sqlite_file
-from pylfr._internal.canonical_json import Plain, canonical
-from pylfr.governance.keys.vault import VaultKey
 from pylfr._internal.atomic_file import write_whole
+from pylfr._internal.canonical_json import Plain, canonical
+from pylfr.errors import VaultError, WatchlistError
+from pylfr.gallery.watchlist import sqlite_file
+from pylfr.governance.keys.vault import VaultKey
 
 _KIND = "pylfr-sealed-watchlist-"
 _FORMAT = f"{_KIND}{sqlite_file.FORMAT_VERSION}"

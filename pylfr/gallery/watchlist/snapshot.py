@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pylfr.errors import WatchlistError
-from pylfr.gallery.watchlist.watchlist import sqlite_file
+from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.portrait import decode_jpeg
 from pylfr.models.store import open_store
 from pylfr.types import Float32, Int64, Reference
@@ -83,7 +83,7 @@ class WatchlistSnapshot:
         return Reference(entry=entry, name=listed.name, picture=decode_jpeg(listed.picture))
 
 
-class OverSnapshot:
+class SnapshotIndex:
     """What every gallery over one snapshot has in common: all of ``Gallery`` but the search."""
 
     def __init__(self, snapshot: WatchlistSnapshot) -> None:

@@ -12,10 +12,10 @@ from types import TracebackType
 
 from pylfr import ops
 from pylfr.errors import EnrolmentError, WatchlistError
-from pylfr.gallery.watchlist.watchlist import sqlite_file
+from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.digests import origins_of
-from pylfr.gallery.watchlist.quality_gate import EnrolmentGate, NearestEntry, ReferenceQuality
 from pylfr.gallery.watchlist.portrait import encode_jpeg, portrait
+from pylfr.gallery.watchlist.quality_gate import EnrolmentGate, NearestEntry, ReferenceQuality
 from pylfr.gallery.watchlist.sealed import connect_either
 from pylfr.gallery.watchlist.snapshot import read_vectors, require_model
 from pylfr.governance.authorisation.enrolment import Origin, ReviewedReference, enrolment_gaps, is_same_person

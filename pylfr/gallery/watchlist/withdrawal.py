@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pylfr._internal.atomic_file import write_whole
 from pylfr.errors import WatchlistError
-from pylfr.gallery.watchlist.watchlist import sqlite_file
+from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.digests import references_of
 from pylfr.gallery.watchlist.sealed import is_sealed, open_sealed, sealed_content
 from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.keys.keys import SigningKey
-from pylfr.governance.retention.past_listing import note_withdrawn, read_manifest
 from pylfr.governance.keys.vault import VaultKey
+from pylfr.governance.retention.past_listing import note_withdrawn, read_manifest
 from pylfr.types import Event, Recorded
-from pylfr._internal.atomic_file import write_whole
 
 _INTENDED, _FINISHED = "withdrawn", "withdrawal-finished"
 

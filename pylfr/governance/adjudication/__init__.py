@@ -1,0 +1,1 @@
+"""What people decide about alerts, signed and stored."""

@@ -15,13 +15,13 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from pylfr._internal.canonical_json import utc_text
 from pylfr.errors import AdjudicationError, SinkError
 from pylfr.governance.adjudication.case import Adjudication, Case, Decision, Engagement, Finding, Outcome, Verdict
-from pylfr.governance.audit.audit import AuditLog, Clock, system_clock
-from pylfr._internal.canonical_json import utc_text
-from pylfr.governance.adjudication.signatures import require_decider, sign_decision
-from pylfr.governance.keys.keys import SigningKey
 from pylfr.governance.adjudication.schema import ADJUDICATIONS, ALERTS, DEPLOYMENTS, ENGAGEMENTS, OUTCOMES
+from pylfr.governance.adjudication.signatures import require_decider, sign_decision
+from pylfr.governance.audit.audit import AuditLog, Clock, system_clock
+from pylfr.governance.keys.keys import SigningKey
 from pylfr.types import Alert, Event, Recorded
 
 # Alembic keeps the migration under way in a variable of its module.

@@ -7,8 +7,8 @@ import binascii
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from pylfr.errors import AdjudicationError
 from pylfr._internal.canonical_json import Plain, canonical, utc_text
+from pylfr.errors import AdjudicationError
 from pylfr.governance.audit.chain import Flaw, LogEntry
 from pylfr.governance.authorisation.enrolment import identity_of
 from pylfr.governance.keys.keys import PublicKey, SigningKey

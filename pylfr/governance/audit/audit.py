@@ -13,12 +13,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from pylfr.errors import AuditError
+from pylfr._internal.atomic_file import sync_folder
 from pylfr._internal.canonical_json import Plain, utc_text
+from pylfr.errors import AuditError
 from pylfr.governance.audit.chain import GENESIS, LogEntry, parse_entry, sign_checkpoint
 from pylfr.governance.keys.keys import SigningKey
 from pylfr.types import Alert, Event, Recorded
-from pylfr._internal.atomic_file import sync_folder
 
 Clock = Callable[[], datetime]
 Decision = TypeVar("Decision")

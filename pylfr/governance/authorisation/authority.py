@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from pylfr.errors import AuthorisationError
 from pylfr._internal.canonical_json import Plain, digest, utc_text
-from pylfr._internal.toml_model import Section
+from pylfr._internal.toml_model import ConfigModel
+from pylfr.errors import AuthorisationError
 
 REHEARSAL = "rehearsal"
 
@@ -31,7 +31,7 @@ Moment = Annotated[datetime, AfterValidator(_has_zone)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="sha256, hexadecimal")]
 
 
-class Leave(Section):
+class RecordingPermit(ConfigModel):
     """Unsigned words for looking through recordings: who said so, why, which cameras, and when. Never for live cameras.
 
     Every field is required; what is blank or does not make sense is refused by name.
@@ -46,7 +46,7 @@ class Leave(Section):
     legal_basis: Words
 
     @model_validator(mode="after")
-    def _window_runs_forward(self) -> Leave:
+    def _window_runs_forward(self) -> RecordingPermit:
         _check_window(self.starts_at, self.ends_at)
         return self
 
@@ -60,14 +60,14 @@ class Leave(Section):
         _require_window(captured_at, self.starts_at, self.ends_at)
 
 
-class Authorisation(Section):
+class Authorisation(ConfigModel):
     """Leave to look for the people of one watchlist, with named cameras, networks and threshold, for a stated time.
 
-    It means something only under its officer's signature (``pylfr.governance.authorisation.signed``), and only for a deployment
-    that it fits in every field (``pylfr.governance.authorisation.checks``). ``cameras`` gives the sha256 of each camera's address,
-    zone and expected stream as the deployment file names them; ``watchlist`` that of everybody on the list. An
-    ``urgent`` one is short and provisional: unless a later one ``confirms`` its reference, what is linked to it is
-    destroyed when it ends.
+    It means something only under its officer's signature (``pylfr.governance.authorisation.signed``), and only for a
+    deployment that it fits in every field (``pylfr.governance.authorisation.checks``). ``cameras`` gives the sha256 of
+    each camera's address, zone and expected stream as the deployment file names them; ``watchlist`` that of everybody
+    on the list. An ``urgent`` one is short and provisional: unless a later one ``confirms`` its reference, what is
+    linked to it is destroyed when it ends.
     """
 
     deployment: Words
@@ -141,7 +141,7 @@ class Rehearsal:
         """Recorded material may always be rehearsed on."""
 
 
-def plain_fields(record: Leave | Authorisation) -> dict[str, Plain]:
+def plain_fields(record: RecordingPermit | Authorisation) -> dict[str, Plain]:
     """Every field as it enters digests and files: times in UTC, sets in order."""
     return {name: _plain(getattr(record, name)) for name in type(record).model_fields}
 

@@ -8,14 +8,14 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 
+from pylfr._internal.canonical_json import digest
+from pylfr._internal.toml_model import ConfigModel, explain
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authorisation.authority import Digest, Moment
-from pylfr._internal.canonical_json import digest
-from pylfr._internal.toml_model import Section, explain
 from pylfr.types import Arithmetic
 
 
-class Rate(Section):
+class Rate(ConfigModel):
     """A rate with what it was counted from and its 95 % interval."""
 
     value: float = Field(ge=0, le=1)
@@ -25,7 +25,7 @@ class Rate(Section):
     high: float = Field(ge=0, le=1)
 
 
-class FusionRules(Section):
+class FusionRules(ConfigModel):
     """How the faces of a track become one score: whatever here differs makes another score, and another FPIR."""
 
     detect_hz: float = Field(gt=0)
@@ -42,7 +42,7 @@ class FusionRules(Section):
     side_px: int | None = None
 
 
-class CalibrationCertificate(Section):
+class CalibrationCertificate(ConfigModel):
     """A threshold (cosine) that was measured to keep FPIR at ``fpir`` for one network, preprocessing and list size.
 
     Networks were computed in ``arithmetic``, and the threshold holds in no other.
@@ -50,7 +50,8 @@ class CalibrationCertificate(Section):
     ``unit`` says what was searched for: single ``photographs``, or ``tracks`` of people walking by, whose scores were
     fused by ``rules`` behind ``detector``; FPIR is then one a pass. ``non_mated_best`` counts the best scores of
     non-mated searches in bins of equal width from -1 to 1: what a deployment's own scores are compared with, to see
-    whether they drift. ``conditions`` are histograms of what the cameras saw, by the names in ``pylfr.engine.track_statistics``.
+    whether they drift. ``conditions`` are histograms of what the cameras saw, by the names in
+    ``pylfr.engine.track_statistics``.
     """
 
     type: Literal["calibration"]
@@ -76,7 +77,7 @@ class CalibrationCertificate(Section):
         return self
 
 
-class CohortCertificate(Section):
+class CohortCertificate(ConfigModel):
     """How a network behaved for groups of people at one threshold (cosine), and what somebody concluded.
 
     It was computed in ``arithmetic``, and the rates hold in no other.

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pylfr._internal.canonical_json import utc_text
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authorisation.authority import Authorisation
-from pylfr._internal.canonical_json import utc_text
 from pylfr.governance.authorisation.certificates import CalibrationCertificate, CohortCertificate, FusionRules
 from pylfr.governance.authorisation.enrolment import ReviewedReference, identity_of, review_gaps
-from pylfr.governance.keys.keys import PublicKey
 from pylfr.governance.authorisation.profiles import Profile
 from pylfr.governance.authorisation.signed import SignedAuthorisation
+from pylfr.governance.keys.keys import PublicKey
 from pylfr.types import Arithmetic
 
 # A threshold goes through TOML and JSON as the shortest text that reads back: anything above this is another number.

@@ -6,11 +6,11 @@ from importlib import resources
 
 from pydantic import Field
 
+from pylfr._internal.toml_model import ConfigModel, read_tables, record_from
 from pylfr.errors import ConfigError
-from pylfr._internal.toml_model import Section, read_tables, record_from
 
 
-class Profile(Section):
+class Profile(ConfigModel):
     """One jurisdiction's policy. Times are hours or days; rates are fractions."""
 
     name: str

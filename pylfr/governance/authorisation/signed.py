@@ -11,11 +11,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from pylfr._internal.canonical_json import Plain, canonical, digest
+from pylfr._internal.toml_model import explain
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authorisation.authority import Authorisation, plain_fields
-from pylfr._internal.canonical_json import Plain, canonical, digest
 from pylfr.governance.keys.keys import PublicKey, SigningKey
-from pylfr._internal.toml_model import explain
 
 _FORMAT = "pylfr-authorisation-1"
 

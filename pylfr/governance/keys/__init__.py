@@ -1,0 +1,1 @@
+"""Signing keys, encryption keys and where they are held."""

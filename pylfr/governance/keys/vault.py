@@ -15,11 +15,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from pylfr.errors import VaultError
+from pylfr._internal.atomic_file import sync_folder
 from pylfr._internal.canonical_json import Plain, canonical, utc_text
+from pylfr.errors import VaultError
 from pylfr.governance.keys.keyring import find_key, forget_key, keep_key
 from pylfr.governance.keys.memory import LockedSecret
-from pylfr._internal.atomic_file import sync_folder
 
 KeyPlace = Literal["the kernel's keyring", "a file under a passphrase", "a file in the open"]
 

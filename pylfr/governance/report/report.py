@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
-from pylfr.governance.authorisation.authority import Authorisation
 from pylfr._internal.canonical_json import utc_text
+from pylfr.governance.adjudication.database import AlertRow
 from pylfr.governance.adjudication.false_alert_limit import lower_bound, upper_bound
 from pylfr.governance.audit.chain import LogEntry
+from pylfr.governance.authorisation.authority import Authorisation
 from pylfr.governance.authorisation.profiles import Profile
-from pylfr.governance.adjudication.database import AlertRow
 from pylfr.governance.retention.sweeper import RetentionPolicy
 
 _CAMERA_TROUBLE = {

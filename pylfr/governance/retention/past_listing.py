@@ -12,11 +12,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from pylfr.errors import WatchlistError
+from pylfr._internal.atomic_file import write_whole
 from pylfr._internal.canonical_json import Plain, canonical, utc_text
+from pylfr.errors import WatchlistError
 from pylfr.governance.authorisation.enrolment import ReviewedReference, enrollers_of
 from pylfr.governance.keys.keys import PublicKey, SigningKey
-from pylfr._internal.atomic_file import write_whole
 
 _FORMAT = "pylfr-listed-2"
 

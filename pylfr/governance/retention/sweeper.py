@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from pylfr.errors import VaultError
+from pylfr._internal.atomic_file import sweep_parts, write_whole
 from pylfr._internal.canonical_json import Plain, canonical, utc_text
+from pylfr.errors import VaultError
 from pylfr.governance.authorisation.profiles import Profile
 from pylfr.governance.keys.vault import VaultKey
-from pylfr._internal.atomic_file import sweep_parts, write_whole
 
 SUFFIX = ".sealed"
 # What stands where an erased line was, before the blanks.

@@ -16,9 +16,9 @@ from typing import Literal, Protocol, get_args
 from pylfr.errors import ConfigError, ModelError
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import Model, read_verified
-from pylfr.runtimes.tensorrt.engine_cache import EngineCache, EngineName
 from pylfr.runtimes.fp16 import made_up_pictures, require_agreement, to_half
 from pylfr.runtimes.onnx import open_onnx, open_onnx_bytes
+from pylfr.runtimes.tensorrt.engine_cache import EngineCache, EngineName
 
 Library = Literal["tensorrt", "tensorrt-rtx"]
 Precision = Literal["fp16", "fp32"]

@@ -16,13 +16,13 @@ from pylfr import ops
 from pylfr.errors import CudaError, ModelError
 from pylfr.models.store import Model
 from pylfr.ops import Stream, Tensor
-from pylfr.runtimes.tensorrt.engine_cache import EngineCache, open_engine_cache
-from pylfr.runtimes.host_adapter import FromHost, require_tensors
-from pylfr.runtimes.tensorrt.device import current_gpu
 from pylfr.runtimes.cuda_graphs import Enqueue, GraphedBatches
 from pylfr.runtimes.fp16 import made_up_pictures, require_agreement
+from pylfr.runtimes.host_adapter import HostAdapter, require_tensors
 from pylfr.runtimes.onnx import open_onnx
 from pylfr.runtimes.tensorrt.build import BuildProgress, Precision, engine_of, open_library, profile_of
+from pylfr.runtimes.tensorrt.device import current_gpu
+from pylfr.runtimes.tensorrt.engine_cache import EngineCache, open_engine_cache
 from pylfr.types import Device
 
 
@@ -62,7 +62,7 @@ class _Engine(Protocol):
     def create_execution_context(self, config: _RuntimeConfig | None = None, /) -> _Context | None: ...
 
 
-class TensorRtRuntime(FromHost):
+class TensorRtRuntime(HostAdapter):
     """Runs one engine. One thread at a time, on any stream. The engine lives as long as this object."""
 
     def __init__(self, trt: ModuleType, engine: bytes, *, device: Device = "cuda", graphs: bool = True) -> None:

@@ -20,7 +20,7 @@ from pylfr.errors import CudaError, ModelError
 from pylfr.models.store import Model, read_verified
 from pylfr.ops import Stream, Tensor
 from pylfr.runtimes.host_adapter import require_tensors
-from pylfr.runtimes.shape_probe import TriedShapes
+from pylfr.runtimes.shape_probe import ShapeProbe
 from pylfr.runtimes.torch.operators import OPERATORS, Attribute, Attributes
 from pylfr.types import Device, Float32
 
@@ -86,7 +86,7 @@ class TorchRuntime:
         self._most_graphs = _MOST_GRAPHS if graphs else 0
         self._captured: dict[tuple[int, ...], Captured] = {}
         self._turn = threading.Lock()
-        self._shapes = TriedShapes(self.run)
+        self._shapes = ShapeProbe(self.run)
 
     @property
     def device(self) -> Device:

@@ -1,0 +1,1 @@
+"""From many cameras to batches, under any load."""

@@ -12,8 +12,8 @@ from types import TracebackType
 
 from pylfr.protocols import Source
 from pylfr.types import Frame, FrameBatch
-from pylfr.video.batching.camera_queue import CameraCounts, Lane
-from pylfr.video.batching.load_shedding import DetectionPace
+from pylfr.video.batching.camera_queue import CameraCounts, CameraQueue
+from pylfr.video.batching.load_shedding import LoadShedder
 from pylfr.video.sources.observer import EVERY_CAMERA, CameraEvent, log_event
 
 __all__ = ["Batcher", "CameraCounts"]
@@ -57,11 +57,11 @@ class Batcher:
         if detect_hz is not None and min_detect_hz is not None and not 0 < min_detect_hz <= detect_hz:
             raise ValueError(f"min_detect_hz must be more than 0 and at most {detect_hz}, got {min_detect_hz}")
         self._detect_hz = detect_hz
-        self._pace = DetectionPace(
+        self._pace = LoadShedder(
             slowest=1 if detect_hz is None or min_detect_hz is None else math.floor(detect_hz / min_detect_hz + 1e-6)
         )
         self._changed = threading.Condition()
-        self._lanes: dict[str, Lane] = {}
+        self._lanes: dict[str, CameraQueue] = {}
         self._events: deque[CameraEvent] = deque(maxlen=_EVENTS_KEPT)
         self._turn = 0
         self._started = False
@@ -172,10 +172,10 @@ class Batcher:
             self._note(changed)
         return batch
 
-    def _admit(self, source: Source) -> Lane:
+    def _admit(self, source: Source) -> CameraQueue:
         if source.camera in self._lanes:
             raise ValueError(f"every camera must have a name of its own, got {source.camera!r} twice")
-        lane = Lane(
+        lane = CameraQueue(
             source,
             changed=self._changed,
             detect_hz=self._detect_hz,

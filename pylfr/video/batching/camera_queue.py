@@ -17,7 +17,7 @@ from typing import Literal
 from pylfr.errors import PylfrError
 from pylfr.protocols import Source
 from pylfr.types import Frame
-from pylfr.video.batching.load_shedding import DetectionPace
+from pylfr.video.batching.load_shedding import LoadShedder
 from pylfr.video.decoding.frame_sampler import Sampler
 from pylfr.video.sources.observer import CameraEvent, WatchedSource
 
@@ -61,7 +61,7 @@ _DECODE_NICER = 10
 _LIVE_DEPTH = 2
 
 
-class Lane:
+class CameraQueue:
     """Everything here is guarded by ``changed``, the condition that all lanes of a batcher share."""
 
     def __init__(
@@ -70,7 +70,7 @@ class Lane:
         *,
         changed: threading.Condition,
         detect_hz: float | None,
-        pace: DetectionPace,
+        pace: LoadShedder,
         depth: Callable[[], int],
         on_event: Callable[[CameraEvent], None],
     ) -> None:

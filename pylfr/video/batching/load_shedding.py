@@ -14,7 +14,7 @@ _ENOUGH_OFFERED = 8
 _ENOUGH_ROOM = 0.85
 
 
-class DetectionPace:
+class LoadShedder:
     """Takes one of ``every`` frames that are due, 1 while all can be looked at and never more than ``slowest``.
 
     The same for all live cameras, so that none starves. Not thread-safe: its owner holds a lock.

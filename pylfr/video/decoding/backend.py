@@ -22,7 +22,7 @@ class Builder(Protocol):
 
 
 class Decoding(Protocol):
-    """The decoder of a camera's pictures: ``OnCpu``, or ``Nvdec`` of ``pylfr.video.decoding.nvdec``. One serves many cameras."""
+    """Decodes a camera's pictures: ``OnCpu`` or ``pylfr.video.decoding.nvdec.Nvdec``. One serves many cameras."""
 
     @property
     def name(self) -> str: ...

@@ -14,7 +14,7 @@ _OTHER_NAMES = {"h265": "hevc", "avc": "h264", "avc1": "h264", "hvc1": "hevc"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StreamPin:
+class ExpectedStream:
     """The stream that is expected; what is None may be anything. ``size_px`` is width and height as coded."""
 
     codec: str | None = None
@@ -28,7 +28,7 @@ class StreamPin:
         return described(self.codec, self.size_px)
 
     @classmethod
-    def parse(cls, text: str) -> StreamPin:
+    def parse(cls, text: str) -> ExpectedStream:
         """The pin that ``text`` is: "h264 1920x1080", "h264" or "1920x1080". Raises ``ValueError`` for other words."""
         codec: str | None = None
         size: tuple[int, int] | None = None

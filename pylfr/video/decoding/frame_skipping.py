@@ -19,7 +19,7 @@ from pylfr.video.decoding.frame_sampler import slot_of
 _HELD_BACK = 64
 
 
-class Passing:
+class FrameSkipper:
     """Sets a stream's decoder to pass over what is not wanted, packet by packet, and counts what it passed over.
 
     ``rate_hz`` frames a second are wanted (None: all), the first one of each slot of that length. Slots are counted

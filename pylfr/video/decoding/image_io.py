@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from pylfr._internal.atomic_file import write_whole
 from pylfr.errors import MediaError, PylfrError
 from pylfr.types import UInt8
-from pylfr._internal.atomic_file import write_whole
 
 # A reference image needs a few hundred pixels a face; these keep a hostile file from taking the memory.
 MAX_SIDE_PX = 16_384

@@ -20,7 +20,7 @@ _LONGEST_CATCHING_UP_S = 5.0
 _DRIFT = 500e-6
 
 
-class LiveEdge:
+class LatencyCatchup:
     """Says of every packet whether to decode it. ``passed_over`` counts those that were not."""
 
     def __init__(self) -> None:

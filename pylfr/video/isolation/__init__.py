@@ -1,0 +1,1 @@
+"""Decoding in a confined process."""

@@ -1,7 +1,8 @@
 """What strangers made, decoded by a process that can do nothing else: a recording as a camera, a picture as an array.
 
-The process opens no file and no socket (``pylfr.video.isolation.sandbox``); it is handed one open file and writes pictures into
-memory that is shared with it and mapped read-only here. Nothing that it says is believed without a check.
+The process opens no file and no socket (``pylfr.video.isolation.sandbox``); it is handed one open file and writes
+pictures into memory that is shared with it and mapped read-only here. Nothing that it says is believed without a
+check.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ import numpy as np
 
 from pylfr.errors import MediaError
 from pylfr.types import ColourMatrix, Frame, Layout, UInt8
-from pylfr.video.decoding.expected_stream import StreamPin
-from pylfr.video.sources.file import Pace, open_recording
+from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.decoding.image_io import MAX_PIXELS, MAX_SIDE_PX, closing_descriptor, open_picture
-from pylfr.video.sources.observer import CameraEvent, EventKind, EveryFrame, Watch
+from pylfr.video.sources.file import Pace, open_recording
+from pylfr.video.sources.observer import AcceptAll, CameraEvent, EventKind, FrameObserver
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Job:
 
 
 def read_image_isolated(path: Path | str) -> UInt8:
-    """As ``pylfr.video.decoding.image_io.read_image``, decoded by a process that can do nothing else, and started for it alone.
+    """As ``read_image`` of ``pylfr.video.decoding.image_io``, in a confined process that is started for it alone.
 
     Raises ``MediaError`` also where that process hangs, is killed, or cannot be isolated here.
     """
@@ -105,7 +106,7 @@ class IsolatedFile:
         pace: Pace,
         loop: bool,
         threads: int | Literal["auto"],
-        expect: StreamPin | None = None,
+        expect: ExpectedStream | None = None,
     ) -> None:
         self._path = path
         self._camera = camera
@@ -138,9 +139,9 @@ class IsolatedFile:
                 raise decoder.nonsense(message)
 
     def frames(self) -> Iterator[Frame]:
-        return self.watched(EveryFrame())
+        return self.watched(AcceptAll())
 
-    def watched(self, watch: Watch) -> Iterator[Frame]:
+    def watched(self, watch: FrameObserver) -> Iterator[Frame]:
         """Frames that are due, until the end. Raises ``MediaError`` after the last one of a damaged recording."""
         if self._closed.is_set():
             return

@@ -24,11 +24,11 @@ import numpy as np
 
 from pylfr.errors import MediaError
 from pylfr.types import Frame, UInt8
-from pylfr.video.decoding.expected_stream import StreamPin
-from pylfr.video.sources.file import FileSource
+from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.decoding.frame_sampler import Sampler
-from pylfr.video.isolation.sandbox import HELD, confine, die_with
 from pylfr.video.decoding.image_io import decode_image, load_formats
+from pylfr.video.isolation.sandbox import HELD, confine, die_with
+from pylfr.video.sources.file import FileSource
 from pylfr.video.sources.observer import CameraEvent
 
 MESSAGE_BYTES = 16_384
@@ -177,7 +177,7 @@ def _decode_video(channel: Channel, descriptor: int, job: Mapping[str, Any]) -> 
         loop=job["loop"],
         threads=job["threads"],
         descriptor=descriptor,
-        expect=StreamPin.parse(job["expect"]) if job["expect"] else None,
+        expect=ExpectedStream.parse(job["expect"]) if job["expect"] else None,
     )
     if job["kind"] == "check":
         source.check()

@@ -1,0 +1,1 @@
+"""Cameras: files, live streams, loops, zones."""

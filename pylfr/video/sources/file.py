@@ -23,11 +23,11 @@ from av.video.stream import VideoStream
 from pylfr.errors import MediaError
 from pylfr.types import Frame
 from pylfr.video.decoding.backend import ON_CPU, Decoding
-from pylfr.video.decoding.frame_skipping import Passing
-from pylfr.video.decoding.expected_stream import StreamPin, codec_of
+from pylfr.video.decoding.expected_stream import ExpectedStream, codec_of
 from pylfr.video.decoding.frame_builder import reason_of
+from pylfr.video.decoding.frame_skipping import FrameSkipper
 from pylfr.video.decoding.image_io import MAX_PIXELS
-from pylfr.video.sources.observer import CameraEvent, EveryFrame, Watch
+from pylfr.video.sources.observer import AcceptAll, CameraEvent, FrameObserver
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def open_recording(path: Path) -> int:
 
 
 class FileSource:
-    """A recording. ``frames`` may be called again and starts over. Made by ``pylfr.video.open.open_file``."""
+    """A recording. ``frames`` may be called again and starts over. Provenance by ``pylfr.video.open.open_file``."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class FileSource:
         threads: int | Literal["auto"],
         descriptor: int | None = None,
         decoding: Decoding = ON_CPU,
-        expect: StreamPin | None = None,
+        expect: ExpectedStream | None = None,
     ) -> None:
         self._path = path
         self._camera = camera
@@ -118,9 +118,9 @@ class FileSource:
         self._closed.set()
 
     def frames(self) -> Iterator[Frame]:
-        return self.watched(EveryFrame())
+        return self.watched(AcceptAll())
 
-    def watched(self, watch: Watch) -> Iterator[Frame]:
+    def watched(self, watch: FrameObserver) -> Iterator[Frame]:
         """Frames that are due, until the end. Raises ``MediaError`` after the last one of a damaged recording."""
         builder = self._decoding.builder(self._camera)
         sequence = 0
@@ -209,7 +209,7 @@ class FileSource:
             stream.thread_type = "AUTO"
         return stream
 
-    def _pictures(self, watch: Watch, from_s: float) -> Iterator[tuple[VideoFrame | None, float, float, int]]:
+    def _pictures(self, watch: FrameObserver, from_s: float) -> Iterator[tuple[VideoFrame | None, float, float, int]]:
         """Decoded pictures, each with its time from the first one, its length and how many were passed over before it.
 
         Times in seconds. In place of one more picture comes None where some were passed over at the end.
@@ -222,7 +222,7 @@ class FileSource:
             interval_s = 1.0 / float(stream.average_rate) if stream.average_rate else 0.04
             tick = stream.time_base or Fraction(1, av.time_base)
             ending = _Ending(self._decoding, self._camera)
-            passing = Passing(stream, rate_hz=watch.rate_hz, from_s=from_s)
+            passing = FrameSkipper(stream, rate_hz=watch.rate_hz, from_s=from_s)
             first_s: float | None = None
             last_s = -interval_s
             end_s = 0.0
@@ -252,7 +252,7 @@ class FileSource:
                 yield None, end_s - interval_s, interval_s, passed_over
             self._check_ending(container, stream, ending, end_s, interval_s)
 
-    def _require_expected(self, codec: str, size_px: tuple[int, int], watch: Watch) -> None:
+    def _require_expected(self, codec: str, size_px: tuple[int, int], watch: FrameObserver) -> None:
         """Report a stream that is not the expected one, and raise ``MediaError``."""
         difference = self._expect.difference(codec, size_px) if self._expect is not None else None
         if difference is not None:
@@ -289,7 +289,7 @@ class _Ending:
         self.frames = 0
         self.trouble = ""
 
-    def follow(self, container: InputContainer, stream: VideoStream, passing: Passing) -> Iterator[VideoFrame]:
+    def follow(self, container: InputContainer, stream: VideoStream, passing: FrameSkipper) -> Iterator[VideoFrame]:
         for packet in self._packets(container, stream):
             passing.before(packet)
             try:

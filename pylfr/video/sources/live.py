@@ -16,23 +16,23 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from pylfr._internal.secrets import redact, resolve_secrets
 from pylfr.errors import MediaError
 from pylfr.types import Frame
-from pylfr._internal.secrets import redact, resolve_secrets
 from pylfr.video.decoding.backend import ON_CPU, Decoding
-from pylfr.video.decoding.latency_catchup import LiveEdge
-from pylfr.video.decoding.frame_skipping import Passing
-from pylfr.video.decoding.expected_stream import StreamPin, codec_of, described
+from pylfr.video.decoding.expected_stream import ExpectedStream, codec_of, described
 from pylfr.video.decoding.frame_builder import reason_of
+from pylfr.video.decoding.frame_skipping import FrameSkipper
+from pylfr.video.decoding.latency_catchup import LatencyCatchup
+from pylfr.video.sources.observer import AcceptAll, CameraEvent, EventKind, FrameObserver
 from pylfr.video.sources.replay_detection import StampOrder
-from pylfr.video.sources.observer import CameraEvent, EventKind, EveryFrame, Watch
 
 # A decoder that makes nothing of so many key frames cannot decode them: packets keep coming, so no read times out.
 _KEYS_WITHOUT_A_PICTURE = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class ReconnectPolicy:
     """How long a live camera is waited for, in seconds.
 
     ``open_s`` until it answers; ``read_s`` for the next picture, then it counts as frozen; between attempts from
@@ -69,10 +69,10 @@ class LiveSource:
         camera: str,
         input_format: str | None,
         options: Mapping[str, str],
-        patience: Patience,
+        patience: ReconnectPolicy,
         threads: int | Literal["auto"],
         decoding: Decoding = ON_CPU,
-        expect: StreamPin | None = None,
+        expect: ExpectedStream | None = None,
     ) -> None:
         self._address = address
         self._camera = camera
@@ -101,13 +101,13 @@ class LiveSource:
         return True
 
     def close(self) -> None:
-        """Stop. A read that waits for a silent camera ends within ``Patience.read_s``."""
+        """Stop. A read that waits for a silent camera ends within ``ReconnectPolicy.read_s``."""
         self._closed.set()
 
     def frames(self) -> Iterator[Frame]:
-        return self.watched(EveryFrame())
+        return self.watched(AcceptAll())
 
-    def watched(self, watch: Watch) -> Iterator[Frame]:
+    def watched(self, watch: FrameObserver) -> Iterator[Frame]:
         """Frames that are due, for ever. What goes wrong is reported and tried again.
 
         Raises ``MediaError`` where the decoder that was asked for does not take the camera's stream.
@@ -160,7 +160,12 @@ class _Attempt:
     """One connection: its pictures until it breaks, each with how many were passed over before it, and how it broke."""
 
     def __init__(
-        self, camera: str, patience: Patience, watch: Watch, decoding: Decoding, expect: StreamPin | None
+        self,
+        camera: str,
+        patience: ReconnectPolicy,
+        watch: FrameObserver,
+        decoding: Decoding,
+        expect: ExpectedStream | None,
     ) -> None:
         self._camera = camera
         self._patience = patience
@@ -199,8 +204,8 @@ class _Attempt:
 
     def _decode(self, container: InputContainer) -> Iterator[tuple[VideoFrame, int]]:
         stream = container.streams.video[0]
-        edge, told = LiveEdge(), 0
-        passing = Passing(stream, rate_hz=self._watch.rate_hz)
+        edge, told = LatencyCatchup(), 0
+        passing = FrameSkipper(stream, rate_hz=self._watch.rate_hz)
         has_picture, keys = False, 0
         for packet in container.demux(stream):
             if packet.dts is not None and packet.time_base is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pylfr.types import Frame
 from pylfr.video.sources.file import FileSource, Pace
-from pylfr.video.sources.observer import EveryFrame, Watch
+from pylfr.video.sources.observer import AcceptAll, FrameObserver
 
 
 class LoopedRecording:
@@ -48,9 +48,9 @@ class LoopedRecording:
                 self._source.close()
 
     def frames(self) -> Iterator[Frame]:
-        return self.watched(EveryFrame())
+        return self.watched(AcceptAll())
 
-    def watched(self, watch: Watch) -> Iterator[Frame]:
+    def watched(self, watch: FrameObserver) -> Iterator[Frame]:
         """Frames that are due, until it is closed. Raises ``MediaError`` where the recording is damaged."""
         if self._closed.wait(self._starts_after_s):
             return

@@ -58,7 +58,7 @@ class CameraEvent:
         return cls(camera=camera, kind=kind, at=datetime.now(UTC), detail=detail)
 
 
-class Watch(Protocol):
+class FrameObserver(Protocol):
     """Whoever reads a source and wants to know more than its frames. Called on the source's own thread."""
 
     @property
@@ -85,12 +85,12 @@ class Watch(Protocol):
 class WatchedSource(Source, Protocol):
     """A source that asks before it builds a frame and reports what happens to the camera."""
 
-    def watched(self, watch: Watch) -> Iterator[Frame]:
+    def watched(self, watch: FrameObserver) -> Iterator[Frame]:
         """As ``frames``, but only the frames that are due."""
         ...
 
 
-class EveryFrame:
+class AcceptAll:
     """The watch of a reader that wants every frame: what happens to the camera goes into the log."""
 
     rate_hz = None

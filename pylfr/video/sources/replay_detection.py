@@ -19,7 +19,7 @@ import numpy as np
 from pylfr import ops
 from pylfr.protocols import Source
 from pylfr.types import Frame
-from pylfr.video.sources.observer import CameraEvent, EventKind, EveryFrame, Watch, WatchedSource
+from pylfr.video.sources.observer import AcceptAll, CameraEvent, EventKind, FrameObserver, WatchedSource
 
 # Points along a side. Rows near the edges are left out: there cameras write the time, which goes on by itself.
 _GRID = 32
@@ -74,7 +74,7 @@ class StampOrder:
         return None
 
 
-class Scrutiny:
+class ReplayDetector:
     """Looks at one camera's frames, in order. One thread at a time."""
 
     def __init__(self, camera: str, rules: ScrutinyRules) -> None:
@@ -159,12 +159,12 @@ class ScrutinisedSource:
         self._source.close()
 
     def frames(self) -> Iterator[Frame]:
-        return self.watched(EveryFrame())
+        return self.watched(AcceptAll())
 
-    def watched(self, watch: Watch) -> Iterator[Frame]:
+    def watched(self, watch: FrameObserver) -> Iterator[Frame]:
         """Frames that are due; what is found is reported before the frame that shows it is given."""
         timed = _TimedWatch(self.camera, watch)
-        scrutiny = Scrutiny(self.camera, self._rules)
+        scrutiny = ReplayDetector(self.camera, self._rules)
         if isinstance(self._source, WatchedSource):
             frames = self._source.watched(timed)
         else:
@@ -178,7 +178,7 @@ class ScrutinisedSource:
 class _TimedWatch:
     """A watch that also looks at the capture time of every frame: those that are not due, too."""
 
-    def __init__(self, camera: str, watch: Watch) -> None:
+    def __init__(self, camera: str, watch: FrameObserver) -> None:
         self._camera = camera
         self._watch = watch
         self._stamps = StampOrder()

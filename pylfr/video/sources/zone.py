@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from pylfr.errors import MediaError
 from pylfr.protocols import Source
 from pylfr.types import Frame, UInt8
-from pylfr.video.sources.observer import EveryFrame, Watch, WatchedSource
+from pylfr.video.sources.observer import AcceptAll, FrameObserver, WatchedSource
 
 # Corners in shares of the picture's width and height, 0 to 1, from its upper left corner.
 Polygon = tuple[tuple[float, float], ...]
@@ -137,9 +137,9 @@ class ZonedSource:
         self._source.close()
 
     def frames(self) -> Iterator[Frame]:
-        return self.watched(EveryFrame())
+        return self.watched(AcceptAll())
 
-    def watched(self, watch: Watch) -> Iterator[Frame]:
+    def watched(self, watch: FrameObserver) -> Iterator[Frame]:
         """The zone of every frame that is due."""
         viewport: Viewport | None = None
         size = (0, 0)
@@ -149,7 +149,7 @@ class ZonedSource:
                 viewport = self._zone.viewport(*size)
             yield viewport.of(frame)
 
-    def _due(self, watch: Watch) -> Iterator[Frame]:
+    def _due(self, watch: FrameObserver) -> Iterator[Frame]:
         if isinstance(self._source, WatchedSource):
             return self._source.watched(watch)
         return (frame for frame in self._source.frames() if watch.is_due(frame.captured_at))

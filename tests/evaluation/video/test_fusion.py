@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pylfr.engine.alert_policy import AlertRules
 from pylfr.deployment.config import RecognitionSection
+from pylfr.engine.alert_policy import AlertRules
 from pylfr.errors import ConfigError
 from pylfr.evaluation.video.fusion import (
     ENGINES_RULE,

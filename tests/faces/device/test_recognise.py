@@ -11,12 +11,12 @@ from pylfr import ops
 from pylfr.errors import ConfigError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.device.detect import DeviceDetector
-from pylfr.faces.device.recognise import DeviceEmbedder, DeviceRecogniser, HostTemplates
+from pylfr.faces.device.recognise import DeviceEmbedder, DeviceRecogniser, HostEmbedderAdapter
+from pylfr.faces.device.uploads import Uploads
 from pylfr.faces.embed import FaceEmbedder
-from pylfr.faces.template_pool import DeviceProbePool, ProbePool
 from pylfr.faces.quality import measure_quality
 from pylfr.faces.recognise import FaceRecogniser
-from pylfr.faces.device.uploads import Uploads
+from pylfr.faces.template_pool import DeviceProbePool, ProbePool
 from pylfr.gallery.index.device import DeviceIndexGallery
 from pylfr.gallery.index.native import NativeGallery
 from pylfr.models.store import open_store
@@ -180,7 +180,7 @@ def test_enrolment_with_a_network_on_the_device_gives_the_templates_of_the_host(
     uploads: Uploads, frames: tuple[Frame, ...]
 ) -> None:
     faces = open_detector("pylfr_nano_detect").detect(frames)
-    host, there = host_embedder(), HostTemplates(embedder_on(uploads))
+    host, there = host_embedder(), HostEmbedderAdapter(embedder_on(uploads))
     assert (there.model, there.dimension, there.side_px) == (host.model, host.dimension, host.side_px)
     got = there.embed(there.align(frames, faces))
     assert got.vectors.tobytes() == host.embed(host.align(frames, faces)).vectors.tobytes()

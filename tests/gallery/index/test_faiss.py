@@ -16,16 +16,16 @@ from hypothesis import HealthCheck, given, settings
 
 from pylfr.errors import CudaError, WatchlistError
 from pylfr.gallery.index.faiss import FaissGallery, open_faiss_gpu
-from pylfr.gallery.index.reloading import IndexName, build_gallery, open_gallery
 from pylfr.gallery.index.native import NativeGallery
+from pylfr.gallery.index.reloading import IndexName, build_gallery, open_gallery
 from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot
 from pylfr.gallery.watchlist.watchlist import create_watchlist, open_watchlist
 from pylfr.protocols import DeviceGallery
 from pylfr.types import Candidates, Float32
 from tests.gallery.faiss_with_a_gpu import GpuIndexFlatIP, faiss_with
+from tests.gallery.index.test_ranking import cases, probes_of
 from tests.gallery.snapshots import snapshot_of, unit
 from tests.gallery.stand_ins import MODEL, StandInDetector, StandInEmbedder, image_of, probe_of
-from tests.gallery.index.test_ranking import cases, probes_of
 
 NAMES: tuple[IndexName, ...] = ("faiss-gpu", "faiss-gpu-float16")
 

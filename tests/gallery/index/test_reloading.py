@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from pylfr.errors import WatchlistError
-from pylfr.gallery.watchlist.watchlist import sqlite_file
 from pylfr.gallery.index.reloading import IndexName, open_gallery
+from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.watchlist import Watchlist, create_watchlist, open_watchlist
 from tests.gallery.stand_ins import MODEL, OTHER_MODEL, StandInDetector, StandInEmbedder, image_of, probe_of
 

@@ -13,14 +13,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pylfr.errors import WatchlistError
-from pylfr.gallery.watchlist.watchlist import sqlite_file
-from pylfr.gallery.watchlist.digests import read_contents
 from pylfr.gallery.index.reloading import open_gallery
+from pylfr.gallery.watchlist import sqlite_file
+from pylfr.gallery.watchlist.digests import read_contents
 from pylfr.gallery.watchlist.portrait import encode_jpeg
 from pylfr.gallery.watchlist.sealed import is_sealed, open_sealed, seal_watchlist
 from pylfr.governance.keys.keys import SigningKey
-from pylfr.governance.retention.past_listing import read_manifest, write_manifest
 from pylfr.governance.keys.vault import VaultKey, make_vault_key
+from pylfr.governance.retention.past_listing import read_manifest, write_manifest
 
 MODEL = "ab" * 32
 DIMENSION = 32

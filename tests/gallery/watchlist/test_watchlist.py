@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from pylfr.errors import ConfigError, EnrolmentError, WatchlistError
-from pylfr.gallery.watchlist.watchlist import sqlite_file
+from pylfr.gallery.index.reloading import open_gallery
+from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.digests import read_contents
 from pylfr.gallery.watchlist.quality_gate import EnrolmentGate
-from pylfr.gallery.index.reloading import open_gallery
 from pylfr.gallery.watchlist.watchlist import Enrolment, Watchlist, create_watchlist, open_watchlist
 from pylfr.governance.authorisation.enrolment import Origin
 from pylfr.types import UInt8

@@ -12,16 +12,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pylfr.errors import AuditError, WatchlistError
-from pylfr.gallery.watchlist.watchlist import sqlite_file
-from pylfr.gallery.watchlist.digests import read_contents
 from pylfr.gallery.index.reloading import open_gallery
+from pylfr.gallery.watchlist import sqlite_file
+from pylfr.gallery.watchlist.digests import read_contents
 from pylfr.gallery.watchlist.sealed import seal_watchlist
 from pylfr.gallery.watchlist.watchlist import open_watchlist
 from pylfr.gallery.watchlist.withdrawal import ListedFiles, Withdrawal, finish_withdrawal, withdraw
 from pylfr.governance.audit.audit import AuditLog, open_audit
 from pylfr.governance.keys.keys import SigningKey
-from pylfr.governance.retention.past_listing import note_withdrawn, read_manifest, write_manifest
 from pylfr.governance.keys.vault import VaultKey, make_vault_key
+from pylfr.governance.retention.past_listing import note_withdrawn, read_manifest, write_manifest
 from tests.gallery.watchlist.test_sealed import MODEL, enrolled
 
 NAMES = ("Ada Lovelace", "Grace Hopper")

@@ -17,11 +17,11 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from pylfr.errors import AdjudicationError, AuditError
-from pylfr.governance.audit.audit import AuditLog, open_audit
 from pylfr._internal.canonical_json import utc_text
-from pylfr.governance.audit.chain import parse_entry
+from pylfr.errors import AdjudicationError, AuditError
 from pylfr.governance.adjudication.database import Records, RecordsSink, open_records
+from pylfr.governance.audit.audit import AuditLog, open_audit
+from pylfr.governance.audit.chain import parse_entry
 from tests.samples import sample_alert
 
 DAY = timedelta(hours=24)

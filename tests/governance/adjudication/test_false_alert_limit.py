@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pylfr.errors import AuthorisationError
-from pylfr.governance.audit.audit import open_audit
-from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling, NoCeiling, lower_bound
 from pylfr.governance.adjudication.database import Records, open_records
+from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling, NoCeiling, lower_bound
+from pylfr.governance.audit.audit import open_audit
 from tests.samples import sample_alert
 
 

@@ -12,11 +12,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pylfr.errors import AdjudicationError
+from pylfr.governance.adjudication.database import Records, open_records
+from pylfr.governance.adjudication.signatures import verify_decisions
 from pylfr.governance.audit.audit import AuditLog, open_audit
 from pylfr.governance.audit.chain import LogEntry, parse_entry
-from pylfr.governance.adjudication.signatures import verify_decisions
 from pylfr.governance.keys.keys import SigningKey
-from pylfr.governance.adjudication.database import Records, open_records
 from tests.samples import sample_alert
 
 KEYS = {name: SigningKey(Ed25519PrivateKey.generate()) for name in ("Ann", "Bob", "Cem")}

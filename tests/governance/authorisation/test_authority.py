@@ -8,11 +8,11 @@ import pytest
 from pydantic import ValidationError
 
 from pylfr.errors import AuthorisationError
-from pylfr.governance.authorisation.authority import Authorisation, Leave, Rehearsal
+from pylfr.governance.authorisation.authority import Authorisation, RecordingPermit, Rehearsal
 from tests.governance.samples import NOON, authorisation
 
 
-def leave(**changes: object) -> Leave:
+def leave(**changes: object) -> RecordingPermit:
     fields: dict[str, object] = {
         "purpose": "find people wanted for robbery",
         "place": "High Street",
@@ -22,19 +22,19 @@ def leave(**changes: object) -> Leave:
         "authorising_officer": "Superintendent A. Example",
         "legal_basis": "common law powers",
     }
-    return Leave.model_validate(fields | changes)
+    return RecordingPermit.model_validate(fields | changes)
 
 
 @pytest.fixture(params=["leave", "authorisation"])
-def either(request: pytest.FixtureRequest) -> Leave | Authorisation:
+def either(request: pytest.FixtureRequest) -> RecordingPermit | Authorisation:
     return leave() if request.param == "leave" else authorisation()
 
 
-def test_authorised_cameras_inside_the_window_pass(either: Leave | Authorisation) -> None:
+def test_authorised_cameras_inside_the_window_pass(either: RecordingPermit | Authorisation) -> None:
     either.require(frozenset({"north"}), (NOON, NOON + timedelta(hours=5)))
 
 
-def test_a_camera_that_is_not_named_is_refused_by_name(either: Leave | Authorisation) -> None:
+def test_a_camera_that_is_not_named_is_refused_by_name(either: RecordingPermit | Authorisation) -> None:
     with pytest.raises(AuthorisationError, match="'west'"):
         either.require(frozenset({"north", "west"}), (NOON, NOON))
 
@@ -43,7 +43,9 @@ def test_a_camera_that_is_not_named_is_refused_by_name(either: Leave | Authorisa
     ("offset", "words"),
     [(-timedelta(seconds=1), "starts at"), (timedelta(hours=6), "ended at"), (timedelta(days=9), "ended")],
 )
-def test_a_moment_outside_the_window_is_refused(either: Leave | Authorisation, offset: timedelta, words: str) -> None:
+def test_a_moment_outside_the_window_is_refused(
+    either: RecordingPermit | Authorisation, offset: timedelta, words: str
+) -> None:
     with pytest.raises(AuthorisationError, match=words):
         either.require(frozenset({"north"}), (NOON + offset, NOON + offset))
 

@@ -10,9 +10,9 @@ from pylfr.errors import AuthorisationError
 from pylfr.governance.authorisation.authority import Authorisation
 from pylfr.governance.authorisation.certificates import CalibrationCertificate
 from pylfr.governance.authorisation.checks import DeploymentFacts, require_fit
-from pylfr.governance.keys.keys import PublicKey
 from pylfr.governance.authorisation.profiles import profile_names, read_profile
 from pylfr.governance.authorisation.signed import SignedAuthorisation
+from pylfr.governance.keys.keys import PublicKey
 from tests.governance.samples import (
     CAMERAS,
     DETECTOR,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from pylfr._internal.canonical_json import digest
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authorisation.authority import Authorisation
-from pylfr._internal.canonical_json import digest
-from pylfr.governance.keys.keys import SigningKey, make_key, read_public_key, read_signing_key
 from pylfr.governance.authorisation.signed import read_signed, sign_authorisation
+from pylfr.governance.keys.keys import SigningKey, make_key, read_public_key, read_signing_key
 from tests.governance.samples import authorisation
 
 

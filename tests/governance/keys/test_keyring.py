@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pylfr.errors import VaultError
-from pylfr.governance.keys.keys import keyring
+from pylfr.governance.keys import keyring
 from pylfr.governance.keys.keyring import find_key, forget_key, keep_key, keyring_works
 from pylfr.governance.keys.memory import LockedSecret
 from pylfr.governance.keys.vault import destroy_key, make_vault_key, place_of, read_vault_key

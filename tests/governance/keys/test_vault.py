@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from pylfr._internal.atomic_file import PART
 from pylfr.errors import VaultError
 from pylfr.governance.authorisation.profiles import read_profile
+from pylfr.governance.keys.vault import destroy_key, make_vault_key, read_vault_key
 from pylfr.governance.retention.sweeper import (
     SUFFIX,
     RetentionPolicy,
@@ -21,8 +23,6 @@ from pylfr.governance.retention.sweeper import (
     sweep_pictures,
     write_sealed,
 )
-from pylfr.governance.keys.vault import destroy_key, make_vault_key, read_vault_key
-from pylfr._internal.atomic_file import PART
 from tests.governance.samples import NOON
 
 LATER = NOON + timedelta(hours=24)

@@ -1,7 +1,7 @@
 """The public report of a fixed deployment is the one in ``golden``, word for word, and holds nobody's data.
 
-After a change that is meant, ``PYLFR_WRITE_GOLDEN=1 pytest tests/governance/report/test_report.py`` writes the files anew:
-read them before they are committed.
+After a change that is meant, ``PYLFR_WRITE_GOLDEN=1 pytest tests/governance/report/test_report.py`` writes the files
+anew: read them before they are committed.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pylfr.engine.summary import run_began, threshold_raised
 from pylfr.governance.adjudication.case import Finding, Verdict
+from pylfr.governance.adjudication.database import Records, open_records
 from pylfr.governance.audit.audit import AuditLog, open_audit
 from pylfr.governance.audit.chain import parse_entry
-from pylfr.governance.keys.keys import SigningKey
 from pylfr.governance.authorisation.profiles import read_profile
-from pylfr.governance.adjudication.database import Records, open_records
-from pylfr.governance.report.report import DeploymentReport, ReportedRate, compose_report
+from pylfr.governance.keys.keys import SigningKey
 from pylfr.governance.report.page import markdown_of, page_of
+from pylfr.governance.report.report import DeploymentReport, ReportedRate, compose_report
 from pylfr.types import Event
 from pylfr.video.isolation.sandbox import HELD
 from tests.governance.samples import NOON, OFFICER, authorisation

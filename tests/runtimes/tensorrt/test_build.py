@@ -9,8 +9,8 @@ import pytest
 
 from pylfr.errors import ConfigError, ModelError
 from pylfr.models.store import open_store
-from pylfr.runtimes.tensorrt.engine_cache import EngineCache
 from pylfr.runtimes.tensorrt.build import Profile, RtxTarget, engine_of, open_library, profile_of
+from pylfr.runtimes.tensorrt.engine_cache import EngineCache
 
 REAL = ["yunet_n", "scrfd_500m_kps", "face_reid_0095", "mobilefacenet_y1"]
 SHIPPED = ["pylfr_nano_detect", "pylfr_nano_embed"]

@@ -11,9 +11,9 @@ from pylfr.errors import ConfigError, CudaError, ModelError
 from pylfr.models.store import Model, open_store
 from pylfr.ops import Stream, Tensor
 from pylfr.protocols import DeviceRuntime
-from pylfr.runtimes.tensorrt.runtime import runtime
-from pylfr.runtimes.tensorrt.runtime import build
 from pylfr.runtimes.registry import open_runtime
+from pylfr.runtimes.tensorrt import build
+from pylfr.runtimes.tensorrt import runtime as tensorrt_runtime
 from pylfr.runtimes.tensorrt.device import current_gpu
 from pylfr.runtimes.tensorrt.runtime import TensorRtRuntime
 from tests.conftest import why_not_cuda
@@ -113,7 +113,7 @@ def test_more_pictures_than_an_engine_is_built_for_go_in_parts(library: str, mon
         assert most == 32
         return Counting(open_runtime(model), "cpu")
 
-    monkeypatch.setattr(runtime, "open_tensorrt", open_made_up)
+    monkeypatch.setattr(tensorrt_runtime, "open_tensorrt", open_made_up)
     runtime = open_runtime(model, runtime=library, device="cuda")
     assert isinstance(runtime, DeviceRuntime)
     stream = Stream("cpu")

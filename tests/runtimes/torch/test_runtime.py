@@ -12,13 +12,13 @@ from pylfr.errors import CudaError, ModelError
 from pylfr.models.store import Model, open_store, read_verified
 from pylfr.ops import Stream, Tensor
 from pylfr.protocols import Runtime
-from pylfr.runtimes.registry import open_runtime
 from pylfr.runtimes.onnx import open_onnx
+from pylfr.runtimes.registry import open_runtime
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: make torch")
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: make torch")
 
-from pylfr.runtimes.torch.runtime import runtime as torch_runtime  # noqa: E402 - not before it is known that PyTorch is there
+from pylfr.runtimes.torch import runtime as torch_runtime  # noqa: E402 - not before it is known that PyTorch is there
 from pylfr.runtimes.torch.runtime import TorchRuntime  # noqa: E402 - not before it is known that PyTorch is there
 
 NETWORKS = {

@@ -15,8 +15,8 @@ import pytest
 from pylfr.errors import MediaError
 from pylfr.types import Frame, FrameBatch
 from pylfr.video.batching.batcher import Batcher
-from pylfr.video.open import open_file
 from pylfr.video.batching.camera_queue import CameraCounts
+from pylfr.video.open import open_file
 from tests.samples import NOON
 from tests.video.clips import cut, write_clip
 

@@ -11,12 +11,12 @@ import pytest
 
 from pylfr.types import Frame
 from pylfr.video.batching.batcher import Batcher
-from pylfr.video.batching.load_shedding import DetectionPace
+from pylfr.video.batching.load_shedding import LoadShedder
 from pylfr.video.sources.observer import EVERY_CAMERA
 from tests.samples import NOON
 
 
-def windows(pace: DetectionPace, count: int, *, taken: int, lost: int, idle_s: float, start_s: float) -> float:
+def windows(pace: LoadShedder, count: int, *, taken: int, lost: int, idle_s: float, start_s: float) -> float:
     """So many windows of a quarter of a second, each alike; the time after them."""
     now_s = start_s
     pace.adapt(now_s)
@@ -28,7 +28,7 @@ def windows(pace: DetectionPace, count: int, *, taken: int, lost: int, idle_s: f
 
 
 def test_frames_that_are_lost_slow_it_down_step_by_step_to_its_bound() -> None:
-    pace = DetectionPace(slowest=4)
+    pace = LoadShedder(slowest=4)
     seen = []
     now_s = 0.0
     for _ in range(6):
@@ -38,7 +38,7 @@ def test_frames_that_are_lost_slow_it_down_step_by_step_to_its_bound() -> None:
 
 
 def test_the_full_rate_is_back_within_two_seconds_after_the_load_goes() -> None:
-    pace = DetectionPace(slowest=4)
+    pace = LoadShedder(slowest=4)
     now_s = windows(pace, 10, taken=5, lost=5, idle_s=0.0, start_s=0.0)
     assert pace.every == 4
     windows(pace, 7, taken=2, lost=0, idle_s=0.24, start_s=now_s)
@@ -46,20 +46,20 @@ def test_the_full_rate_is_back_within_two_seconds_after_the_load_goes() -> None:
 
 
 def test_a_rate_that_would_be_too_much_again_is_not_tried() -> None:
-    pace = DetectionPace(slowest=4)
+    pace = LoadShedder(slowest=4)
     now_s = windows(pace, 10, taken=5, lost=5, idle_s=0.0, start_s=0.0)
     windows(pace, 20, taken=5, lost=0, idle_s=0.25 * 0.3, start_s=now_s)
     assert pace.every == 4
 
 
 def test_a_few_lost_frames_change_nothing() -> None:
-    pace = DetectionPace(slowest=4)
+    pace = LoadShedder(slowest=4)
     windows(pace, 20, taken=19, lost=1, idle_s=0.0, start_s=0.0)
     assert pace.every == 1
 
 
 def test_one_hiccup_of_a_single_camera_changes_nothing() -> None:
-    pace = DetectionPace(slowest=4)
+    pace = LoadShedder(slowest=4)
     now_s = 0.0
     for lost in (0, 1, 0, 0, 0, 0, 0, 0):
         now_s = windows(pace, 1, taken=2 - lost, lost=lost, idle_s=0.2, start_s=now_s)
@@ -67,17 +67,17 @@ def test_one_hiccup_of_a_single_camera_changes_nothing() -> None:
 
 
 def test_a_single_camera_that_loses_every_other_frame_is_slowed_down() -> None:
-    pace = DetectionPace(slowest=4)
+    pace = LoadShedder(slowest=4)
     windows(pace, 8, taken=1, lost=1, idle_s=0.0, start_s=0.0)
     assert pace.every == 3
 
 
 def test_where_no_slower_rate_is_allowed_it_stays() -> None:
-    pace = DetectionPace(slowest=1)
+    pace = LoadShedder(slowest=1)
     windows(pace, 20, taken=1, lost=9, idle_s=0.0, start_s=0.0)
     assert pace.every == 1
     with pytest.raises(ValueError, match="slowest"):
-        DetectionPace(slowest=0)
+        LoadShedder(slowest=0)
 
 
 class SteppingCamera:

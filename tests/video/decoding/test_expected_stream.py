@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from pylfr._internal.toml_model import record_from
 from pylfr.deployment.config import CameraSection
 from pylfr.errors import ConfigError, MediaError
-from pylfr._internal.toml_model import record_from
+from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.open import Isolation, open_file
-from pylfr.video.decoding.expected_stream import StreamPin
 from pylfr.video.sources.observer import CameraEvent
 from tests.samples import NOON
 from tests.video.clips import write_clip
@@ -48,25 +48,25 @@ class Diary:
     ],
 )
 def test_a_pin_reads_as_it_is_written(text: str, codec: str | None, size: tuple[int, int] | None) -> None:
-    pin = StreamPin.parse(text)
-    assert pin == StreamPin(codec=codec, size_px=size)
-    assert StreamPin.parse(str(pin)) == pin
+    pin = ExpectedStream.parse(text)
+    assert pin == ExpectedStream(codec=codec, size_px=size)
+    assert ExpectedStream.parse(str(pin)) == pin
 
 
 @pytest.mark.parametrize("text", ["", "  ", "h264 hevc", "640x480 320x240", "0x480", "h264 1920*1080", "h264, 640x480"])
 def test_what_is_no_stream_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="a stream is"):
-        StreamPin.parse(text)
+        ExpectedStream.parse(text)
 
 
 def test_a_difference_names_both_streams() -> None:
-    pin = StreamPin.parse("h264 1920x1080")
+    pin = ExpectedStream.parse("h264 1920x1080")
     assert pin.difference("h264", (1920, 1080)) is None
     assert pin.difference("h264", (0, 0)) is None, "a size that is not known yet is looked at with the first picture"
     assert pin.difference("hevc", (0, 0)) == "authorised is h264 1920x1080, it sends hevc 0x0"
     assert pin.difference("h264", (640, 480)) == "authorised is h264 1920x1080, it sends h264 640x480"
-    assert StreamPin.parse("h264").difference("h264", (1, 1)) is None
-    assert StreamPin.parse("640x480").difference("vp9", (640, 480)) is None
+    assert ExpectedStream.parse("h264").difference("h264", (1, 1)) is None
+    assert ExpectedStream.parse("640x480").difference("vp9", (640, 480)) is None
 
 
 @pytest.mark.parametrize("isolation", ["none", "process"])
@@ -77,7 +77,7 @@ def test_a_recording_of_another_stream_gives_no_frame(
     pin: str, sent: str, isolation: Isolation, tmp_path: Path
 ) -> None:
     path = write_clip(tmp_path / "clip.mp4", frames=2)
-    source = open_file(path, camera="gate", started_at=NOON, isolation=isolation, expect=StreamPin.parse(pin))
+    source = open_file(path, camera="gate", started_at=NOON, isolation=isolation, expect=ExpectedStream.parse(pin))
     diary = Diary()
     words = f"authorised is {pin}, it sends {sent}"
     with pytest.raises(MediaError, match=words):
@@ -88,7 +88,7 @@ def test_a_recording_of_another_stream_gives_no_frame(
 @pytest.mark.parametrize("isolation", ["none", "process"])
 def test_a_recording_of_the_expected_stream_gives_its_frames(isolation: Isolation, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", frames=3)
-    pin = StreamPin.parse("h264 64x48")
+    pin = ExpectedStream.parse("h264 64x48")
     source = open_file(path, camera="gate", started_at=NOON, isolation=isolation, expect=pin)
     assert sum(1 for _ in source.frames()) == 3
 
@@ -105,7 +105,7 @@ def camera(**fields: str) -> CameraSection:
 def test_an_authorisation_names_the_expected_stream_and_no_other() -> None:
     free, pinned = camera(), camera(expect="h264 1920x1080")
     assert free.pin is None
-    assert pinned.pin == StreamPin.parse("h264 1920x1080")
+    assert pinned.pin == ExpectedStream.parse("h264 1920x1080")
     digests = {each.digest for each in (free, pinned, camera(expect="h264 640x480"), camera(expect="h264"))}
     assert len(digests) == 4
     assert camera(expect="H264   1920x1080").digest == pinned.digest, "the same stream in other letters"

@@ -13,8 +13,8 @@ from av.video.stream import VideoStream
 
 from pylfr.types import Frame
 from pylfr.video.batching.batcher import Batcher
-from pylfr.video.open import Isolation, open_file
 from pylfr.video.decoding.frame_sampler import Sampler
+from pylfr.video.open import Isolation, open_file
 from pylfr.video.sources.observer import CameraEvent
 from tests.samples import NOON
 from tests.video.clips import picture_of

@@ -20,11 +20,11 @@ from av.video.frame import VideoFrame
 from pylfr import ops
 from pylfr.errors import CudaError, MediaError
 from pylfr.types import Frame
-from pylfr.video.decoding.backend import nvdec
 from pylfr.video.decoded_by import decoded_by, decoding_of
+from pylfr.video.decoding import nvdec
 from pylfr.video.decoding.backend import OnCpu
-from pylfr.video.open import LiveSource, Patience, open_file, open_rtsp
 from pylfr.video.decoding.nvdec import Nvdec, SurfaceBuilder, require_nvdec
+from pylfr.video.open import LiveSource, ReconnectPolicy, open_file, open_rtsp
 from pylfr.video.sources.file import FileSource
 from tests.conftest import why_not_cuda
 from tests.samples import NOON
@@ -207,7 +207,13 @@ def test_a_stream_that_pyav_gives_to_the_cpu_in_silence_is_refused(tmp_path: Pat
     with pytest.raises(MediaError, match=r"'gate' must send .* got a stream that PyAV gives to h264"):
         source.check()
     live = LiveSource(
-        str(clip), camera="gate", input_format=None, options={}, patience=Patience(), threads=1, decoding=Silent()
+        str(clip),
+        camera="gate",
+        input_format=None,
+        options={},
+        patience=ReconnectPolicy(),
+        threads=1,
+        decoding=Silent(),
     )
     with pytest.raises(MediaError, match="gives to h264"):
         list(live.frames())
@@ -283,7 +289,7 @@ def test_a_live_camera_of_key_frames_and_no_picture_is_refused(tmp_path: Path) -
                 junk.is_keyframe, junk.stream = True, stream
                 container.mux(junk)
     live = LiveSource(
-        str(path), camera="gate", input_format=None, options={}, patience=Patience(), threads=1, decoding=Blind()
+        str(path), camera="gate", input_format=None, options={}, patience=ReconnectPolicy(), threads=1, decoding=Blind()
     )
     with pytest.raises(MediaError, match=r"'gate' must send .*got key frames of which it makes no picture"):
         list(live.frames())
@@ -294,7 +300,7 @@ def test_what_decodes_is_said_for_the_log_the_record_and_the_report(tmp_path: Pa
     isolated = open_file(clip, camera="hall", started_at=NOON)
     here = open_file(clip, camera="yard", started_at=NOON, isolation="none")
     there = LiveSource(
-        "rtsp://192.0.2.1/a", camera="gate", input_format=None, options={}, patience=Patience(), threads=1,
+        "rtsp://192.0.2.1/a", camera="gate", input_format=None, options={}, patience=ReconnectPolicy(), threads=1,
         decoding=Nvdec(),
     )  # fmt: skip
     assert decoding_of([isolated, here]) == "isolated for 1 of 2 cameras; the others in this process"

@@ -27,15 +27,15 @@ from PIL import Image
 import pylfr
 from pylfr.errors import MediaError
 from pylfr.types import Frame, UInt8
-from pylfr.video.isolation import client
-from pylfr.video.open import FileSource, Isolation, open_file
-from pylfr.video.isolation.client import Decoder, IsolatedFile, Job, read_image_isolated
 from pylfr.video.decoding.image_io import read_image
+from pylfr.video.isolation import client
+from pylfr.video.isolation.client import Decoder, IsolatedFile, Job, read_image_isolated
+from pylfr.video.open import FileSource, Isolation, open_file
 from pylfr.video.sources.observer import CameraEvent
 from tests.samples import NOON
 from tests.video.clips import RATE_HZ, cut, recording, write_clip
-from tests.video.test_open import Diary
 from tests.video.decoding.test_image_io import gradient, png_that_claims
+from tests.video.test_open import Diary
 
 
 def isolated_file(path: Path, *, loop: bool = False) -> IsolatedFile:

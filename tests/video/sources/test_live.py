@@ -18,10 +18,10 @@ import av.logging
 import pytest
 
 from pylfr.video.batching.batcher import Batcher
-from pylfr.video.open import Patience, open_rtsp
-from pylfr.video.decoding.expected_stream import StreamPin
-from pylfr.video.sources.replay_detection import ScrutinisedSource, ScrutinyRules
+from pylfr.video.decoding.expected_stream import ExpectedStream
+from pylfr.video.open import ReconnectPolicy, open_rtsp
 from pylfr.video.sources.observer import CameraEvent
+from pylfr.video.sources.replay_detection import ScrutinisedSource, ScrutinyRules
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 SERVER = Path(__file__).with_name("rtsp_server.py")
@@ -149,10 +149,10 @@ def test_a_killed_and_a_frozen_camera_come_back_while_the_other_goes_on(
     servers: tuple[Server, Server], ffmpeg_log: pytest.LogCaptureFixture
 ) -> None:
     troubled, steady = servers
-    patience = Patience(open_s=10.0, read_s=2.0, first_retry_s=0.1, longest_retry_s=0.5)
+    patience = ReconnectPolicy(open_s=10.0, read_s=2.0, first_retry_s=0.1, longest_retry_s=0.5)
     sources = [
         open_rtsp(troubled.url, camera="troubled", patience=patience),
-        open_rtsp(steady.url, camera="steady", patience=Patience(open_s=20.0, read_s=20.0)),
+        open_rtsp(steady.url, camera="steady", patience=ReconnectPolicy(open_s=20.0, read_s=20.0)),
     ]
     with Reader(Batcher(sources, detect_hz=None)) as reader:
         reader.wait_for_frames("troubled")
@@ -193,7 +193,9 @@ def test_a_real_camera_whose_picture_stands_still_is_reported_until_another_pict
     server = Server("blue")
     server.start()
     try:
-        camera = open_rtsp(server.url, camera="gate", patience=Patience(open_s=20.0, read_s=20.0, first_retry_s=0.1))
+        camera = open_rtsp(
+            server.url, camera="gate", patience=ReconnectPolicy(open_s=20.0, read_s=20.0, first_retry_s=0.1)
+        )
         with Reader(Batcher([ScrutinisedSource(camera, ScrutinyRules(unchanged_s=1.5))])) as reader:
             reader.wait(lambda: "unchanged" in reader.kinds("gate"), "the picture that stands still to be noticed")
             server.kill()
@@ -217,8 +219,8 @@ def test_a_real_camera_whose_picture_stands_still_is_reported_until_another_pict
 def test_a_real_camera_that_sends_another_stream_is_reported_and_gives_no_frame(
     pin: str, servers: tuple[Server, Server]
 ) -> None:
-    patience = Patience(open_s=20.0, first_retry_s=0.1)
-    source = open_rtsp(servers[0].url, camera="gate", patience=patience, expect=StreamPin.parse(pin))
+    patience = ReconnectPolicy(open_s=20.0, first_retry_s=0.1)
+    source = open_rtsp(servers[0].url, camera="gate", patience=patience, expect=ExpectedStream.parse(pin))
     with Reader(Batcher([source])) as reader:
         reader.wait(lambda: reader.kinds("gate").count("mismatched") >= 2, "two attempts")
         assert "opened" not in reader.kinds("gate")
@@ -230,7 +232,7 @@ def test_a_real_camera_that_sends_another_stream_is_reported_and_gives_no_frame(
 
 @needs_server
 def test_a_real_camera_that_sends_the_expected_stream_gives_its_frames(servers: tuple[Server, Server]) -> None:
-    source = open_rtsp(servers[0].url, camera="gate", expect=StreamPin.parse("h264 320x240"))
+    source = open_rtsp(servers[0].url, camera="gate", expect=ExpectedStream.parse("h264 320x240"))
     with Reader(Batcher([source])) as reader:
         reader.wait_for_frames("gate")
         [opened] = [event for event in (*reader.events, *reader.batcher.take_events()) if event.kind == "opened"]
@@ -242,7 +244,7 @@ def test_a_wrong_password_is_reported_tried_again_and_never_shown(
     servers: tuple[Server, Server], ffmpeg_log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYLFR_TEST_PASSWORD", f"{PASSWORD}-wrong")
-    source = open_rtsp(servers[0].url, camera="gate", patience=Patience(open_s=20.0, first_retry_s=0.1))
+    source = open_rtsp(servers[0].url, camera="gate", patience=ReconnectPolicy(open_s=20.0, first_retry_s=0.1))
     with Reader(Batcher([source])) as reader:
         reader.wait(lambda: reader.kinds("gate").count("disconnected") >= 2, "two refusals")
         assert "opened" not in reader.kinds("gate")
@@ -253,7 +255,7 @@ def test_a_wrong_password_is_reported_tried_again_and_never_shown(
 
 @needs_server
 def test_closing_a_live_camera_ends_its_frames(servers: tuple[Server, Server]) -> None:
-    source = open_rtsp(servers[0].url, camera="gate", patience=Patience(open_s=20.0, read_s=20.0))
+    source = open_rtsp(servers[0].url, camera="gate", patience=ReconnectPolicy(open_s=20.0, read_s=20.0))
     frames = source.frames()
     frame = next(frames)
     assert (frame.width, frame.height, frame.layout) == (320, 240, "i420")
@@ -262,7 +264,7 @@ def test_closing_a_live_camera_ends_its_frames(servers: tuple[Server, Server]) -
 
 
 def test_retries_grow_to_their_limit_and_are_spread() -> None:
-    patience = Patience(first_retry_s=0.5, longest_retry_s=30.0)
+    patience = ReconnectPolicy(first_retry_s=0.5, longest_retry_s=30.0)
     for failures, longest in [(1, 0.5), (2, 1.0), (3, 2.0), (7, 30.0), (1_000_000, 30.0)]:
         delays = {patience.retry_s(failures) for _ in range(50)}
         assert all(longest / 2 <= delay <= longest for delay in delays)
@@ -271,7 +273,7 @@ def test_retries_grow_to_their_limit_and_are_spread() -> None:
 
 def test_patience_of_no_time_is_refused() -> None:
     with pytest.raises(ValueError, match="read_s must be more than 0 s, got 0"):
-        Patience(read_s=0)
+        ReconnectPolicy(read_s=0)
 
 
 def assert_no_credentials(texts: list[str]) -> None:

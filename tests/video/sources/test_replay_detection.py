@@ -10,8 +10,8 @@ import pytest
 
 from pylfr.types import Frame, Layout, UInt8
 from pylfr.video.batching.batcher import Batcher
-from pylfr.video.sources.replay_detection import ScrutinisedSource, Scrutiny, ScrutinyRules, StampOrder
 from pylfr.video.sources.observer import CameraEvent
+from pylfr.video.sources.replay_detection import ReplayDetector, ScrutinisedSource, ScrutinyRules, StampOrder
 from tests.samples import NOON
 
 RATE_HZ = 8
@@ -38,7 +38,7 @@ def look(
     pictures: Sequence[UInt8], *, rules: ScrutinyRules | None = None, layout: Layout = "i420"
 ) -> list[tuple[str, float]]:
     """What is reported of pictures that come eight times a second: the kinds, and after how many seconds."""
-    scrutiny = Scrutiny("gate", rules or ScrutinyRules())
+    scrutiny = ReplayDetector("gate", rules or ScrutinyRules())
     found: list[tuple[str, float]] = []
     for number, luma in enumerate(pictures):
         frame = frame_of(luma, NOON + timedelta(seconds=number / RATE_HZ), layout)
@@ -105,7 +105,7 @@ def test_a_picture_that_flickers_to_and_fro_for_long_is_one() -> None:
 
 
 def test_what_is_kept_is_bounded_and_no_picture() -> None:
-    scrutiny = Scrutiny("gate", ScrutinyRules(remembered_s=10))
+    scrutiny = ReplayDetector("gate", ScrutinyRules(remembered_s=10))
     for number in range(40 * RATE_HZ):
         assert not list(scrutiny.look(frame_of(noisy(number), NOON + timedelta(seconds=number / RATE_HZ))))
     assert len(scrutiny._seen) == len(scrutiny._order) <= 10 * RATE_HZ + 1
@@ -115,7 +115,7 @@ def test_what_is_kept_is_bounded_and_no_picture() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (16, 16), (63, 65), (1080, 1920)])
 def test_pictures_of_every_size_are_compared(size: tuple[int, int]) -> None:
     luma = np.full((*size, 3), 7, np.uint8)
-    scrutiny = Scrutiny("gate", ScrutinyRules(unchanged_s=1))
+    scrutiny = ReplayDetector("gate", ScrutinyRules(unchanged_s=1))
     frames = [
         Frame(camera="gate", sequence=0, captured_at=NOON + timedelta(seconds=at), planes=(luma,), layout="rgb")
         for at in range(3)

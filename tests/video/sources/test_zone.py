@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from pylfr import ops
+from pylfr._internal.toml_model import record_from
 from pylfr.deployment.config import CameraSection, ZoneSection
 from pylfr.errors import ConfigError, MediaError
 from pylfr.faces.detect import open_detector
-from pylfr._internal.toml_model import record_from
 from pylfr.types import ColourMatrix, Frame, Layout, UInt8
 from pylfr.video.batching.batcher import Batcher
 from pylfr.video.open import open_file

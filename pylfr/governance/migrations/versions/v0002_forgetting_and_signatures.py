@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from alembic import op
 
-from pylfr.errors import ConfigError
 from pylfr._internal.canonical_json import utc_text
+from pylfr.errors import ConfigError
 from pylfr.governance.authorisation.profiles import read_profile
 
 revision = "0002"
