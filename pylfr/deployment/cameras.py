@@ -11,7 +11,7 @@ from pylfr.deployment.config import CameraSection
 from pylfr.errors import ConfigError
 from pylfr.protocols import Source
 from pylfr.video.open import Isolation, LiveSource, open_device, open_file, open_rtsp
-from pylfr.video.sources.replay_detection import ScrutinisedSource, ScrutinyRules
+from pylfr.video.sources.replay_detection import ReplayCheckedSource, ReplayRules
 from pylfr.video.sources.zone import ZonedSource
 
 
@@ -22,7 +22,7 @@ def open_source(camera: CameraSection, started_at: datetime, isolation: Isolatio
     """
     source = _open_camera(camera, started_at, isolation)
     if isinstance(source, LiveSource):
-        source = ScrutinisedSource(source, ScrutinyRules(unchanged_s=camera.unchanged_after_s))
+        source = ReplayCheckedSource(source, ReplayRules(unchanged_s=camera.unchanged_after_s))
     return source if camera.zone is None else ZonedSource(source, camera.zone.zone())
 
 

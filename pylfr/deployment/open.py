@@ -42,9 +42,8 @@ from pylfr.governance.keys.memory import close_memory, memory_state
 from pylfr.protocols import Audit, Authority, Ceiling, GallerySource, Sink, Source
 from pylfr.types import Device
 from pylfr.video.batching.batcher import Batcher
-from pylfr.video.decoded_by import decoded_by, decoding_of
 from pylfr.video.isolation.client import read_image_isolated
-from pylfr.video.open import IsolatedFile
+from pylfr.video.open import IsolatedFile, decoded_by, decoding_of
 from pylfr.video.sources.looped import LoopedRecording
 
 log = logging.getLogger(__name__)

@@ -5,16 +5,20 @@ Each is a ``WatchedSource``. Nothing is connected before ``frames`` runs, on the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, get_args
 
 from pylfr._internal.secrets import redact, resolve_secrets
 from pylfr.errors import MediaError
+from pylfr.protocols import Source
 from pylfr.video.decoding.backend import ON_CPU, Decoding
 from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.decoding.nvdec import Nvdec, require_nvdec
 from pylfr.video.isolation.client import IsolatedFile
+from pylfr.video.isolation.sandbox import HELD
+from pylfr.video.sources.base import WrappedSource
 from pylfr.video.sources.file import FileSource, Pace
 from pylfr.video.sources.live import LiveSource, ReconnectPolicy
 
@@ -25,6 +29,8 @@ __all__ = [
     "Isolation",
     "LiveSource",
     "ReconnectPolicy",
+    "decoded_by",
+    "decoding_of",
     "open_device",
     "open_file",
     "open_rtsp",
@@ -147,6 +153,30 @@ def open_device(
         threads=threads,
         expect=expect,
     )
+
+
+def decoding_of(sources: Sequence[Source]) -> str:
+    """Where pictures are decoded. A source that could not be opened is not among ``sources``."""
+    isolated = sum(isinstance(_bare(source), IsolatedFile) for source in sources)
+    if isolated == len(sources):
+        return f"isolated: each camera by {HELD}"
+    on_gpu = sum(decoded_by(source) == "NVDEC" for source in sources)
+    words = f"isolated for {isolated} of {len(sources)} cameras; the others in this process"
+    return f"{words}, {on_gpu} of them by NVDEC" if on_gpu else words
+
+
+def decoded_by(source: Source) -> str:
+    """CPU, or NVDEC; a source of somebody else's making has its own way."""
+    bare = _bare(source)
+    if isinstance(bare, FileSource | LiveSource):
+        return bare.decoder
+    return "CPU" if isinstance(bare, IsolatedFile) else "its own source"
+
+
+def _bare(source: Source) -> Source:
+    while isinstance(source, WrappedSource):
+        source = source.inner
+    return source
 
 
 def _decoding_on(decode: DecodeOn) -> Decoding:

@@ -41,7 +41,7 @@ from pylfr.types import (
     as_frames,
 )
 from pylfr.video.batching.batcher import Batcher
-from pylfr.video.sources.replay_detection import ScrutinisedSource, ScrutinyRules
+from pylfr.video.sources.replay_detection import ReplayCheckedSource, ReplayRules
 from tests.samples import NOON, faces_at
 
 MODEL = "ab" * 32
@@ -453,7 +453,7 @@ class Diary(RehearsalAudit):
 def test_a_live_camera_whose_picture_stands_still_is_noted_in_the_record_and_the_run_goes_on() -> None:
     diary = Diary()
     street = Street("north", frames=30, is_live=True, at=datetime.now(UTC))
-    still = ScrutinisedSource(street, ScrutinyRules(unchanged_s=2))
+    still = ReplayCheckedSource(street, ReplayRules(unchanged_s=2))
     _, summary = run(build([still], authority=leave(starts=timedelta(minutes=-1)), audit=diary))
     [turn] = [event.details for event in diary.noted if event.kind == "camera-unchanged"]
     assert (turn["camera"], turn["detail"]) == ("north", "the same picture, to the last point, for 2 s")

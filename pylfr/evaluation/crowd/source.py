@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -12,35 +11,25 @@ from av.video.frame import VideoFrame
 from pylfr.evaluation.crowd.crowd import RATE, Scene
 from pylfr.types import Frame
 from pylfr.video.decoding.frame_builder import FrameBuilder
-from pylfr.video.sources.observer import AcceptAll, FrameObserver
+from pylfr.video.sources.base import CameraSource
+from pylfr.video.sources.observer import FrameObserver
 
 
-class CrowdSource:
+class CrowdSource(CameraSource):
     """A scene seen by ``camera``; its first frame was captured at ``started_at``, the others follow at 25 a second.
 
     What the engine sees has gone through H.264, as on disk. ``frames`` may be called again and starts over.
     """
 
     def __init__(self, scene: Scene, *, camera: str, started_at: datetime) -> None:
+        super().__init__(camera)
         self._scene = scene
-        self._camera = camera
         self._started_at = started_at
-        self._closed = threading.Event()
-
-    @property
-    def camera(self) -> str:
-        return self._camera
 
     @property
     def is_live(self) -> bool:
         """It waits for whoever takes its frames."""
         return False
-
-    def close(self) -> None:
-        self._closed.set()
-
-    def frames(self) -> Iterator[Frame]:
-        return self.watched(AcceptAll())
 
     def watched(self, watch: FrameObserver) -> Iterator[Frame]:
         """Frames that are due, until everybody has walked by."""

@@ -19,7 +19,8 @@ from pylfr.protocols import Source
 from pylfr.types import Frame
 from pylfr.video.batching.load_shedding import LoadShedder
 from pylfr.video.decoding.frame_sampler import Sampler
-from pylfr.video.sources.observer import CameraEvent, WatchedSource
+from pylfr.video.sources.base import due_frames
+from pylfr.video.sources.observer import CameraEvent
 
 CameraState = Literal["waiting", "running", "reconnecting", "ended", "failed", "stopped"]
 
@@ -172,10 +173,7 @@ class CameraQueue:
             self._dropped[cause] += count
 
     def _due_frames(self) -> Generator[Frame, None, None]:
-        if isinstance(self.source, WatchedSource):
-            yield from self.source.watched(self)
-        else:
-            yield from (frame for frame in self.source.frames() if self.is_due(frame.captured_at))
+        yield from due_frames(self.source, self)
 
     def _run(self) -> None:
         error: str | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -27,7 +26,8 @@ from pylfr.video.decoding.expected_stream import ExpectedStream, codec_of
 from pylfr.video.decoding.frame_builder import reason_of
 from pylfr.video.decoding.frame_skipping import FrameSkipper
 from pylfr.video.decoding.image_io import MAX_PIXELS
-from pylfr.video.sources.observer import AcceptAll, CameraEvent, FrameObserver
+from pylfr.video.sources.base import CameraSource
+from pylfr.video.sources.observer import CameraEvent, FrameObserver
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def open_recording(path: Path) -> int:
     return descriptor
 
 
-class FileSource:
+class FileSource(CameraSource):
     """A recording. ``frames`` may be called again and starts over. Provenance by ``pylfr.video.open.open_file``."""
 
     def __init__(
@@ -86,8 +86,8 @@ class FileSource:
         decoding: Decoding = ON_CPU,
         expect: ExpectedStream | None = None,
     ) -> None:
+        super().__init__(camera)
         self._path = path
-        self._camera = camera
         self._started_at = started_at
         self._pace = pace
         self._loop = loop
@@ -95,14 +95,9 @@ class FileSource:
         self._descriptor = descriptor
         self._decoding = decoding
         self._expect = expect
-        self._closed = threading.Event()
 
     def __repr__(self) -> str:
         return f"FileSource({str(self._path)!r}, camera={self._camera!r})"
-
-    @property
-    def camera(self) -> str:
-        return self._camera
 
     @property
     def decoder(self) -> str:
@@ -113,12 +108,6 @@ class FileSource:
     def is_live(self) -> bool:
         """A recording played in real time comes whether or not anybody takes it."""
         return self._pace == "real-time"
-
-    def close(self) -> None:
-        self._closed.set()
-
-    def frames(self) -> Iterator[Frame]:
-        return self.watched(AcceptAll())
 
     def watched(self, watch: FrameObserver) -> Iterator[Frame]:
         """Frames that are due, until the end. Raises ``MediaError`` after the last one of a damaged recording."""

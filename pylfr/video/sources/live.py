@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,7 +23,8 @@ from pylfr.video.decoding.expected_stream import ExpectedStream, codec_of, descr
 from pylfr.video.decoding.frame_builder import reason_of
 from pylfr.video.decoding.frame_skipping import FrameSkipper
 from pylfr.video.decoding.latency_catchup import LatencyCatchup
-from pylfr.video.sources.observer import AcceptAll, CameraEvent, EventKind, FrameObserver
+from pylfr.video.sources.base import CameraSource
+from pylfr.video.sources.observer import CameraEvent, EventKind, FrameObserver
 from pylfr.video.sources.replay_detection import StampOrder
 
 # A decoder that makes nothing of so many key frames cannot decode them: packets keep coming, so no read times out.
@@ -56,7 +56,7 @@ class ReconnectPolicy:
         return longest * random.uniform(0.5, 1.0)
 
 
-class LiveSource:
+class LiveSource(CameraSource):
     """A live camera: goes on until it is closed. Made by ``open_rtsp`` and ``open_device`` of ``pylfr.video.open``.
 
     ``address`` may name secrets as ``${NAME}``; they are looked up at each attempt and kept nowhere.
@@ -74,38 +74,26 @@ class LiveSource:
         decoding: Decoding = ON_CPU,
         expect: ExpectedStream | None = None,
     ) -> None:
+        super().__init__(camera)
         self._address = address
-        self._camera = camera
         self._input_format = input_format
         self._options = dict(options)
         self._patience = patience
         self._threads = 0 if threads == "auto" else threads
         self._decoding = decoding
         self._expect = expect
-        self._closed = threading.Event()
 
     def __repr__(self) -> str:
         return f"LiveSource({redact(self._address)!r}, camera={self._camera!r})"
-
-    @property
-    def camera(self) -> str:
-        return self._camera
 
     @property
     def decoder(self) -> str:
         """What decodes it: "CPU" or "NVDEC"."""
         return self._decoding.name
 
-    @property
-    def is_live(self) -> bool:
-        return True
-
     def close(self) -> None:
         """Stop. A read that waits for a silent camera ends within ``ReconnectPolicy.read_s``."""
         self._closed.set()
-
-    def frames(self) -> Iterator[Frame]:
-        return self.watched(AcceptAll())
 
     def watched(self, watch: FrameObserver) -> Iterator[Frame]:
         """Frames that are due, for ever. What goes wrong is reported and tried again.

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pylfr.types import Frame
+from pylfr.video.sources.base import CameraSource
 from pylfr.video.sources.file import FileSource, Pace
-from pylfr.video.sources.observer import AcceptAll, FrameObserver
+from pylfr.video.sources.observer import FrameObserver
 
 
-class LoopedRecording:
+class LoopedRecording(CameraSource):
     """A recording played again and again. In real time it is treated as a live camera is: its newest frames win.
 
     It begins ``starts_after_s`` after it is first read, so that several do not send their frames at the same moment.
@@ -21,21 +22,16 @@ class LoopedRecording:
     """
 
     def __init__(self, path: Path, *, camera: str, starts_after_s: float = 0.0, pace: Pace = "real-time") -> None:
+        super().__init__(camera)
         self._path = path
-        self._camera = camera
         self._starts_after_s = starts_after_s
         self._pace: Pace = pace
-        self._closed = threading.Event()
         self._lock = threading.Lock()
         self._source: FileSource | None = None
         self._clock_offset_s = 0.0
 
     def __repr__(self) -> str:
         return f"LoopedRecording({str(self._path)!r}, camera={self._camera!r})"
-
-    @property
-    def camera(self) -> str:
-        return self._camera
 
     @property
     def is_live(self) -> bool:
@@ -46,9 +42,6 @@ class LoopedRecording:
             self._closed.set()
             if self._source is not None:
                 self._source.close()
-
-    def frames(self) -> Iterator[Frame]:
-        return self.watched(AcceptAll())
 
     def watched(self, watch: FrameObserver) -> Iterator[Frame]:
         """Frames that are due, until it is closed. Raises ``MediaError`` where the recording is damaged."""

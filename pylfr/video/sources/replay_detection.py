@@ -19,7 +19,8 @@ import numpy as np
 from pylfr import ops
 from pylfr.protocols import Source
 from pylfr.types import Frame
-from pylfr.video.sources.observer import AcceptAll, CameraEvent, EventKind, FrameObserver, WatchedSource
+from pylfr.video.sources.base import WrappedSource, due_frames
+from pylfr.video.sources.observer import CameraEvent, EventKind, FrameObserver
 
 # Points along a side. Rows near the edges are left out: there cameras write the time, which goes on by itself.
 _GRID = 32
@@ -36,7 +37,7 @@ _IN_ORDER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScrutinyRules:
+class ReplayRules:
     """The same picture for ``unchanged_s`` is reported; a picture is known again for ``remembered_s``. Both seconds.
 
     Cameras that code a still scene without any change do so until their next key frame: ``unchanged_s`` is longer.
@@ -77,7 +78,7 @@ class StampOrder:
 class ReplayDetector:
     """Looks at one camera's frames, in order. One thread at a time."""
 
-    def __init__(self, camera: str, rules: ScrutinyRules) -> None:
+    def __init__(self, camera: str, rules: ReplayRules) -> None:
         self._camera = camera
         self._rules = rules
         self._mark: int | None = None
@@ -132,44 +133,21 @@ class ReplayDetector:
         return CameraEvent.now(self._camera, kind, detail)
 
 
-class ScrutinisedSource:
+class ReplayCheckedSource(WrappedSource):
     """A live camera whose pictures and times are watched for signs of a replay; its frames are what it gives."""
 
-    def __init__(self, source: Source, rules: ScrutinyRules) -> None:
-        self._source = source
+    def __init__(self, source: Source, rules: ReplayRules) -> None:
+        super().__init__(source)
         self._rules = rules
 
     def __repr__(self) -> str:
-        return f"ScrutinisedSource({self._source!r})"
-
-    @property
-    def whole(self) -> Source:
-        """The camera itself."""
-        return self._source
-
-    @property
-    def camera(self) -> str:
-        return self._source.camera
-
-    @property
-    def is_live(self) -> bool:
-        return self._source.is_live
-
-    def close(self) -> None:
-        self._source.close()
-
-    def frames(self) -> Iterator[Frame]:
-        return self.watched(AcceptAll())
+        return f"ReplayCheckedSource({self._source!r})"
 
     def watched(self, watch: FrameObserver) -> Iterator[Frame]:
         """Frames that are due; what is found is reported before the frame that shows it is given."""
         timed = _TimedWatch(self.camera, watch)
         scrutiny = ReplayDetector(self.camera, self._rules)
-        if isinstance(self._source, WatchedSource):
-            frames = self._source.watched(timed)
-        else:
-            frames = (frame for frame in self._source.frames() if timed.is_due(frame.captured_at))
-        for frame in frames:
+        for frame in due_frames(self._source, timed):
             for event in scrutiny.look(frame):
                 watch.report(event)
             yield frame

@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw
 from pylfr.errors import MediaError
 from pylfr.protocols import Source
 from pylfr.types import Frame, UInt8
-from pylfr.video.sources.observer import AcceptAll, FrameObserver, WatchedSource
+from pylfr.video.sources.base import WrappedSource, due_frames
+from pylfr.video.sources.observer import FrameObserver
 
 # Corners in shares of the picture's width and height, 0 to 1, from its upper left corner.
 Polygon = tuple[tuple[float, float], ...]
@@ -110,49 +111,25 @@ class Viewport:
         return plane[self.top // 2 : (self.bottom + 1) // 2, self.left // 2 : (self.right + 1) // 2]
 
 
-class ZonedSource:
+class ZonedSource(WrappedSource):
     """A camera of which only a zone is seen; everything else is the camera's own."""
 
     def __init__(self, source: Source, zone: Zone) -> None:
-        self._source = source
+        super().__init__(source)
         self._zone = zone
 
     def __repr__(self) -> str:
         return f"ZonedSource({self._source!r}, {self._zone!r})"
 
-    @property
-    def whole(self) -> Source:
-        """The camera with all that it sees."""
-        return self._source
-
-    @property
-    def camera(self) -> str:
-        return self._source.camera
-
-    @property
-    def is_live(self) -> bool:
-        return self._source.is_live
-
-    def close(self) -> None:
-        self._source.close()
-
-    def frames(self) -> Iterator[Frame]:
-        return self.watched(AcceptAll())
-
     def watched(self, watch: FrameObserver) -> Iterator[Frame]:
         """The zone of every frame that is due."""
         viewport: Viewport | None = None
         size = (0, 0)
-        for frame in self._due(watch):
+        for frame in due_frames(self._source, watch):
             if viewport is None or size != (frame.width, frame.height):
                 size = (frame.width, frame.height)
                 viewport = self._zone.viewport(*size)
             yield viewport.of(frame)
-
-    def _due(self, watch: FrameObserver) -> Iterator[Frame]:
-        if isinstance(self._source, WatchedSource):
-            return self._source.watched(watch)
-        return (frame for frame in self._source.frames() if watch.is_due(frame.captured_at))
 
 
 def _even_up(edge_px: float, most: int) -> int:

@@ -20,11 +20,10 @@ from av.video.frame import VideoFrame
 from pylfr import ops
 from pylfr.errors import CudaError, MediaError
 from pylfr.types import Frame
-from pylfr.video.decoded_by import decoded_by, decoding_of
 from pylfr.video.decoding import nvdec
 from pylfr.video.decoding.backend import OnCpu
 from pylfr.video.decoding.nvdec import Nvdec, SurfaceBuilder, require_nvdec
-from pylfr.video.open import LiveSource, ReconnectPolicy, open_file, open_rtsp
+from pylfr.video.open import LiveSource, ReconnectPolicy, decoded_by, decoding_of, open_file, open_rtsp
 from pylfr.video.sources.file import FileSource
 from tests.conftest import why_not_cuda
 from tests.samples import NOON

@@ -21,10 +21,10 @@ from pylfr.video.batching.batcher import Batcher
 from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.open import ReconnectPolicy, open_rtsp
 from pylfr.video.sources.observer import CameraEvent
-from pylfr.video.sources.replay_detection import ScrutinisedSource, ScrutinyRules
+from pylfr.video.sources.replay_detection import ReplayCheckedSource, ReplayRules
 
 SYSTEM_PYTHON = "/usr/bin/python3"
-SERVER = Path(__file__).with_name("rtsp_server.py")
+SERVER = Path(__file__).parents[1] / "rtsp_server.py"
 NEEDS = "gi.require_version('GstRtspServer', '1.0'); gi.require_version('Gst', '1.0')"
 
 USER = "viewer"
@@ -196,7 +196,7 @@ def test_a_real_camera_whose_picture_stands_still_is_reported_until_another_pict
         camera = open_rtsp(
             server.url, camera="gate", patience=ReconnectPolicy(open_s=20.0, read_s=20.0, first_retry_s=0.1)
         )
-        with Reader(Batcher([ScrutinisedSource(camera, ScrutinyRules(unchanged_s=1.5))])) as reader:
+        with Reader(Batcher([ReplayCheckedSource(camera, ReplayRules(unchanged_s=1.5))])) as reader:
             reader.wait(lambda: "unchanged" in reader.kinds("gate"), "the picture that stands still to be noticed")
             server.kill()
             # Noise, as a sensor has it.

@@ -11,7 +11,7 @@ import pytest
 from pylfr.types import Frame, Layout, UInt8
 from pylfr.video.batching.batcher import Batcher
 from pylfr.video.sources.observer import CameraEvent
-from pylfr.video.sources.replay_detection import ReplayDetector, ScrutinisedSource, ScrutinyRules, StampOrder
+from pylfr.video.sources.replay_detection import ReplayCheckedSource, ReplayDetector, ReplayRules, StampOrder
 from tests.samples import NOON
 
 RATE_HZ = 8
@@ -35,10 +35,10 @@ def frame_of(luma: UInt8, at: datetime, layout: Layout = "i420") -> Frame:
 
 
 def look(
-    pictures: Sequence[UInt8], *, rules: ScrutinyRules | None = None, layout: Layout = "i420"
+    pictures: Sequence[UInt8], *, rules: ReplayRules | None = None, layout: Layout = "i420"
 ) -> list[tuple[str, float]]:
     """What is reported of pictures that come eight times a second: the kinds, and after how many seconds."""
-    scrutiny = ReplayDetector("gate", rules or ScrutinyRules())
+    scrutiny = ReplayDetector("gate", rules or ReplayRules())
     found: list[tuple[str, float]] = []
     for number, luma in enumerate(pictures):
         frame = frame_of(luma, NOON + timedelta(seconds=number / RATE_HZ), layout)
@@ -61,7 +61,7 @@ def test_a_picture_that_stands_still_is_reported_once_and_so_is_its_recovery(lay
 
 def test_a_picture_that_stands_still_for_less_is_no_event() -> None:
     assert look(([noisy(1)] * 9 * RATE_HZ + [noisy(2)]) * 2) == []
-    assert look([noisy(1)] * 9 * RATE_HZ, rules=ScrutinyRules(unchanged_s=2)) == [("unchanged", 2.0)]
+    assert look([noisy(1)] * 9 * RATE_HZ, rules=ReplayRules(unchanged_s=2)) == [("unchanged", 2.0)]
 
 
 def test_a_clock_that_the_camera_writes_at_the_edge_does_not_hide_a_picture_that_stands_still() -> None:
@@ -92,7 +92,7 @@ def test_a_loop_whose_pictures_are_picked_out_of_step_is_found_too() -> None:
 
 def test_a_loop_that_is_longer_than_what_is_remembered_is_not_found() -> None:
     loop = [noisy(number) for number in range(10 * RATE_HZ)]
-    assert look(loop * 2, rules=ScrutinyRules(remembered_s=5)) == []
+    assert look(loop * 2, rules=ReplayRules(remembered_s=5)) == []
 
 
 def test_a_picture_that_flickers_between_neighbours_is_no_loop() -> None:
@@ -105,7 +105,7 @@ def test_a_picture_that_flickers_to_and_fro_for_long_is_one() -> None:
 
 
 def test_what_is_kept_is_bounded_and_no_picture() -> None:
-    scrutiny = ReplayDetector("gate", ScrutinyRules(remembered_s=10))
+    scrutiny = ReplayDetector("gate", ReplayRules(remembered_s=10))
     for number in range(40 * RATE_HZ):
         assert not list(scrutiny.look(frame_of(noisy(number), NOON + timedelta(seconds=number / RATE_HZ))))
     assert len(scrutiny._seen) == len(scrutiny._order) <= 10 * RATE_HZ + 1
@@ -115,7 +115,7 @@ def test_what_is_kept_is_bounded_and_no_picture() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (16, 16), (63, 65), (1080, 1920)])
 def test_pictures_of_every_size_are_compared(size: tuple[int, int]) -> None:
     luma = np.full((*size, 3), 7, np.uint8)
-    scrutiny = ReplayDetector("gate", ScrutinyRules(unchanged_s=1))
+    scrutiny = ReplayDetector("gate", ReplayRules(unchanged_s=1))
     frames = [
         Frame(camera="gate", sequence=0, captured_at=NOON + timedelta(seconds=at), planes=(luma,), layout="rgb")
         for at in range(3)
@@ -145,7 +145,7 @@ def test_a_stamp_that_does_not_grow_is_said_once_until_five_seconds_were_in_orde
 @pytest.mark.parametrize("name", ["unchanged_s", "remembered_s"])
 def test_no_time_at_all_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be more than 0 s, got 0"):
-        ScrutinyRules(**{name: 0})
+        ReplayRules(**{name: 0})
 
 
 class Replayed:
@@ -168,7 +168,7 @@ class Replayed:
 
 def events_of(source: Replayed) -> list[CameraEvent]:
     """What a batcher tells of the source when all of its frames are looked at."""
-    scrutinised = ScrutinisedSource(source, ScrutinyRules(unchanged_s=5))
+    scrutinised = ReplayCheckedSource(source, ReplayRules(unchanged_s=5))
     assert (scrutinised.camera, scrutinised.is_live) == ("gate", True)
     batcher = Batcher([scrutinised], detect_hz=None)
     with batcher as batches:
