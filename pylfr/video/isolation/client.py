@@ -17,12 +17,10 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -30,19 +28,18 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from pylfr.errors import MediaError
-from pylfr.types import ColourMatrix, Frame, Layout, UInt8
+from pylfr.types import Frame, UInt8
 from pylfr.video.decoding.expected_stream import ExpectedStream
-from pylfr.video.decoding.image_io import MAX_PIXELS, MAX_SIDE_PX, closing_descriptor, open_picture
+from pylfr.video.decoding.image_io import closing_descriptor, open_picture
+from pylfr.video.isolation.wire import MESSAGE_BYTES, Job, PictureShape, parse_message, plain
+from pylfr.video.sources.base import CameraSource
 from pylfr.video.sources.file import Pace, open_recording
-from pylfr.video.sources.observer import AcceptAll, CameraEvent, EventKind, FrameObserver
+from pylfr.video.sources.observer import CameraEvent, EventKind, FrameObserver
 
 log = logging.getLogger(__name__)
 
 # A decoder that says nothing for so long hangs: the slowest picture that is taken needs a fraction of it.
 PATIENCE_S = 20.0
-
-_MESSAGE_BYTES = 16_384
-_TEXT_LENGTH = 2_000
 
 # More frames than a month of the fastest camera holds.
 _MOST_PASSED = 1_000_000_000
@@ -58,19 +55,6 @@ import socket
 from pylfr.video.isolation.worker import main
 main(socket.socket(fileno={channel}), parent={parent})
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What a decoder is to do with the file that comes with it."""
-
-    kind: Literal["image", "check", "video"]
-    name: str
-    camera: str = ""
-    loop: bool = False
-    threads: int | Literal["auto"] = 1
-    rate_hz: float | None = None
-    expect: str = ""
 
 
 def read_image_isolated(path: Path | str) -> UInt8:
@@ -90,7 +74,7 @@ def read_image_isolated(path: Path | str) -> UInt8:
     raise MediaError(f"image {path} gave no picture")
 
 
-class IsolatedFile:
+class IsolatedFile(CameraSource):
     """A recording, decoded elsewhere: a ``WatchedSource`` like ``FileSource``, whose frames it gives.
 
     Each call of ``frames`` starts a process, which ends with it, and with the thread that called it.
@@ -108,38 +92,27 @@ class IsolatedFile:
         threads: int | Literal["auto"],
         expect: ExpectedStream | None = None,
     ) -> None:
+        super().__init__(camera)
         self._path = path
-        self._camera = camera
         self._started_at = started_at
         self._pace = pace
         self._loop = loop
         self._threads: int | Literal["auto"] = threads
         self._expect = expect
-        self._closed = threading.Event()
 
     def __repr__(self) -> str:
         return f"IsolatedFile({str(self._path)!r}, camera={self._camera!r})"
-
-    @property
-    def camera(self) -> str:
-        return self._camera
 
     @property
     def is_live(self) -> bool:
         """A recording played in real time comes whether or not anybody takes it."""
         return self._pace == "real-time"
 
-    def close(self) -> None:
-        self._closed.set()
-
     def check(self) -> None:
         """Open the recording and close it again. Raises ``MediaError`` where it is no video."""
         with self._decoder("check") as decoder:
             for message in decoder.messages():
                 raise decoder.nonsense(message)
-
-    def frames(self) -> Iterator[Frame]:
-        return self.watched(AcceptAll())
 
     def watched(self, watch: FrameObserver) -> Iterator[Frame]:
         """Frames that are due, until the end. Raises ``MediaError`` after the last one of a damaged recording."""
@@ -181,7 +154,7 @@ class IsolatedFile:
                             return
                     case "event":
                         kind: EventKind = message["kind"] if message["kind"] in get_args(EventKind) else "failed"
-                        watch.report(CameraEvent.now(self._camera, kind, _plain(message["detail"])))
+                        watch.report(CameraEvent.now(self._camera, kind, plain(message["detail"])))
                     case _:
                         raise decoder.nonsense(message)
 
@@ -204,43 +177,6 @@ class IsolatedFile:
             return self._started_at + timedelta(microseconds=int(str(at_us)))
         except (OverflowError, ValueError) as error:
             raise MediaError(f"video {self._path} must hold times of this age, got {at_us!s:.40}: cut it") from error
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shape:
-    """A picture that is about to come, checked."""
-
-    layout: Layout
-    width: int
-    height: int
-    matrix: ColourMatrix
-    full_range: bool
-
-    @classmethod
-    def of(cls, message: Mapping[str, Any]) -> _Shape:
-        """Raises ``ValueError`` for anything that is no picture of a size that is taken."""
-        width, height = message.get("width"), message.get("height")
-        if not isinstance(width, int) or not isinstance(height, int):
-            raise ValueError("a picture without a size")
-        if not (0 < width <= MAX_SIDE_PX and 0 < height <= MAX_SIDE_PX and width * height <= MAX_PIXELS):
-            raise ValueError(f"a picture of {width}x{height}")
-        layout: Layout | None = message.get("layout")
-        matrix: ColourMatrix | None = message.get("matrix")
-        if layout is None or layout not in get_args(Layout) or matrix is None or matrix not in get_args(ColourMatrix):
-            raise ValueError("a picture of an unknown kind")
-        return cls(
-            layout=layout, width=width, height=height, matrix=matrix, full_range=message.get("full_range") is True
-        )
-
-    def plane_shapes(self) -> tuple[tuple[int, ...], ...]:
-        half = ((self.height + 1) // 2, (self.width + 1) // 2)
-        match self.layout:
-            case "i420":
-                return (self.height, self.width), half, half
-            case "nv12":
-                return (self.height, self.width), (*half, 2)
-            case "rgb":
-                return ((self.height, self.width, 3),)
 
 
 class Decoder:
@@ -297,18 +233,18 @@ class Decoder:
             match message["asks"]:
                 case "held":
                     held = True
-                    log.debug("%s is decoded in %s", self._job.name, _plain(message.get("how")))
+                    log.debug("%s is decoded in %s", self._job.name, plain(message.get("how")))
                 case "open":
                     raise MediaError(
-                        f"{self._job.name} cannot be decoded in isolation on this system ({_plain(message['why'])}): "
+                        f"{self._job.name} cannot be decoded in isolation on this system ({plain(message['why'])}): "
                         'mend that, or set isolation = "none" in [decode] where you trust what it decodes'
                     )
                 case _ if not held:
                     raise self.nonsense(message)
                 case "log":
-                    log.warning("%s", _plain(message.get("text")))
+                    log.warning("%s", plain(message.get("text")))
                 case "refuse":
-                    raise MediaError(_plain(message.get("why")))
+                    raise MediaError(plain(message.get("why")))
                 case "end":
                     return
                 case _:
@@ -319,10 +255,10 @@ class Decoder:
         with contextlib.suppress(OSError):
             self._own.send(json.dumps(message).encode())
 
-    def receive(self, message: Mapping[str, Any]) -> tuple[_Shape, tuple[UInt8, ...]]:
+    def receive(self, message: Mapping[str, Any]) -> tuple[PictureShape, tuple[UInt8, ...]]:
         """The picture that the process asks room for: read-only views, whose memory is used again when all are gone."""
         try:
-            shape = _Shape.of(message)
+            shape = PictureShape.of(message)
         except ValueError as error:
             raise MediaError(f"{self._job.name}: its decoder offers {error}: the file may be an attack") from error
         sizes = [int(np.prod(each)) for each in shape.plane_shapes()]
@@ -366,7 +302,7 @@ class Decoder:
 
     def _hear(self) -> Mapping[str, Any]:
         try:
-            content = self._own.recv(_MESSAGE_BYTES)
+            content = self._own.recv(MESSAGE_BYTES)
         except TimeoutError as error:
             raise MediaError(
                 f"{self._job.name}: its decoder gave nothing for {self._own.gettimeout():g} s and was stopped: the "
@@ -381,14 +317,6 @@ class Decoder:
                 "break decoders, or memory ran out"
             )
         try:
-            message = json.loads(content)
-        except ValueError:
-            message = None
-        if not isinstance(message, dict) or not isinstance(message.get("asks"), str):
-            raise MediaError(f"{self._job.name}: its decoder spoke nonsense: the file may be an attack")
-        return message
-
-
-def _plain(text: object) -> str:
-    """A short text without control characters, which could forge lines of a log."""
-    return "".join(each if each.isprintable() else " " for each in str(text)[:_TEXT_LENGTH])
+            return parse_message(content)
+        except ValueError as error:
+            raise MediaError(f"{self._job.name}: its decoder spoke nonsense: the file may be an attack") from error

@@ -1,4 +1,4 @@
-"""The program that decodes what strangers made, in a process that can do nothing else; ``isolated.py`` starts it.
+"""The decoding process: decodes what strangers made and can do nothing else. ``isolation/client.py`` starts it.
 
 It is given one socket. The first message over it says what to decode and carries the open file; then the program
 locks itself in and answers. What it says is only numbers and short texts, in JSON, and the other side believes none of
@@ -28,11 +28,9 @@ from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.decoding.frame_sampler import Sampler
 from pylfr.video.decoding.image_io import decode_image, load_formats
 from pylfr.video.isolation.sandbox import HELD, confine, die_with
+from pylfr.video.isolation.wire import MESSAGE_BYTES, TEXT_LENGTH
 from pylfr.video.sources.file import FileSource
 from pylfr.video.sources.observer import CameraEvent
-
-MESSAGE_BYTES = 16_384
-TEXT_LENGTH = 2_000
 
 # Beyond what the program needs when it starts: some 50 megapixels in three forms; some 40 frames of 4K and a decoder's.
 _IMAGE_MB, _VIDEO_MB = 1_500, 4_000

@@ -29,7 +29,8 @@ from pylfr.errors import MediaError
 from pylfr.types import Frame, UInt8
 from pylfr.video.decoding.image_io import read_image
 from pylfr.video.isolation import client
-from pylfr.video.isolation.client import Decoder, IsolatedFile, Job, read_image_isolated
+from pylfr.video.isolation.client import Decoder, IsolatedFile, read_image_isolated
+from pylfr.video.isolation.wire import Job
 from pylfr.video.open import FileSource, Isolation, open_file
 from pylfr.video.sources.observer import CameraEvent
 from tests.samples import NOON
