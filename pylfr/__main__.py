@@ -1,0 +1,5 @@
+"""``python -m pylfr``: the command line."""
+
+from pylfr.cli import main
+
+main()
