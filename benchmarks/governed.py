@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pylfr._internal.canonical_json import utc_text
-from pylfr.cli import app
+from pylfr.cli import command_line
 from pylfr.deployment.authorise import preprocessing_of
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import choose_runtime
@@ -83,7 +83,7 @@ def make_deployments(
 
 def _pylfr(*words: str | Path) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
-        app([str(word) for word in words], standalone_mode=False)
+        command_line()([str(word) for word in words], standalone_mode=False)
 
 
 def _write_certificates(folder: Path, embedder: str, runtime: str, threshold: float, now: datetime) -> None:

@@ -2,57 +2,82 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from importlib import import_module
 
 import typer
 
-from pylfr.cli.alerts import commands as alerts_commands
-from pylfr.cli.audit import commands as audit_commands
-from pylfr.cli.authority import commands as authority_commands
-from pylfr.cli.calibrate import calibrate_command
-from pylfr.cli.console import warn
-from pylfr.cli.drift import drift as drift_command
-from pylfr.cli.enrolment import copy, review, show, upgrade, withdraw
-from pylfr.cli.evaluate import evaluate as evaluate_command
-from pylfr.cli.models import commands as models_commands
-from pylfr.cli.report import report
-from pylfr.cli.run import run as run_command
-from pylfr.cli.size import size as size_command
-from pylfr.cli.try_ import try_ as try_command
-from pylfr.cli.vault import picture, seal, sweep, was_listed
-from pylfr.cli.watchlist import commands as watchlist_commands
 from pylfr.errors import PylfrError
 
-app = typer.Typer(
-    name="pylfr",
-    help="Live facial recognition: an alert is a possible match, and a person decides.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command(name="try")(try_command)
-app.command(name="run")(run_command)
-app.command(name="evaluate")(evaluate_command)
-app.command(name="calibrate")(calibrate_command)
-app.command(name="drift")(drift_command)
-app.command(name="size")(size_command)
-app.add_typer(watchlist_commands, name="watchlist")
-app.add_typer(models_commands, name="models")
-app.add_typer(authority_commands, name="authority")
-app.add_typer(audit_commands, name="audit")
-app.add_typer(alerts_commands, name="alerts")
-app.command(name="report")(report)
-app.command(name="sweep")(sweep)
-for _command in (review, show, copy, upgrade, withdraw, seal):
-    watchlist_commands.command(name=_command.__name__)(_command)
-watchlist_commands.command(name="was-listed")(was_listed)
-alerts_commands.command(name="picture")(picture)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Command:
+    """A command or a group of commands: where it is defined, and its line in the overview."""
+
+    module: str
+    attribute: str
+    line: str
+
+    def load(self) -> typer.Typer | Callable[..., None]:
+        loaded: typer.Typer | Callable[..., None] = getattr(import_module(f"pylfr.cli.{self.module}"), self.attribute)
+        return loaded
+
+
+def _at(place: str, line: str) -> _Command:
+    module, attribute = place.split(":")
+    return _Command(module=module, attribute=attribute, line=line)
+
+
+COMMANDS = {
+    "try": _at("try_:try_", "Look for people in recorded videos: a rehearsal."),
+    "run": _at("run:run", "Run a deployment: many cameras against one watchlist."),
+    "evaluate": _at("evaluate:evaluate", "Measure accuracy on your own people and videos."),
+    "calibrate": _at("calibrate:calibrate_command", "Find the threshold that meets a false-alert target."),
+    "drift": _at("drift:drift", "Check whether a deployment still sees what its threshold was measured on."),
+    "size": _at("size:size", "Measure how many cameras this machine can run."),
+    "report": _at("report:report", "Write the public report of a deployment."),
+    "sweep": _at("vault:sweep", "Erase everything whose retention has ended; run it from a timer."),
+    "watchlist": _at("watchlist:commands", "Create, enrol, review, seal and list watchlists."),
+    "models": _at("models:commands", "List, show, verify, fetch and import networks."),
+    "authority": _at("authority:commands", "Make keys; draft, sign and check authorisations."),
+    "audit": _at("audit:commands", "Verify, show and export the audit log."),
+    "alerts": _at("alerts:commands", "Review possible matches and record decisions."),
+}
+
+
+def command_line(words: Collection[str] = COMMANDS.keys()) -> typer.Typer:
+    """The command line. Only commands named in ``words`` are imported; the others are known by their line of help.
+
+    Importing all of them takes a second, which ``pylfr --help`` and a mistyped command need not wait for.
+    """
+    app = typer.Typer(
+        name="pylfr",
+        help="Live facial recognition: an alert is a possible match, and a person decides.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for name, command in COMMANDS.items():
+        if name not in words:
+            app.command(name=name, help=command.line)(_not_loaded)
+            continue
+        loaded = command.load()
+        if isinstance(loaded, typer.Typer):
+            app.add_typer(loaded, name=name)
+        else:
+            app.command(name=name)(loaded)
+    return app
 
 
 def main() -> None:
     """Run the command line. Exit status: 0 done, 1 refused or failed (one line on stderr says why), 2 wrong usage."""
+    # A shell that completes a line gives its words in a variable.
+    words = [*sys.argv[1:], *os.environ.get("COMP_WORDS", "").split()]
     try:
-        app()
+        command_line(words)()
     except PylfrError as error:
         _fail(str(error))
     except OSError as error:
@@ -61,6 +86,12 @@ def main() -> None:
         _fail(f"{place}{error.strerror or error}")
 
 
+def _not_loaded() -> None:
+    """Stand in for a command in the overview. It is never run: a command that is named is loaded."""
+
+
 def _fail(reason: str) -> None:
+    from pylfr.cli.console import warn
+
     warn("error", reason)
     sys.exit(1)

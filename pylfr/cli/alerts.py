@@ -13,6 +13,7 @@ from rich.table import Table
 
 from pylfr.cli.console import results, say
 from pylfr.cli.passphrase import PassphraseOption, open_key
+from pylfr.cli.vault import picture
 from pylfr.deployment.authorise import audit_of, records_of
 from pylfr.deployment.config import Deployment, read_deployment
 from pylfr.errors import ConfigError
@@ -144,3 +145,6 @@ def _cells(row: AlertRow) -> tuple[str, ...]:
 
 def _decided(row: AlertRow) -> str:
     return row.case.engagement.decision if row.case.engagement is not None else ""
+
+
+commands.command(name="picture")(picture)

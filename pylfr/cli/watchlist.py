@@ -14,9 +14,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from pylfr.cli.console import results, say, warn
-from pylfr.cli.enrolment import KeyOption, read_key
+from pylfr.cli.enrolment import KeyOption, copy, read_key, review, show, upgrade, withdraw
 from pylfr.cli.models import print_notice
 from pylfr.cli.present import chosen_network
+from pylfr.cli.vault import seal, was_listed
 from pylfr.errors import ConfigError, PylfrError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
@@ -202,3 +203,8 @@ def _cells(entry: Entry) -> tuple[str, ...]:
         f"{entry.added_at:%Y-%m-%d %H:%M} UTC",
         expires,
     )
+
+
+for _command in (review, show, copy, upgrade, withdraw, seal):
+    commands.command(name=_command.__name__)(_command)
+commands.command(name="was-listed")(was_listed)
