@@ -468,8 +468,10 @@ def test_a_detector_that_works_by_itself_has_the_next_batch_while_this_one_is_re
     batches = engine._stages.batches
 
     def until_another_waits() -> None:
-        with batches._changed:
-            assert batches._changed.wait_for(lambda: batches._is_due() or batches._is_over(), timeout=PATIENCE_S)
+        with batches._lock:
+            assert batches._backlog.changed.wait_for(
+                lambda: batches._is_due() or batches._is_over(), timeout=PATIENCE_S
+            )
 
     detector.before_begin = until_another_waits
     alerts, summary = run(engine)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from types import TracebackType
 
 from pylfr.protocols import Source
-from pylfr.types import Frame, FrameBatch
+from pylfr.types import FrameBatch
+from pylfr.video.batching.backlog import Backlog
 from pylfr.video.batching.camera_queue import CameraCounts, CameraQueue
 from pylfr.video.batching.load_shedding import LoadShedder
 from pylfr.video.sources.observer import EVERY_CAMERA, CameraEvent, log_event
@@ -60,24 +61,25 @@ class Batcher:
         self._pace = LoadShedder(
             slowest=1 if detect_hz is None or min_detect_hz is None else math.floor(detect_hz / min_detect_hz + 1e-6)
         )
-        self._changed = threading.Condition()
+        self._backlog: Backlog[CameraQueue] = Backlog(size)
+        self._lock = self._backlog.lock
         self._lanes: dict[str, CameraQueue] = {}
         self._events: deque[CameraEvent] = deque(maxlen=_EVENTS_KEPT)
-        self._turn = 0
         self._started = False
         self._stopped = False
-        for source in sources:
-            self._admit(source)
+        with self._lock:
+            for source in sources:
+                self._admit(source)
 
     @property
     def cameras(self) -> frozenset[str]:
-        with self._changed:
+        with self._lock:
             return frozenset(self._lanes)
 
     @property
     def is_live(self) -> bool:
         """Whether any camera is live."""
-        with self._changed:
+        with self._lock:
             return any(lane.source.is_live for lane in self._lanes.values())
 
     def __enter__(self) -> Batcher:
@@ -91,7 +93,7 @@ class Batcher:
 
     def start(self) -> None:
         """Start the decode threads. Raises ``RuntimeError`` where they were started before."""
-        with self._changed:
+        with self._lock:
             if self._started:
                 raise RuntimeError("a Batcher runs once: make another for another run")
             self._started = True
@@ -102,11 +104,11 @@ class Batcher:
 
     def stop(self) -> None:
         """End the iteration at once and the threads soon. May be called from any thread, more than once."""
-        with self._changed:
+        with self._lock:
             self._stopped = True
             for lane in self._lanes.values():
                 lane.stop()
-            self._changed.notify_all()
+            self._backlog.changed.notify()
             sources = [lane.source for lane in self._lanes.values()]
         for source in sources:
             source.close()
@@ -115,7 +117,7 @@ class Batcher:
         """Stop, and wait for the threads. One whose camera is silent ends when its read times out."""
         self.stop()
         until = time.monotonic() + _JOIN_S
-        with self._changed:
+        with self._lock:
             lanes = list(self._lanes.values())
         for lane in lanes:
             if not lane.join(until - time.monotonic()):
@@ -123,29 +125,30 @@ class Batcher:
 
     def add(self, source: Source) -> None:
         """Take in another camera, also while running. Raises ``ValueError`` where one of that name is there."""
-        with self._changed:
+        with self._lock:
             lane = self._admit(source)
             if self._started and not self._stopped:
                 lane.start()
 
     def remove(self, camera: str) -> CameraCounts:
         """Leave a camera out from now on; its last counts. Raises ``KeyError`` where there is none of that name."""
-        with self._changed:
+        with self._lock:
             lane = self._lanes.pop(camera)
             lane.stop()
+            self._backlog.dismiss(lane)
         lane.source.close()
         lane.join(_JOIN_S)
-        with self._changed:
+        with self._lock:
             return lane.counts()
 
     def counts(self) -> Mapping[str, CameraCounts]:
         """What became of every camera's frames so far."""
-        with self._changed:
+        with self._lock:
             return {camera: lane.counts() for camera, lane in self._lanes.items()}
 
     def take_events(self) -> tuple[CameraEvent, ...]:
         """What happened to the cameras since the last call, oldest first; at most the last 1,000."""
-        with self._changed:
+        with self._lock:
             events = tuple(self._events)
             self._events.clear()
             return events
@@ -161,12 +164,11 @@ class Batcher:
         """
         if not self._started:
             raise RuntimeError("a Batcher must be started: take batches inside `with batcher:`")
-        with self._changed:
+        with self._lock:
             came_s = time.monotonic()
             if not (self._await_batch() if wait else self._is_due()):
                 return None
-            batch = FrameBatch(frames=tuple(self._take()))
-            self._changed.notify_all()
+            batch = FrameBatch(frames=tuple(lane.take() for lane in islice(self._backlog.turns(), self._size)))
             changed = self._keep_pace(came_s, batch)
         if changed is not None:
             self._note(changed)
@@ -177,13 +179,14 @@ class Batcher:
             raise ValueError(f"every camera must have a name of its own, got {source.camera!r} twice")
         lane = CameraQueue(
             source,
-            changed=self._changed,
+            backlog=self._backlog,
             detect_hz=self._detect_hz,
             pace=self._pace,
             depth=self._depth,
             on_event=self._note,
         )
         self._lanes[source.camera] = lane
+        self._backlog.admit(lane)
         return lane
 
     def _depth(self) -> int:
@@ -191,50 +194,29 @@ class Batcher:
         return -(-self._size // max(1, len(self._lanes))) + 1
 
     def _await_batch(self) -> bool:
-        """Wait until a batch should go out; False once there will be no more. Holds ``changed``."""
-        self._changed.wait_for(lambda: self._stopped or self._waiting() or self._is_over())
-        if self._stopped or not self._waiting():
+        """Wait until a batch should go out; False once there will be no more. Holds the lock."""
+        backlog = self._backlog
+        backlog.changed.wait_for(lambda: self._stopped or backlog.waiting or self._is_over())
+        if self._stopped or not backlog.waiting:
             return False
-        self._changed.wait_for(lambda: self._stopped or self._is_complete(), timeout=self._patience_s())
-        # Whoever stopped the batcher, or removed the camera, has emptied its lane meanwhile.
-        return self._waiting() > 0
+        backlog.changed.wait_for(lambda: self._stopped or backlog.is_complete, timeout=self._patience_s())
+        # Whoever stopped the batcher, or removed the camera, has emptied its queue meanwhile.
+        return backlog.waiting > 0
 
     def _is_due(self) -> bool:
-        """Whether a batch should go out now. Holds ``changed``."""
-        return not self._stopped and self._waiting() > 0 and (self._is_complete() or self._patience_s() <= 0)
-
-    def _is_complete(self) -> bool:
-        """Whether a batch is full, or no camera can add to it."""
-        return self._waiting() >= self._size or all(lane.is_full for lane in self._lanes.values())
+        """Whether a batch should go out now. Holds the lock."""
+        backlog = self._backlog
+        return not self._stopped and backlog.waiting > 0 and (backlog.is_complete or self._patience_s() <= 0)
 
     def _patience_s(self) -> float:
         """How long the oldest frame may still wait."""
-        oldest_s = min(lane.waits_since_s for lane in self._lanes.values())
-        return max(0.0, oldest_s + self._wait_s - time.monotonic())
-
-    def _waiting(self) -> int:
-        return sum(len(lane.waiting) for lane in self._lanes.values())
+        return max(0.0, self._backlog.oldest_s + self._wait_s - time.monotonic())
 
     def _is_over(self) -> bool:
         return all(lane.is_over for lane in self._lanes.values())
 
-    def _take(self) -> Iterator[Frame]:
-        """Up to ``size`` frames, one a camera in turn. The camera after the last one served comes first next time."""
-        lanes = list(self._lanes.values())
-        free = self._size
-        idle = 0
-        while free and idle < len(lanes):
-            lane = lanes[self._turn % len(lanes)]
-            self._turn = (self._turn + 1) % len(lanes)
-            if lane.waiting:
-                free -= 1
-                idle = 0
-                yield lane.take()
-            else:
-                idle += 1
-
     def _keep_pace(self, came_s: float, batch: FrameBatch) -> CameraEvent | None:
-        """Look less often where too much comes, and more often again; the event that says so. Holds ``changed``."""
+        """Look less often where too much comes, and more often again; the event that says so. Holds the lock."""
         now_s = time.monotonic()
         live = sum(self._lanes[frame.camera].source.is_live for frame in batch.frames if frame.camera in self._lanes)
         self._pace.count(taken=live, idle_s=now_s - came_s)
@@ -248,5 +230,5 @@ class Batcher:
 
     def _note(self, event: CameraEvent) -> None:
         log_event(event)
-        with self._changed:
+        with self._lock:
             self._events.append(event)

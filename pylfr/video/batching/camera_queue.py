@@ -17,6 +17,7 @@ from typing import Literal
 from pylfr.errors import PylfrError
 from pylfr.protocols import Source
 from pylfr.types import Frame
+from pylfr.video.batching.backlog import Backlog
 from pylfr.video.batching.load_shedding import LoadShedder
 from pylfr.video.decoding.frame_sampler import Sampler
 from pylfr.video.sources.base import due_frames
@@ -63,23 +64,26 @@ _LIVE_DEPTH = 2
 
 
 class CameraQueue:
-    """Everything here is guarded by ``changed``, the condition that all lanes of a batcher share."""
+    """Everything here is guarded by the lock of the ``backlog``, which all queues of a batcher share."""
 
     def __init__(
         self,
         source: Source,
         *,
-        changed: threading.Condition,
+        backlog: Backlog[CameraQueue],
         detect_hz: float | None,
         pace: LoadShedder,
         depth: Callable[[], int],
         on_event: Callable[[CameraEvent], None],
     ) -> None:
         self.source = source
-        self.waiting: deque[Frame] = deque()
+        self._waiting: deque[Frame] = deque()
         self._since_s: deque[float] = deque()
         self.is_over = False
-        self._changed = changed
+        self._backlog = backlog
+        self._lock = backlog.lock
+        # A recording waits here until a batch has taken frames of it.
+        self._room = threading.Condition(backlog.lock)
         self._sampler = Sampler(detect_hz)
         self._pace = pace
         self._due = 0
@@ -97,11 +101,14 @@ class CameraQueue:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to end; what waits is dropped and counted. Holds ``changed``."""
+        """Ask the thread to end; what waits is dropped and counted. Holds the lock."""
         self._stopping = True
-        self._dropped["stopped"] += len(self.waiting)
-        self._clear()
-        self._changed.notify_all()
+        self._dropped["stopped"] += len(self._waiting)
+        lost = len(self._waiting)
+        self._waiting.clear()
+        self._since_s.clear()
+        self._backlog.note(self, added=-lost)
+        self._room.notify()
 
     def join(self, timeout_s: float) -> bool:
         """Whether the thread has ended, after at most ``timeout_s``."""
@@ -111,22 +118,28 @@ class CameraQueue:
 
     @property
     def is_full(self) -> bool:
-        """Whether waiting longer brings no further frame of this camera. Holds ``changed``."""
-        return self.is_over or len(self.waiting) >= (1 if self.source.is_live else self._depth())
+        """Whether waiting longer brings no further frame of this camera. Holds the lock."""
+        return self.is_over or len(self._waiting) >= (1 if self.source.is_live else self._depth())
 
     def take(self) -> Frame:
-        """The oldest waiting frame. Holds ``changed``."""
+        """The oldest waiting frame. Holds the lock."""
         self._passed_on += 1
         self._since_s.popleft()
-        return self.waiting.popleft()
+        frame = self._waiting.popleft()
+        self._backlog.note(self, added=-1)
+        self._room.notify()
+        return frame
+
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     @property
     def waits_since_s(self) -> float:
-        """Since when its oldest frame waits, on the monotonic clock; infinity where none does. Holds ``changed``."""
+        """Since when its oldest frame waits, on the monotonic clock; infinity where none does. Holds the lock."""
         return self._since_s[0] if self._since_s else math.inf
 
     def counts(self) -> CameraCounts:
-        """Holds ``changed``."""
+        """Holds the lock."""
         return CameraCounts(
             camera=self.source.camera,
             state=self._state,
@@ -143,14 +156,14 @@ class CameraQueue:
         return self._sampler.rate_hz
 
     def passed_over(self, count: int) -> None:
-        with self._changed:
+        with self._lock:
             self._came += count
             self._not_due += count
 
     def is_due(self, captured_at: datetime) -> bool:
         """Count a decoded frame and say whether it is wanted."""
         is_due = self._sampler.is_due(captured_at)
-        with self._changed:
+        with self._lock:
             self._came += 1
             self._not_due += not is_due
             self._last_frame_at = captured_at
@@ -162,14 +175,14 @@ class CameraQueue:
         return is_due
 
     def report(self, event: CameraEvent) -> None:
-        with self._changed:
+        with self._lock:
             self._state = _STATE_AFTER.get(event.kind, self._state)
         # A source may say "ended" too; the lane says it once, when the last frame has come.
         if event.kind not in ("ended", "failed"):
             self._on_event(event)
 
     def lost(self, cause: str, count: int) -> None:
-        with self._changed:
+        with self._lock:
             self._dropped[cause] += count
 
     def _due_frames(self) -> Generator[Frame, None, None]:
@@ -191,33 +204,31 @@ class CameraQueue:
 
     def _put(self, frame: Frame) -> bool:
         """Let the frame wait for a batch; False once nobody will take it."""
-        with self._changed:
+        superseded = 0
+        with self._lock:
             if self.source.is_live:
-                while len(self.waiting) >= _LIVE_DEPTH:
+                if len(self._waiting) >= _LIVE_DEPTH:
                     self._dropped["superseded"] += 1
                     self._pace.count(lost=1)
                     self._since_s.popleft()
-                    self.waiting.popleft()
+                    self._waiting.popleft()
+                    superseded = 1
             else:
-                self._changed.wait_for(lambda: self._stopping or len(self.waiting) < self._depth())
+                self._room.wait_for(lambda: self._stopping or len(self._waiting) < self._depth())
             if self._stopping:
                 self._dropped["stopped"] += 1
                 return False
-            self.waiting.append(frame)
+            self._waiting.append(frame)
             self._since_s.append(time.monotonic())
-            self._changed.notify_all()
+            self._backlog.note(self, added=1 - superseded)
             return True
 
-    def _clear(self) -> None:
-        self.waiting.clear()
-        self._since_s.clear()
-
     def _finish(self, error: str | None) -> None:
-        with self._changed:
+        with self._lock:
             self._state = "stopped" if self._stopping else "ended" if error is None else "failed"
             self._error = None if self._stopping else error
             self.is_over = True
-            self._changed.notify_all()
+            self._backlog.note(self)
             is_stopped, came = self._stopping, self._came
         if error is not None and not is_stopped:
             self._on_event(CameraEvent.now(self.source.camera, "failed", error))
