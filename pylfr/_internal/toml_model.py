@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from pylfr.errors import PylfrError
 
@@ -18,15 +18,28 @@ class ConfigModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _keys_are_known(cls, given: object) -> object:
-        for key in given if isinstance(given, dict) else ():
-            if key not in cls.model_fields:
-                near = difflib.get_close_matches(str(key), cls.model_fields, n=1, cutoff=0.5)
-                hint = f"the nearest valid key is {near[0]!r}" if near else f"valid are {', '.join(cls.model_fields)}"
-                raise ValueError(f"unknown key {key!r}: {hint}")
-        return given
+    def _keys_are_known(cls, given: object, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Report unknown keys together with whatever else is wrong in the table, not instead of it."""
+        unknown = [key for key in given if key not in cls.model_fields] if isinstance(given, dict) else []
+        if not unknown or not isinstance(given, dict):
+            return validate(given)
+        errors = [_error(f"unknown key {key!r}: {_hint(str(key), cls)}", (), None) for key in unknown]
+        try:
+            validate({key: value for key, value in given.items() if key not in unknown})
+        except ValidationError as error:
+            errors += [_error(each["msg"], each["loc"], each["input"]) for each in error.errors()]
+        raise ValidationError.from_exception_data(cls.__name__, errors)
+
+
+def _hint(key: str, kind: type[BaseModel]) -> str:
+    near = difflib.get_close_matches(key, kind.model_fields, n=1, cutoff=0.5)
+    return f"the nearest valid key is {near[0]!r}" if near else f"valid are {', '.join(kind.model_fields)}"
+
+
+def _error(message: str, place: tuple[int | str, ...], given: object) -> InitErrorDetails:
+    return InitErrorDetails(type=PydanticCustomError("config", message), loc=place, input=given)
 
 
 # Keys whose values may be secrets, also where somebody wrote them down: no message repeats them.
@@ -50,15 +63,23 @@ def record_from(tables: dict[str, object], kind: type[Record], *, path: Path, er
 
     Raises ``error_kind`` naming the file, each key at fault, the trouble and the value.
     """
+    made = validated(tables, kind, folder=path.resolve().parent)
+    if isinstance(made, list):
+        raise error_kind(f"{path}: {'; '.join(made)}")
+    return made
+
+
+def validated(tables: dict[str, object], kind: type[Record], *, folder: Path) -> Record | list[str]:
+    """The record that ``tables`` describe, or every mistake in them, one text each."""
     try:
-        return kind.model_validate(tables, context={"folder": path.resolve().parent})
+        return kind.model_validate(tables, context={"folder": folder})
     except ValidationError as error:
-        raise error_kind(f"{path}: " + "; ".join(explain(each) for each in error.errors())) from error
+        return [explain(each) for each in error.errors()]
 
 
 def explain(error: ErrorDetails) -> str:
     """One mistake in words: which key, what was expected, what was given."""
     place = ".".join(str(part) for part in error["loc"]) or "file"
-    said = error["msg"].removeprefix("Value error, ")
+    trouble = error["msg"].removeprefix("Value error, ")
     given = error.get("input") if error["loc"][-1:] not in _UNSHOWN else None
-    return f"{place}: {said}" + (f", got {given!r}" if isinstance(given, str | int | float) else "")
+    return f"{place}: {trouble}" + (f", got {given!r}" if isinstance(given, str | int | float) else "")

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Annotated
 
 import typer
 
+from pylfr import __version__
 from pylfr.errors import PylfrError
 
 
@@ -45,6 +47,7 @@ COMMANDS = {
     "authority": _at("authority:commands", "Make keys; draft, sign and check authorisations."),
     "audit": _at("audit:commands", "Verify, show and export the audit log."),
     "alerts": _at("alerts:commands", "Review possible matches and record decisions."),
+    "config": _at("config:commands", "Print the schema of deployment files, or check one."),
 }
 
 
@@ -57,8 +60,11 @@ def command_line(words: Collection[str] = COMMANDS.keys()) -> typer.Typer:
         name="pylfr",
         help="Live facial recognition: an alert is a possible match, and a person decides.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
+        # Rich's own markup would swallow the names of sections in square brackets.
+        rich_markup_mode="markdown",
+        context_settings={"help_option_names": ["-h", "--help"]},
+        callback=_options,
     )
     for name, command in COMMANDS.items():
         if name not in words:
@@ -72,10 +78,24 @@ def command_line(words: Collection[str] = COMMANDS.keys()) -> typer.Typer:
     return app
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pylfr {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", "-V", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None: ...
+
+
 def main() -> None:
     """Run the command line. Exit status: 0 done, 1 refused or failed (one line on stderr says why), 2 wrong usage."""
-    # A shell that completes a line gives its words in a variable.
-    words = [*sys.argv[1:], *os.environ.get("COMP_WORDS", "").split()]
+    # A shell that completes a line gives its words in a variable: bash in the first, the others in the second.
+    completed = (os.environ.get(name, "") for name in ("COMP_WORDS", "_TYPER_COMPLETE_ARGS"))
+    words = [*sys.argv[1:], *" ".join(completed).split()]
     try:
         command_line(words)()
     except PylfrError as error:

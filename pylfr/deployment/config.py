@@ -1,9 +1,10 @@
-"""A deployment file, deployment.toml, into a built engine. Typos are named with the nearest valid key."""
+"""What a deployment file may say: every key with its type, bounds, default and description."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,7 +24,7 @@ def _beside_deployment(path: Path, info: ValidationInfo) -> Path:
     return Path(folder / path)
 
 
-# A secret in a deployment file is named, not told.
+# A secret in a deployment file is given by the name of an environment variable.
 _REFERENCE = re.compile(r"\$\{[A-Za-z_]\w*\}")
 
 # A path in a deployment file is relative to that file.
@@ -31,64 +32,91 @@ FilePath = Annotated[Path, AfterValidator(_beside_deployment)]
 
 
 class AuthoritySection(ConfigModel):
-    """Under whose signature this deployment runs. ``signed`` is what ``pylfr authority sign`` made.
+    """The signed authorisation that this deployment runs under. Required for live cameras."""
 
-    ``officer_key`` is the public key of the authorising officer, whose private half is not on this machine;
-    ``second_officer_key`` that of the officer who approves what needs a higher approval.
-    """
-
-    profile: str
-    place: str = Field(min_length=1)
-    signed: FilePath
-    officer_key: FilePath
-    second_officer_key: FilePath | None = None
-    confirmed_by: FilePath | None = Field(default=None, description="what confirms an urgent authorisation")
-    calibration: FilePath | None = None
-    cohorts: FilePath | None = None
+    profile: str = Field(description="jurisdiction profile: uk-police, eu-leo, private-site or research")
+    place: str = Field(min_length=1, description="where the cameras are, in the words of the authorisation")
+    signed: FilePath = Field(description="the authorisation that `pylfr authority sign` wrote")
+    officer_key: FilePath = Field(
+        description="public key of the authorising officer, whose private key is not on this machine"
+    )
+    second_officer_key: FilePath | None = Field(
+        default=None, description="public key of the officer who approves categories that need a higher approval"
+    )
+    confirmed_by: FilePath | None = Field(
+        default=None, description="the authorisation that confirms an urgent one; without it all linked data is erased"
+    )
+    calibration: FilePath | None = Field(
+        default=None, description="certificate of the threshold, from `pylfr calibrate`"
+    )
+    cohorts: FilePath | None = Field(
+        default=None,
+        description="certificate of error rates by demographic group, from `pylfr evaluate --cohort-certificate`",
+    )
 
 
 class ModelsSection(ConfigModel):
-    """The networks, by the names that ``pylfr models list`` shows, and what runs them."""
+    """The networks, by the names that `pylfr models list` prints, and what runs them."""
 
-    detector: str
-    embedder: str
-    device: Device = "cpu"
-    runtime: str = Field(default="auto", description="onnx, openvino, openvino-bf16, torch; auto takes the fastest")
-    threads: int = Field(default=0, ge=0, description="threads a network, 0 for as many as there are cores")
-    side_px: int | None = Field(default=None, ge=32, description="long side of the picture the detector looks at")
-    graphs: bool = Field(default=True, description="CUDA graphs in TensorRT and PyTorch; false queues every batch anew")
+    detector: str = Field(description="network that finds faces")
+    embedder: str = Field(description="network that computes templates; it must be the watchlist's")
+    device: Device = Field(default="cpu", description="cpu or cuda; never falls back")
+    runtime: str = Field(
+        default="auto",
+        description="onnx, openvino, openvino-bf16, torch, tensorrt or tensorrt-rtx; auto takes the CPU's fastest",
+    )
+    threads: int = Field(default=0, ge=0, description="threads for each network, 0 for one per core")
+    side_px: int | None = Field(
+        default=None, ge=32, description="long side of the detector's input, pixels; unset: as its manifest says"
+    )
+    graphs: bool = Field(default=True, description="replay batches as CUDA graphs in TensorRT and PyTorch")
 
 
 class WatchlistSection(ConfigModel):
-    """Whom the deployment looks for."""
+    """The people this deployment looks for."""
 
-    file: FilePath
-    key: FilePath | None = Field(default=None, description="of a sealed watchlist; `pylfr watchlist seal` makes it")
-    manifest: FilePath | None = Field(default=None, description="the signed list of record references")
+    file: FilePath = Field(description="the watchlist, plain or sealed; changes are followed while the engine runs")
+    key: FilePath | None = Field(default=None, description="key of a sealed watchlist, from `pylfr watchlist seal`")
+    manifest: FilePath | None = Field(
+        default=None, description="signed list of record references, which answers `was-listed` after the key is gone"
+    )
     index: Literal[
         "native", "faiss", "faiss-gpu", "faiss-gpu-float16", "device-float32", "device-float16", "device-int8"
-    ] = "native"
-    poll_ms: float = Field(default=500.0, gt=0)
+    ] = Field(default="native", description='search index; device-... needs device = "cuda", faiss... needs FAISS')
+    poll_ms: float = Field(default=500.0, gt=0, description="how often the file is checked for changes, ms")
 
 
 class RecognitionSection(ConfigModel):
-    """How faces become alerts. Without ``threshold`` the embedder's suggested value is used and called uncalibrated."""
+    """How faces become alerts."""
 
-    threshold: float | None = Field(default=None, ge=-1.0, le=1.0)
-    detect_hz: float = Field(default=8.0, gt=0)
-    min_detect_hz: float = Field(default=2.0, gt=0)
-    best_k: int = Field(default=8, ge=1)
-    min_samples: int = Field(default=2, ge=1)
-    best_scores: int = Field(default=2, ge=1)
-    gap_ms: float = Field(default=200.0, ge=0)
-    recheck_ms: float = Field(default=3000.0, ge=0)
-    cooldown_s: float = Field(default=60.0, ge=0)
-    candidates: int = Field(default=5, ge=1)
-    max_faces_a_frame: int = Field(default=100, ge=1)
-    min_interocular_px: float = Field(default=10.0, ge=0)
-    min_sharpness: float = Field(default=4.0, ge=0)
-    max_yaw_deg: float = Field(default=50.0, ge=0, le=180)
-    max_pitch_deg: float = Field(default=45.0, ge=0, le=180)
+    threshold: float | None = Field(
+        default=None,
+        ge=-1.0,
+        le=1.0,
+        description="cosine an alert must reach; unset: the embedder's suggested value, reported as uncalibrated",
+    )
+    detect_hz: float = Field(default=8.0, gt=0, description="detections per second and camera")
+    min_detect_hz: float = Field(
+        default=2.0, gt=0, description="lowest detection rate of live cameras under overload; every change is logged"
+    )
+    best_k: int = Field(default=8, ge=1, description="at most so many of a track's best faces are compared")
+    min_samples: int = Field(default=2, ge=1, description="compared faces that a track needs before it can alert")
+    best_scores: int = Field(
+        default=2, ge=1, description="the mean of so many best scores of a track must reach the threshold"
+    )
+    gap_ms: float = Field(default=200.0, ge=0, description="least time between two compared faces of a track, ms")
+    recheck_ms: float = Field(
+        default=3000.0, ge=0, description="a track is compared again after this time whatever its quality, ms"
+    )
+    cooldown_s: float = Field(default=60.0, ge=0, description="an entry alerts at most once per camera in this time, s")
+    candidates: int = Field(default=5, ge=1, description="watchlist entries ranked for each compared face")
+    max_faces_a_frame: int = Field(
+        default=100, ge=1, description="faces tracked per frame; weaker detections above this are dropped and counted"
+    )
+    min_interocular_px: float = Field(default=10.0, ge=0, description="least distance between the eyes, pixels")
+    min_sharpness: float = Field(default=4.0, ge=0, description="least variance of the Laplacian, grey levels squared")
+    max_yaw_deg: float = Field(default=50.0, ge=0, le=180, description="greatest turn to the side, degrees")
+    max_pitch_deg: float = Field(default=45.0, ge=0, le=180, description="greatest tilt up or down, degrees")
 
     @model_validator(mode="after")
     def _samples_fit(self) -> RecognitionSection:
@@ -100,31 +128,35 @@ class RecognitionSection(ConfigModel):
 
     @property
     def slowest_hz(self) -> float:
-        """How rarely live cameras are looked at when more comes than can be looked at."""
+        """The lowest detection rate of a live camera under overload."""
         return min(self.min_detect_hz, self.detect_hz)
 
 
 class BatchSection(ConfigModel):
     """How frames of many cameras are put together."""
 
-    size: int = Field(default=16, ge=1)
-    wait_ms: float = Field(default=20.0, ge=0)
+    size: int = Field(default=16, ge=1, description="frames per batch at most")
+    wait_ms: float = Field(default=20.0, ge=0, description="how long the oldest frame waits for others, ms")
 
 
 class DecodeSection(ConfigModel):
-    """Who decodes recordings: a process each that can do nothing else, or this one, for recordings that are trusted."""
+    """How recordings and reference images are decoded."""
 
-    isolation: Isolation = "process"
+    isolation: Isolation = Field(
+        default="process", description="process: confined, without network and files; none: only for trusted recordings"
+    )
 
 
 class ZoneSection(ConfigModel):
-    """The part of a camera's picture that is watched, as polygons whose corners are shares of width and height.
+    """The zone of recognition: the part of a camera's picture in which faces are looked for.
 
-    What lies outside ``watch`` or inside one of ``ignore`` is never looked at and stands in no evidence.
+    What lies outside `watch` or inside one of `ignore` is blanked before detection and appears in no evidence.
     """
 
-    watch: Polygon = ()
-    ignore: tuple[Polygon, ...] = ()
+    watch: Polygon = Field(
+        default=(), description="corners as shares of width and height, 0 to 1; empty: the whole picture"
+    )
+    ignore: tuple[Polygon, ...] = Field(default=(), description="polygons to leave out, corners as in watch")
 
     @model_validator(mode="after")
     def _is_a_zone(self) -> ZoneSection:
@@ -136,17 +168,24 @@ class ZoneSection(ConfigModel):
 
 
 class CameraSection(ConfigModel):
-    """One camera: a file, an ``rtsp://`` address or a V4L2 device. Secrets are named: ``rtsp://${USER}:${PASS}@host/``."""
+    """One camera: a recording, an RTSP address or a V4L2 device."""
 
-    name: str = Field(min_length=1)
-    source: str = Field(min_length=1)
-    pace: Literal["real-time", "as-fast-as-possible"] = "real-time"
-    loop: bool = False
+    name: str = Field(min_length=1, description="unique name, as it appears in alerts and in the authorisation")
+    source: str = Field(
+        min_length=1,
+        description="rtsp(s)://..., /dev/video0, or a file relative to the working directory; secrets as ${NAME}",
+    )
+    pace: Literal["real-time", "as-fast-as-possible"] = Field(
+        default="real-time", description="how a recording is played"
+    )
+    loop: bool = Field(default=False, description="start a recording over at its end")
     decode: DecodeOn = Field(default="cpu", description='cpu, or nvdec: on the GPU, with device = "cuda"')
-    zone: ZoneSection | None = None
-    expect: str | None = Field(default=None, description='what it sends, "h264 1920x1080": another stream is refused')
+    zone: ZoneSection | None = Field(default=None, description="zone of recognition; unset: the whole picture")
+    expect: str | None = Field(
+        default=None, description='the stream it sends, "h264 1920x1080"; another stream is refused'
+    )
     unchanged_after_s: float = Field(
-        default=10.0, ge=1, le=3600, description="the same picture of a live camera for so long is reported"
+        default=10.0, ge=1, le=3600, description="a live picture that has not changed for this long is reported, s"
     )
 
     @field_validator("expect")
@@ -161,12 +200,12 @@ class CameraSection(ConfigModel):
 
     @property
     def is_network(self) -> bool:
-        """Whether it is a camera of the network."""
+        """Whether it is a network camera."""
         return self.source.startswith(("rtsp://", "rtsps://"))
 
     @property
     def is_device(self) -> bool:
-        """Whether it is a camera of this machine."""
+        """Whether it is attached to this machine."""
         return self.source.startswith(("v4l2://", "/dev/"))
 
     @property
@@ -178,58 +217,62 @@ class CameraSection(ConfigModel):
 
 
 class JsonlSink(ConfigModel):
-    """One alert a line into a file."""
+    """Each alert as one line of JSON in a file."""
 
-    type: Literal["jsonl"]
-    path: FilePath
+    type: Literal["jsonl"] = Field(description="jsonl")
+    path: FilePath = Field(description="the file; lines are appended, and erased when their retention ends")
 
 
 class WebhookSink(ConfigModel):
-    """Each alert as a POST. ``secret`` names an environment variable: ``${NAME}``."""
+    """Each alert as an HTTP POST, retried until it is accepted."""
 
-    type: Literal["webhook"]
-    url: str
-    secret: str | None = None
-    pictures: bool = False
+    type: Literal["webhook"] = Field(description="webhook")
+    url: str = Field(description="http(s) address; secrets by variable: ${NAME}")
+    secret: str | None = Field(default=None, description="bearer token, by variable: ${NAME}")
+    pictures: bool = Field(default=False, description="send the probe and the reference image with each alert")
 
 
 class MqttSink(ConfigModel):
-    """Each alert to ``prefix/<camera>/alert``. ``username`` and ``password`` may be ``${NAME}``."""
+    """Each alert as an MQTT message on the topic prefix/CAMERA/alert."""
 
-    type: Literal["mqtt"]
-    host: str
-    port: int = 1883
-    prefix: str = "pylfr"
-    username: str | None = None
-    password: str | None = None
-    pictures: bool = False
+    type: Literal["mqtt"] = Field(description="mqtt")
+    host: str = Field(description="address of the broker")
+    port: int = Field(default=1883, description="port of the broker")
+    prefix: str = Field(default="pylfr", description="first part of every topic")
+    username: str | None = Field(default=None, description="by variable: ${NAME}")
+    password: str | None = Field(default=None, description="by variable: ${NAME}")
+    pictures: bool = Field(default=False, description="send the probe and the reference image with each alert")
 
 
 class EvidenceSink(ConfigModel):
-    """Each alert as a picture for the operator: the probe beside the reference image. With ``key`` it is sealed."""
+    """Each alert as a picture for the operator: the probe beside the reference image."""
 
-    type: Literal["evidence"]
-    folder: FilePath
-    key: FilePath | None = None
+    type: Literal["evidence"] = Field(description="evidence")
+    folder: FilePath = Field(description="folder of the pictures, erased when their retention ends")
+    key: FilePath | None = Field(
+        default=None, description="key that seals them, created at the first start; profiles for live use require it"
+    )
 
 
 SinkSection = Annotated[JsonlSink | WebhookSink | MqttSink | EvidenceSink, Field(discriminator="type")]
 
 
 class AuditSection(ConfigModel):
-    """Where the record is kept, the key that signs it, and where its checkpoints go: another machine's disk."""
+    """The audit log: every alert is in it before anybody sees it."""
 
-    path: FilePath
-    key: FilePath | None = None
+    path: FilePath = Field(description="the log, one entry per line, each chained to the one before")
+    key: FilePath | None = Field(default=None, description="private key that signs checkpoints")
     passphrase: str | None = Field(
-        default=None, description="of the key, named as ${NAME}; never the passphrase itself"
+        default=None, description="passphrase of that key, by variable: ${NAME}; never the passphrase itself"
     )
-    checkpoints: FilePath | None = None
+    checkpoints: FilePath | None = Field(
+        default=None, description="signed checkpoints, on another machine's disk: they reveal a rewritten log"
+    )
 
     @model_validator(mode="after")
     def _checkpoints_are_signed(self) -> AuditSection:
         if (self.key is None) != (self.checkpoints is None):
-            raise ValueError("checkpoints are signed and kept elsewhere: give both key and checkpoints, or neither")
+            raise ValueError("checkpoints are signed and stored elsewhere: give both key and checkpoints, or neither")
         if self.passphrase is not None and not _REFERENCE.fullmatch(self.passphrase):
             raise ValueError(
                 "passphrase must name an environment variable, ${NAME}, and never be the passphrase itself"
@@ -238,10 +281,12 @@ class AuditSection(ConfigModel):
 
 
 class RecordsSection(ConfigModel):
-    """Where alerts wait for people: a SQLite ``file``, or a database by ``url``, its secrets as ``${NAME}``."""
+    """The database in which alerts wait for review. Give either `file` or `url`."""
 
-    file: FilePath | None = None
-    url: str | None = None
+    file: FilePath | None = Field(default=None, description="a SQLite file")
+    url: str | None = Field(
+        default=None, description="an SQLAlchemy address, for example PostgreSQL; secrets by variable: ${NAME}"
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> RecordsSection:
@@ -251,75 +296,81 @@ class RecordsSection(ConfigModel):
 
 
 class AggregatesSection(ConfigModel):
-    """Where counts over tracks go, hour by hour, for ``pylfr drift``: histograms, no face and no name."""
+    """Hourly counts over tracks, for `pylfr drift`: histograms without a face or a name."""
 
-    folder: FilePath
+    folder: FilePath = Field(description="folder of the hourly files")
 
 
 class Deployment(ConfigModel):
-    """Everything that a run needs. Paths are relative to the deployment file."""
+    """A deployment file: one watchlist, named cameras, one place, a stated time. Paths are relative to the file."""
 
-    name: str = Field(min_length=1)
-    authorisation: RecordingPermit | None = None
-    authority: AuthoritySection | None = None
-    models: ModelsSection
-    watchlist: WatchlistSection
-    audit: AuditSection
-    cameras: tuple[CameraSection, ...] = Field(min_length=1)
-    recognition: RecognitionSection = RecognitionSection()
-    batch: BatchSection = BatchSection()
-    people: dict[str, FilePath] = Field(
-        default_factory=dict, description="who may decide on alerts, each with the file of their public key"
+    name: str = Field(min_length=1, description="name of the deployment, as in its authorisation")
+    authorisation: RecordingPermit | None = Field(
+        default=None, description="plain words instead of a signed authorisation; for recordings only"
     )
-    decode: DecodeSection = DecodeSection()
-    records: RecordsSection | None = None
-    aggregates: AggregatesSection | None = None
-    sinks: tuple[SinkSection, ...] = ()
+    authority: AuthoritySection | None = Field(default=None, description="the signed authorisation; required for live")
+    models: ModelsSection = Field(description="networks and what runs them")
+    watchlist: WatchlistSection = Field(description="the people this deployment looks for")
+    audit: AuditSection = Field(description="the audit log")
+    cameras: tuple[CameraSection, ...] = Field(min_length=1, description="one [[cameras]] table for each camera")
+    recognition: RecognitionSection = Field(default=RecognitionSection(), description="how faces become alerts")
+    batch: BatchSection = Field(default=BatchSection(), description="how frames are batched")
+    people: dict[str, FilePath] = Field(
+        default_factory=dict, description="who may decide on alerts: name and public key file"
+    )
+    decode: DecodeSection = Field(default=DecodeSection(), description="how recordings are decoded")
+    records: RecordsSection | None = Field(default=None, description="database of alerts and decisions")
+    aggregates: AggregatesSection | None = Field(default=None, description="hourly counts for `pylfr drift`")
+    sinks: tuple[SinkSection, ...] = Field(default=(), description="one [[sinks]] table for each place alerts go to")
 
     @model_validator(mode="after")
-    def _one_leave(self) -> Deployment:
-        if (self.authorisation is None) == (self.authority is None):
-            raise ValueError(
-                "give either [authority], which names a signed authorisation, or [authorisation], for recordings alone"
+    def _sections_fit(self) -> Deployment:
+        problems = [*self._authority_problems(), *self._camera_problems(), *self._nvdec_problems()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _authority_problems(self) -> Iterator[str]:
+        if self.authorisation is None and self.authority is None:
+            yield (
+                "no [authority] and no [authorisation]: live cameras need a signed authorisation "
+                "(`pylfr authority draft`); for recordings alone [authorisation] may give purpose, place, cameras, "
+                "starts_at, ends_at, authorising_officer and legal_basis; to try recordings without either: `pylfr try`"
             )
+        if self.authorisation is not None and self.authority is not None:
+            yield "give either [authority], for a signed authorisation, or [authorisation], for recordings alone"
         if self.authority is not None and self.audit.key is None:
-            raise ValueError("[audit] needs key (`pylfr authority keygen`) and checkpoints, a file elsewhere")
+            yield "[audit] needs key (`pylfr authority keygen`) and checkpoints, a file on another machine"
         if self.authority is not None and self.records is None:
-            raise ValueError("[records] is missing: alerts wait there for the people who decide")
-        return self
+            yield "[records] is missing: alerts wait there for the people who decide"
 
-    @model_validator(mode="after")
-    def _cameras_fit(self) -> Deployment:
+    def _camera_problems(self) -> Iterator[str]:
         names = [camera.name for camera in self.cameras]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"camera names must differ, {twice[0]!r} stands twice")
-        strangers = sorted(set(names) - self.authorisation.cameras) if self.authorisation is not None else []
-        if strangers:
-            raise ValueError(f"camera {strangers[0]!r} is not named in authorisation.cameras")
-        return self
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"duplicate camera name {name!r}: camera names must be unique"
+        if self.authorisation is not None:
+            for name in sorted(set(names) - self.authorisation.cameras):
+                yield f"camera {name!r} is not named in authorisation.cameras"
 
-    @model_validator(mode="after")
-    def _nvdec_fits(self) -> Deployment:
+    def _nvdec_problems(self) -> Iterator[str]:
         for camera in self.cameras:
             if camera.decode != "nvdec":
                 continue
             asked = f'camera {camera.name!r} has decode = "nvdec"'
             if self.models.device != "cuda":
-                raise ValueError(
+                yield (
                     f'{asked}, whose pictures stay on the GPU, but [models] device is "{self.models.device}": set '
                     'device = "cuda" there, or decode = "cpu" here'
                 )
             if camera.zone is not None:
-                raise ValueError(f'{asked} and a zone, which is cut on the host: set decode = "cpu"')
+                yield f'{asked} and a zone, which is cut on the host: set decode = "cpu"'
             if camera.is_device:
-                raise ValueError(f'{asked}, but is a device of this machine: set decode = "cpu"')
-            if not camera.is_network and self.decode.isolation == "process":
-                raise ValueError(
+                yield f'{asked}, but is a device of this machine: set decode = "cpu"'
+            elif not camera.is_network and self.decode.isolation == "process":
+                yield (
                     f"{asked}, but recordings are decoded by an isolated process without a GPU: set decode = "
                     '"cpu", or isolation = "none" in [decode] where you trust the recordings'
                 )
-        return self
 
 
 def read_deployment(path: Path) -> Deployment:
@@ -327,12 +378,4 @@ def read_deployment(path: Path) -> Deployment:
 
     Raises ``ConfigError`` naming the file, the key, what was expected and, for an unknown key, the nearest valid one.
     """
-    tables = read_tables(path, ConfigError)
-    if "authorisation" not in tables and "authority" not in tables:
-        raise ConfigError(
-            f"{path} has no [authority] and no [authorisation]: recognition of live cameras needs a signed "
-            "authorisation (`pylfr authority draft`); for recordings alone [authorisation] may say purpose, place, "
-            "cameras, starts_at, ends_at, authorising_officer and legal_basis; to try recorded material without "
-            "either use `pylfr try`"
-        )
-    return record_from(tables, Deployment, path=path, error_kind=ConfigError)
+    return record_from(read_tables(path, ConfigError), Deployment, path=path, error_kind=ConfigError)

@@ -93,7 +93,7 @@ officer_key = "officer.pub"
 
 
 def test_two_cameras_of_one_name_and_a_missing_file_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'gate' stands twice"):
+    with pytest.raises(ConfigError, match="duplicate camera name 'gate'"):
         read_deployment(write(tmp_path, GOOD + '[[cameras]]\nname = "gate"\nsource = "b.mp4"\n'))
     with pytest.raises(ConfigError, match="cannot be read"):
         read_deployment(tmp_path / "missing.toml")

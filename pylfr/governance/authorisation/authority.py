@@ -32,18 +32,15 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="sha256, he
 
 
 class RecordingPermit(ConfigModel):
-    """Unsigned words for looking through recordings: who said so, why, which cameras, and when. Never for live cameras.
+    """An unsigned authorisation in plain words, for recordings only. Every field is required."""
 
-    Every field is required; what is blank or does not make sense is refused by name.
-    """
-
-    purpose: Words
-    place: Words
-    cameras: frozenset[str] = Field(min_length=1)
-    starts_at: Moment
-    ends_at: Moment
-    authorising_officer: Words
-    legal_basis: Words
+    purpose: Words = Field(description="why recognition is needed")
+    place: Words = Field(description="where the recordings were made")
+    cameras: frozenset[str] = Field(min_length=1, description="names of the cameras it covers")
+    starts_at: Moment = Field(description="start of the window, with a time zone")
+    ends_at: Moment = Field(description="end of the window, with a time zone; the run stops there")
+    authorising_officer: Words = Field(description="who authorises it")
+    legal_basis: Words = Field(description="the law it rests on")
 
     @model_validator(mode="after")
     def _window_runs_forward(self) -> RecordingPermit:
