@@ -13,7 +13,8 @@ from rich.table import Table
 from pylfr.cli.console import results, say, warn
 from pylfr.errors import AuditError
 from pylfr.governance.adjudication.signatures import verify_decisions
-from pylfr.governance.audit.chain import LogEntry, parse_entry, verify
+from pylfr.governance.audit.audit import read_audit
+from pylfr.governance.audit.chain import LogEntry
 from pylfr.governance.authorisation.signed import read_signed
 from pylfr.governance.keys.keys import read_public_key
 
@@ -22,6 +23,7 @@ commands = typer.Typer(help="The record: verify, show, export.", no_args_is_help
 LogArgument = Annotated[Path, typer.Argument(help="The audit log.", show_default=False)]
 CheckpointsOption = Annotated[Path | None, typer.Option(help="The checkpoints, from where they were exported to.")]
 KeyOption = Annotated[Path | None, typer.Option(help="The record's public key.")]
+_UNSIGNED = "its writer died, or somebody without the record's key wrote it; nothing acts on it"
 
 
 @commands.command(name="verify")
@@ -30,38 +32,46 @@ def verify_(
     checkpoints: CheckpointsOption = None,
     key: KeyOption = None,
     authorisation: Annotated[
-        Path | None, typer.Option(help="The signed authorisation: every decision must be of somebody whom it names.")
+        Path | None, typer.Option(help="The signed authorisation: only those whom it names may have decided.")
+    ] = None,
+    expect: Annotated[
+        str | None,
+        typer.Option(help="A digest that was published or noted, for example in a report: the log must contain it."),
     ] = None,
 ) -> None:
-    """Say whether the record is as it was written; exit status 1 names every place where it is not.
+    """Say whether the log is as it was written; exit status 1 names every place where it is not.
 
-    Signed decisions are checked against the key that stands beside them, or against those the officer signed for.
+    Signed decisions are checked against the key beside them, or against those that the officer signed for.
     """
     if (checkpoints is None) != (key is None):
         raise AuditError("checkpoints are verified with the record's public key: give both, or neither")
-    flaws = list(
-        verify(
-            _read(log),
-            _read(checkpoints) if checkpoints is not None else None,
-            read_public_key(key) if key is not None else None,
-        )
-    )
-    people = read_signed(authorisation).authorisation.people if authorisation is not None else None
-    decisions = 0
-    if not flaws:
-        entries = read_entries(log)
-        decisions = sum("signature" in entry.details for entry in entries)
-        flaws += verify_decisions(entries, people)
+    read = read_audit(log, checkpoints=checkpoints, key=read_public_key(key) if key is not None else None)
+    signed = read_signed(authorisation) if authorisation is not None else None
+    flaws = [f"{log}, line {flaw.line}: {flaw.what}" if flaw.line else flaw.what for flaw in read.flaws]
+    flaws += [
+        f"{log}, entry {read.entries[flaw.line - 1].sequence}: {flaw.what}"
+        for flaw in verify_decisions(read.entries, signed.authorisation.people if signed is not None else None)
+    ]
+    if expect is not None and all(entry.digest != expect for entry in read.entries):
+        flaws.append(f"{log} has no entry with the digest {expect}: it was cut, or written anew, after that was noted")
     for flaw in flaws:
-        warn("error", f"{log}, line {flaw.line}: {flaw.what}" if flaw.line else flaw.what)
+        warn("error", flaw)
     if flaws:
         raise typer.Exit(1)
-    count = len(_read(log).splitlines())
-    say(f"{log}: {count} entries, whole and in order" + (", as signed" if checkpoints is not None else ""))
-    if decisions:
+    say(f"{log}: {len(read.entries)} entries, whole and in order" + (", as signed" if read.is_signed else ""))
+    if read.entries:
+        say(f"digest of the last: {read.entries[-1].digest}")
+    if decisions := sum("signature" in entry.details for entry in read.entries):
         say(f"{decisions} decisions, each signed by who decided")
-    if checkpoints is None:
-        warn("notice", "without --checkpoints and --key a cut tail and a log that was written anew are not noticed")
+    if read.unsigned is not None:
+        warn("notice", f"entry {read.unsigned.sequence} ({read.unsigned.kind}) has no checkpoint: {_UNSIGNED}")
+    if not read.is_signed:
+        warn(
+            "notice",
+            "without --checkpoints and --key a cut tail, added entries and a log that was written anew are not noticed",
+        )
+    elif checkpoints is not None and checkpoints.stat().st_dev == log.stat().st_dev:
+        warn("notice", f"{checkpoints} is on the log's own file system: whoever can cut one can cut both")
 
 
 @commands.command()
@@ -73,7 +83,7 @@ def show(
     table = Table(box=None, pad_edge=False)
     for column in ("entry", "at", "kind", "details"):
         table.add_column(column, overflow="fold")
-    for entry in read_entries(log):
+    for entry in _whole(log):
         if kind is None or entry.kind == kind:
             details = ", ".join(f"{name} {value}" for name, value in entry.details.items())
             table.add_row(str(entry.sequence), f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.kind, escape(details))
@@ -95,19 +105,10 @@ def export(
     say(f"{out}: `pylfr audit verify audit.log --checkpoints audit.checkpoints --key record.pub`, run there")
 
 
-def read_entries(log: Path) -> list[LogEntry]:
-    """Every entry of a log. Raises ``AuditError`` at the first that is damaged."""
-    entries = []
-    for number, line in enumerate(_read(log).splitlines(), start=1):
-        try:
-            entries.append(parse_entry(line))
-        except ValueError as error:
-            raise AuditError(f"{log}, line {number}: {error}; `pylfr audit verify` says more") from error
-    return entries
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise AuditError(f"{path} cannot be read: {error.strerror}") from error
+def _whole(log: Path) -> tuple[LogEntry, ...]:
+    """Every entry of a log, signed or not. Raises ``AuditError`` at the first place that is damaged."""
+    read = read_audit(log)
+    if read.flaws:
+        flaw = read.flaws[0]
+        raise AuditError(f"{log}, line {flaw.line}: {flaw.what}; `pylfr audit verify` says more")
+    return read.entries

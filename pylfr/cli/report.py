@@ -10,12 +10,12 @@ from typing import Annotated
 
 import typer
 
-from pylfr.cli.audit import read_entries
 from pylfr.cli.console import say
 from pylfr.deployment.authorise import records_of, watchlist_key_of
 from pylfr.deployment.config import Deployment, read_deployment
 from pylfr.errors import ConfigError, PylfrError
 from pylfr.gallery.watchlist.sealed import connect_either
+from pylfr.governance.audit.audit import read_audit
 from pylfr.governance.authorisation.profiles import read_profile
 from pylfr.governance.authorisation.signed import read_signed
 from pylfr.governance.report.page import markdown_of, page_of
@@ -36,7 +36,7 @@ def report(
             deployment=opened.name,
             authorisation=read_signed(opened.authority.signed).authorisation,
             profile=read_profile(opened.authority.profile),
-            log=read_entries(opened.audit.path),
+            log=read_audit(opened.audit.path).entries,
             alerts=records.alerts(),
             categories=_categories(opened),
         )

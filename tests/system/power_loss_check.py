@@ -22,7 +22,7 @@ from pylfr.gallery.watchlist.sealed import open_sealed
 from pylfr.gallery.watchlist.withdrawal import ListedFiles, finish_withdrawal
 from pylfr.governance.adjudication.database import open_records
 from pylfr.governance.audit.audit import open_audit
-from pylfr.governance.audit.chain import LogEntry, parse_checkpoint, parse_entry, verify
+from pylfr.governance.audit.chain import LogEntry, parse_checkpoint, parse_entry, read_log
 from pylfr.governance.keys.keys import read_signing_key
 from pylfr.governance.keys.vault import VaultKey, read_vault_key
 from pylfr.governance.retention.sweeper import read_sealed
@@ -72,7 +72,7 @@ def flaws_of(folder: Path, known: Acknowledged, *, now: datetime) -> Iterator[st
     ) as audit:
         forget_expired(read_deployment(folder / "deployment.toml"), audit, now=now)
     log, checkpoints = (folder / "audit.log").read_bytes(), (folder / "elsewhere").read_bytes()
-    yield from (f"the log, line {flaw.line}: {flaw.what}" for flaw in verify(log, checkpoints, key.public))
+    yield from (f"the log, line {flaw.line}: {flaw.what}" for flaw in read_log(log, checkpoints, key.public).flaws)
     entries = {entry.sequence: entry for entry in map(parse_entry, log.splitlines())}
     signed = {parse_checkpoint(line).sequence for line in checkpoints.splitlines()}
     for sequence, (kind, alert) in known.entries.items():

@@ -7,8 +7,10 @@ import hashlib
 import hmac
 import os
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -16,8 +18,16 @@ from typing import TypeVar
 from pylfr._internal.atomic_file import sync_folder
 from pylfr._internal.canonical_json import Plain, utc_text
 from pylfr.errors import AuditError
-from pylfr.governance.audit.chain import GENESIS, LogEntry, parse_entry, sign_checkpoint
-from pylfr.governance.keys.keys import SigningKey
+from pylfr.governance.audit.chain import (
+    GENESIS,
+    LogEntry,
+    ReadLog,
+    parse_checkpoint,
+    parse_entry,
+    read_log,
+    sign_checkpoint,
+)
+from pylfr.governance.keys.keys import PublicKey, SigningKey
 from pylfr.types import Alert, Event, Recorded
 
 Clock = Callable[[], datetime]
@@ -25,6 +35,10 @@ Decision = TypeVar("Decision")
 
 # Two machines that share a log, or one that sets its clock, may differ by this much.
 _CLOCK_SLACK = timedelta(seconds=2)
+_SEE_VERIFY = "`pylfr audit verify` says more. Keep both files and begin others"
+# What an entry without a checkpoint is kept as: its whole line, for whoever investigates; it acts on nothing.
+SET_ASIDE = "unsigned-entry-set-aside"
+_LONGEST_QUOTE = 4096
 
 
 def system_clock() -> datetime:
@@ -32,8 +46,16 @@ def system_clock() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogHead:
+    """The last entry of a log: its number and digest; number 0 for an empty log."""
+
+    sequence: int
+    digest: str
+
+
 class RehearsalAudit:
-    """Counts, and keeps nothing: a rehearsal on recorded material leaves no record behind."""
+    """Counts, and stores nothing: a rehearsal on recorded material leaves no record behind."""
 
     def __init__(self) -> None:
         self._sequence = 0
@@ -43,33 +65,63 @@ class RehearsalAudit:
         return Recorded(value=alert, sequence=self._sequence, recorded_at=system_clock())
 
     def note(self, event: Event) -> None:
-        """Nothing is kept."""
+        """Nothing is stored."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing is open."""
 
 
 class AuditLog:
-    """A log that is only ever added to, on disk before a call returns. Several processes may write to one.
+    """A log that is only ever added to, on disk before a call returns. Several processes and threads may write to one.
 
     It holds keyed digests of pictures and of names, never a face: erasing evidence does not break the chain. With a
-    key every entry is followed by a signed checkpoint in a file elsewhere. Made by ``open_audit``.
+    key every entry is followed by a signed checkpoint in a file elsewhere, and an entry without one is never acted on.
+    Made by ``open_audit``.
     """
 
     def __init__(self, path: Path, descriptor: int, key: SigningKey | None, checkpoints: int, clock: Clock) -> None:
         self._path = path
         self._descriptor = descriptor
         self._key = key
+        self._public = key.public if key is not None else None
         self._digest_key = key.derived(b"pylfr audit digests") if key is not None else secrets.token_bytes(32)
         self._checkpoints = checkpoints
         self._clock = clock
-        self._size = 0
-        self._sequence = 0
-        self._digest = GENESIS
+        self._lock = threading.RLock()
+        self._size = self._checkpoints_size = 0
+        self._head = LogHead(sequence=0, digest=GENESIS)
         self._latest: datetime | None = None
+        # The digest and the length in bytes of each entry that has no checkpoint of its own, by its number.
+        self._unsigned: dict[int, tuple[str, int]] = {}
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether its entries are signed: nobody is engaged or withdrawn on the strength of a log that is not."""
+        return self._key is not None
+
+    @property
+    def are_checkpoints_apart(self) -> bool:
+        """Whether the checkpoints are on another file system than the log; True where there are none."""
+        return self._checkpoints < 0 or os.fstat(self._checkpoints).st_dev != os.fstat(self._descriptor).st_dev
+
+    @property
+    def head(self) -> LogHead:
+        """The last entry that can be believed. Raises ``AuditError`` where the log is damaged."""
+        with self._alone():
+            self._read_on()
+            last = self._head.sequence
+            while last in self._unsigned:
+                last -= 1
+            return LogHead(sequence=last, digest=self._digest_of(last))
+
+    def holds(self, head: LogHead) -> bool:
+        """Whether the log has that entry, and so is at least as long as it was then."""
+        with self._alone():
+            self._read_on()
+            return head.sequence <= self._head.sequence and self._digest_of(head.sequence) == head.digest
 
     def record(self, alert: Alert) -> Recorded[Alert]:
-        """Write the alert down for good. Raises ``AuditError`` where that fails: then nobody may see it."""
+        """Write an alert down for good. Raises ``AuditError`` where that fails: then nobody may see it."""
         entry = self._append("alert", self._details(alert))
         return Recorded(value=alert, sequence=entry.sequence, recorded_at=entry.at)
 
@@ -78,34 +130,42 @@ class AuditLog:
         self._append(event.kind, dict(event.details))
 
     def decide(self, decision: Decision, event: Event) -> Recorded[Decision]:
-        """Write a person's decision down for good, as ``event`` says it. Raises ``AuditError`` where that fails."""
+        """Write a person's decision down for good, worded as ``event``. Raises ``AuditError`` where that fails."""
         entry = self._append(event.kind, dict(event.details))
         return Recorded(value=decision, sequence=entry.sequence, recorded_at=entry.at)
 
-    def entries(self, kind: str) -> Iterator[LogEntry]:
-        """What the log says of one kind, oldest first, up to now. Raises ``AuditError`` where it is damaged."""
+    def entries(self, *kinds: str) -> Iterator[LogEntry]:
+        """The entries of these kinds that can be believed, oldest first; of every kind where none is given.
+
+        An entry without a checkpoint of its own is left out. Raises ``AuditError`` where the log is damaged.
+        """
         with self._alone():
             self._read_on()
-        for line in os.pread(self._descriptor, self._size, 0).splitlines():
+            content, unsigned = os.pread(self._descriptor, self._size, 0), frozenset(self._unsigned)
+        wanted = [b'"kind":"%s"' % kind.encode() for kind in kinds]
+        for number, line in enumerate(content.splitlines(), start=1):
             # Every line was parsed when it was taken in; most are of other kinds.
-            if b'"kind":"%s"' % kind.encode() in line and (entry := parse_entry(line)).kind == kind:
+            if number in unsigned or (wanted and not any(each in line for each in wanted)):
+                continue
+            entry = parse_entry(line)
+            if not kinds or entry.kind in kinds:
                 yield entry
 
     def keyed_digest(self, content: bytes) -> str:
-        """What the log says in place of ``content``: only the holder of the key can tell whether it is this."""
+        """What the log has in place of ``content``: only the holder of the key can tell whether it is this."""
         return hmac.new(self._digest_key, content, hashlib.sha256).hexdigest()
 
     def close(self) -> None:
-        for descriptor in (self._descriptor, self._checkpoints):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._descriptor = self._checkpoints = -1
+        with self._lock:
+            for descriptor in (self._descriptor, self._checkpoints):
+                if descriptor >= 0:
+                    os.close(descriptor)
+            self._descriptor = self._checkpoints = -1
 
     def follow(self) -> None:
         """Take in what is in the file. Raises ``AuditError`` where it is damaged, or ends later than it is now."""
         with self._alone():
             self._read_on()
-            _drop_torn_line(self._checkpoints)
             now = self._clock()
             if self._latest is not None and now < self._latest - _CLOCK_SLACK:
                 raise AuditError(
@@ -116,15 +176,42 @@ class AuditLog:
     def _append(self, kind: str, details: dict[str, Plain]) -> LogEntry:
         with self._alone():
             self._read_on()
-            entry = LogEntry(
-                sequence=self._sequence + 1, at=self._clock(), kind=kind, details=details, previous=self._digest
-            )
-            self._write(self._descriptor, entry.line())
-            self._take(entry, len(entry.line()))
-            if self._key is not None:
-                _drop_torn_line(self._checkpoints)
-                self._write(self._checkpoints, sign_checkpoint(entry, self._key).line())
+            self._set_aside_unsigned()
+            return self._write_entry(kind, details)
+
+    def _write_entry(self, kind: str, details: dict[str, Plain]) -> LogEntry:
+        entry = LogEntry(
+            sequence=self._head.sequence + 1, at=self._clock(), kind=kind, details=details, previous=self._head.digest
+        )
+        line = entry.line()
+        self._write(self._descriptor, line)
+        if self._key is not None:
+            checkpoint = sign_checkpoint(entry, self._key).line()
+            try:
+                self._write(self._checkpoints, checkpoint)
+            except AuditError:
+                os.ftruncate(self._descriptor, self._size)
+                raise
+            self._checkpoints_size += len(checkpoint)
+        self._take(entry, len(line))
         return entry
+
+    def _set_aside_unsigned(self) -> None:
+        """Replace a last entry that has no checkpoint by a signed note that quotes it.
+
+        It was never acknowledged: its writer died, or had no key. Were it left in the chain, the next checkpoint would
+        seem to vouch for it.
+        """
+        number = self._head.sequence
+        if number not in self._unsigned:
+            return
+        digest, length = self._unsigned.pop(number)
+        start = self._size - length
+        quoted = os.pread(self._descriptor, min(length, _LONGEST_QUOTE), start).decode("utf-8", "replace").rstrip("\n")
+        os.ftruncate(self._descriptor, start)
+        self._size = start
+        self._head = LogHead(sequence=number - 1, digest=self._digest_of(number - 1))
+        self._write_entry(SET_ASIDE, {"sequence": number, "digest": digest, "line": quoted})
 
     def _write(self, descriptor: int, line: bytes) -> None:
         begun_at = os.lseek(descriptor, 0, os.SEEK_END)
@@ -134,51 +221,98 @@ class AuditLog:
             os.fsync(descriptor)
         except OSError as error:
             os.ftruncate(descriptor, begun_at)
-            raise AuditError(f"the audit record {self._path} cannot be written ({error}): recognition stops") from error
+            raise AuditError(f"the audit log {self._path} cannot be written ({error}): recognition stops") from error
 
     def _read_on(self) -> None:
-        """Take in what others have added. A last line without its end was never acknowledged: its writer died."""
-        size = os.lseek(self._descriptor, 0, os.SEEK_END)
-        if size == self._size:
-            return
-        if size < self._size:
-            raise AuditError(f"the audit record {self._path} was cut while it was in use: recognition stops")
-        added = os.pread(self._descriptor, size - self._size, self._size)
-        whole = added.rfind(b"\n") + 1
-        if whole < len(added):
-            os.ftruncate(self._descriptor, self._size + whole)
-        for line in added[:whole].splitlines(keepends=True):
+        """Take in what others have added, to the log and to the checkpoints."""
+        for line in self._new_lines(self._descriptor, self._size):
             try:
                 entry = parse_entry(line)
             except ValueError as error:
                 raise self._damaged(str(error)) from error
-            if entry.sequence != self._sequence + 1 or entry.previous != self._digest:
-                raise self._damaged(f"entry {entry.sequence} does not follow entry {self._sequence}")
+            if entry.sequence != self._head.sequence + 1 or entry.previous != self._head.digest:
+                raise self._damaged(f"entry {entry.sequence} does not follow entry {self._head.sequence}")
             self._take(entry, len(line))
+            if self._public is not None:
+                self._unsigned[entry.sequence] = (entry.digest, len(line))
+        if self._public is not None:
+            for line in self._new_lines(self._checkpoints, self._checkpoints_size):
+                self._take_checkpoint(line, self._public)
+            self._require_signatures()
+
+    def _new_lines(self, descriptor: int, size: int) -> list[bytes]:
+        """The lines after ``size``. A last line without its end was never acknowledged: it is cut off."""
+        now = os.lseek(descriptor, 0, os.SEEK_END)
+        if now < size:
+            raise AuditError(f"the audit log {self._path}, or its checkpoints, was cut while in use: recognition stops")
+        added = os.pread(descriptor, now - size, size)
+        whole = added.rfind(b"\n") + 1
+        if whole < len(added):
+            os.ftruncate(descriptor, size + whole)
+        return added[:whole].splitlines(keepends=True)
 
     def _take(self, entry: LogEntry, length: int) -> None:
         self._size += length
-        self._sequence, self._digest = entry.sequence, entry.digest
+        self._head = LogHead(sequence=entry.sequence, digest=entry.digest)
         self._latest = max(self._latest or entry.at, entry.at)
 
-    def _damaged(self, why: str) -> AuditError:
-        return AuditError(
-            f"line {self._sequence + 1} of {self._path}: {why}; `pylfr audit verify` says more. Keep the file and "
-            "begin another"
-        )
+    def _take_checkpoint(self, line: bytes, public: PublicKey) -> None:
+        self._checkpoints_size += len(line)
+        try:
+            checkpoint = parse_checkpoint(line)
+        except ValueError as error:
+            raise AuditError(f"a checkpoint of {self._path}: {error}; {_SEE_VERIFY}") from error
+        if not checkpoint.is_signed_with(public):
+            raise AuditError(f"a checkpoint of {self._path} was not signed with the record's key; {_SEE_VERIFY}")
+        number = checkpoint.sequence
+        known = self._unsigned[number][0] if number in self._unsigned else self._digest_of(number)
+        if number > self._head.sequence:
+            raise AuditError(
+                f"{self._path} ends at entry {self._head.sequence}, entry {number} had been signed: it was cut off; "
+                f"{_SEE_VERIFY}"
+            )
+        if known != checkpoint.digest:
+            raise self._damaged(f"entry {number} is not the one that was signed", line=number)
+        self._unsigned.pop(number, None)
+
+    def _require_signatures(self) -> None:
+        """At most the last entry may lack a checkpoint, as after a crash; more than one, and none of them is ours."""
+        last = self._head.sequence
+        if last in self._unsigned and last - 1 in self._unsigned:
+            first = last
+            while first - 1 in self._unsigned:
+                first -= 1
+            raise self._damaged(
+                f"entries {first} to {last} have no checkpoint: nobody who holds the record's key wrote them, or the "
+                "checkpoints were cut",
+                line=first,
+            )
+
+    def _digest_of(self, sequence: int) -> str:
+        """The digest of an entry that was taken in."""
+        if sequence == self._head.sequence or sequence < 1:
+            return self._head.digest if sequence else GENESIS
+        if sequence > self._head.sequence:
+            return ""
+        return parse_entry(os.pread(self._descriptor, self._size, 0).splitlines()[sequence - 1]).digest
+
+    def _damaged(self, why: str, *, line: int | None = None) -> AuditError:
+        place = self._head.sequence + 1 if line is None else line
+        return AuditError(f"line {place} of {self._path}: {why}; {_SEE_VERIFY}")
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        if self._descriptor < 0:
-            raise AuditError(f"the audit record {self._path} is closed: nothing can be recorded any more")
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        with self._lock:
+            if self._descriptor < 0:
+                raise AuditError(f"the audit log {self._path} is closed: nothing can be recorded any more")
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def _details(self, alert: Alert) -> dict[str, Plain]:
-        """What the record holds of an alert: when and where, against which list, and keyed digests of who and what."""
+        """What the log says of an alert: when and where, against which list, and keyed digests of who and what."""
         return {
             "alert": alert.id,
             "camera": alert.camera,
@@ -200,8 +334,9 @@ def open_audit(
     """The audit log at ``path``, made where there is none.
 
     ``key`` signs a checkpoint of every entry into the file ``checkpoints``, which belongs on another machine's disk;
-    without it the log is chained but not signed. Raises ``AuditError`` where it is damaged, out of reach, or has an
-    entry later than now: a clock that runs backwards would let expired things live.
+    without it the log is chained but not signed. Raises ``AuditError`` where it is damaged, out of reach, shorter than
+    its checkpoints, has more than one entry that nobody signed, or has an entry later than now: a clock that runs
+    backwards would let expired things live.
     """
     if (key is None) != (checkpoints is None):
         raise ValueError("checkpoints are signed and kept elsewhere: give both key and checkpoints, or neither")
@@ -220,13 +355,17 @@ def open_audit(
     return log
 
 
-def _drop_torn_line(descriptor: int) -> None:
-    """Drop what a writer left that died in the middle of a line."""
-    if descriptor < 0:
-        return
-    size = os.lseek(descriptor, 0, os.SEEK_END)
-    if size and os.pread(descriptor, 1, size - 1) != b"\n":
-        os.ftruncate(descriptor, os.pread(descriptor, size, 0).rfind(b"\n") + 1)
+def read_audit(path: Path, *, checkpoints: Path | None = None, key: PublicKey | None = None) -> ReadLog:
+    """What an audit log holds and what is wrong with it, between two entries of whoever writes to it meanwhile.
+
+    Raises ``AuditError`` where a file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            return read_log(file.read(), checkpoints.read_bytes() if checkpoints is not None else None, key)
+    except OSError as error:
+        raise AuditError(f"{error.filename or path} cannot be read: {error.strerror}") from error
 
 
 def _open(path: Path) -> int:
@@ -236,5 +375,5 @@ def _open(path: Path) -> int:
         return descriptor
     except OSError as error:
         raise AuditError(
-            f"the audit record {path} cannot be opened ({error.strerror}): give a folder to write in"
+            f"the audit log {path} cannot be opened ({error.strerror}): give a folder to write in"
         ) from error

@@ -1,4 +1,4 @@
-"""The form of the audit log: lines chained by digests, checkpoints signed, and what is wrong with either, by place."""
+"""The form of the audit log: lines chained by digests, a signed checkpoint for each, and what is wrong with either."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ from pylfr.governance.keys.keys import PublicKey, SigningKey
 # What the first entry follows.
 GENESIS = "0" * 64
 _CHECKPOINT = b"pylfr-checkpoint-1\n"
+_UNSIGNED = (
+    "entry {0} has no checkpoint of its own: its writer died, or somebody without the record's key wrote it; nothing "
+    "acts on it"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +52,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A signed statement that the log's entry ``sequence`` had this ``digest``: it stands for all entries before."""
+    """A signed statement that the holder of the record's key wrote the entry ``sequence`` with this ``digest``."""
 
     sequence: int
     digest: str
@@ -59,6 +63,10 @@ class Checkpoint:
         signature = base64.b64encode(self.signature).decode("ascii")
         return canonical({"sequence": self.sequence, "digest": self.digest, "signature": signature}) + b"\n"
 
+    def is_signed_with(self, key: PublicKey) -> bool:
+        """Whether the holder of ``key`` made this statement."""
+        return key.verifies(_stated(self.sequence, self.digest), self.signature)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flaw:
@@ -66,6 +74,21 @@ class Flaw:
 
     line: int
     what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadLog:
+    """What a log file holds. Only ``entries`` may be acted on.
+
+    With the record's public key, ``entries`` are those that have a valid checkpoint of their own, and ``unsigned`` is a
+    last entry that has none yet: its writer died in between, or somebody without the key wrote it. Without the key,
+    ``entries`` is the whole chain, which proves nothing about who wrote it (``is_signed`` is False).
+    """
+
+    entries: tuple[LogEntry, ...]
+    unsigned: LogEntry | None
+    flaws: tuple[Flaw, ...]
+    is_signed: bool
 
 
 def sign_checkpoint(entry: LogEntry, key: SigningKey) -> Checkpoint:
@@ -105,66 +128,106 @@ def parse_checkpoint(line: bytes) -> Checkpoint:
         raise ValueError("it is no checkpoint: it was damaged") from error
 
 
-def verify(log: bytes, checkpoints: bytes | None, key: PublicKey | None) -> Iterator[Flaw]:
-    """Everything that is wrong with a log, in its order; nothing for one that is whole.
+def read_log(log: bytes, checkpoints: bytes | None = None, key: PublicKey | None = None) -> ReadLog:
+    """Every entry of a log that can be believed, and everything that is wrong with it, in its order.
 
-    A chain alone misses a tail that was cut and a log that was written anew: those show against ``checkpoints``, which
-    were kept elsewhere, verified with ``key``.
+    A chain alone misses a tail that was cut, entries that somebody appended and a log that was written anew: those show
+    against ``checkpoints``, one for each entry, verified with the public ``key``. Give both, or neither.
     """
-    digests: dict[int, tuple[int, str]] = {}
+    if (checkpoints is None) != (key is None):
+        raise ValueError("checkpoints are verified with the record's public key: give both, or neither")
+    chained, flaws = _chained(log)
+    if checkpoints is None or key is None:
+        return ReadLog(entries=tuple(chained.values()), unsigned=None, flaws=tuple(flaws), is_signed=False)
+    signed, complaints = _signed(checkpoints, key)
+    flaws += complaints
+    departed = next((number for number in sorted(signed) if _departs(chained, number, signed[number])), None)
+    if departed is not None:
+        line, before = _line_of(chained, departed), max((each for each in signed if each < departed), default=0)
+        what = f"entry {departed} is not the one that was signed: the log was written anew after entry {before}"
+        flaws.append(Flaw(line=line, what=what))
+        believed = {number: entry for number, entry in chained.items() if number < departed and number in signed}
+        return ReadLog(entries=tuple(believed.values()), unsigned=None, flaws=tuple(flaws), is_signed=True)
+    flaws += _cut(chained, signed)
+    unsigned = sorted(set(chained) - set(signed))
+    tail = chained[unsigned[-1]] if unsigned and unsigned[-1] == max(chained) else None
+    if tail is not None and len(unsigned) > 1 and unsigned[-2] == tail.sequence - 1:
+        tail = None
+    left = [number for number in unsigned if tail is None or number != tail.sequence]
+    flaws += [Flaw(line=_line_of(chained, each), what=_UNSIGNED.format(each)) for each in left]
+    if chained and not signed:
+        flaws.append(Flaw(line=0, what="there is no valid checkpoint: nothing in this log is vouched for"))
+    return ReadLog(
+        entries=tuple(entry for number, entry in chained.items() if number in signed),
+        unsigned=tail,
+        flaws=tuple(flaws),
+        is_signed=True,
+    )
+
+
+def _chained(log: bytes) -> tuple[dict[int, LogEntry], list[Flaw]]:
+    """The entries of a log by their number, and where the chain is broken."""
+    entries: dict[int, LogEntry] = {}
+    flaws = []
     previous, expected = GENESIS, 1
     lines = log.split(b"\n")
     if lines.pop():
-        yield Flaw(line=len(lines) + 1, what="the last line has no end: it was never acknowledged, or it was cut")
+        what = "the last line has no end: it was never acknowledged, or it was cut"
+        flaws.append(Flaw(line=len(lines) + 1, what=what))
     for number, line in enumerate(lines, start=1):
         try:
             entry = parse_entry(line)
         except ValueError as error:
-            yield Flaw(line=number, what=str(error))
+            flaws.append(Flaw(line=number, what=str(error)))
             previous, expected = "", expected + 1
             continue
         if entry.sequence != expected:
-            yield Flaw(line=number, what=_misplaced(entry.sequence, expected))
+            flaws.append(Flaw(line=number, what=_misplaced(entry.sequence, expected)))
         elif previous and entry.previous != previous:
-            yield Flaw(line=number, what=f"entry {entry.sequence} does not follow the one before it: one was replaced")
-        digests[entry.sequence] = (number, entry.digest)
+            what = f"entry {entry.sequence} does not follow the one before it: one was replaced"
+            flaws.append(Flaw(line=number, what=what))
+        entries[entry.sequence] = entry
         previous, expected = entry.digest, entry.sequence + 1
-    if checkpoints is not None and key is not None:
-        yield from _against(checkpoints, key, digests)
+    return entries, flaws
 
 
-def _against(checkpoints: bytes, key: PublicKey, digests: dict[int, tuple[int, str]]) -> Iterator[Flaw]:
-    agreed = last = 0
+def _signed(checkpoints: bytes, key: PublicKey) -> tuple[dict[int, str], list[Flaw]]:
+    """The digest that was signed for each entry, and what is wrong with the checkpoints themselves."""
+    signed: dict[int, str] = {}
+    flaws = []
     for number, line in enumerate(checkpoints.splitlines(), start=1):
         try:
             checkpoint = parse_checkpoint(line)
         except ValueError as error:
-            yield Flaw(line=0, what=f"checkpoint {number}: {error}")
+            flaws.append(Flaw(line=0, what=f"checkpoint {number}: {error}"))
             continue
-        if not key.verifies(_stated(checkpoint.sequence, checkpoint.digest), checkpoint.signature):
-            yield Flaw(line=0, what=f"checkpoint {number} was not signed with this key")
-            continue
-        last = max(last, checkpoint.sequence)
-        place, digest = digests.get(checkpoint.sequence, (0, ""))
-        if digest == checkpoint.digest:
-            agreed = checkpoint.sequence
-        elif digest:
-            yield Flaw(
-                line=place,
-                what=f"entry {checkpoint.sequence} is not the one that was signed: the log was written anew after "
-                f"entry {agreed}",
-            )
-            return
-    tail = max(digests, default=0)
+        if not checkpoint.is_signed_with(key):
+            flaws.append(Flaw(line=0, what=f"checkpoint {number} was not signed with this key"))
+        elif signed.setdefault(checkpoint.sequence, checkpoint.digest) != checkpoint.digest:
+            what = f"two different entries {checkpoint.sequence} were signed: one of them was replaced"
+            flaws.append(Flaw(line=0, what=what))
+    return signed, flaws
+
+
+def _departs(chained: dict[int, LogEntry], number: int, digest: str) -> bool:
+    return number in chained and chained[number].digest != digest
+
+
+def _cut(chained: dict[int, LogEntry], signed: dict[int, str]) -> Iterator[Flaw]:
+    tail, last = max(chained, default=0), max(signed, default=0)
     if last > tail:
-        yield Flaw(line=len(digests) + 1, what=f"entries {tail + 1} to {last} were cut off: they had been signed")
+        yield Flaw(line=len(chained) + 1, what=f"entries {tail + 1} to {last} were cut off: they had been signed")
+
+
+def _line_of(chained: dict[int, LogEntry], sequence: int) -> int:
+    return list(chained).index(sequence) + 1
 
 
 def _misplaced(sequence: int, expected: int) -> str:
     if sequence > expected:
         missing = f"entry {expected} is" if sequence == expected + 1 else f"entries {expected} to {sequence - 1} are"
         return f"{missing} missing before entry {sequence}"
-    return f"entry {sequence} stands where entry {expected} belongs: entries were put into another order"
+    return f"entry {sequence} is where entry {expected} belongs: entries were reordered"
 
 
 def _stated(sequence: int, digest: str) -> bytes:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pylfr.governance.audit.chain import GENESIS, Flaw, LogEntry, sign_checkpoint, verify
+from pylfr.governance.audit.chain import GENESIS, Flaw, LogEntry, read_log, sign_checkpoint
 from pylfr.governance.keys.keys import SigningKey
 from tests.governance.samples import NOON
 
@@ -42,13 +42,49 @@ CHECKPOINTS = b"".join(sign_checkpoint(entry, KEY).line() for entry in chain())
 
 
 def flaws(log: bytes, checkpoints: bytes | None = CHECKPOINTS) -> list[Flaw]:
-    return list(verify(log, checkpoints, KEY.public if checkpoints is not None else None))
+    return list(read_log(log, checkpoints, KEY.public if checkpoints is not None else None).flaws)
 
 
 def test_a_whole_log_and_an_empty_one_have_no_flaw() -> None:
     assert flaws(WHOLE) == []
     assert flaws(WHOLE, None) == []
     assert flaws(b"", None) == flaws(b"", b"") == []
+
+
+def test_an_entry_that_was_appended_without_the_key_is_shown_and_not_believed() -> None:
+    longer = chain(count=COUNT + 1)
+    read = read_log(log_of(longer), CHECKPOINTS, KEY.public)
+    assert (len(read.entries), read.unsigned, read.flaws) == (COUNT, longer[-1], ())
+
+
+def test_more_than_one_entry_without_a_checkpoint_is_no_crash() -> None:
+    read = read_log(log_of(chain(count=COUNT + 2)), CHECKPOINTS, KEY.public)
+    assert (len(read.entries), read.unsigned) == (COUNT, None)
+    assert [flaw.line for flaw in read.flaws] == [COUNT + 1, COUNT + 2]
+    assert "nothing acts on it" in read.flaws[0].what
+
+
+def test_the_next_checkpoint_does_not_vouch_for_an_entry_that_was_never_signed() -> None:
+    signed = b"".join(sign_checkpoint(entry, KEY).line() for entry in chain() if entry.sequence != 4)
+    read = read_log(WHOLE, signed, KEY.public)
+    assert [entry.sequence for entry in read.entries] == [1, 2, 3, 5, 6, 7, 8]
+    assert [flaw.line for flaw in read.flaws] == [4]
+
+
+def test_an_empty_file_of_checkpoints_vouches_for_nothing() -> None:
+    read = read_log(WHOLE, b"", KEY.public)
+    assert read.entries == ()
+    assert "there is no valid checkpoint" in read.flaws[-1].what
+
+
+def test_two_different_entries_signed_under_one_number_are_named() -> None:
+    other = sign_checkpoint(chain(altered=3)[2], KEY).line()
+    assert "two different entries 3 were signed" in flaws(WHOLE, CHECKPOINTS + other)[0].what
+
+
+def test_checkpoints_need_a_key() -> None:
+    with pytest.raises(ValueError, match="give both, or neither"):
+        read_log(WHOLE, CHECKPOINTS)
 
 
 @settings(max_examples=300, deadline=None)
