@@ -237,11 +237,26 @@ class MqttSink(ConfigModel):
 
     type: Literal["mqtt"] = Field(description="mqtt")
     host: str = Field(description="address of the broker")
-    port: int = Field(default=1883, description="port of the broker")
+    port: int = Field(default=1883, ge=1, le=65535, description="port of the broker; 8883 is usual with TLS")
     prefix: str = Field(default="pylfr", description="first part of every topic")
     username: str | None = Field(default=None, description="by variable: ${NAME}")
     password: str | None = Field(default=None, description="by variable: ${NAME}")
+    tls: bool = Field(default=False, description="encrypt, and verify the broker's certificate")
+    ca: FilePath | None = Field(default=None, description="authorities (PEM) to trust instead of the system's")
+    certificate: FilePath | None = Field(default=None, description="certificate of this client (PEM)")
+    private_key: FilePath | None = Field(default=None, description="private key of that certificate (PEM)")
+    passphrase: str | None = Field(default=None, description="of the private key, by variable: ${NAME}")
     pictures: bool = Field(default=False, description="send the probe and the reference image with each alert")
+
+    @model_validator(mode="after")
+    def _tls_is_on(self) -> MqttSink:
+        files = {"ca": self.ca, "certificate": self.certificate, "private_key": self.private_key}
+        named = [name for name, file in files.items() if file is not None]
+        if named and not self.tls:
+            raise ValueError(f"{named[0]} is for TLS: set tls = true (and the port, usually 8883)")
+        if (self.certificate is None) != (self.private_key is None):
+            raise ValueError("give both certificate and private_key, or neither")
+        return self
 
 
 class EvidenceSink(ConfigModel):

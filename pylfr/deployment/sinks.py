@@ -12,7 +12,7 @@ from pylfr.governance.retention.sweeper import RetentionPolicy
 from pylfr.protocols import Ceiling, Sink
 from pylfr.sinks.evidence import open_evidence, open_sealed_evidence
 from pylfr.sinks.jsonl import open_jsonl
-from pylfr.sinks.mqtt import open_mqtt
+from pylfr.sinks.mqtt import MqttTls, open_mqtt
 from pylfr.sinks.webhook import open_webhook
 
 
@@ -56,5 +56,13 @@ def open_sink(section: SinkSection, terms: Terms, now: datetime) -> Sink:
                 prefix=section.prefix,
                 username=section.username,
                 password=section.password,
+                tls=MqttTls(
+                    ca=section.ca,
+                    certificate=section.certificate,
+                    private_key=section.private_key,
+                    passphrase=section.passphrase,
+                )
+                if section.tls
+                else None,
                 pictures=section.pictures,
             )

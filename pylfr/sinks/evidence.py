@@ -1,4 +1,4 @@
-"""Each alert as a picture for the person who decides: the probe beside the reference image, nothing else visible."""
+"""Each alert as a picture for the person who decides: the probe beside the reference image."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from pylfr._internal.printable import printable
 from pylfr.errors import PylfrError, SinkError
 from pylfr.governance.authorisation.authority import REHEARSAL
 from pylfr.governance.keys.vault import VaultKey
@@ -42,14 +43,14 @@ def draw_evidence(alert: Alert) -> UInt8:
         tile = _fit(picture)
         sheet.paste(tile, (left + (_TILE_PX - tile.width) // 2, _GAP_PX + (_TILE_PX - tile.height) // 2))
     top = _TEXT_TOP
-    draw.text((_GAP_PX, top), f"Possible match: {alert.entry}", fill=_INK, font=title)
+    draw.text((_GAP_PX, top), f"Possible match: {printable(alert.entry)}", fill=_INK, font=title)
     if alert.authorisation == REHEARSAL:
         draw.text((sheet.width - _GAP_PX, top), "REHEARSAL", fill=_REHEARSAL_RED, font=title, anchor="ra")
     at = alert.captured_at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     certainty = "calibrated" if alert.calibrated else "uncalibrated"
     lines = [
         f"score {alert.score:.3f} (cosine), threshold {alert.threshold:.3f} ({certainty})",
-        f"camera {alert.camera}, track {alert.track_id}, {at} UTC",
+        f"camera {printable(alert.camera)}, track {alert.track_id}, {at} UTC",
     ]
     for line, text in enumerate(lines):
         draw.text((_GAP_PX, top + 30 + 19 * line), text, fill=_INK, font=small)
@@ -58,7 +59,7 @@ def draw_evidence(alert: Alert) -> UInt8:
 
 @cache
 def _form() -> Image.Image:
-    """The sheet with what is the same in every alert: its words are drawn once."""
+    """The sheet with everything that is the same for all alerts, drawn once."""
     sheet = Image.new("RGB", (2 * _TILE_PX + 3 * _GAP_PX, _TILE_PX + _TEXT_PX + 3 * _GAP_PX), _PAPER)
     draw, small = ImageDraw.Draw(sheet), _fonts()[1]
     for place, name in enumerate(["probe", "reference image"]):
@@ -70,12 +71,12 @@ def _form() -> Image.Image:
 
 
 def _fonts() -> tuple[ImageFont.FreeTypeFont | ImageFont.ImageFont, ImageFont.FreeTypeFont | ImageFont.ImageFont]:
-    """The font of the title and that of the rest."""
+    """The font of the title and the font of the rest."""
     return ImageFont.load_default(size=20), ImageFont.load_default(size=14)
 
 
 class SealedEvidenceSink:
-    """Writes one encrypted picture an alert into a folder, to be erased by the sweeper at its time."""
+    """Writes one encrypted picture per alert into a folder, which the sweeper erases when its retention ends."""
 
     def __init__(self, folder: Path, key: VaultKey, retention: timedelta) -> None:
         self._folder = folder
@@ -90,14 +91,14 @@ class SealedEvidenceSink:
         try:
             write_sealed(self._folder, alert.id, picture.getvalue(), self._key, erase_at=erase_at)
         except OSError as error:
-            raise SinkError(f"the evidence of alert {alert.id} cannot be sealed: {error}") from error
+            raise SinkError(f"the evidence of alert {alert.id} could not be sealed: {error}") from error
 
     def close(self) -> None:
         """Nothing is queued."""
 
 
 class EvidenceSink:
-    """Writes one JPEG an alert into a folder, whole or not at all."""
+    """Writes one JPEG per alert into a folder, whole or not at all."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -105,7 +106,8 @@ class EvidenceSink:
     def send(self, recorded: Recorded[Alert]) -> None:
         alert = recorded.value
         at = alert.captured_at.strftime("%Y%m%dT%H%M%S%f")[:-3]
-        path = self._folder / f"{at}-{_safe(alert.camera)}-{alert.track_id}-{_safe(alert.entry)}.jpg"
+        # Nobody's name: who may list a folder need not be who may open its pictures.
+        path = self._folder / f"{at}-{_safe(alert.camera)}-{alert.track_id}-{alert.id[:8]}.jpg"
         try:
             write_jpeg(path, draw_evidence(alert))
         except (OSError, PylfrError) as error:
@@ -122,16 +124,19 @@ def open_sealed_evidence(folder: Path, key: VaultKey, *, retention: timedelta) -
 
 
 def open_evidence(folder: Path) -> EvidenceSink:
-    """A sink that writes into ``folder``, made where it is missing. Raises ``SinkError`` where that fails."""
+    """A sink that writes into ``folder``, created for its owner alone where it is missing.
+
+    Raises ``SinkError`` where that fails.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise SinkError(f"the evidence folder {folder} cannot be made: {error.strerror}") from error
+        raise SinkError(f"the evidence folder {folder} cannot be created: {error.strerror}") from error
     return EvidenceSink(folder)
 
 
 def _fit(picture: UInt8) -> Image.Image:
-    """The picture, as large as a tile allows, its shape kept."""
+    """The picture scaled to fit a tile, its aspect ratio preserved."""
     factor = _TILE_PX / max(picture.shape[:2])
     size = (max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor)))
     return Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC)

@@ -1,4 +1,4 @@
-"""Alerts in a file, one JSON object a line, on the disk before ``send`` returns."""
+"""Alerts in a file, one JSON object per line, synced to the disk before ``send`` returns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class JsonlSink:
 
     def send(self, recorded: Recorded[Alert]) -> None:
         if self._descriptor < 0:
-            raise SinkError(f"alert {recorded.value.id} cannot be written to {self._path}: the file was closed before")
+            raise SinkError(f"alert {recorded.value.id} cannot be written to {self._path}: the sink is closed")
         _append_line(self._descriptor, self._path, alert_json(recorded, pictures=self._pictures))
 
     def close(self) -> None:
@@ -32,7 +32,7 @@ class JsonlSink:
 
 
 def open_jsonl(path: Path | str, *, pictures: bool = False) -> JsonlSink:
-    """A sink that appends to ``path``, made readable for its owner alone where it is missing.
+    """A sink that appends to ``path``, created for its owner alone where it is missing.
 
     Raises ``SinkError`` where it cannot be opened for writing.
     """
@@ -45,9 +45,9 @@ def open_jsonl(path: Path | str, *, pictures: bool = False) -> JsonlSink:
         ) from error
     sink = JsonlSink(path, descriptor, pictures=pictures)
     try:
-        # Shared, with other writers: the sweeper takes nothing of a line that is being written.
+        # Shared with other writers: the sweeper erases nothing of a line that is being written.
         fcntl.flock(descriptor, fcntl.LOCK_SH)
-        # A last line without its end is what a power cut leaves: the next alert starts a line of its own.
+        # A power cut may leave a last line without its end: the next alert starts a line of its own.
         size = os.lseek(descriptor, 0, os.SEEK_END)
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             _append_line(descriptor, path, "")
@@ -61,7 +61,7 @@ def open_jsonl(path: Path | str, *, pictures: bool = False) -> JsonlSink:
 
 
 def _append_line(descriptor: int, path: Path, text: str) -> None:
-    """Append and sync; what was written of a line that did not fit is taken away again."""
+    """Append and sync; a line that did not fit is cut off again."""
     line = memoryview(text.encode() + b"\n")
     begun_at = os.lseek(descriptor, 0, os.SEEK_END)
     try:

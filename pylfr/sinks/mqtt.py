@@ -1,14 +1,17 @@
-"""Alerts to an MQTT broker: ``prefix/<camera>/alert``, and ``prefix/status`` that says whether anybody sends."""
+"""Alerts to an MQTT broker: ``prefix/<camera>/alert``, and ``prefix/status``: "online" or "offline"."""
 
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pylfr._internal.secrets import resolve_secrets
 from pylfr.errors import ConfigError, SinkError
-from pylfr.sinks.record import alert_json
+from pylfr.sinks.record import alert_json, require_size
 from pylfr.types import Alert, Recorded
 
 if TYPE_CHECKING:
@@ -21,7 +24,9 @@ log = logging.getLogger(__name__)
 # At least once: a broker that was away gets what it missed (MQTT 3.1.1, section 4.3).
 _QOS = 1
 _KEEPALIVE_S = 15
-_RETRY_S = (1, 30)
+# A text of MQTT has at most 65,535 bytes (3.1.1, section 1.5.3); a topic holds the prefix and a camera's name.
+_LONGEST_SECRET_BYTES = 65_535
+_LONGEST_PREFIX_BYTES = 1024
 # MQTT_ERR_QUEUE_SIZE of paho-mqtt
 _QUEUE_IS_FULL = 15
 
@@ -29,8 +34,9 @@ _QUEUE_IS_FULL = 15
 class MqttSink:
     """Publishes each alert and counts what the broker confirms. Made by ``open_mqtt``."""
 
-    def __init__(self, client: Client, *, address: str, prefix: str, close_s: float, pictures: bool) -> None:
-        self._client = client
+    _client: Client
+
+    def __init__(self, *, address: str, prefix: str, close_s: float, pictures: bool) -> None:
         self._address = address
         self._prefix = prefix
         self._close_s = close_s
@@ -44,35 +50,42 @@ class MqttSink:
     def __repr__(self) -> str:
         return f"MqttSink({self._address!r})"
 
-    def start(self, host: str, port: int) -> None:
+    def start(self, client: Client, host: str, port: int) -> None:
         """Connect, and stay connected, on the client's own thread."""
-        self._client.will_set(f"{self._prefix}/status", "offline", qos=_QOS, retain=True)
-        self._client.on_connect = self._on_connect
-        self._client.on_disconnect = self._on_disconnect
-        self._client.on_publish = self._on_publish
-        self._client.connect_async(host, port, keepalive=_KEEPALIVE_S)
-        self._client.loop_start()
+        self._client = client
+        client.will_set(f"{self._prefix}/status", "offline", qos=_QOS, retain=True)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.connect_async(host, port, keepalive=_KEEPALIVE_S)
+        client.loop_start()
+
+    def note_trouble(self, reason: str) -> None:
+        """Remember why nothing is delivered, for a message; log each reason once in a row."""
+        if reason != self._reason:
+            self._reason = reason
+            log.warning("%s cannot be reached: %s", self._address, reason)
 
     def send(self, recorded: Recorded[Alert]) -> None:
         alert = recorded.value
+        failed = f"alert {alert.id} cannot be sent to {self._address}"
         if self._is_closed:
-            raise SinkError(f"alert {alert.id} cannot be sent to {self._address}: the sink was closed before")
+            raise SinkError(f"{failed}: the sink is closed")
         topic = f"{self._prefix}/{topic_level(alert.camera)}/alert"
+        body = alert_json(recorded, pictures=self._pictures).encode()
+        require_size(body, failed)
         with self._changed:
             self._sent += 1
-        published = self._client.publish(topic, alert_json(recorded, pictures=self._pictures), qos=_QOS)
-        # Without a connection the client keeps the message; only a full queue turns it away.
+        published = self._client.publish(topic, body, qos=_QOS)
+        # Without a connection the client queues the message; only a full queue turns it away.
         if published.rc == _QUEUE_IS_FULL:
             with self._changed:
                 self._sent -= 1
                 waiting = self._sent - self._confirmed
-            raise SinkError(
-                f"alert {alert.id} cannot be sent to {self._address}: {waiting} alerts already wait ({self._reason}); "
-                "see to the broker"
-            )
+            raise SinkError(f"{failed}: {waiting} alerts are already queued ({self._reason}); check the broker")
 
     def close(self) -> None:
-        """Wait a bounded time for the broker to confirm. Raises ``SinkError`` saying how many alerts it did not."""
+        """Wait a bounded time for the broker to confirm. Raises ``SinkError`` with the number it did not confirm."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -101,10 +114,10 @@ class MqttSink:
     def _on_disconnect(
         self, _: Client, __: object, ___: DisconnectFlags, reason: ReasonCode, ____: Properties | None
     ) -> None:
-        # After a refusal the line goes down too, and the refusal is what a person needs to know.
+        # After a refusal the connection ends too, and the refusal is what a person needs to know.
         if reason.is_failure and self._is_connected:
             self._reason = str(reason)
-            log.warning("%s is gone (%s): the client tries again", self._address, reason)
+            log.warning("%s is gone (%s): the client reconnects", self._address, reason)
         self._is_connected = False
 
     def _on_publish(self, _: Client, __: object, mid: int, ___: ReasonCode, ____: Properties) -> None:
@@ -116,6 +129,43 @@ class MqttSink:
                 self._changed.notify_all()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MqttTls:
+    """How the broker proves who it is, and the client too where it has a certificate (PEM files).
+
+    Without ``ca`` the broker's certificate must come from an authority that the system trusts. ``passphrase``, of the
+    private key, is best given as ``${NAME}``.
+    """
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    private_key: Path | None = None
+    passphrase: str | None = None
+
+    def context(self, owner: str) -> ssl.SSLContext:
+        """The TLS settings. Raises ``ConfigError`` naming the file that cannot be used."""
+        if (self.certificate is None) != (self.private_key is None):
+            raise ConfigError(f"{owner} needs certificate and private_key, or neither")
+        try:
+            context = ssl.create_default_context(cafile=None if self.ca is None else str(self.ca))
+        except OSError as error:
+            raise ConfigError(f"{owner}: no certificates can be read from {self.ca}: {_why(error)}") from error
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.certificate is not None and self.private_key is not None:
+            passphrase = resolve_secrets(self.passphrase or "", name=f"the passphrase of {owner}")
+            try:
+                if self.private_key.stat().st_mode & 0o077:
+                    raise ConfigError(f"{owner}: {self.private_key} must be its owner's alone: chmod 600")
+                # Without a passphrase OpenSSL would ask for one at the terminal.
+                context.load_cert_chain(self.certificate, self.private_key, password=lambda: passphrase)
+            except (OSError, ValueError) as error:
+                raise ConfigError(
+                    f"{owner}: {self.certificate} and {self.private_key} are no certificate and its private key, or "
+                    f"the passphrase is wrong: {_why(error)}"
+                ) from error
+        return context
+
+
 def open_mqtt(
     host: str,
     *,
@@ -123,40 +173,66 @@ def open_mqtt(
     prefix: str = "pylfr",
     username: str | None = None,
     password: str | None = None,
-    tls: bool = False,
+    tls: MqttTls | None = None,
     pictures: bool = False,
     capacity: int = 256,
     close_s: float = 10.0,
 ) -> MqttSink:
     """A sink that publishes to the broker at ``host``; its thread starts here and connects as soon as it can.
 
-    ``username`` and ``password`` may be ``${NAME}`` of environment variables. While the broker is away ``capacity``
-    alerts wait. Raises ``ConfigError`` where paho-mqtt is not installed, a variable is not set, or ``prefix`` is not
-    a topic.
+    ``username`` and ``password`` may be ``${NAME}`` of environment variables. While the broker is away at most
+    ``capacity`` alerts are queued. Raises ``ConfigError`` where paho-mqtt is not installed, a variable is not set, a
+    TLS file cannot be used, or ``host``, ``port`` or ``prefix`` cannot be one.
     """
-    if not prefix or any(sign in prefix for sign in "+#\0") or prefix.startswith("$"):
-        raise ConfigError(f"prefix must be an MQTT topic without + and #, got {prefix!r}: for example 'pylfr'")
+    owner = f"the mqtt sink {host}:{port}"
+    _require_address(host, port, prefix)
     try:
-        from paho.mqtt.client import Client
-        from paho.mqtt.enums import CallbackAPIVersion
+        from pylfr.sinks.mqtt_client import SteadyClient
     except ImportError as error:
         raise ConfigError("the mqtt sink needs the package paho-mqtt: pip install 'pylfr[mqtt]'") from error
-    client = Client(CallbackAPIVersion.VERSION2)
-    client.max_queued_messages_set(capacity)
-    client.reconnect_delay_set(*_RETRY_S)
+    address = f"mqtt{'s' if tls is not None else ''}://{host}:{port}"
+    sink = MqttSink(address=address, prefix=prefix, close_s=close_s, pictures=pictures)
+    context = tls.context(owner) if tls is not None else None
+    client = SteadyClient(capacity=capacity, tls=context, on_trouble=sink.note_trouble)
     if username is not None:
-        owner = f"the mqtt sink {host}:{port}"
         client.username_pw_set(
-            resolve_secrets(username, name=owner),
-            None if password is None else resolve_secrets(password, name=owner),
+            _short(resolve_secrets(username, name=owner), f"the username of {owner}"),
+            None if password is None else _short(resolve_secrets(password, name=owner), f"the password of {owner}"),
         )
-    if tls:
-        client.tls_set()
-    elif host not in ("localhost", "127.0.0.1", "::1"):
-        log.warning("mqtt://%s:%d gets alerts unencrypted: use tls", host, port)
-    sink = MqttSink(client, address=f"mqtt://{host}:{port}", prefix=prefix, close_s=close_s, pictures=pictures)
-    sink.start(host, port)
+    elif password is not None:
+        raise ConfigError(f"{owner} has a password and no username: MQTT 3.1.1 needs both")
+    if tls is None and host not in ("localhost", "127.0.0.1", "::1"):
+        log.warning("%s gets alerts unencrypted: use tls", address)
+    sink.start(client, host, port)
     return sink
+
+
+def _require_address(host: str, port: int, prefix: str) -> None:
+    """Raise ``ConfigError`` for what no broker can have: later it would only end the client's thread."""
+    try:
+        is_host = bool(host) and host.isprintable() and bool(host.encode("idna"))
+    except UnicodeError:
+        is_host = False
+    if not is_host:
+        raise ConfigError(f"host must be the name or the address of an MQTT broker, got {host!r}")
+    if not 1 <= port <= 65535:
+        raise ConfigError(f"port must be 1 to 65535, got {port}")
+    is_topic = bool(prefix) and prefix.isprintable() and not prefix.startswith("$")
+    if not is_topic or any(sign in prefix for sign in "+#") or len(prefix.encode()) > _LONGEST_PREFIX_BYTES:
+        raise ConfigError(
+            f"prefix must be an MQTT topic of at most {_LONGEST_PREFIX_BYTES} bytes without + and #, got "
+            f"{prefix[:80]!r}: for example 'pylfr'"
+        )
+
+
+def _short(secret: str, name: str) -> str:
+    if len(secret.encode()) > _LONGEST_SECRET_BYTES:
+        raise ConfigError(f"{name} must have at most {_LONGEST_SECRET_BYTES} bytes: MQTT takes no more")
+    return secret
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
 
 
 def topic_level(name: str) -> str:

@@ -1,4 +1,4 @@
-"""An alert as one JSON object: the facts an operator needs, never a template."""
+"""An alert as one JSON object: what an operator needs, never a template."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from datetime import UTC, datetime
 
 from PIL import Image
 
+from pylfr.errors import SinkError
 from pylfr.types import Alert, Recorded, UInt8
 
 _JPEG_QUALITY = 85
+# Far more than an alert with its picture needs: what is larger is a mistake, and would fill the queues.
+LARGEST_BYTES = 4 * 2**20
 
 
 def alert_json(recorded: Recorded[Alert], *, pictures: bool = False) -> str:
     """``{"type": "alert", ...}`` on one line; times are UTC, ``box`` is xyxy in pixels, ``score`` a cosine.
 
-    With ``pictures`` it carries the probe's crop as ``crop_jpeg``, base64.
+    With ``pictures`` it has the probe's crop as ``crop_jpeg``, base64.
     """
     alert = recorded.value
     fields: dict[str, object] = {
@@ -41,6 +44,14 @@ def alert_json(recorded: Recorded[Alert], *, pictures: bool = False) -> str:
     if pictures:
         fields["crop_jpeg"] = _base64_jpeg(alert.crop)
     return json.dumps(fields, ensure_ascii=False, allow_nan=False)
+
+
+def require_size(body: bytes, failed: str) -> None:
+    """Raise ``SinkError``, which begins with what ``failed``, where an alert is larger than any should be."""
+    if len(body) > LARGEST_BYTES:
+        raise SinkError(
+            f"{failed}: it has {len(body):,} bytes, {LARGEST_BYTES:,} are the limit; send it without picture"
+        )
 
 
 def timestamp(moment: datetime) -> str:

@@ -1,28 +1,36 @@
-"""Alerts to an HTTP receiver: each a POST, tried again until it is taken, by a thread of its own."""
+"""Alerts to an HTTP receiver: each a POST, retried until it is accepted, by a thread of its own."""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import logging
 import random
+import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pylfr._internal.secrets import redact, resolve_secrets
+from pylfr._internal.secrets import redact, require_ascii, resolve_secrets
 from pylfr.errors import ConfigError, SinkError
-from pylfr.sinks.record import alert_json
+from pylfr.sinks.record import alert_json, require_size
 from pylfr.types import Alert, Recorded
 
 log = logging.getLogger(__name__)
 
 _FIRST_RETRY_S = 0.5
 _LONGEST_RETRY_S = 30.0
-# Statuses that say "later", RFC 9110 and RFC 6585: the same request may succeed; any other refusal stays one.
-_LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
+# Statuses that are about the message itself (RFC 9110): the same request can never succeed. Any other answer, a wrong
+# token (401), a wrong path (404) or a redirect (302) included, can be put right: the alert stays queued.
+_NEVER = frozenset({400, 413, 415, 422})
+# How much of an answer is read: the status is all that counts.
+_ANSWER_BYTES = 4096
+# What all queued alerts may hold together.
+_QUEUE_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +41,7 @@ class _Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Receiver:
-    """Where to, resolved: holds secrets, so it has no readable form."""
+    """The resolved address. It holds secrets, so it has no readable form."""
 
     parts: SplitResult
     secret: str | None
@@ -43,20 +51,32 @@ class _Receiver:
         return "_Receiver(***)"
 
     def post(self, message: _Message, timeout_s: float) -> int:
-        """The status of one attempt. Raises ``OSError`` or ``HTTPException`` where there was none."""
+        """The status of one attempt, which takes at most ``timeout_s`` once connected, however slowly an answer comes.
+
+        Redirects are not followed. Raises ``OSError`` or ``HTTPException`` where there was no answer.
+        """
         kind = http.client.HTTPSConnection if self.parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(self.parts.hostname or "", self.parts.port, timeout=timeout_s)
         try:
-            path = (self.parts.path or "/") + (f"?{self.parts.query}" if self.parts.query else "")
-            headers = {"Content-Type": "application/json", "Idempotency-Key": message.alert_id, "User-Agent": "pylfr"}
-            if self.secret is not None:
-                headers["Authorization"] = f"Bearer {self.secret}"
-            connection.request("POST", path, body=message.body, headers=headers)
-            response = connection.getresponse()
-            response.read()
-            return response.status
+            connection.connect()
+            with _cut_off_after(timeout_s, connection.sock):
+                connection.request("POST", self._path, body=message.body, headers=self._headers(message))
+                response = connection.getresponse()
+                # Enough that a small answer is read whole; of an endless one nothing more is taken.
+                response.read(_ANSWER_BYTES)
+                return response.status
         finally:
             connection.close()
+
+    @property
+    def _path(self) -> str:
+        return (self.parts.path or "/") + (f"?{self.parts.query}" if self.parts.query else "")
+
+    def _headers(self, message: _Message) -> dict[str, str]:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": message.alert_id, "User-Agent": "pylfr"}
+        if self.secret is not None:
+            headers["Authorization"] = f"Bearer {self.secret}"
+        return headers
 
 
 class WebhookSink:
@@ -70,6 +90,7 @@ class WebhookSink:
         self._pictures = pictures
         self._changed = threading.Condition()
         self._queue: deque[_Message] = deque()
+        self._queued_bytes = 0
         self._refused: list[str] = []
         self._reason = ""
         self._closes_at: float | None = None
@@ -84,20 +105,20 @@ class WebhookSink:
     def send(self, recorded: Recorded[Alert]) -> None:
         message = _Message(alert_id=recorded.value.id, body=alert_json(recorded, pictures=self._pictures).encode())
         failed = f"alert {message.alert_id} cannot be sent to {self._address}"
+        require_size(message.body, failed)
         with self._changed:
             if self._closes_at is not None:
+                raise SinkError(f"{failed}: the sink is closed")
+            if len(self._queue) >= self._capacity or self._queued_bytes + len(message.body) > _QUEUE_BYTES:
                 raise SinkError(
-                    f"alert {message.alert_id} cannot be sent to {self._address}: the sink was closed before"
-                )
-            if len(self._queue) >= self._capacity:
-                raise SinkError(
-                    f"{failed}: {len(self._queue)} alerts already wait{self._because()}; see to the receiver"
+                    f"{failed}: {len(self._queue)} alerts are already queued{self._because()}; check the receiver"
                 )
             self._queue.append(message)
+            self._queued_bytes += len(message.body)
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Deliver what waits, for a bounded time. Raises ``SinkError`` saying how many alerts were not delivered."""
+        """Deliver what is queued, for a bounded time. Raises ``SinkError`` with the number of undelivered alerts."""
         with self._changed:
             if self._closes_at is not None:
                 return
@@ -128,6 +149,7 @@ class WebhookSink:
                     self._refused.append(message.alert_id)
                 if self._queue:
                     self._queue.popleft()
+                    self._queued_bytes -= len(message.body)
 
     def _next(self) -> _Message | None:
         """The oldest message, left in the queue until it is dealt with; None once there is nothing more to do."""
@@ -135,20 +157,20 @@ class WebhookSink:
             self._changed.wait_for(lambda: self._queue or self._closes_at is not None)
             return self._queue[0] if self._queue and self._left_s() > 0 else None
 
-    def _attempt(self, message: _Message) -> Literal["taken", "later", "refused"]:
+    def _attempt(self, message: _Message) -> Literal["accepted", "later", "refused"]:
         try:
             status = self._receiver.post(message, min(self._receiver.timeout_s, max(0.05, self._left_s())))
-        except (OSError, http.client.HTTPException) as error:
-            # Only the kind of error and its system reason: a message could repeat the address.
+        except Exception as error:  # whatever one answer does to the HTTP client, the alerts after it are delivered
+            # Only the kind of error and its system reason: a message could repeat the address or the secret.
             self._reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
         else:
             if 200 <= status < 300:
-                return "taken"
+                return "accepted"
             self._reason = f"status {status}"
-            if status not in _LATER:
+            if status in _NEVER:
                 log.error("alert %s was refused by %s: status %d", message.alert_id, self._address, status)
                 return "refused"
-        log.warning("alert %s waits for %s%s", message.alert_id, self._address, self._because())
+        log.warning("alert %s is queued for %s%s", message.alert_id, self._address, self._because())
         return "later"
 
     def _pause(self, failures: int) -> None:
@@ -176,24 +198,54 @@ def open_webhook(
     """A sink that POSTs each alert to ``url`` as JSON; its thread starts here.
 
     ``secret``, best as ``${NAME}`` of an environment variable, is sent as ``Authorization: Bearer``; ``url`` may name
-    variables too. ``capacity`` alerts may wait; ``close`` goes on for ``close_s``. Raises ``ConfigError`` for an
-    address that is not http or https, and for a variable that is not set.
+    variables too. At most ``capacity`` alerts are queued; ``close`` goes on for ``close_s``. Raises ``ConfigError``
+    for an address that cannot be posted to, a secret that cannot be sent, and a variable that is not set.
     """
     owner = "the webhook"
-    parts = urlsplit(resolve_secrets(url, name=owner, percent_encoded=True))
+    resolved = resolve_secrets(url, name=owner, percent_encoded=True)
+    require_ascii(resolved, name=f"the address of {owner}")
     # Shown as it was written: many receivers put their secret into the path.
     address = redact(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{owner} must have an address http:// or https://, got {address}")
-    if "@" in parts.netloc:
-        raise ConfigError(f'{owner} {address} must not carry a password: give it as secret = "${{NAME}}"')
+    parts = _split(resolved, address)
     if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         log.warning("%s sends alerts unencrypted: use https", address)
-    receiver = _Receiver(
-        parts=parts,
-        secret=None if secret is None else resolve_secrets(secret, name=f"the secret of {owner}"),
-        timeout_s=timeout_s,
-    )
+    if secret is not None:
+        secret = resolve_secrets(secret, name=f"the secret of {owner}")
+        require_ascii(secret, name=f"the secret of {owner}")
+    receiver = _Receiver(parts=parts, secret=secret, timeout_s=timeout_s)
     sink = WebhookSink(receiver, address=address, capacity=capacity, close_s=close_s, pictures=pictures)
     sink.start()
     return sink
+
+
+def _split(url: str, address: str) -> SplitResult:
+    """The parts of a resolved address, whose secrets only ``address`` leaves out. Raises ``ConfigError``."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+        (host or "").encode("idna")
+    except ValueError:
+        raise ConfigError(f"the webhook must have an address with a host and a port, got {address}") from None
+    if parts.scheme not in ("http", "https") or not host or port == 0:
+        raise ConfigError(f"the webhook must have an address http:// or https://, got {address}")
+    if "@" in parts.netloc:
+        raise ConfigError(f'the webhook {address} must not carry a password: give it as secret = "${{NAME}}"')
+    return parts
+
+
+@contextlib.contextmanager
+def _cut_off_after(seconds: float, connected: socket.socket) -> Iterator[None]:
+    """Shut the connection down after so long: a timeout of a socket begins anew with every byte that arrives."""
+
+    def cut_off() -> None:
+        # Not as TLS shuts down: that would take the rest of the answer for plain text.
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(connected, socket.SHUT_RDWR)
+
+    alarm = threading.Timer(seconds, cut_off)
+    alarm.daemon = True
+    alarm.start()
+    try:
+        yield
+    finally:
+        alarm.cancel()

@@ -6,8 +6,13 @@ import contextlib
 import http.server
 import json
 import logging
+import os
+import resource
+import socket
 import threading
-from collections.abc import Iterator
+import time
+import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -120,7 +125,7 @@ def test_the_secret_goes_into_the_header_and_nowhere_else(
 ) -> None:
     monkeypatch.setenv("HOOK_TOKEN", "hunter2")
     caplog.set_level(logging.DEBUG)
-    receiver.statuses = [500, 403]
+    receiver.statuses = [500, 400]
     sink = open_webhook(f"{receiver.url}?key=${{HOOK_TOKEN}}", secret="${HOOK_TOKEN}")
     sink.send(alert_number(1))
     with pytest.raises(SinkError) as caught:
@@ -130,8 +135,8 @@ def test_the_secret_goes_into_the_header_and_nowhere_else(
     assert "hunter2" not in "".join([str(caught.value), repr(sink), repr(vars(sink)), caplog.text])
 
 
-@pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_receiver_that_says_later_is_tried_again(receiver: Receiver, status: int) -> None:
+@pytest.mark.parametrize("status", [302, 401, 403, 404, 429, 500, 503])
+def test_an_answer_that_somebody_can_put_right_leaves_the_alert_queued(receiver: Receiver, status: int) -> None:
     receiver.statuses = [status, status]
     sink = open_webhook(receiver.url)
     sink.send(alert_number(1))
@@ -141,8 +146,10 @@ def test_a_receiver_that_says_later_is_tried_again(receiver: Receiver, status: i
     assert [body["entry"] for body in receiver.bodies] == ["entry 1", "entry 1", "entry 1", "entry 2"]
 
 
-@pytest.mark.parametrize("status", [302, 400, 401, 404])
-def test_a_refusal_is_final_counted_and_does_not_hold_the_others_back(receiver: Receiver, status: int) -> None:
+@pytest.mark.parametrize("status", [400, 413, 415, 422])
+def test_a_refusal_of_the_message_itself_is_final_and_counted_and_does_not_hold_the_others_back(
+    receiver: Receiver, status: int
+) -> None:
     receiver.statuses = [status]
     sink = open_webhook(receiver.url)
     sink.send(alert_number(1))
@@ -160,7 +167,7 @@ def test_a_full_queue_is_an_error_and_not_a_loss(receiver: Receiver) -> None:
     sink = open_webhook(receiver.url, capacity=2)
     sink.send(alert_number(1))
     sink.send(alert_number(2))
-    with pytest.raises(SinkError, match=r"alert id-3 cannot be sent to .*: 2 alerts already wait"):
+    with pytest.raises(SinkError, match=r"alert id-3 cannot be sent to .*: 2 alerts are already queued"):
         sink.send(alert_number(3))
     receiver.answers.set()
     sink.close()
@@ -190,7 +197,7 @@ def test_closing_does_not_wait_for_a_receiver_that_never_answers(receiver: Recei
 def test_nothing_is_sent_after_closing(receiver: Receiver) -> None:
     sink = open_webhook(receiver.url)
     sink.close()
-    with pytest.raises(SinkError, match=r"alert id-1 cannot be sent to .*: the sink was closed before"):
+    with pytest.raises(SinkError, match=r"alert id-1 cannot be sent to .*: the sink is closed"):
         sink.send(alert_number(1))
 
 
@@ -200,6 +207,14 @@ def test_nothing_is_sent_after_closing(receiver: Receiver) -> None:
         ("ftp://host/alerts", "must have an address http:// or https://, got ftp://host/alerts"),
         ("alerts", "must have an address http:// or https://, got alerts"),
         ("https://user:hunter2@host/alerts", r"webhook https://\*\*\*@host/alerts must not carry a password"),
+        ("https://host:port/alerts", "must have an address with a host and a port, got https://host:port/alerts"),
+        ("https://host:0/alerts", "must have an address http:// or https://"),
+        ("https://[host/alerts", r"must have an address with a host and a port, got \*\*\*"),
+        (f"https://{'a' * 64}.example/alerts", "must have an address with a host and a port"),
+        ("https://host/alerts\n", "address of the webhook has a line break at its end: remove it"),
+        ("https://host/my alerts", "address of the webhook has a space at character 16: percent-encode"),
+        ("https://host/al\x1b[2Jerts", r"address of the webhook has a character that cannot be printed \(U\+001B\)"),
+        ("https://hôst/", "address of the webhook has a character outside ASCII at character 10"),
     ],
 )
 def test_an_address_that_cannot_be_posted_to_is_refused(url: str, complaint: str) -> None:
@@ -212,3 +227,124 @@ def test_a_secret_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("HOOK_TOKEN", raising=False)
     with pytest.raises(ConfigError, match=r"the secret of the webhook refers to \$\{HOOK_TOKEN\}, which is not set"):
         open_webhook("https://host/alerts", secret="${HOOK_TOKEN}")
+
+
+@pytest.mark.parametrize(
+    ("token", "complaint"),
+    [
+        ("hunter2\n", "HOOK_TOKEN, which the secret of the webhook refers to, has a line break at its end: remove it"),
+        ("hunter\r\nX-Evil: 2", "HOOK_TOKEN, .* has a line break at character 7: remove it"),
+        ("hunter\x002", r"HOOK_TOKEN, .* has a character that cannot be printed \(U\+0000\) at character 7"),
+        ("hünter2", "the secret of the webhook has a character outside ASCII at character 2"),
+        ("hunter 2", "the secret of the webhook has a space at character 7"),
+        ("hunter\udcff", r"HOOK_TOKEN, .* \(U\+DCFF\) at its end"),
+    ],
+)
+def test_a_token_that_no_header_can_carry_is_refused_at_start_and_never_shown(
+    token: str, complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", {**os.environ, "HOOK_TOKEN": token})
+    with pytest.raises(ConfigError, match=complaint) as caught:
+        open_webhook("https://host/alerts", secret="${HOOK_TOKEN}")
+    assert token[:4] not in "".join(traceback.format_exception(caught.value))
+    assert not threads()
+
+
+class HostileReceiver:
+    """Accepts connections one after another, and answers each with the next of ``answers``, then with 204."""
+
+    def __init__(self, *answers: Callable[[socket.socket], None]) -> None:
+        self._answers = list(answers)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}/alerts"
+        self.connections = 0
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connected, _ = self._listening.accept()
+            except OSError:
+                return
+            answer = self._answers[self.connections] if self.connections < len(self._answers) else _accept
+            self.connections += 1
+            # The client hangs up on most of these.
+            with connected, contextlib.suppress(OSError):
+                connected.recv(65536)
+                answer(connected)
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._thread.join()
+
+
+def _accept(connected: socket.socket) -> None:
+    connected.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+
+
+def _endless_body(connected: socket.socket) -> None:
+    connected.sendall(b"HTTP/1.1 503 Busy\r\n\r\n")
+    while True:
+        connected.sendall(bytes(1 << 16))
+
+
+def _endless_chunks(connected: socket.socket) -> None:
+    connected.sendall(b"HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        connected.sendall(b"10000\r\n" + bytes(1 << 16) + b"\r\n")
+
+
+def _drop_by_drop(connected: socket.socket) -> None:
+    connected.sendall(b"HTTP/1.1 503 Busy\r\nX: ")
+    while True:
+        connected.sendall(b"x")
+        time.sleep(0.02)
+
+
+def _endless_continue(connected: socket.socket) -> None:
+    while True:
+        connected.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def _not_http(connected: socket.socket) -> None:
+    connected.sendall(b"\xff\xfe\x00 SSH-2.0-nonsense\r\n\r\n")
+
+
+def _hang_up(connected: socket.socket) -> None:
+    connected.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [_endless_body, _endless_chunks, _drop_by_drop, _endless_continue, _not_http, _hang_up],
+    ids=lambda answer: answer.__name__.strip("_"),
+)
+def test_a_hostile_answer_costs_bounded_time_and_memory_and_the_alert_arrives_afterwards(
+    answer: Callable[[socket.socket], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "_FIRST_RETRY_S", 0.01)
+    hostile = HostileReceiver(answer)
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    sink = open_webhook(hostile.url, timeout_s=0.3, close_s=PATIENCE_S)
+    sink.send(alert_number(1))
+    sink.close()
+    hostile.close()
+    assert hostile.connections == 2
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 50_000
+
+
+def test_an_alert_that_is_too_large_is_refused_and_the_queue_is_bounded_in_bytes(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = open_webhook(receiver.url)
+    with pytest.raises(SinkError, match=r"cannot be sent to .*: it has 5,000,\d+ bytes, 4,194,304 are the limit"):
+        sink.send(recorded_alert(sample_alert(entry="x" * 5_000_000)))
+    receiver.answers.clear()
+    monkeypatch.setattr(webhook, "_QUEUE_BYTES", 1000)
+    sink.send(alert_number(1))
+    with pytest.raises(SinkError, match="1 alerts are already queued"):
+        sink.send(recorded_alert(sample_alert(entry="x" * 1000)))
+    receiver.answers.set()
+    sink.close()

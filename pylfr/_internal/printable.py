@@ -1,0 +1,21 @@
+"""Text of others, fit for a terminal, a log line and a page: nothing in it moves the cursor or starts a line."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    r"""``text`` with every character that is not printable written out, as in ``\x1b`` and ``\u202e``.
+
+    Control characters, line breaks of every kind, characters that change the direction of writing and halves of
+    characters are all not printable.
+    """
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def one_line(text: str) -> str:
+    """As ``printable``, with line breaks and tabs as spaces: for messages of our own, which may quote others."""
+    return printable(" ".join(text.split()) if not text.isprintable() else text)
+
+
+def _shown(sign: str) -> str:
+    return sign if sign.isprintable() else ascii(sign)[1:-1]
