@@ -355,6 +355,12 @@ def normalise(vectors: Float32) -> Float32:
 def search_exact(probes: Float32, references: Float32, k: int) -> tuple[Float32, Int64]:
     """The k largest dot products a probe: scores [N, k] descending, rows [N, k]; -1 and -1 where references run out."""
 
+def search_entries(probes: Float32, references: Float32, entry: Int64, k: int) -> tuple[Float32, Int64]:
+    """The k best entries a probe, each by its best reference: scores [N, k] descending, entries [N, k], -1 for none.
+
+    ``entry`` [R] is in rising order, which is checked. Of equal scores the smaller entry comes first.
+    """
+
 class Tracker:
     """Kalman prediction and two-stage association (strong faces first, then weak ones), per camera."""
 

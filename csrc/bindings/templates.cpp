@@ -35,6 +35,25 @@ py::tuple search_all(const py::array& probes, const py::array& references, std::
     return py::make_tuple(scores, found);
 }
 
+py::tuple search_by_entry(const py::array& probes, const py::array& references, const py::array& entry,
+                          std::int64_t k) {
+    const float* sought = values<float>(probes, {any_length, any_length}, "probes");
+    const py::ssize_t count = probes.shape(0), dimension = probes.shape(1);
+    const float* rows = values<float>(references, {any_length, dimension}, "references");
+    const py::ssize_t reference_count = references.shape(0);
+    const std::int64_t* owner = values<std::int64_t>(entry, {reference_count}, "entry");
+    if (k < 1) throw py::value_error("k must be 1 or more, got " + std::to_string(k));
+    py::array_t<float> scores({count, static_cast<py::ssize_t>(k)});
+    py::array_t<std::int64_t> found({count, static_cast<py::ssize_t>(k)});
+    float* score = scores.mutable_data();
+    std::int64_t* number = found.mutable_data();
+    {
+        const py::gil_scoped_release release;
+        search_entries(sought, count, rows, owner, reference_count, dimension, k, score, number);
+    }
+    return py::make_tuple(scores, found);
+}
+
 std::unique_ptr<TemplatePool> make_pool(std::int64_t rows, std::int64_t dimension) {
     constexpr std::int64_t most = std::int64_t{1} << 28;  // 1 GiB
     if (rows < 1 || dimension < 1 || rows > most / dimension) {
@@ -55,6 +74,8 @@ py::array_t<float> view_of(const py::object& self) {
 void bind_templates(py::module_& module) {
     module.def("normalise", &normalise_all, py::arg("vectors"));
     module.def("search_exact", &search_all, py::arg("probes"), py::arg("references"), py::arg("k"));
+    module.def("search_entries", &search_by_entry, py::arg("probes"), py::arg("references"), py::arg("entry"),
+               py::arg("k"));
     py::class_<TemplatePool>(module, "TemplatePool")
         .def(py::init(&make_pool), py::arg("rows"), py::arg("dimension"))
         .def_property_readonly("is_locked", &TemplatePool::is_locked)

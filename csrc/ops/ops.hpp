@@ -68,4 +68,10 @@ void normalise(float* rows, float* lengths, std::int64_t count, std::int64_t dim
 void search_exact(const float* probes, std::int64_t probe_count, const float* references, std::int64_t reference_count,
                   std::int64_t dimension, std::int64_t k, float* scores, std::int64_t* rows);
 
+// The same by entry: references of one entry lie together, entries rise, and each counts once by its best reference.
+// Throws std::invalid_argument where they do not rise.
+void search_entries(const float* probes, std::int64_t probe_count, const float* references, const std::int64_t* entry,
+                    std::int64_t reference_count, std::int64_t dimension, std::int64_t k, float* scores,
+                    std::int64_t* entries);
+
 }  // namespace pylfr

@@ -1,5 +1,7 @@
-// Exact search: every probe against every reference, block by block, the best k kept on the way.
+// Exact search: every probe against every reference, block by block; the best k references or entries kept on the way.
 #include <algorithm>
+#include <limits>
+#include <stdexcept>
 #include <vector>
 
 #include "cpu/simd.hpp"
@@ -49,7 +51,62 @@ class Best {
     std::vector<Hit> hits_;  // a heap, the worst in front
 };
 
+// The best k entries of what is offered, references of one entry together and entries in rising order: each entry
+// counts once, by its best reference.
+class BestEntries {
+ public:
+    BestEntries(std::size_t k, const std::int64_t* entry) : best_(k), entry_(entry) {}
+
+    void offer(float score, std::int64_t row) {
+        if (entry_[row] != current_) {
+            if (entry_[row] < current_) throw std::invalid_argument("entry must be in rising order");
+            close();
+            current_ = entry_[row];
+        }
+        if (score > score_) score_ = score;
+    }
+
+    void write(float* scores, std::int64_t* entries) {
+        close();
+        best_.write(scores, entries);
+    }
+
+ private:
+    static constexpr float none = -std::numeric_limits<float>::infinity();
+
+    void close() {
+        if (score_ > none) best_.offer(score_, current_);
+        score_ = none;
+    }
+
+    Best best_;
+    const std::int64_t* entry_;
+    std::int64_t current_ = std::numeric_limits<std::int64_t>::min();
+    float score_ = none;
+};
+
 constexpr std::int64_t block_floats = 32 * 1024;  // references that stay in the second cache while probes pass
+
+// Offers every score to the collector of its probe, and writes what the collectors kept: k scores and numbers a probe.
+template <typename Collector>
+void search(const float* probes, std::int64_t probe_count, const float* references, std::int64_t reference_count,
+            std::int64_t dimension, std::int64_t k, std::vector<Collector> best, float* scores, std::int64_t* numbers) {
+    const std::int64_t block = std::max<std::int64_t>(8, block_floats / std::max<std::int64_t>(1, dimension));
+    std::vector<float> products(probe_count * block);
+    for (std::int64_t start = 0; start < reference_count; start += block) {
+        const std::int64_t count = std::min(block, reference_count - start);
+        hot_loops().dot_products(probes, probe_count, references + start * dimension, count, dimension, products.data(),
+                                 block);
+        for (std::int64_t p = 0; p < probe_count; ++p) {
+            for (std::int64_t r = 0; r < count; ++r) best[p].offer(products[p * block + r], start + r);
+        }
+    }
+    for (std::int64_t p = 0; p < probe_count; ++p) {
+        std::fill(scores + p * k, scores + (p + 1) * k, -1.0f);
+        std::fill(numbers + p * k, numbers + (p + 1) * k, std::int64_t{-1});
+        best[p].write(scores + p * k, numbers + p * k);
+    }
+}
 
 }  // namespace
 
@@ -60,22 +117,16 @@ void normalise(float* rows, float* lengths, std::int64_t count, std::int64_t dim
 void search_exact(const float* probes, std::int64_t probe_count, const float* references, std::int64_t reference_count,
                   std::int64_t dimension, std::int64_t k, float* scores, std::int64_t* rows) {
     const auto most = static_cast<std::size_t>(std::min(k, reference_count));
-    std::vector<Best> best(probe_count, Best(most));
-    const std::int64_t block = std::max<std::int64_t>(8, block_floats / std::max<std::int64_t>(1, dimension));
-    std::vector<float> products(probe_count * block);
-    for (std::int64_t start = 0; most > 0 && start < reference_count; start += block) {
-        const std::int64_t count = std::min(block, reference_count - start);
-        hot_loops().dot_products(probes, probe_count, references + start * dimension, count, dimension, products.data(),
-                                 block);
-        for (std::int64_t p = 0; p < probe_count; ++p) {
-            for (std::int64_t r = 0; r < count; ++r) best[p].offer(products[p * block + r], start + r);
-        }
-    }
-    for (std::int64_t p = 0; p < probe_count; ++p) {
-        std::fill(scores + p * k, scores + (p + 1) * k, -1.0f);
-        std::fill(rows + p * k, rows + (p + 1) * k, std::int64_t{-1});
-        best[p].write(scores + p * k, rows + p * k);
-    }
+    search(probes, probe_count, references, reference_count, dimension, k, std::vector<Best>(probe_count, Best(most)),
+           scores, rows);
+}
+
+void search_entries(const float* probes, std::int64_t probe_count, const float* references, const std::int64_t* entry,
+                    std::int64_t reference_count, std::int64_t dimension, std::int64_t k, float* scores,
+                    std::int64_t* entries) {
+    const auto most = static_cast<std::size_t>(std::min(k, reference_count));
+    search(probes, probe_count, references, reference_count, dimension, k,
+           std::vector<BestEntries>(probe_count, BestEntries(most, entry)), scores, entries);
 }
 
 }  // namespace pylfr

@@ -66,6 +66,32 @@ def test_search_refuses_what_does_not_fit() -> None:
         ops.search_exact(rows[:, ::2], np.ascontiguousarray(rows[:, ::2]), 1)
 
 
+@pytest.mark.parametrize("references", [0, 1, 3, 64, 1001])
+@pytest.mark.parametrize("k", [1, 4, 50])
+def test_entries_are_ranked_by_their_best_reference(references: int, k: int) -> None:
+    probes, rows = unit_rows(5, 40, 1), unit_rows(references, 40, 2)
+    entry = np.sort(np.random.default_rng(references).integers(3, 3 + max(1, references // 3), references))
+    scores, entries = ops.search_entries(probes, rows, entry, k)
+    every, order = ops.search_exact(probes, rows, max(1, references))
+    for row in range(len(probes)):
+        best: dict[int, float] = {}
+        for score, reference in zip(every[row].tolist(), order[row].tolist(), strict=True):
+            if reference >= 0:
+                best.setdefault(int(entry[reference]), score)
+        ranked = sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
+        missing = k - len(ranked)
+        assert entries[row].tolist() == [number for number, _ in ranked] + [-1] * missing
+        assert scores[row].tolist() == [score for _, score in ranked] + [-1.0] * missing
+
+
+def test_entries_that_do_not_rise_are_refused() -> None:
+    rows = unit_rows(3, 8)
+    with pytest.raises(ValueError, match="entry must be in rising order"):
+        ops.search_entries(rows, rows, np.array([1, 2, 1]), 2)
+    with pytest.raises(ValueError, match=r"entry must be int64 \[3\]"):
+        ops.search_entries(rows, rows, np.array([1, 2]), 2)
+
+
 @pytest.mark.parametrize("dimension", [1, 5, 128, 512])
 def test_normalising_gives_unit_rows_and_their_lengths(dimension: int) -> None:
     rows = np.random.default_rng(0).standard_normal((10, dimension)).astype(np.float32) * 7

@@ -52,7 +52,7 @@ class DeviceIndexGallery(SnapshotIndex):
 
     def search_on(self, probes: ops.Tensor, *, model: str, k: int) -> Candidates:
         require_model_and_dimension(model, probes.shape[-1], self._snapshot, k)
-        return best_entries(len(probes), self._snapshot, k, self._shortlists(probes))
+        return best_entries(len(probes), self._snapshot, k, self._shortlists(probes), cheap=ops.MOST_SHORTLISTED)
 
     def _shortlists(self, probes: ops.Tensor) -> Callable[[int], Shortlist]:
         def shortlist(count: int) -> Shortlist:

@@ -22,6 +22,9 @@ _BLAS_FROM_PROBES = 20
 _MOST_ON_GPU = 2048
 _LEAST_ON_GPU = 64
 
+# Up to so many of the best cost little more than the scan itself.
+_CHEAP = 256
+
 
 class FlatIndex(Protocol):
     """What is needed of a FAISS index."""
@@ -91,7 +94,7 @@ class FaissGallery(SnapshotIndex):
                 scores=scores, rows=np.where(places >= 0, shared[places], -1), bound=found[:, -1] + self._error
             )
 
-        return best_entries(len(probes), self._snapshot, k, shortlist)
+        return best_entries(len(probes), self._snapshot, k, shortlist, cheap=min(self._most, _CHEAP))
 
 
 def open_faiss(snapshot: WatchlistSnapshot) -> FaissGallery:

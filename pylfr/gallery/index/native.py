@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pylfr import ops
-from pylfr.gallery.index.ranking import Shortlist, best_entries, require_fitting
+from pylfr.gallery.index.ranking import require_fitting
 from pylfr.gallery.watchlist.snapshot import SnapshotIndex
 from pylfr.types import Candidates, Templates
 
@@ -14,9 +14,5 @@ class NativeGallery(SnapshotIndex):
     def search(self, probes: Templates, k: int) -> Candidates:
         """The k best entries for each probe; raises as ``Gallery.search`` says."""
         require_fitting(probes, self._snapshot, k)
-
-        def shortlist(count: int) -> Shortlist:
-            scores, rows = ops.search_exact(probes.vectors, self._snapshot.vectors, count)
-            return Shortlist(scores=scores, rows=rows, bound=scores[:, -1])
-
-        return best_entries(len(probes), self._snapshot, k, shortlist)
+        scores, entry = ops.search_entries(probes.vectors, self._snapshot.vectors, self._snapshot.entry, k)
+        return Candidates(scores=scores, entry=entry)

@@ -44,20 +44,19 @@ def require_model_and_dimension(model: str, dimension: int, snapshot: WatchlistS
 
 
 def best_entries(
-    probe_count: int, snapshot: WatchlistSnapshot, k: int, shortlist: Callable[[int], Shortlist]
+    probe_count: int, snapshot: WatchlistSnapshot, k: int, shortlist: Callable[[int], Shortlist], *, cheap: int
 ) -> Candidates:
     """The k best entries for each probe, ties to the smaller number.
 
     ``shortlist`` gives the references that matter for a number of them; it is asked for more until no reference that
-    it left out can change the answer.
+    it left out can change the answer. Up to ``cheap`` of them cost it little.
     """
     if probe_count == 0 or len(snapshot) == 0:
         return Candidates(
             scores=np.full((probe_count, k), -1, np.float32), entry=np.full((probe_count, k), -1, np.int64)
         )
-    most_references = int(np.bincount(np.unique(snapshot.entry, return_inverse=True)[1]).max())
     # That many references belong to k + 1 entries at least, so that the k-th beats the rest unless it ties with them.
-    asked = min(len(snapshot), k * most_references + 1)
+    asked = min(len(snapshot), k * snapshot.most_references + 1, max(cheap, k + 1))
     while True:
         found = shortlist(asked)
         candidates = _ranked(found, snapshot.entry, k)
@@ -73,7 +72,7 @@ def _ranked(found: Shortlist, entry: Int64, k: int) -> Candidates:
     order = np.lexsort((who, -score, probe))
     probe, score, who = probe[order], score[order], who[order]
     # The first place of each entry in the list of each probe is its best reference.
-    _, first = np.unique(probe * (int(entry.max()) + 1) + who, return_index=True)
+    _, first = np.unique(probe * (int(entry[-1]) + 1) + who, return_index=True)
     first.sort()
     probe, score, who = probe[first], score[first], who[first]
     place = np.arange(len(probe)) - np.searchsorted(probe, probe)

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,8 @@ class ListedEntry:
     picture: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+# No slots: what is asked on every search is computed once and cached.
+@dataclass(frozen=True, kw_only=True, eq=False)
 class WatchlistSnapshot:
     """The references of one revision, of entries that had not expired.
 
@@ -52,7 +54,15 @@ class WatchlistSnapshot:
     def dimension(self) -> int:
         return int(self.vectors.shape[1])
 
-    @property
+    @cached_property
+    def most_references(self) -> int:
+        """How many references the entry with the most of them has; 0 in an empty snapshot."""
+        if not len(self.entry):
+            return 0
+        starts = np.flatnonzero(np.diff(self.entry, prepend=self.entry[0] - 1))
+        return int(np.diff(starts, append=len(self.entry)).max())
+
+    @cached_property
     def next_expiry(self) -> datetime | None:
         """When the first of these entries expires; None where none ever does."""
         return min((each.expires_at for each in self.listed.values() if each.expires_at is not None), default=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,7 +16,7 @@ from pylfr.gallery.index.faiss import open_faiss
 from pylfr.gallery.index.native import NativeGallery
 from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot
 from pylfr.protocols import Gallery
-from pylfr.types import Candidates, Float32, Precision, Templates
+from pylfr.types import Candidates, Float32, Int64, Precision, Templates
 from tests.gallery.snapshots import snapshot_of, unit
 
 
@@ -115,3 +117,47 @@ def test_another_dimension_is_refused_naming_both() -> None:
         gallery.search(probes_of(np.ones((1, 3), np.float32)), 1)
     with pytest.raises(WatchlistError, match="stand-in"):
         gallery.search(Templates(vectors=np.ones((1, 1), np.float32), model="x"), 1)
+
+
+def test_one_entry_with_many_references_hides_nobody() -> None:
+    rng = np.random.default_rng(3)
+    face = rng.normal(size=(1, 32)).astype(np.float32)
+    many = face + 0.01 * rng.normal(size=(400, 32)).astype(np.float32)
+    others = rng.normal(size=(600, 32)).astype(np.float32)
+    snapshot = snapshot_of([1] * 400 + list(range(2, 602)), unit(np.concatenate([many, others])))
+    assert snapshot.most_references == 400
+    wanted = plainly(unit(face), snapshot, 5)
+    for each in galleries(snapshot):
+        np.testing.assert_array_equal(each.search(probes_of(face), 5).entry, wanted.entry)
+
+
+def test_one_entry_with_many_references_costs_the_others_no_second_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its references fill the shortlist of its own probe alone, which is then asked for more."""
+    rng = np.random.default_rng(4)
+    vectors = unit(rng.normal(size=(1000, 32)).astype(np.float32))
+    vectors[:400] = vectors[0]
+    gallery = open_faiss(snapshot_of([1] * 400 + list(range(2, 602)), vectors))
+    asked: list[int] = []
+    search = gallery._index.search
+    monkeypatch.setattr(gallery, "_index", Counted(search, asked))
+    gallery.search(probes_of(unit(rng.normal(size=(3, 32)).astype(np.float32))), 5)
+    assert asked == [256]
+    gallery.search(probes_of(vectors[:1].copy()), 5)
+    assert asked == [256, 256, 1000]
+
+
+class Counted:
+    """An index that notes for how many it is asked."""
+
+    def __init__(self, search: Callable[[Float32, int], tuple[Float32, Int64]], asked: list[int]) -> None:
+        self._search = search
+        self._asked = asked
+
+    def search(self, probes: Float32, count: int) -> tuple[Float32, Int64]:
+        self._asked.append(count)
+        return self._search(probes, count)
+
+
+@pytest.mark.parametrize(("entry", "most"), [([], 0), ([7], 1), ([1, 1, 2], 2), ([1, 2, 2, 2, 9], 3), ([3, 3], 2)])
+def test_the_most_references_of_an_entry_are_counted(entry: list[int], most: int) -> None:
+    assert snapshot_of(entry, np.ones((len(entry), 1), np.float32)).most_references == most
