@@ -59,7 +59,7 @@ def stages() -> Mapping[str, Callable[[], object]]:
     probes = references[:4].copy()
     tracker = FaceTracker(TrackRules(high_score=0.6, low_score=0.3))
     return {
-        "letterbox": lambda: detector.letterbox(batch.frames),
+        "letterbox": lambda: detector.letterbox(batch.frames, out=tensor),
         "detect network": lambda: detector.run(tensor),
         "detect, whole": lambda: detector.detect(batch.frames),
         "track": lambda: tracker.associate(batch, faces),

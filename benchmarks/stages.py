@@ -68,7 +68,7 @@ def measure(
     names = ("decode", "letterbox", "detect (network)", "decode head, suppress", "track", "quality", "align",
              "embed (network)", "search")  # fmt: skip
     taken: dict[str, list[float]] = {name: [] for name in names}
-    found = 0
+    found, tensor = 0, None
     frames = iter(
         open_file(
             clip, camera="clip", started_at=datetime.now(UTC), pace="as-fast-as-possible", isolation="none"
@@ -82,7 +82,7 @@ def measure(
             break
         batch = FrameBatch(frames=(frame,))
         clock.append(time.perf_counter())
-        tensor, factors = detector.letterbox(batch.frames)
+        tensor, factors = detector.letterbox(batch.frames, out=tensor)
         clock.append(time.perf_counter())
         outputs = detector.run(tensor)
         clock.append(time.perf_counter())

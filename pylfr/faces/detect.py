@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +20,9 @@ from pylfr.types import Device, Faces, Float32, Frame, UInt8, as_frames
 
 # Two boxes that overlap by more than this are one face; YuNet's and SCRFD's authors use 0.4 to 0.45.
 SUPPRESSION_IOU = 0.45
+
+# Input buffers that wait for the next call; more threads than this at once allocate anew.
+_FREE_BUFFERS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +52,32 @@ def input_size(table: DetectTable, frames: Sequence[Frame], *, side_px: int) -> 
     return detect_size(frames, side_px=side_px, multiple_of=table.multiple_of)
 
 
+class _InputBuffers:
+    """Memory for the network's input. A call has a buffer to itself while it runs, so that threads never share one.
+
+    Buffers are reused, each as large as its largest batch so far: new memory costs more to touch than to fill.
+    """
+
+    def __init__(self) -> None:
+        self._free: deque[Float32] = deque(maxlen=_FREE_BUFFERS)
+
+    @contextmanager
+    def borrow(self, shape: tuple[int, int, int, int]) -> Iterator[Float32]:
+        """A buffer float32 of ``shape``, with whatever it held before."""
+        try:
+            whole = self._free.pop()
+        except IndexError:
+            whole = np.empty(shape, np.float32)
+        if whole.shape[1:] != shape[1:] or len(whole) < shape[0]:
+            whole = np.empty(shape, np.float32)
+        try:
+            yield whole[: shape[0]]
+        finally:
+            self._free.append(whole)
+
+
 class FaceDetector:
-    """A ``Detector`` for every network with a known output head. One thread at a time: its input buffer is reused."""
+    """A ``Detector`` for every network with a known output head. Threads may share it."""
 
     def __init__(
         self, manifest: ModelManifest, runtime: Runtime, *, model: str, side_px: int, score_floor: float
@@ -61,7 +90,7 @@ class FaceDetector:
         self._model = model
         self._side_px = side_px
         self._score_floor = score_floor
-        self._input = np.empty((0, 3, 0, 0), np.float32)
+        self._buffers = _InputBuffers()
 
     @property
     def model(self) -> str:
@@ -91,10 +120,11 @@ class FaceDetector:
         frames = as_frames(images)
         if not frames:
             return Faces.none()
-        tensor, factors = self.letterbox(frames)
-        outputs = self.run(tensor)
-        height, width = tensor.shape[2:]
-        raw = decode(self._manifest, outputs, width=width, height=height, score_floor=self._score_floor)
+        size = input_size(self._detect, frames, side_px=self._side_px)
+        with self._buffers.borrow((len(frames), 3, size.height, size.width)) as buffer:
+            tensor, factors = self.letterbox(frames, out=buffer)
+            outputs = self.run(tensor)
+        raw = decode(self._manifest, outputs, width=size.width, height=size.height, score_floor=self._score_floor)
         kept = ops.nms(raw.batch_index, raw.boxes, raw.scores, iou=SUPPRESSION_IOU)
         index = raw.batch_index[kept]
         per_face = factors[index]
@@ -115,16 +145,12 @@ class FaceDetector:
         """The network's outputs by name, before they are decoded."""
         return self._runtime.run(tensor)
 
-    def letterbox(self, frames: Sequence[Frame]) -> tuple[Float32, Float32]:
-        """The network's input, float32 [B, 3, H, W], and network pixels a source pixel, float32 [B].
+    def letterbox(self, frames: Sequence[Frame], *, out: Float32 | None = None) -> tuple[Float32, Float32]:
+        """The network's input, float32 [B, 3, H, W], and network pixels per source pixel, float32 [B].
 
-        The tensor is the detector's own buffer: it is overwritten by the next call.
+        The tensor is ``out`` where that is given, else new memory.
         """
         size = input_size(self._detect, frames, side_px=self._side_px)
-        shape = (len(frames), 3, size.height, size.width)
-        # Of the largest batch so far: memory that is new costs more to touch than to fill.
-        if self._input.shape[1:] != shape[1:] or len(self._input) < len(frames):
-            self._input = np.empty(shape, np.float32)
         pixels = self._manifest.pixels
         return ops.letterbox(
             frames,
@@ -133,7 +159,7 @@ class FaceDetector:
             bgr=pixels.colour == "bgr",
             mean=pixels.mean,
             scale=pixels.scale,
-            out=self._input[: len(frames)],
+            out=out,
         )
 
 

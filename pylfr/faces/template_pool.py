@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,14 +30,18 @@ class Dwell:
 
 
 class WipedPool:
-    """One loan at a time, wiped at its end, also when an error ends it; and how long loans took."""
+    """One loan at a time, wiped at its end, also when an error ends it; and how long loans took.
+
+    Threads that share a pool take turns.
+    """
 
     def __init__(self, rows: int, wipe: Callable[[], None]) -> None:
         self._rows = rows
         self._wipe = wipe
         self._bins = np.zeros(_BINS, np.int64)
         self._max_ms = 0.0
-        self._is_lent = False
+        self._turn = threading.Lock()
+        self._borrower: int | None = None
 
     @property
     def rows(self) -> int:
@@ -44,19 +49,23 @@ class WipedPool:
 
     @contextmanager
     def loan(self, count: int) -> Iterator[None]:
-        """Raises ``ValueError`` for more rows than there are and ``RuntimeError`` while all is lent already."""
+        """Wait until no other thread borrows. Raises ``ValueError`` for more rows than there are.
+
+        Raises ``RuntimeError`` where this very thread has not returned its last loan: it would wait for itself.
+        """
         if not 0 <= count <= self._rows:
             raise ValueError(f"the pool lends 0 to {self._rows} templates, {count} were asked for: search in parts")
-        if self._is_lent:
-            raise RuntimeError("the pool is lent already: give it back first")
-        self._is_lent = True
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._wipe()
-            self._is_lent = False
-            self._note((time.perf_counter() - began) * 1000, count)
+        if self._borrower == threading.get_ident():
+            raise RuntimeError("this thread has borrowed the pool already: return it first")
+        with self._turn:
+            self._borrower = threading.get_ident()
+            began = time.perf_counter()
+            try:
+                yield
+            finally:
+                self._wipe()
+                self._borrower = None
+                self._note((time.perf_counter() - began) * 1000, count)
 
     def dwell(self) -> Dwell:
         """How long the templates lent so far existed; all zero where there were none."""

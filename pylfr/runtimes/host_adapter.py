@@ -13,11 +13,14 @@ from pylfr.types import Device, Float32
 
 
 class HostAdapter(ABC):
-    """A ``Runtime`` made of a ``DeviceRuntime``. Calls from the host take turns on one stream of its own."""
+    """A ``Runtime`` made of a ``DeviceRuntime``. Calls from the host take turns on one stream of its own.
+
+    An implementation whose network has state of its own holds ``_turn`` in ``run_on`` too.
+    """
 
     def __init__(self) -> None:
         self._stream: Stream | None = None
-        self._turn = threading.Lock()
+        self._turn = threading.RLock()
 
     @property
     @abstractmethod

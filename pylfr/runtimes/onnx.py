@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import onnxruntime as ort  # noqa: TID251 - the one place that talks to onnxruntime
@@ -19,7 +21,7 @@ _PROVIDERS: Mapping[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDA
 
 
 class OnnxRuntime:
-    """Runs one verified ONNX network. Safe for concurrent calls on the CPU; on CUDA one thread at a time.
+    """Runs one verified ONNX network. Safe for concurrent calls; on CUDA they take turns.
 
     On CUDA the network has a stream of its own, which is ordered with the caller's by events.
     """
@@ -27,6 +29,7 @@ class OnnxRuntime:
     def __init__(self, session: ort.InferenceSession, *, stream: Stream | None = None) -> None:
         self._session = session
         self._stream = stream
+        self._turn: AbstractContextManager[object] = nullcontext() if stream is None else threading.RLock()
         self._device: Device = stream.device if stream is not None else "cpu"
         self._input = session.get_inputs()[0].name
         self._outputs: dict[str, tuple[int | None, ...]] = {
@@ -44,7 +47,8 @@ class OnnxRuntime:
         return self._outputs
 
     def run(self, tensor: Float32) -> dict[str, Float32]:
-        results = self._session.run(list(self._outputs), {self._input: tensor})
+        with self._turn:
+            results = self._session.run(list(self._outputs), {self._input: tensor})
         return dict(zip(self._outputs, results, strict=True))
 
     def run_into(self, tensor: Float32, output: str, out: Float32) -> None:
@@ -53,7 +57,8 @@ class OnnxRuntime:
         binding = self._session.io_binding()
         binding.bind_cpu_input(self._input, np.ascontiguousarray(tensor))
         binding.bind_output(output, "cpu", 0, np.float32, list(out.shape), out.ctypes.data)
-        self._session.run_with_iobinding(binding)
+        with self._turn:
+            self._session.run_with_iobinding(binding)
 
     def output_shapes(self, shape: tuple[int, ...]) -> Mapping[str, tuple[int, ...]]:
         return self._shapes.of(shape)
@@ -70,9 +75,10 @@ class OnnxRuntime:
             return
         options = ort.RunOptions()
         options.add_run_config_entry("disable_synchronize_execution_providers", "1")
-        self._stream.wait(stream.record())
-        self._session.run_with_iobinding(binding, options)
-        stream.wait(self._stream.record())
+        with self._turn:
+            self._stream.wait(stream.record())
+            self._session.run_with_iobinding(binding, options)
+            stream.wait(self._stream.record())
 
 
 def open_onnx(model: Model, *, device: Device = "cpu", threads: int = 0) -> OnnxRuntime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ from pylfr.errors import ModelError
 from pylfr.faces.detect import FaceDetector, detect_size, open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.models.store import open_store
-from pylfr.runtimes.registry import open_runtime
-from pylfr.types import Faces, Frame, UInt8
-from tests.footage import BOTH, WALKING_AND_PAUSE, picture_of, video
+from pylfr.runtimes.registry import RuntimeName, open_runtime
+from pylfr.types import Faces, Float32, Frame, UInt8
+from tests.footage import BOTH, MAN, WALKING_AND_PAUSE, picture_of, video
 
 pytestmark = pytest.mark.usefixtures("models_dir")
 
@@ -71,6 +72,28 @@ def test_embedding_in_parts_gives_the_same_templates(pictures: list[UInt8]) -> N
     runtime = open_runtime(type(model)(manifest=bound, path=model.path, sha256=model.sha256))
     parts = type(embedder)(bound, runtime, model=model.sha256).embed(crops).vectors
     assert np.allclose(parts, embedder.embed(crops).vectors, atol=1e-5)
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "openvino", "torch"])
+def test_threads_that_share_a_detector_and_an_embedder_get_their_own_templates(
+    media_dir: Path, runtime: RuntimeName
+) -> None:
+    for module in {"torch": ("torch", "onnx"), "openvino": ("openvino",)}.get(runtime, ()):
+        pytest.importorskip(module)
+    stills = [picture_of(video(media_dir, name), at) for name in (BOTH, WALKING_AND_PAUSE, MAN) for at in (8, 20)]
+    detector, embedder = open_detector("yunet_n", runtime=runtime), open_embedder("face_reid_0095", runtime=runtime)
+
+    def templates_of(still: UInt8) -> Float32:
+        return embedder.embed(embedder.align([still], detector.detect([still]))).vectors
+
+    wanted = [templates_of(still) for still in stills]
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(templates_of, stills * 10))
+    assert {len(each) for each in wanted} >= {1, 2, 3}
+    for place, vectors in enumerate(found):
+        expected = wanted[place % len(stills)]
+        assert vectors.shape == expected.shape
+        np.testing.assert_allclose(vectors, expected, atol=1e-4)
 
 
 def test_no_pictures_and_no_faces_give_empty_arrays(pictures: list[UInt8]) -> None:

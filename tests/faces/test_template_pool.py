@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -38,8 +41,27 @@ def test_too_many_rows_and_a_second_loan_are_refused() -> None:
     pool = ProbePool(rows=2, dimension=4)
     with pytest.raises(ValueError, match="0 to 2 templates, 3 were asked for"), pool.borrow(3, model="m"):
         pass
-    with pool.borrow(1, model="m"), pytest.raises(RuntimeError, match="lent already"), pool.borrow(1, model="m"):
+    with (
+        pool.borrow(1, model="m"),
+        pytest.raises(RuntimeError, match="borrowed the pool already"),
+        pool.borrow(1, model="m"),
+    ):
         pass
+
+
+def test_threads_that_share_a_pool_take_turns() -> None:
+    pool = ProbePool(rows=4, dimension=16)
+
+    def borrow(number: int) -> bool:
+        with pool.borrow(4, model="m") as probes:
+            was_clean = not probes.vectors.any()
+            probes.vectors[:] = number
+            time.sleep(0.001)
+            return was_clean and bool((probes.vectors == number).all())
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(borrow, range(1, 65)))
+    assert pool.dwell().count == 4 * 64
 
 
 def test_dwell_counts_every_template_and_knows_the_longest() -> None:

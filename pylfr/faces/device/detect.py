@@ -41,7 +41,7 @@ class _Search:
 
 
 class DeviceDetector:
-    """An ``AheadDetector`` whose pictures, tensors and outputs stay on the device. One thread at a time."""
+    """An ``AheadDetector`` whose pictures, tensors and outputs stay on the device. Threads may share it."""
 
     def __init__(
         self,
@@ -101,6 +101,11 @@ class DeviceDetector:
         frames = as_frames(images)
         if not frames:
             return Faces.none
+        with self._uploads.turn:
+            search = self._begin(frames)
+        return lambda: self._found(search)
+
+    def _begin(self, frames: tuple[Frame, ...]) -> _Search:
         stream = self._stream
         pictures = self._uploads.of(frames)
         size = input_size(self._detect, frames, side_px=self._side_px)
@@ -112,10 +117,9 @@ class DeviceDetector:
             for name, shape in self._runtime.output_shapes(tensor.shape).items()
         }
         self._runtime.run_on(stream, tensor, outputs)
-        search = self._search(
+        return self._search(
             pictures, split_head(self._manifest, outputs), width=size.width, height=size.height, room=self._room
         )
-        return lambda: self._found(search)
 
     def _search(
         self, pictures: ops.Pictures, head: HeadTensors[ops.Tensor], *, width: int, height: int, room: int
@@ -165,10 +169,11 @@ class DeviceDetector:
             most = int(counts[:, 0].max())
             if most <= room:
                 return _faces(arrived[:numbers].reshape(batch, room, ops.FOUND_NUMBERS), counts[:, 0])
-            self._room = max(self._room, 1 << (most - 1).bit_length())
-            search = self._search(
-                search.pictures, search.head, width=search.width, height=search.height, room=self._room
-            )
+            with self._uploads.turn:
+                self._room = max(self._room, 1 << (most - 1).bit_length())
+                search = self._search(
+                    search.pictures, search.head, width=search.width, height=search.height, room=self._room
+                )
 
 
 def _faces(found: Float32, counts: Int32) -> Faces:

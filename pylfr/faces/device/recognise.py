@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 
@@ -18,7 +19,10 @@ from pylfr.types import Candidates, Faces, Float32, Frame, Templates
 
 
 class DeviceEmbedder:
-    """Crops and templates that stay on the device, for every network that gives one vector a crop."""
+    """Crops and templates that stay on the device, for every network that gives one vector per crop.
+
+    Whoever calls it holds its ``turn``, as ``DeviceRecogniser`` and ``HostEmbedderAdapter`` do.
+    """
 
     def __init__(
         self,
@@ -60,6 +64,11 @@ class DeviceEmbedder:
     @property
     def stream(self) -> ops.Stream:
         return self._staging.stream
+
+    @property
+    def turn(self) -> AbstractContextManager[object]:
+        """Held by the thread that uses this embedder, from ``align`` until its work is done."""
+        return self._uploads.turn
 
     @property
     def dimension(self) -> int:
@@ -116,8 +125,8 @@ class DeviceRecogniser:
                 "templates stay on the device, but this watchlist's index takes them from the host: choose index "
                 "'device-int8', 'device-float16' or 'device-float32'"
             )
-        # Within the loan, whose end waits for the stream: nobody lets the pictures go while they are read.
-        with self._pool.borrow(len(faces)) as probes:
+        # Until the loan has ended, which waits for the stream: no thread releases the pictures while they are read.
+        with self._embedder.turn, self._pool.borrow(len(faces)) as probes:
             crops = self._embedder.align(frames, faces)
             self._embedder.embed_into(crops, probes)
             return gallery.search_on(probes, model=self._embedder.model, k=k)
@@ -150,22 +159,24 @@ class HostEmbedderAdapter:
         return self._embed.landmark_template
 
     def align(self, frames: Sequence[Frame], faces: Faces) -> Float32:
-        tensor = self._embedder.align(frames, faces)
-        crops = np.empty(tensor.shape, np.float32)
-        tensor.copy_to(crops, self._embedder.stream)
+        with self._embedder.turn:
+            tensor = self._embedder.align(frames, faces)
+            crops = np.empty(tensor.shape, np.float32)
+            tensor.copy_to(crops, self._embedder.stream)
         return crops
 
     def embed(self, crops: Float32, out: Float32 | None = None) -> Templates:
         """As ``FaceEmbedder.embed``; what passed through the device is wiped there."""
         stream = self._embedder.stream
         vectors = np.empty((len(crops), self.dimension), np.float32) if out is None else out
-        there = ops.Tensor(vectors.shape, "float32", stream)
-        try:
-            self._embedder.embed_into(self._embedder.staging.send(np.ascontiguousarray(crops)), there)
-            there.copy_to(vectors, stream)
-        finally:
-            there.wipe(stream)
-            stream.synchronise()
+        with self._embedder.turn:
+            there = ops.Tensor(vectors.shape, "float32", stream)
+            try:
+                self._embedder.embed_into(self._embedder.staging.send(np.ascontiguousarray(crops)), there)
+                there.copy_to(vectors, stream)
+            finally:
+                there.wipe(stream)
+                stream.synchronise()
         return Templates(vectors=vectors, model=self.model)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,9 +24,14 @@ class _Uploaded:
 
 
 class Uploads:
-    """The pictures of the two newest batches on the device, each uploaded once for all who ask."""
+    """The pictures of the two newest batches on the device, each uploaded once for all who ask.
+
+    ``turn`` orders the threads that share a device's stages: whoever uses pictures, a staging or a network holds it
+    until its work is queued, and, where nothing else keeps the pictures, until it is done.
+    """
 
     def __init__(self, stream: ops.Stream) -> None:
+        self.turn = threading.RLock()
         self._staging = ops.Staging(stream)
         self._newest: deque[_Uploaded] = deque(maxlen=_BATCHES_AT_ONCE)
 
@@ -34,16 +40,17 @@ class Uploads:
         return self._staging.stream
 
     def of(self, frames: Sequence[Frame]) -> ops.Pictures:
-        """The pictures of ``frames``. Those of the batch before the last are let go."""
-        for each in self._newest:
-            if each.are(frames):
-                return each.pictures
-        if len(self._newest) == _BATCHES_AT_ONCE:
-            # Before the next ones come, so that they may have its memory.
-            self._newest.popleft()
-        pictures = ops.upload(frames, self._staging)
-        self._newest.append(_Uploaded(frames=tuple(frames), pictures=pictures))
-        return pictures
+        """The pictures of ``frames``. Those of the batch before the last are released."""
+        with self.turn:
+            for each in self._newest:
+                if each.are(frames):
+                    return each.pictures
+            if len(self._newest) == _BATCHES_AT_ONCE:
+                # Before the next ones come, so that they can have its memory.
+                self._newest.popleft()
+            pictures = ops.upload(frames, self._staging)
+            self._newest.append(_Uploaded(frames=tuple(frames), pictures=pictures))
+            return pictures
 
 
 def _is_same(one: Frame, other: Frame) -> bool:

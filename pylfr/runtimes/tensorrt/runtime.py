@@ -63,7 +63,7 @@ class _Engine(Protocol):
 
 
 class TensorRtRuntime(HostAdapter):
-    """Runs one engine. One thread at a time, on any stream. The engine lives as long as this object."""
+    """Runs one engine, on any stream; threads take turns. The engine lives as long as this object."""
 
     def __init__(self, trt: ModuleType, engine: bytes, *, device: Device = "cuda", graphs: bool = True) -> None:
         """``engine`` must come out of the cache, which vouches for it: to load one is to run its code."""
@@ -113,12 +113,17 @@ class TensorRtRuntime(HostAdapter):
 
     def output_shapes(self, shape: tuple[int, ...]) -> Mapping[str, tuple[int, ...]]:
         """As ``DeviceRuntime.output_shapes``. Raises ``ValueError`` for an input that the engine was not built for."""
-        if not self._context.set_input_shape(self._input, shape):
-            least, _, most = self._engine.get_tensor_profile_shape(self._input, 0)
-            raise ValueError(f"the input must be between {list(least)} and {list(most)}, got {list(shape)}")
-        return {name: tuple(map(int, self._context.get_tensor_shape(name))) for name in self._outputs}
+        with self._turn:
+            if not self._context.set_input_shape(self._input, shape):
+                least, _, most = self._engine.get_tensor_profile_shape(self._input, 0)
+                raise ValueError(f"the input must be between {list(least)} and {list(most)}, got {list(shape)}")
+            return {name: tuple(map(int, self._context.get_tensor_shape(name))) for name in self._outputs}
 
     def run_on(self, stream: Stream, tensor: Tensor, outputs: Mapping[str, Tensor]) -> None:
+        with self._turn:
+            self._run_on(stream, tensor, outputs)
+
+    def _run_on(self, stream: Stream, tensor: Tensor, outputs: Mapping[str, Tensor]) -> None:
         shapes = self.output_shapes(tensor.shape)
         require_tensors(self._device, tensor, outputs, shapes)
         if self._graphs is not None and self._graphs.run_on(stream, tensor, outputs):

@@ -100,7 +100,8 @@ class TorchRuntime:
         results = {name: np.empty(0, np.float32) for name in self.outputs}
         with self._turn, torch.inference_mode():
             for name, output in zip(self.outputs, self._forward(tensor), strict=True):
-                results[name] = np.array(output[: len(tensor)].float().cpu().numpy(), np.float32, copy=True)
+                # A copy, row-major: what PyTorch computed may be strided, and is memory of its own.
+                results[name] = np.array(output[: len(tensor)].float().cpu().numpy(), np.float32, order="C")
         return results
 
     def run_into(self, tensor: Float32, output: str, out: Float32) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +185,31 @@ def test_enrolment_with_a_network_on_the_device_gives_the_templates_of_the_host(
     assert (there.model, there.dimension, there.side_px) == (host.model, host.dimension, host.side_px)
     got = there.embed(there.align(frames, faces))
     assert got.vectors.tobytes() == host.embed(host.align(frames, faces)).vectors.tobytes()
+
+
+def test_threads_that_share_the_stages_get_their_own_faces_and_candidates(
+    uploads: Uploads, frames: tuple[Frame, ...]
+) -> None:
+    batches = [frames, frames[:1], frames[1:], frames[::-1]]
+    detector, there = detector_on(uploads, "pylfr_nano_detect", score_floor=0.5), embedder_on(uploads)
+    draw = np.random.default_rng(0)
+    snapshot = snapshot_of(
+        list(range(64)), unit(draw.standard_normal((64, there.dimension)).astype(np.float32)), model=there.model
+    )
+    gallery = DeviceIndexGallery(snapshot, precision="float32", stream=there.stream)
+    recogniser = DeviceRecogniser(there, DeviceProbePool(rows=8, dimension=there.dimension, stream=there.stream))
+    enrolling = HostEmbedderAdapter(there)
+
+    def work(batch: tuple[Frame, ...]) -> tuple[bytes, bytes, bytes]:
+        faces = detector.detect(batch)
+        crops = enrolling.align(batch, faces)
+        candidates = recogniser.recognise(batch, faces, gallery, 3)
+        return faces.boxes.tobytes(), candidates.scores.tobytes(), enrolling.embed(crops).vectors.tobytes()
+
+    wanted = [work(batch) for batch in batches]
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(work, batches * 15))
+    assert found == wanted * 15
 
 
 def test_after_warm_up_a_batch_asks_the_system_for_no_memory(uploads: Uploads, frames: tuple[Frame, ...]) -> None:
