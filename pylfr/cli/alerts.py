@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from pylfr.cli.console import results, say
+from pylfr.cli.console import escape, results, say
 from pylfr.cli.passphrase import PassphraseOption, open_key
 from pylfr.cli.vault import picture
 from pylfr.deployment.authorise import audit_of, records_of

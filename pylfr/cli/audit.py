@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from pylfr.cli.console import results, say, warn
+from pylfr.cli.console import escape, results, say, warn
 from pylfr.errors import AuditError
 from pylfr.governance.adjudication.signatures import verify_decisions
 from pylfr.governance.audit.audit import read_audit
@@ -86,7 +85,7 @@ def show(
     for entry in _whole(log):
         if kind is None or entry.kind == kind:
             details = ", ".join(f"{name} {value}" for name, value in entry.details.items())
-            table.add_row(str(entry.sequence), f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.kind, escape(details))
+            table.add_row(str(entry.sequence), f"{entry.at:%Y-%m-%d %H:%M:%S}", escape(entry.kind), escape(details))
     results().print(table)
 
 
@@ -98,7 +97,7 @@ def export(
     key: KeyOption = None,
 ) -> None:
     """Copy the record, its checkpoints and the public key into a folder that can be verified anywhere."""
-    out.mkdir()
+    out.mkdir(mode=0o700)
     for source, name in ((log, "audit.log"), (checkpoints, "audit.checkpoints"), (key, "record.pub")):
         if source is not None:
             shutil.copyfile(source, out / name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as without_markup
+
+from pylfr._internal.printable import one_line, printable
 
 # Wide enough that no cell of a table is broken where a program reads it.
 _PIPE_WIDTH = 1000
@@ -15,6 +17,11 @@ def results() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
 
 
+def escape(text: str) -> str:
+    """``text`` that others wrote, fit to be shown: no markup, no control character, no line break."""
+    return without_markup(printable(text))
+
+
 def say(text: str) -> None:
     """One line on stdout."""
     Console().print(escape(text), highlight=False, soft_wrap=True)
@@ -23,5 +30,4 @@ def say(text: str) -> None:
 def warn(kind: str, text: str) -> None:
     """One line on stderr that begins with what it is: error, refused, notice."""
     colour = "yellow" if kind == "notice" else "red"
-    line = " ".join(text.splitlines())
-    Console(stderr=True).print(f"[{colour}]{kind}[/] {escape(line)}", highlight=False, soft_wrap=True)
+    Console(stderr=True).print(f"[{colour}]{kind}[/] {escape(one_line(text))}", highlight=False, soft_wrap=True)

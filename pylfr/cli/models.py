@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from pylfr.cli.console import results, say, warn
+from pylfr.cli.console import escape, results, say, warn
 from pylfr.errors import ModelError
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import Model, ModelStore, open_store

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from pylfr.cli.console import escape
 from pylfr.engine.engine import Engine
 from pylfr.engine.summary import Summary
 from pylfr.models.default import choose

@@ -9,11 +9,10 @@ from typing import Annotated
 import av
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pylfr.cli.console import results, say, warn
+from pylfr.cli.console import escape, results, say, warn
 from pylfr.cli.present import chosen_network, print_notices
 from pylfr.deployment.config import BatchSection, RecognitionSection
 from pylfr.errors import ConfigError, MediaError

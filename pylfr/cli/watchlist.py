@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from pylfr.cli.console import results, say, warn
+from pylfr.cli.console import escape, results, say, warn
 from pylfr.cli.enrolment import KeyOption, copy, read_key, review, show, upgrade, withdraw
 from pylfr.cli.models import print_notice
 from pylfr.cli.present import chosen_network

@@ -27,6 +27,16 @@ def _beside_deployment(path: Path, info: ValidationInfo) -> Path:
 # A secret in a deployment file is given by the name of an environment variable.
 _REFERENCE = re.compile(r"\$\{[A-Za-z_]\w*\}")
 
+
+def _printable(name: str) -> str:
+    if not name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise ValueError(f"must be 1 to {_LONGEST_NAME} printable characters")
+    return name
+
+
+# Names stand in log lines, in tables and on pages.
+Name = Annotated[str, AfterValidator(_printable)]
+_LONGEST_NAME = 200
 # A path in a deployment file is relative to that file.
 FilePath = Annotated[Path, AfterValidator(_beside_deployment)]
 
@@ -35,7 +45,7 @@ class AuthoritySection(ConfigModel):
     """The signed authorisation that this deployment runs under. Required for live cameras."""
 
     profile: str = Field(description="jurisdiction profile: uk-police, eu-leo, private-site or research")
-    place: str = Field(min_length=1, description="where the cameras are, in the words of the authorisation")
+    place: Name = Field(description="where the cameras are, in the words of the authorisation")
     signed: FilePath = Field(description="the authorisation that `pylfr authority sign` wrote")
     officer_key: FilePath = Field(
         description="public key of the authorising officer, whose private key is not on this machine"
@@ -170,7 +180,7 @@ class ZoneSection(ConfigModel):
 class CameraSection(ConfigModel):
     """One camera: a recording, an RTSP address or a V4L2 device."""
 
-    name: str = Field(min_length=1, description="unique name, as it appears in alerts and in the authorisation")
+    name: Name = Field(description="unique name, as it appears in alerts and in the authorisation")
     source: str = Field(
         min_length=1,
         description="rtsp(s)://..., /dev/video0, or a file relative to the working directory; secrets as ${NAME}",
@@ -319,7 +329,7 @@ class AggregatesSection(ConfigModel):
 class Deployment(ConfigModel):
     """A deployment file: one watchlist, named cameras, one place, a stated time. Paths are relative to the file."""
 
-    name: str = Field(min_length=1, description="name of the deployment, as in its authorisation")
+    name: Name = Field(description="name of the deployment, as in its authorisation")
     authorisation: RecordingPermit | None = Field(
         default=None, description="plain words instead of a signed authorisation; for recordings only"
     )
@@ -330,7 +340,7 @@ class Deployment(ConfigModel):
     cameras: tuple[CameraSection, ...] = Field(min_length=1, description="one [[cameras]] table for each camera")
     recognition: RecognitionSection = Field(default=RecognitionSection(), description="how faces become alerts")
     batch: BatchSection = Field(default=BatchSection(), description="how frames are batched")
-    people: dict[str, FilePath] = Field(
+    people: dict[Name, FilePath] = Field(
         default_factory=dict, description="who may decide on alerts: name and public key file"
     )
     decode: DecodeSection = Field(default=DecodeSection(), description="how recordings are decoded")

@@ -56,6 +56,11 @@ def test_a_good_file_is_read_and_its_paths_are_relative_to_it(tmp_path: Path) ->
     ("change", "words"),
     [
         (("threshold =", "treshold ="), r"recognition: unknown key 'treshold': the nearest valid key is 'threshold'"),
+        (
+            ('name = "gate"', 'name = "ga\\u001b[2Jte"'),
+            r"cameras.0.name: must be 1 to 200 printable characters, got 'ga\\x1b",
+        ),
+        (('name = "Market Square"', 'name = "Market\\nSquare"'), r"name: must be 1 to 200 printable characters"),
         (("threshold = 0.5", "threshold = 64"), r"recognition.threshold: .*less than or equal to 1, got 64"),
         (("[watchlist]\nfile", "[watchlist]\nfle"), r"nearest valid key is 'file'"),
         (('purpose = "find a missing person"\n', ""), r"authorisation.purpose: Field required"),

@@ -117,5 +117,5 @@ def test_nothing_is_written_after_closing(tmp_path: Path) -> None:
     sink = open_jsonl(tmp_path / "alerts.jsonl")
     sink.close()
     sink.close()
-    with pytest.raises(SinkError, match="the file was closed before"):
+    with pytest.raises(SinkError, match="the sink is closed"):
         sink.send(recorded_alert())

@@ -109,8 +109,10 @@ class Case:
     def _require(self, alert: str, who: str, done: str, states: tuple[State, ...]) -> None:
         if alert != self.alert:
             raise AdjudicationError(f"a decision about alert {alert} does not belong to alert {self.alert}")
-        if not who.strip():
-            raise AdjudicationError("a decision has a name under it: say who decides")
+        if not who.strip() or not who.isprintable():
+            raise AdjudicationError(
+                f"a decision needs the name of whoever decides, in printable characters, got {who!r}"
+            )
         if self.state not in states:
             raise AdjudicationError(
                 f"alert {self.alert} is {self.state}: it can be {done} only while it is {' or '.join(states)}"

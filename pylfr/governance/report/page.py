@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from datetime import datetime
-from html import escape
+from html import escape as html_escape
 
+from pylfr._internal.printable import one_line
 from pylfr.governance.report.report import DeploymentReport, ReportedRate
 
 Rows = list[tuple[str, str]]
@@ -19,13 +21,23 @@ _ABOUT = (
 
 def markdown_of(report: DeploymentReport) -> str:
     """The report as Markdown."""
-    lines = [f"# Live facial recognition: {report.deployment}", ""]
-    lines += [*(f"- {sentence}" for sentence in _in_short(report)), ""]
+    lines = [f"# Live facial recognition: {_plain(report.deployment)}", ""]
+    lines += [*(f"- {_plain(sentence)}" for sentence in _in_short(report)), ""]
     for title, rows in _sections(report):
-        lines += [f"## {title}", "", *(f"- {name}: {text}" for name, text in rows), ""]
-    lines += ["## Incidents", "", *(f"- {sentence}" for sentence in _incidents(report)), ""]
-    lines += ["## What is kept, and how long", "", *(f"- {sentence}" for sentence in report.retention), ""]
+        lines += [f"## {title}", "", *(f"- {_plain(name)}: {_plain(text)}" for name, text in rows), ""]
+    lines += ["## Incidents", "", *(f"- {_plain(sentence)}" for sentence in _incidents(report)), ""]
+    lines += ["## What is kept, and how long", "", *(f"- {_plain(sentence)}" for sentence in report.retention), ""]
     return "\n".join([*lines, _ABOUT, ""])
+
+
+def _plain(text: str) -> str:
+    """``text`` of whoever wrote a field, in Markdown: one line, no links, no pictures, no HTML."""
+    return re.sub(r"[\\`\[\]<>]", r"\\\g<0>", one_line(text))
+
+
+def escape(text: str) -> str:
+    """As ``_plain``, in HTML."""
+    return html_escape(one_line(text))
 
 
 def page_of(report: DeploymentReport) -> str:

@@ -216,3 +216,14 @@ def test_an_empty_record_gives_a_report_that_says_so() -> None:
     assert "There was no incident" in markdown_of(empty)
     assert "&lt;b&gt;A &amp; B&lt;/b&gt;" in page_of(empty)
     assert "<b>" not in page_of(empty)
+
+
+def test_no_field_starts_a_line_or_brings_markup_or_escapes_into_the_report(report: DeploymentReport) -> None:
+    hostile = "Square\x1b[2J\n# Nothing was found\u202e\u2028<script>alert(1)</script> ![](http://host/x) `rm`"
+    changed = replace(report, deployment=hostile, place=hostile, purpose=hostile, incidents=(hostile,))
+    text, page = markdown_of(changed), page_of(changed)
+    assert len(text.splitlines()) == len(markdown_of(replace(report, incidents=("one",))).splitlines())
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]", text + page)
+    assert r"\<script\>" in text
+    assert r"!\[\](http" in text
+    assert "<script>" not in page
