@@ -29,7 +29,7 @@ from pylfr.evaluation.images.people import list_photographs
 from pylfr.evaluation.statistics.rates import percent
 from pylfr.evaluation.video.fusion import RuleResult, compare_rules
 from pylfr.evaluation.video.passes import PassRates, SubjectPass, score_passes
-from pylfr.evaluation.video.replay import Trial, run_trial
+from pylfr.evaluation.video.replay import Replay, run_replay
 from pylfr.faces.detect import open_detector
 
 # A fork of a process whose networks have threads hangs as soon as it frees one of them.
@@ -90,18 +90,18 @@ def measure(given: argparse.Namespace, lfw: Path, folder: Path) -> Crowd:
     began = time.perf_counter()
     film = render_clips(cast.walkers, folder, seed=given.seed)
     rendered = time.perf_counter()
-    trial = run_trial(
+    replay = run_replay(
         film.videos,
         {name: [path] for name, path in cast.references.items()},
         detector=given.detector,
         embedder=given.embedder,
         recognition=RecognitionSection(threshold=given.threshold),
     )
-    return _crowd(given, cast, film.truth, trial, rendered - began, time.perf_counter() - rendered)
+    return _crowd(given, cast, film.truth, replay, rendered - began, time.perf_counter() - rendered)
 
 
 def _crowd(
-    given: argparse.Namespace, cast: Cast, truth: Sequence[SubjectPass], trial: Trial, render_s: float,
+    given: argparse.Namespace, cast: Cast, truth: Sequence[SubjectPass], replay: Replay, render_s: float,
     engine_s: float,
 ) -> Crowd:  # fmt: skip
     return Crowd(
@@ -110,14 +110,16 @@ def _crowd(
         watchlist_size=len(cast.references),
         mated_passes=sum(each.is_mated for each in truth),
         non_mated_passes=sum(not each.is_mated for each in truth),
-        frames=trial.summary.frames,
-        detected_frames=trial.summary.detected_frames,
-        faces=trial.summary.faces,
+        frames=replay.summary.frames,
+        detected_frames=replay.summary.detected_frames,
+        faces=replay.summary.faces,
         render_s=round(render_s, 1),
         engine_s=round(engine_s, 1),
-        default=score_passes(truth, trial.compared, trial.raised),
-        threshold=trial.summary.threshold,
-        rules={f"{target:g}": compare_rules(truth, trial.compared, target_fpir=target) for target in given.target_fpir},
+        default=score_passes(truth, replay.compared, replay.raised),
+        threshold=replay.summary.threshold,
+        rules={
+            f"{target:g}": compare_rules(truth, replay.compared, target_fpir=target) for target in given.target_fpir
+        },
     )
 
 

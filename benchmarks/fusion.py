@@ -36,7 +36,7 @@ from pylfr.evaluation.crowd.crowd import Head, Walker
 from pylfr.evaluation.images.people import Photograph, list_photographs
 from pylfr.evaluation.video.fusion import RULES, Step, pass_scores, threshold_at
 from pylfr.evaluation.video.passes import Compared, SubjectPass
-from pylfr.evaluation.video.replay import run_trial
+from pylfr.evaluation.video.replay import run_replay
 from pylfr.faces.detect import open_detector
 from pylfr.video.decoding.image_io import write_png
 
@@ -134,10 +134,10 @@ def keep(folder: Path) -> None:
 def _compare_faces(job: tuple[Film, Mapping[str, Sequence[Path]], str, str]) -> tuple[str, str]:
     film, people, detector, embedder = job
     recognition = RecognitionSection(threshold=1.0)
-    trial = run_trial(film.videos, people, detector=detector, embedder=embedder, recognition=recognition, threads=1)
+    replay = run_replay(film.videos, people, detector=detector, embedder=embedder, recognition=recognition, threads=1)
     number_of = {name: place for place, name in enumerate({each.subject: None for each in film.truth})}
-    words = f"{trial.summary.frames:,} frames, {len(trial.compared):,} faces compared"
-    return _as_json(film.truth, trial.compared, number_of, embedder), words
+    words = f"{replay.summary.frames:,} frames, {len(replay.compared):,} faces compared"
+    return _as_json(film.truth, replay.compared, number_of, embedder), words
 
 
 def _as_json(

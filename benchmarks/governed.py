@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pylfr._internal.canonical_json import utc_text
 from pylfr.cli import command_line
-from pylfr.deployment.authorise import preprocessing_of
+from pylfr.deployment.recognition import preprocessing_of
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import choose_runtime
 from pylfr.video.open import Isolation

@@ -9,7 +9,7 @@ from pylfr.deployment.config import BatchSection, RecognitionSection
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.sizing.load import Setting
-from pylfr.sizing.synthetic import made_up_watchlist
+from pylfr.sizing.synthetic import synthetic_watchlist
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def setting_of(given: argparse.Namespace) -> Setting:
         video=make_clip(faces=given.faces, seconds=10),
         detector=open_detector(given.detector, runtime=given.runtime),
         embedder=embedder,
-        gallery=made_up_watchlist(given.watchlist, embedder),
+        gallery=synthetic_watchlist(given.watchlist, embedder),
         recognition=RecognitionSection(),
         batch=BatchSection(),
     )

@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from benchmarks.loads import add_options, setting_of
 from benchmarks.measure import print_machine, this_machine, write_results
 from pylfr.deployment.open import open_load
-from pylfr.engine.alert_policy import AlertPolicy
-from pylfr.engine.engine import Stages
+from pylfr.engine.engine import Engine
+from pylfr.engine.observer import Observer
 from pylfr.sizing.load import STAGGER_S, Load, Setting, run_load
-from pylfr.types import Faces, Frame, UInt8
-from pylfr.video.batching.batcher import Batcher
+from pylfr.types import Faces, FrameBatch
 from pylfr.video.sources.looped import LoopedRecording
 
 # So much of the time detection takes for the cameras that fit; comparing faces comes on top, and some room is left.
@@ -53,26 +52,31 @@ class Overload:
     recovery: Recovery
 
 
-class _Slow:
-    def __init__(self, stages: Stages, ms_a_frame: float) -> None:
-        self._quick = stages.detector.detect
-        self._s = ms_a_frame / 1000
+class SlowDetection(Observer):
+    """Makes detection take ``ms_a_frame``, however fast it is."""
 
-    def __call__(self, images: Sequence[Frame | UInt8]) -> Faces:
-        until = time.monotonic() + self._s * len(images)
-        faces = self._quick(images)
-        time.sleep(max(0.0, until - time.monotonic()))
-        return faces
+    def __init__(self, ms_a_frame: float) -> None:
+        self._s = ms_a_frame / 1000
+        self._until = 0.0
+
+    def batch_taken(self, batch: FrameBatch) -> None:
+        self._until = time.monotonic() + self._s * len(batch)
+
+    def faces_found(self, batch: FrameBatch, faces: Faces) -> None:  # noqa: ARG002
+        time.sleep(max(0.0, self._until - time.monotonic()))
 
 
 class _Leaving:
     """Lets half of the cameras leave in the middle of a run, and watches what is dropped before and after."""
 
-    def __init__(self, batches: Batcher, leaving: Sequence[str], *, after_s: float) -> None:
-        self._batches = batches
+    def __init__(
+        self, engine: Engine, staying: Sequence[LoopedRecording], leaving: Sequence[LoopedRecording], *, after_s: float
+    ) -> None:
+        self._engine = engine
+        self._staying = [camera.camera for camera in staying]
         self._leaving = leaving
         self._after_s = after_s
-        self._thread = threading.Thread(target=self._run, name="pylfr-observer", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="pylfr-supervisor", daemon=True)
         self.recovery: Recovery | None = None
 
     def start(self) -> None:
@@ -87,7 +91,7 @@ class _Leaving:
         time.sleep(self._after_s / 2)
         before = (self._dropped() - dropped) / (self._after_s / 2)
         for camera in self._leaving:
-            self._batches.remove(camera)
+            camera.close()
         began = last = time.monotonic()
         dropped = self._dropped()
         counted = [(began, dropped)]
@@ -102,13 +106,12 @@ class _Leaving:
             dropped_before=round(before, 1),
             dropped_after=round((dropped - half) / (_WATCHED_S / 2), 2),
         )
-        self._batches.stop()
+        self._engine.stop("measured")
 
     def _dropped(self) -> int:
         """Of the cameras that stay."""
-        return sum(
-            sum(each.dropped.values()) for name, each in self._batches.counts().items() if name not in self._leaving
-        )
+        cameras = self._engine.summary().cameras
+        return sum(sum(cameras[name].dropped.values()) for name in self._staying)
 
 
 def recover(setting: Setting, cameras: int, *, seconds: float, ms_a_frame: float) -> Recovery:
@@ -117,13 +120,6 @@ def recover(setting: Setting, cameras: int, *, seconds: float, ms_a_frame: float
         LoopedRecording(setting.video, camera=f"camera-{number:03d}", starts_after_s=STAGGER_S * number / (2 * cameras))
         for number in range(2 * cameras)
     ]
-    observers: list[_Leaving] = []
-
-    def watch(stages: Stages) -> None:
-        slow_down(stages, ms_a_frame)
-        leaving = [source.camera for source in sources[cameras:]]
-        observers.append(_Leaving(stages.batches, leaving, after_s=STAGGER_S + seconds))
-
     engine = open_load(
         sources,
         detector=setting.detector,
@@ -131,21 +127,16 @@ def recover(setting: Setting, cameras: int, *, seconds: float, ms_a_frame: float
         gallery=setting.gallery,
         recognition=setting.recognition,
         batch=setting.batch,
-        make_desk=lambda rules, _: AlertPolicy(rules),
-        watch=watch,
+        observers=(SlowDetection(ms_a_frame),),
     )
-    (observer,) = observers
-    observer.start()
+    leaving = _Leaving(engine, sources[:cameras], sources[cameras:], after_s=STAGGER_S + seconds)
+    leaving.start()
     for _ in engine.run():
         pass
-    observer.join()
-    if observer.recovery is None:
+    leaving.join()
+    if leaving.recovery is None:
         raise SystemExit("the cameras ended before recovery could be watched")
-    return observer.recovery
-
-
-def slow_down(stages: Stages, ms_a_frame: float) -> None:
-    setattr(stages.detector, "detect", _Slow(stages, ms_a_frame))  # noqa: B010 - this instance alone
+    return leaving.recovery
 
 
 def main() -> None:
@@ -164,7 +155,7 @@ def main() -> None:
             count,
             seconds=given.seconds,
             decode_floor_ms=1.0,
-            slow_down=lambda stages: slow_down(stages, ms_a_frame),
+            observers=(SlowDetection(ms_a_frame),),
         )
         for count in (given.cameras, 2 * given.cameras)
     )

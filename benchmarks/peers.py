@@ -25,22 +25,25 @@ from benchmarks.footage import lfw_folder
 from benchmarks.measure import Spread, print_machine, spread_of, this_machine, write_results
 from benchmarks.peer_pipelines import Outcome
 from pylfr.deployment.config import RecognitionSection
-from pylfr.engine.engine import Stages
 from pylfr.errors import ConfigError
 from pylfr.evaluation.crowd.cast import Roles, cast_crowd, cut_heads
 from pylfr.evaluation.crowd.crowd import CrowdRules, render_crowd
 from pylfr.evaluation.images.people import list_photographs
 from pylfr.evaluation.video.fusion import Fuse, compare_rules, first_face, mean_of_best
 from pylfr.evaluation.video.passes import PassRates, SubjectPass, score_passes
-from pylfr.evaluation.video.replay import run_trial
+from pylfr.evaluation.video.replay import run_replay
 from pylfr.faces.detect import open_detector
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import choose_runtime
-from pylfr.types import FrameBatch, Int64, Tracks
 from pylfr.video.decoding.image_io import read_image
 
 _RULES = CrowdRules(lanes=6, walk_s=(2.5, 4.0))
 _EVERY_FRAME_HZ = 1000.0
+# Every tracked face is embedded, whatever its quality and however often: the peers' amount of work.
+_EVERY_FACE = RecognitionSection(
+    detect_hz=_EVERY_FRAME_HZ, min_detect_hz=1.0, gap_ms=0, recheck_ms=0, min_interocular_px=0, min_sharpness=0,
+    max_yaw_deg=180, max_pitch_deg=180,
+)  # fmt: skip
 # Of these the alerts are compared at equal FPIR too.
 _TARGET_FPIR = 0.05
 SCRFD, YUNET = ("scrfd_500m_kps", "mobilefacenet_y1"), ("yunet_n", "face_reid_0095")
@@ -107,15 +110,6 @@ class _Runner:
     fuse: Fuse
 
 
-def every_face(stages: Stages) -> None:
-    """Let every tracked face be embedded, whatever its quality and however often: the peers' amount of work."""
-
-    def due(batch: FrameBatch, tracks: Tracks) -> Int64:  # noqa: ARG001
-        return np.flatnonzero(tracks.track_id >= 0).astype(np.int64)
-
-    setattr(stages.plan, "due", due)  # noqa: B010 - this instance alone
-
-
 def ours(
     name: str,
     networks: tuple[str, str],
@@ -125,12 +119,10 @@ def ours(
     all_faces: bool = False,
     runtime: str = "onnx",
 ) -> _Runner:
-    recognition = (
-        RecognitionSection(detect_hz=_EVERY_FRAME_HZ, min_detect_hz=1.0) if all_faces else RecognitionSection()
-    )
+    recognition = _EVERY_FACE if all_faces else RecognitionSection()
 
     def run(video: Path) -> Outcome:
-        trial = run_trial(
+        replay = run_replay(
             [video],
             {person: [path] for person, path in people.items()},
             detector=networks[0],
@@ -138,11 +130,10 @@ def ours(
             recognition=recognition,
             runtime=runtime,
             threads=threads,
-            watch=every_face if all_faces else lambda _: None,
         )
-        summary = trial.summary
+        summary = replay.summary
         return Outcome(
-            compared=trial.compared, raised=trial.raised, frames=summary.frames, looked_at=summary.detected_frames,
+            compared=replay.compared, raised=replay.raised, frames=summary.frames, looked_at=summary.detected_frames,
             recognised=summary.recognised, seconds=summary.seconds,
         )  # fmt: skip
 

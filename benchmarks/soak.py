@@ -23,7 +23,7 @@ from pylfr.engine.engine import Engine
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.sizing.footage import ClipRules, find_portraits, make_clip
-from pylfr.sizing.synthetic import made_up_watchlist
+from pylfr.sizing.synthetic import synthetic_watchlist
 from pylfr.video.sources.looped import LoopedRecording
 
 EVERY_S = 10.0
@@ -101,7 +101,7 @@ def main() -> None:
     portraits = find_portraits(None, count=3)
     clip = make_clip(ClipRules(faces=3), portraits)
     detector, embedder = open_detector(given.detector, threads=1), open_embedder(given.embedder, threads=1)
-    gallery = made_up_watchlist(given.watchlist, embedder)
+    gallery = synthetic_watchlist(given.watchlist, embedder)
     engine = open_load(
         [LoopedRecording(clip, camera=f"camera-{at}", starts_after_s=0.37 * at) for at in range(given.cameras)],
         detector=detector,

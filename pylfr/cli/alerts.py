@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,11 +11,9 @@ from rich.table import Table
 from pylfr.cli.console import escape, results, say
 from pylfr.cli.passphrase import PassphraseOption, open_key
 from pylfr.cli.vault import picture
-from pylfr.deployment.authorise import audit_of, records_of
-from pylfr.deployment.config import Deployment, read_deployment
-from pylfr.errors import ConfigError
+from pylfr.deployment.resources import open_resources
 from pylfr.governance.adjudication.case import Decision, Finding, Verdict
-from pylfr.governance.adjudication.database import AlertRow, Records
+from pylfr.governance.adjudication.database import AlertRow
 from pylfr.governance.keys.keys import SigningKey
 
 commands = typer.Typer(help="Possible matches and what people decide about them.", no_args_is_help=True)
@@ -41,8 +37,8 @@ def list_(deployment: DeploymentArgument) -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("alert", "captured", "camera", "possible match", "score", "threshold", "state"):
         table.add_column(column, overflow="fold")
-    with _records(read_deployment(deployment)) as records:
-        for row in records.alerts():
+    with open_resources(deployment) as resources:
+        for row in resources.require_records().alerts():
             table.add_row(*(escape(cell) for cell in _cells(row)))
     results().print(table)
 
@@ -50,8 +46,8 @@ def list_(deployment: DeploymentArgument) -> None:
 @commands.command()
 def show(deployment: DeploymentArgument, alert: AlertArgument) -> None:
     """One alert. Verdicts are shown only when all are in: nobody is led by the one before."""
-    with _records(read_deployment(deployment)) as records:
-        row = records.alert(alert)
+    with open_resources(deployment) as resources:
+        row = resources.require_records().alert(alert)
     case = row.case
     names = ("alert", "captured", "camera", "possible match", "score", "threshold", "state")
     for name, cell in zip(names, _cells(row), strict=True):
@@ -75,8 +71,8 @@ def adjudicate(
     passphrase_env: PassphraseOption = None,
 ) -> None:
     """Give your verdict on the two pictures. The next person is not told."""
-    opened = read_deployment(deployment)
-    with _records(opened) as records, closing(audit_of(opened)) as audit:
+    with open_resources(deployment) as resources:
+        records, audit = resources.require_records(), resources.audit
         records.adjudicate(alert, by=by, verdict=_VERDICTS[verdict], audit=audit, key=_key(key, passphrase_env))
         say(f"recorded; the alert is {records.alert(alert).case.state}")
 
@@ -91,8 +87,8 @@ def engage(
     passphrase_env: PassphraseOption = None,
 ) -> None:
     """Decide whether the person is spoken to; only an alert that people have confirmed can be engaged on."""
-    opened = read_deployment(deployment)
-    with _records(opened) as records, closing(audit_of(opened)) as audit:
+    with open_resources(deployment) as resources:
+        records, audit = resources.require_records(), resources.audit
         recorded = records.engage(
             alert, by=by, decision=_DECISIONS[decision], audit=audit, key=_key(key, passphrase_env)
         )
@@ -109,8 +105,8 @@ def outcome(
     passphrase_env: PassphraseOption = None,
 ) -> None:
     """Record what it turned out to be."""
-    opened = read_deployment(deployment)
-    with _records(opened) as records, closing(audit_of(opened)) as audit:
+    with open_resources(deployment) as resources:
+        records, audit = resources.require_records(), resources.audit
         recorded = records.close_case(
             alert, by=by, finding=_FINDINGS[finding], audit=audit, key=_key(key, passphrase_env)
         )
@@ -119,15 +115,6 @@ def outcome(
 
 def _key(path: Path | None, passphrase_env: str | None) -> SigningKey | None:
     return open_key(path, passphrase_env) if path is not None else None
-
-
-@contextmanager
-def _records(deployment: Deployment) -> Iterator[Records]:
-    records = records_of(deployment)
-    if records is None:
-        raise ConfigError(f"{deployment.name!r} has no [records]: give it a file in which alerts wait for people")
-    with closing(records):
-        yield records
 
 
 def _cells(row: AlertRow) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ from pylfr._internal.canonical_json import utc_text
 from pylfr._internal.toml_model import read_tables
 from pylfr.cli.console import say
 from pylfr.cli.passphrase import PassphraseOption, named_passphrase, open_key
-from pylfr.deployment.authorise import draft_authorisation, open_terms
-from pylfr.deployment.config import read_deployment
+from pylfr.deployment.authorise import draft_authorisation, require_authorised
+from pylfr.deployment.resources import open_resources
 from pylfr.errors import AuthorisationError, ConfigError
 from pylfr.governance.authorisation.authority import Authorisation
 from pylfr.governance.authorisation.signed import parse_authorisation, sign_authorisation
@@ -46,7 +46,8 @@ def draft(
     ] = None,
 ) -> None:
     """Write what has to be authorised: everything measurable is filled in, the words come from CASE or stay blank."""
-    fields = draft_authorisation(read_deployment(deployment))
+    with open_resources(deployment) as resources:
+        fields = draft_authorisation(resources)
     if case is not None:
         words = read_tables(case, ConfigError)
         unknown = sorted(set(words) - set(Authorisation.model_fields))
@@ -86,7 +87,8 @@ def sign(
 @commands.command()
 def check(deployment: DeploymentArgument) -> None:
     """Say whether the deployment may run now; exit status 1 names everything that does not fit."""
-    terms = open_terms(read_deployment(deployment), now=datetime.now(UTC))
+    with open_resources(deployment) as resources:
+        terms = require_authorised(resources)
     say(
         f"authorisation {terms.authority.reference} fits under profile {terms.profile.name}; "
         f"it ends at {utc_text(terms.authority.ends_at)}"

@@ -15,7 +15,7 @@ from pylfr.cli.console import say, warn
 from pylfr.cli.evaluate import templates_of_folder
 from pylfr.cli.present import print_notices, say_runtime
 from pylfr.cli.tracks import TrackSetting, crowd_tracks, of_tracks, recorded_tracks, track_setting
-from pylfr.deployment.authorise import preprocessing_of
+from pylfr.deployment.recognition import preprocessing_of
 from pylfr.errors import ConfigError
 from pylfr.evaluation.calibration import NonMated, Threshold, calibrate, search_non_mated
 from pylfr.evaluation.drift import histogram_of

@@ -10,7 +10,15 @@ from typing import Annotated
 import typer
 
 from pylfr.cli.console import say, warn
-from pylfr.engine.track_statistics import CONDITIONS, FACE_SCORE, FUSED_SCORE, Aggregate, Measure, read_aggregate, total
+from pylfr.engine.track_statistics import (
+    CONDITIONS,
+    FACE_SCORE,
+    FUSED_SCORE,
+    Aggregate,
+    HistogramRange,
+    read_aggregate,
+    total,
+)
 from pylfr.errors import ConfigError
 from pylfr.evaluation.drift import compare, compare_scores, false_alert_alarm
 from pylfr.governance.authorisation.certificates import CalibrationCertificate, read_calibration
@@ -95,7 +103,7 @@ def _conditions(certified: CalibrationCertificate, periods: Sequence[Aggregate])
                     yield f"{when}, camera {name}: {said} on {first[name].begins:%Y-%m-%d %H:%M}: look at the camera"
 
 
-def _moved(measure: Measure, before: Sequence[int], now: Sequence[int]) -> str:
+def _moved(measure: HistogramRange, before: Sequence[int], now: Sequence[int]) -> str:
     """What has moved, in words; nothing where it has not."""
     shift = compare(before, now)
     if not shift.has_moved:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +9,7 @@ from typing import Annotated
 import typer
 
 from pylfr.cli.console import say, warn
-from pylfr.deployment.authorise import PASSPHRASE, audit_of, listed_files_of, watchlist_key_of
-from pylfr.deployment.config import read_deployment
+from pylfr.deployment.resources import open_resources, require_key, vault_passphrase
 from pylfr.errors import ConfigError
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.watchlist import open_watchlist
@@ -81,15 +78,11 @@ def withdraw(
     because: Annotated[str, typer.Option(help="Why. It stands in the record: name nobody.", show_default=False)],
 ) -> None:
     """Take somebody off the sealed watchlist of a deployment, also while it runs. The signature stays good."""
-    opened, now = read_deployment(deployment), datetime.now(UTC)
-    key = watchlist_key_of(opened, now=now)
-    if key is None:
-        raise ConfigError(f"{opened.name!r} has no sealed watchlist: `pylfr watchlist remove` takes an entry off")
     if not by.strip() or not because.strip():
-        raise ConfigError("--by and --because must say something: they stand in the record")
-    files = listed_files_of(opened)
-    with closing(audit_of(opened)) as audit:
-        done = withdraw_entry(files, key, name, by=by, because=because, audit=audit).value
+        raise ConfigError("--by and --because must say something: they are written into the record")
+    with open_resources(deployment) as resources:
+        key, files = require_key(resources), resources.listed_files
+        done = withdraw_entry(files, key, name, by=by, because=because, audit=resources.audit).value
     if files.manifest is None or files.signing is None:
         warn("notice", "[watchlist] names no manifest: `was-listed` will not say that this entry was taken off")
     say(f"{name!r} is off the list: {done.references} reference images, revision {done.revision}")
@@ -99,7 +92,7 @@ def read_key(path: Path | None) -> VaultKey | None:
     """The key of a sealed watchlist where one is named."""
     if path is None:
         return None
-    return read_vault_key(path, now=datetime.now(UTC), passphrase=os.environ.get(PASSPHRASE))
+    return read_vault_key(path, now=datetime.now(UTC), passphrase=vault_passphrase())
 
 
 def _said(reference: ReviewedReference) -> str:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pylfr.cli.console import say, warn
 from pylfr.cli.passes import evaluate_passes
 from pylfr.cli.present import print_notices
-from pylfr.deployment.authorise import preprocessing_of
+from pylfr.deployment.recognition import preprocessing_of
 from pylfr.errors import ConfigError
 from pylfr.evaluation.cohorts import CohortReport, compare_groups, read_groups
 from pylfr.evaluation.images.evaluation import Evaluation, as_json, measure_identification

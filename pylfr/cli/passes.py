@@ -14,7 +14,7 @@ from pylfr.errors import ConfigError
 from pylfr.evaluation.images.people import list_photographs
 from pylfr.evaluation.statistics.rates import Rate
 from pylfr.evaluation.video.passes import PassRates, SubjectPass, read_truth, score_passes
-from pylfr.evaluation.video.replay import Trial, run_trial
+from pylfr.evaluation.video.replay import Replay, run_replay
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".ts"})
 
@@ -39,7 +39,7 @@ def evaluate_passes(
     if strangers:
         raise ConfigError(f"{truth_file}: {strangers[0]!r} is mated, but {references} has no folder of that name")
     with console.status(f"{len(videos)} videos through the whole engine"):
-        trial = run_trial(
+        replay = run_replay(
             videos,
             people,
             detector=detector,
@@ -47,12 +47,12 @@ def evaluate_passes(
             recognition=RecognitionSection(threshold=threshold),
             runtime=runtime,
         )
-    for error in trial.summary.errors:
+    for error in replay.summary.errors:
         warn("notice", error)
-    rates = score_passes(truth, trial.compared, trial.raised)
-    _say(rates, truth, trial)
+    rates = score_passes(truth, replay.compared, replay.raised)
+    _say(rates, truth, replay)
     if json_file is not None:
-        json_file.write_text(_as_json(rates, truth, trial, len(people)), encoding="utf-8")
+        json_file.write_text(_as_json(rates, truth, replay, len(people)), encoding="utf-8")
 
 
 def videos_of(folder: Path) -> list[Path]:
@@ -75,8 +75,8 @@ def people_of(references: Path | None) -> dict[str, list[Path]]:
     return people
 
 
-def _say(rates: PassRates, truth: tuple[SubjectPass, ...], trial: Trial) -> None:
-    say(f"{len(truth)} passes, {trial.summary.frames:,} frames, threshold {trial.summary.threshold:.3f}")
+def _say(rates: PassRates, truth: tuple[SubjectPass, ...], replay: Replay) -> None:
+    say(f"{len(truth)} passes, {replay.summary.frames:,} frames, threshold {replay.summary.threshold:.3f}")
     say(f"TPIR {rates.tpir}, FPIR {rates.fpir}; by track, FPIR {rates.fpir_by_track}")
     say(
         f"{rates.alerts} alerts, {rates.false_alerts} false ({_number(rates.false_alerts_per_1000_faces)} per 1,000 "
@@ -92,19 +92,19 @@ def _number(value: float | None) -> str:
     return "no data" if value is None else f"{value:.2f}"
 
 
-def _as_json(rates: PassRates, truth: tuple[SubjectPass, ...], trial: Trial, watchlist_size: int) -> str:
+def _as_json(rates: PassRates, truth: tuple[SubjectPass, ...], replay: Replay, watchlist_size: int) -> str:
     values = {field.name: getattr(rates, field.name) for field in fields(rates)}
     return json.dumps(
         {
             "type": "passes",
             "passes": len(truth),
             "watchlist_size": watchlist_size,
-            "threshold": trial.summary.threshold,
-            "detector": trial.summary.detector,
-            "embedder": trial.summary.embedder,
-            "runtime": trial.summary.runtime,
+            "threshold": replay.summary.threshold,
+            "detector": replay.summary.detector,
+            "embedder": replay.summary.embedder,
+            "runtime": replay.summary.runtime,
             **{name: value.as_json() if isinstance(value, Rate) else value for name, value in values.items()},
-            "errors": list(trial.summary.errors),
+            "errors": list(replay.summary.errors),
         },
         indent=1,
         allow_nan=False,

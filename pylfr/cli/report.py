@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pylfr.cli.console import say
-from pylfr.deployment.authorise import records_of, watchlist_key_of
-from pylfr.deployment.config import Deployment, read_deployment
+from pylfr.deployment.resources import Resources, open_resources
 from pylfr.errors import ConfigError, PylfrError
 from pylfr.gallery.watchlist.sealed import connect_either
 from pylfr.governance.audit.audit import read_audit
-from pylfr.governance.authorisation.profiles import read_profile
-from pylfr.governance.authorisation.signed import read_signed
 from pylfr.governance.report.page import markdown_of, page_of
 from pylfr.governance.report.report import compose_report
 
@@ -27,18 +23,19 @@ def report(
     out: Annotated[Path, typer.Option(help="A folder for report.md, report.json and report.html.")],
 ) -> None:
     """Write the public report of a deployment: counts, rates with intervals, and which controls ran."""
-    opened = read_deployment(deployment)
-    records = records_of(opened)
-    if opened.authority is None or records is None:
-        raise ConfigError(f"{opened.name!r} must have [authority] and [records]: a rehearsal has nothing to publish")
-    with closing(records):
+    with open_resources(deployment) as resources:
+        described = resources.deployment
+        if described.authority is None or described.records is None:
+            raise ConfigError(
+                f"{described.name!r} must have [authority] and [records]: a rehearsal has nothing to publish"
+            )
         made = compose_report(
-            deployment=opened.name,
-            authorisation=read_signed(opened.authority.signed).authorisation,
-            profile=read_profile(opened.authority.profile),
-            log=read_audit(opened.audit.path).entries,
-            alerts=records.alerts(),
-            categories=_categories(opened),
+            deployment=described.name,
+            authorisation=resources.signed.authorisation,
+            profile=resources.profile,
+            log=read_audit(described.audit.path).entries,
+            alerts=resources.require_records().alerts(),
+            categories=_categories(resources),
         )
     out.mkdir(parents=True, exist_ok=True)
     for name, text in (("md", markdown_of(made)), ("json", made.to_json()), ("html", page_of(made))):
@@ -46,11 +43,11 @@ def report(
     say(f"{out}: report.md, report.json and report.html")
 
 
-def _categories(deployment: Deployment) -> dict[str, int]:
+def _categories(resources: Resources) -> dict[str, int]:
     """How many people of each category are on the watchlist; nothing once it has been destroyed."""
     try:
-        key = watchlist_key_of(deployment, now=datetime.now(UTC))
-        with closing(connect_either(deployment.watchlist.file, key)) as connection:
+        key = resources.watchlist_key
+        with closing(connect_either(resources.deployment.watchlist.file, key)) as connection:
             rows = connection.execute("SELECT category FROM entries").fetchall()
     except PylfrError:
         return {}

@@ -9,9 +9,8 @@ import typer
 from rich.console import Console
 
 from pylfr.cli.present import print_alert, print_notices, print_summary, running, say_runtime
-from pylfr.deployment.authorise import runtime_of
-from pylfr.deployment.config import read_deployment
-from pylfr.deployment.open import open_engine
+from pylfr.deployment.open import engine_of
+from pylfr.deployment.resources import open_resources
 from pylfr.governance.keys.memory import close_memory, memory_state
 
 
@@ -32,11 +31,12 @@ def run(
     if not debuggable:
         close_memory()
     console.print(f"the memory of this process is {memory_state()}", highlight=False, soft_wrap=True)
-    described = read_deployment(deployment)
-    print_notices([described.models.detector, described.models.embedder], console)
-    if described.models.runtime == "auto":
-        say_runtime(runtime_of(described), console)
-    engine = open_engine(described, debuggable=debuggable)
+    resources = open_resources(deployment)
+    models = resources.deployment.models
+    print_notices([models.detector, models.embedder], console)
+    if models.runtime == "auto":
+        say_runtime(resources.runtime, console)
+    engine = engine_of(resources, debuggable=debuggable)
     with running(engine, console):
         for recorded in engine.run():
             print_alert(recorded.value, console)

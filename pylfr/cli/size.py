@@ -18,12 +18,12 @@ from pylfr.deployment.config import BatchSection, RecognitionSection
 from pylfr.errors import ConfigError, MediaError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
-from pylfr.sizing.capacity import Conditions, Sizing, SizingRules, Trial, size_machine
+from pylfr.sizing.capacity import Conditions, LoadTrial, Sizing, SizingRules, size_machine
 from pylfr.sizing.footage import ClipRules, Codec, find_portraits, make_clip
 from pylfr.sizing.gpu_plan import Demand, GpuPlan, plan_for_gpu, read_gpu_rates
 from pylfr.sizing.load import Load, Moment, Setting
 from pylfr.sizing.report import as_json, sizing_plot, write_whole
-from pylfr.sizing.synthetic import made_up_watchlist, walkers_templates
+from pylfr.sizing.synthetic import synthetic_watchlist, walkers_templates
 
 
 def size(
@@ -88,7 +88,7 @@ def size(
             enrolled = walkers_templates(found.pictures, finds, compares)[:watchlist]
         else:
             clip, made_of, enrolled = video, f"the recording {video}", None
-        gallery = made_up_watchlist(watchlist, compares, enrolled=enrolled)
+        gallery = synthetic_watchlist(watchlist, compares, enrolled=enrolled)
         conditions = _conditions(
             clip, made_of, watchlist=watchlist, enrolled=0 if enrolled is None else len(enrolled), detector=finder,
             embedder=comparer, detect_hz=detect_hz, runtime=runtime, threads=threads,
@@ -145,7 +145,7 @@ class _Shown:
         cameras = "1 camera" if moment.cameras == 1 else f"{moment.cameras} cameras"
         self._show(f"trying {cameras}, {moment.of_s:.0f} s", moment.elapsed_s, moment.of_s)
 
-    def on_trial(self, trial: Trial) -> None:
+    def on_trial(self, trial: LoadTrial) -> None:
         load = trial.load
         became = f"too much: {trial.why_not}" if trial.why_not else "held"
         length = f"{load.seconds:.0f} s"

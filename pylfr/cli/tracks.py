@@ -11,15 +11,15 @@ from rich.console import Console
 
 from pylfr.cli.console import warn
 from pylfr.cli.passes import people_of, videos_of
-from pylfr.deployment.authorise import fusion_rules_of
 from pylfr.deployment.config import RecognitionSection, read_deployment
+from pylfr.deployment.recognition import fusion_rules_of
 from pylfr.errors import ConfigError
 from pylfr.evaluation.crowd.cast import Roles, cast_crowd, cut_heads
 from pylfr.evaluation.crowd.crowd import plan_crowd
 from pylfr.evaluation.crowd.source import CrowdSource
 from pylfr.evaluation.images.people import list_photographs
 from pylfr.evaluation.video.passes import SubjectPass, read_truth
-from pylfr.evaluation.video.replay import TRIAL_BEGAN, run_trial
+from pylfr.evaluation.video.replay import REPLAY_BEGAN, run_replay
 from pylfr.evaluation.video.tracks import TrackMaterial, non_mated_tracks, require_non_mated
 from pylfr.faces.detect import open_detector
 from pylfr.governance.authorisation.certificates import CalibrationCertificate
@@ -84,7 +84,7 @@ def crowd_tracks(
         for number, start in enumerate(range(0, len(cast.walkers), _PASSES_A_CAMERA)):
             scene = plan_crowd(cast.walkers[start : start + _PASSES_A_CAMERA], seed=seed + number)
             camera = f"crowd-{number:03d}"
-            sources.append(CrowdSource(scene, camera=camera, started_at=TRIAL_BEGAN))
+            sources.append(CrowdSource(scene, camera=camera, started_at=REPLAY_BEGAN))
             truth += scene.truth(camera)
         with console.status(f"{len(truth):,} passes through the whole engine"):
             return _run(sources, {name: [path] for name, path in cast.references.items()}, truth, setting)
@@ -109,7 +109,7 @@ def _run(
     setting: TrackSetting,
 ) -> TrackMaterial:
     # Nothing may alert: an alert would be cooled down, and it is the scores that are wanted.
-    trial = run_trial(
+    replay = run_replay(
         videos,
         people,
         detector=setting.detector,
@@ -117,6 +117,6 @@ def _run(
         recognition=setting.recognition.model_copy(update={"threshold": 1.0}),
         runtime=setting.runtime,
     )
-    for error in trial.summary.errors:
+    for error in replay.summary.errors:
         warn("notice", error)
-    return non_mated_tracks(truth, trial.compared, trial.fused, list(people))
+    return non_mated_tracks(truth, replay.compared, replay.fused, list(people))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,8 +13,7 @@ from pylfr._internal.atomic_file import erase
 from pylfr._internal.canonical_json import utc_text
 from pylfr.cli.console import say
 from pylfr.cli.passphrase import PassphraseOption, open_key
-from pylfr.deployment.authorise import PASSPHRASE, audit_of, evidence_key_of, records_of
-from pylfr.deployment.config import read_deployment
+from pylfr.deployment.resources import PASSPHRASE, open_resources, vault_passphrase
 from pylfr.deployment.sweep import forget_expired
 from pylfr.errors import ConfigError
 from pylfr.gallery.watchlist.digests import read_contents
@@ -90,30 +88,26 @@ def picture(
     out: Annotated[Path, typer.Option(help="Where the picture goes (JPEG); remove it when you have looked.")],
 ) -> None:
     """Open the sealed picture of an alert for the person who decides."""
-    opened, now = read_deployment(deployment), datetime.now(UTC)
-    records = records_of(opened)
-    if records is None:
-        raise ConfigError(f"{opened.name!r} has no [records]")
-    with closing(records):
-        row = records.alert(alert)
-    for sink in opened.sinks:
-        if sink.type == "evidence" and sink.key is not None:
-            key = evidence_key_of(sink, expires_at=now, now=now)
-            path = sink.folder / f"{row.id}{SUFFIX}"
-            if key is not None and path.exists():
-                descriptor = os.open(out, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(read_sealed(path, key, now=now))
-                say(f"{out}: possible match, to be looked at by a person")
-                return
+    with open_resources(deployment) as resources:
+        now = resources.now
+        row = resources.require_records().alert(alert)
+        for sink in resources.deployment.sinks:
+            if sink.type == "evidence" and sink.key is not None:
+                key = resources.evidence_key(sink, expires_at=now)
+                path = sink.folder / f"{row.id}{SUFFIX}"
+                if key is not None and path.exists():
+                    descriptor = os.open(out, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+                    with os.fdopen(descriptor, "wb") as file:
+                        file.write(read_sealed(path, key, now=now))
+                    say(f"{out}: possible match, for a person to review")
+                    return
     raise ConfigError(f"there is no sealed picture of alert {row.id}: it was erased, or never sealed")
 
 
 def sweep(deployment: DeploymentArgument) -> None:
     """Erase what is over: pictures, who was matched, keys past their deadline. Run it from a timer, every minute."""
-    opened = read_deployment(deployment)
-    with closing(audit_of(opened)) as audit:
-        gone = forget_expired(opened, audit, now=datetime.now(UTC))
+    with open_resources(deployment) as resources:
+        gone = forget_expired(resources)
     say(
         f"erased {gone.pictures} pictures, {gone.lines} lines, {gone.alerts} alerts' names, who decided on "
         f"{gone.outcomes} alerts, keys: {', '.join(gone.keys) or 'none'}"
@@ -121,7 +115,7 @@ def sweep(deployment: DeploymentArgument) -> None:
 
 
 def _make_key(path: Path, key_in: Literal["best", "keyring", "passphrase", "file"], expires_at: datetime) -> VaultKey:
-    passphrase = os.environ.get(PASSPHRASE)
+    passphrase = vault_passphrase()
     if key_in == "best":
         key_in = "passphrase" if passphrase else "keyring" if keyring_works() else "file"
     if key_in == "passphrase" and not passphrase:

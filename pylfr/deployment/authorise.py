@@ -1,47 +1,37 @@
-"""What a deployment is, found on this machine, and whether it may run: the terms that its authorisation must meet."""
+"""May this deployment run? What was found on this machine is held against its authorisation and its policy."""
 
 from __future__ import annotations
 
 import json
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
-from pylfr._internal.canonical_json import digest, utc_text
-from pylfr._internal.secrets import resolve_secrets
-from pylfr.deployment.config import AuthoritySection, CameraSection, Deployment, EvidenceSink, RecognitionSection
-from pylfr.errors import AuthorisationError, ConfigError
-from pylfr.gallery.watchlist.digests import WatchlistContents, read_contents
-from pylfr.gallery.watchlist.sealed import is_sealed
-from pylfr.gallery.watchlist.withdrawal import ListedFiles
-from pylfr.governance.adjudication.database import Records, open_records
-from pylfr.governance.audit.audit import AuditLog, open_audit
+from pylfr._internal.canonical_json import utc_text
+from pylfr.deployment.config import CameraSection
+from pylfr.deployment.recognition import fusion_rules_of, preprocessing_of, threshold_of
+from pylfr.deployment.resources import Resources
+from pylfr.errors import AuthorisationError
+from pylfr.gallery.watchlist.digests import WatchlistContents
 from pylfr.governance.authorisation.authority import Authorisation, RecordingPermit, plain_fields
-from pylfr.governance.authorisation.certificates import FusionRules, read_calibration, read_cohorts
 from pylfr.governance.authorisation.checks import DeploymentFacts, require_fit
 from pylfr.governance.authorisation.enrolment import enrollers_of
-from pylfr.governance.authorisation.profiles import Profile, read_profile
-from pylfr.governance.authorisation.signed import read_signed
-from pylfr.governance.keys.keys import SigningKey, read_public_key, read_signing_key
-from pylfr.governance.keys.vault import VaultKey, make_vault_key, place_of, read_vault_key
-from pylfr.models.manifest import ModelManifest
-from pylfr.models.store import open_store
-from pylfr.runtimes.registry import RuntimeChoice, arithmetic_of, choose_runtime
+from pylfr.governance.authorisation.profiles import Profile
+from pylfr.governance.keys.vault import place_of
+from pylfr.runtimes.registry import arithmetic_of
 from pylfr.types import Event
 
-# The environment variable with the passphrase of vault keys, where they have one.
-PASSPHRASE = "PYLFR_VAULT_PASSPHRASE"
-
-# Sinks that hand alerts to others, whose keeping pylfr cannot sweep: said in the record and in the report.
+# Sinks that hand alerts to others, whose copies pylfr cannot erase: the record and the report name them.
 HANDED_OVER = frozenset({"webhook", "mqtt"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """Under what a deployment runs: its authority, its jurisdiction's profile, and whom it may look for.
+    """What a deployment runs under: its authority, its jurisdiction's profile, and whom it may look for.
 
-    ``authorised`` are the digests of the references that were signed for; None for plain words, which name nobody.
+    ``authorised`` are the digests of the references that were signed for; None for an unsigned permit, which names
+    nobody.
     """
 
     authority: RecordingPermit | Authorisation
@@ -55,34 +45,29 @@ class Terms:
         return json.dumps(plain_fields(self.authority), ensure_ascii=False)
 
 
-def open_terms(deployment: Deployment, *, now: datetime) -> Terms:
-    """The terms of a deployment, all of them met at ``now``.
+def require_authorised(resources: Resources) -> Terms:
+    """The terms of a deployment, all of them met at ``resources.now``.
 
-    Raises ``AuthorisationError`` naming every field that does not fit, and, for plain words, a camera that is no
-    recording.
+    Raises ``AuthorisationError`` naming every field that does not fit, and, under an unsigned permit, a camera that is
+    no recording.
     """
-    section = deployment.authority
-    if section is None:
-        return _plain_terms(deployment, now)
-    profile = read_profile(section.profile)
-    key = watchlist_key_of(deployment, now=now)
-    contents = read_contents(deployment.watchlist.file, key)
-    facts = _facts(deployment, section, contents)
-    signed = read_signed(section.signed)
-    _require_sealing(deployment, profile, signed.authorisation, key)
-    second = section.second_officer_key
-    record = record_key_of(deployment)
+    if resources.deployment.authority is None:
+        return _permitted(resources)
+    profile = resources.profile
+    facts = deployment_facts(resources)
+    _require_sealing(resources, profile, resources.signed.authorisation)
     require_fit(
-        signed,
+        resources.signed,
         facts,
         profile,
-        officer=read_public_key(section.officer_key),
-        second_officer=read_public_key(second) if second is not None else None,
-        record=record.public if record is not None else None,
-        now=now,
+        officer=resources.officer,
+        second_officer=resources.second_officer,
+        record=resources.record_key.public if resources.record_key is not None else None,
+        now=resources.now,
     )
+    contents = resources.watchlist.contents
     return Terms(
-        authority=signed.authorisation,
+        authority=resources.signed.authorisation,
         profile=profile,
         authorised=contents.references,
         calibrated=facts.calibration is not None,
@@ -90,12 +75,12 @@ def open_terms(deployment: Deployment, *, now: datetime) -> Terms:
     )
 
 
-def deployed(deployment: Deployment, terms: Terms, *, memory: str) -> Event:
+def deployed(resources: Resources, terms: Terms, *, memory: str) -> Event:
     """What the record says before a run: which list, where its key is kept, to whom alerts are handed over.
 
     ``memory`` says who can read the memory of the process.
     """
-    contents = terms.contents
+    contents, deployment = terms.contents, resources.deployment
     evidence = [sink.key for sink in deployment.sinks if sink.type == "evidence"]
     people = set() if contents is None else enrollers_of(contents.origins)
     key = deployment.watchlist.key
@@ -116,17 +101,9 @@ def deployed(deployment: Deployment, terms: Terms, *, memory: str) -> Event:
     )
 
 
-def deployment_facts(deployment: Deployment) -> DeploymentFacts:
-    """What an authorisation of this deployment has to name. Raises ``ConfigError`` where it has no [authority]."""
-    if deployment.authority is None:
-        raise ConfigError(f"{deployment.name!r} has no [authority]: name the profile, the place and the officer's key")
-    key = watchlist_key_of(deployment, now=datetime.now(UTC))
-    return _facts(deployment, deployment.authority, read_contents(deployment.watchlist.file, key))
-
-
-def draft_authorisation(deployment: Deployment) -> dict[str, object]:
+def draft_authorisation(resources: Resources) -> dict[str, object]:
     """The fields of an authorisation for this deployment: what can be measured is filled in, the rest is blank."""
-    facts = deployment_facts(deployment)
+    facts = deployment_facts(resources)
     blank: dict[str, object] = dict.fromkeys(Authorisation.model_fields, "")
     return blank | {
         "deployment": facts.deployment,
@@ -147,123 +124,62 @@ def draft_authorisation(deployment: Deployment) -> dict[str, object]:
     }
 
 
-def records_of(deployment: Deployment) -> Records | None:
-    """The open records of a deployment; None where it has none. Raises ``AdjudicationError`` where they are away."""
-    section = deployment.records
-    if section is None:
-        return None
-    if section.url is not None:
-        return open_records(resolve_secrets(section.url, name="the records' url", percent_encoded=True))
-    return open_records(f"sqlite:///{section.file}")
-
-
-def watchlist_key_of(deployment: Deployment, *, now: datetime) -> VaultKey | None:
-    """The key of a sealed watchlist; None for a plain one. Raises ``VaultError`` where it is gone or over."""
-    path = deployment.watchlist.key
-    return read_watchlist_key(path, now=now) if path is not None else None
-
-
-def read_watchlist_key(path: Path, *, now: datetime) -> VaultKey:
-    """The key at ``path``, with the passphrase of the environment. Raises ``VaultError`` where it is gone or over."""
-    return read_vault_key(path, now=now, passphrase=os.environ.get(PASSPHRASE))
-
-
-def listed_files_of(deployment: Deployment) -> ListedFiles:
-    """The sealed watchlist of a deployment, and the manifest that answers for it, which the record's key signs."""
-    section = deployment.watchlist
-    signing = record_key_of(deployment) if section.manifest is not None else None
-    return ListedFiles(sealed=section.file, manifest=section.manifest, signing=signing)
-
-
-def evidence_key_of(section: EvidenceSink, *, expires_at: datetime, now: datetime) -> VaultKey | None:
-    """The key that seals evidence, made where there is none yet; None where it is kept in the open."""
-    if section.key is None:
-        return None
-    if not section.key.exists():
-        return make_vault_key(section.key, expires_at=expires_at, passphrase=os.environ.get(PASSPHRASE))
-    return read_vault_key(section.key, now=now, passphrase=os.environ.get(PASSPHRASE))
-
-
-def record_key_of(deployment: Deployment) -> SigningKey | None:
-    """The key that signs the record of a deployment, opened with its passphrase where it has one; None without one."""
-    section = deployment.audit
-    if section.key is None:
-        return None
-    if section.passphrase is None:
-        return read_signing_key(section.key)
-    return read_signing_key(
-        section.key, passphrase=resolve_secrets(section.passphrase, name="the passphrase of the record's key")
+def deployment_facts(resources: Resources) -> DeploymentFacts:
+    """What an authorisation of this deployment has to name. Raises ``ConfigError`` where it has no [authority]."""
+    deployment, section = resources.deployment, resources.authority
+    contents = resources.watchlist.contents
+    embedder = resources.embedder
+    return DeploymentFacts(
+        deployment=deployment.name,
+        profile=section.profile,
+        place=section.place,
+        cameras={camera.name: camera.digest for camera in deployment.cameras},
+        people={name: key.text for name, key in resources.people.items()},
+        watchlist=contents.digest,
+        watchlist_size=contents.signed_size,
+        categories=contents.categories,
+        unjustified=contents.unjustified,
+        references=contents.origins,
+        sealed=resources.watchlist.sealed,
+        detector=resources.detector.sha256,
+        embedder=embedder.sha256,
+        preprocessing=preprocessing_of(embedder.manifest),
+        arithmetic=arithmetic_of(deployment.models.runtime),
+        threshold=threshold_of(deployment.recognition, embedder.manifest),
+        rules=fusion_rules_of(deployment.recognition, side_px=deployment.models.side_px),
+        calibration=resources.calibration,
+        cohorts=resources.cohorts,
     )
 
 
-def audit_of(deployment: Deployment) -> AuditLog:
-    """The open audit log of a deployment, with the key that signs its checkpoints."""
-    return open_audit(deployment.audit.path, key=record_key_of(deployment), checkpoints=deployment.audit.checkpoints)
-
-
-def threshold_of(recognition: RecognitionSection, manifest: ModelManifest) -> float:
-    """The threshold (cosine) that is asked for, or else the embedder's suggestion.
-
-    Raises ``ConfigError`` where there is neither.
-    """
-    suggested = manifest.embed.suggested_threshold if manifest.embed is not None else None
-    threshold = recognition.threshold if recognition.threshold is not None else suggested
-    if threshold is None:
-        raise ConfigError(f"{manifest.name} suggests no threshold: give one (a cosine from -1 to 1)")
-    return threshold
-
-
-def runtime_of(deployment: Deployment) -> RuntimeChoice:
-    """What runs the networks of a deployment; left to choose, it keeps to the arithmetic of the certificate.
-
-    Raises what ``choose_runtime`` raises, and ``AuthorisationError`` for a certificate that cannot be read.
-    """
-    section = deployment.authority
-    certified = None
-    if section is not None and section.calibration is not None:
-        certified = read_calibration(section.calibration)[0].arithmetic
-    models = deployment.models
-    return choose_runtime(models.runtime, device=models.device, arithmetic=certified)
-
-
-def fusion_rules_of(recognition: RecognitionSection, *, side_px: int | None = None) -> FusionRules:
-    """How a deployment makes one score of a track's faces; ``side_px`` as in [models]."""
-    fields = recognition.model_dump(include=set(FusionRules.model_fields))
-    return FusionRules.model_validate({**fields, "side_px": side_px})
-
-
-def preprocessing_of(manifest: ModelManifest) -> str:
-    """sha256 of how a network is fed: its pixels, its crop and where the landmarks belong in it."""
-    return digest(manifest.model_dump(mode="json", include={"head", "pixels", "embed"}))
-
-
-def _require_sealing(
-    deployment: Deployment, profile: Profile, authorisation: Authorisation, key: VaultKey | None
-) -> None:
-    """The watchlist's key dies with the deployment, and pictures are sealed where the profile asks for it."""
+def _require_sealing(resources: Resources, profile: Profile, authorisation: Authorisation) -> None:
+    """The watchlist's key is destroyed with the deployment, and pictures are sealed where the profile asks for it."""
+    key = resources.watchlist_key
     latest = authorisation.ends_at + timedelta(hours=profile.watchlist_retention_h)
     if key is not None and key.expires_at > latest:
         raise AuthorisationError(
             f"watchlist.key: it lives until {utc_text(key.expires_at)}, {profile.name} allows {utc_text(latest)}"
         )
     if profile.requires_sealed_watchlist:
-        for sink in deployment.sinks:
+        for sink in resources.deployment.sinks:
             if sink.type == "evidence" and sink.key is None:
                 raise AuthorisationError(f"sinks: {profile.name} needs evidence that is sealed: give the sink a key")
 
 
-def _plain_terms(deployment: Deployment, now: datetime) -> Terms:
-    leave = deployment.authorisation
-    if leave is None:
+def _permitted(resources: Resources) -> Terms:
+    """The terms of an unsigned permit, which is for recordings alone."""
+    deployment = resources.deployment
+    permit = deployment.authorisation
+    if permit is None:
         raise AuthorisationError(f"{deployment.name!r} has neither [authority] nor [authorisation]")
     for camera in deployment.cameras:
         if not _is_recording(camera):
             raise AuthorisationError(
                 f"camera {camera.name!r} is live: that needs a signed authorisation, which [authority] names "
-                "(`pylfr authority draft`); plain words are for recordings"
+                "(`pylfr authority draft`); [authorisation] is for recordings"
             )
-    leave.require(frozenset(camera.name for camera in deployment.cameras), (now, now))
-    return Terms(authority=leave, profile=read_profile("research"), authorised=None, calibrated=False, contents=None)
+    permit.require(frozenset(camera.name for camera in deployment.cameras), (resources.now, resources.now))
+    return Terms(authority=permit, profile=resources.profile, authorised=None, calibrated=False, contents=None)
 
 
 def _is_recording(camera: CameraSection) -> bool:
@@ -272,29 +188,3 @@ def _is_recording(camera: CameraSection) -> bool:
         return False
     path = Path(os.path.expandvars(camera.source.removeprefix("file://")))
     return path.is_file() or not path.exists()
-
-
-def _facts(deployment: Deployment, section: AuthoritySection, contents: WatchlistContents) -> DeploymentFacts:
-    store = open_store()
-    detector, embedder = store.resolve(deployment.models.detector), store.resolve(deployment.models.embedder)
-    return DeploymentFacts(
-        deployment=deployment.name,
-        profile=section.profile,
-        place=section.place,
-        cameras={camera.name: camera.digest for camera in deployment.cameras},
-        people={name: read_public_key(path).text for name, path in deployment.people.items()},
-        watchlist=contents.digest,
-        watchlist_size=contents.signed_size,
-        categories=contents.categories,
-        unjustified=contents.unjustified,
-        references=contents.origins,
-        sealed=deployment.watchlist.key is not None and is_sealed(deployment.watchlist.file),
-        detector=detector.sha256,
-        embedder=embedder.sha256,
-        preprocessing=preprocessing_of(embedder.manifest),
-        arithmetic=arithmetic_of(deployment.models.runtime),
-        threshold=threshold_of(deployment.recognition, embedder.manifest),
-        rules=fusion_rules_of(deployment.recognition, side_px=deployment.models.side_px),
-        calibration=read_calibration(section.calibration) if section.calibration is not None else None,
-        cohorts=read_cohorts(section.cohorts) if section.cohorts is not None else None,
-    )

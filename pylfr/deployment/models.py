@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 
 from pylfr import ops
+from pylfr.engine.build import Networks
 from pylfr.faces.detect import FaceDetector, open_detector
-from pylfr.faces.device.detect import DeviceDetector, open_device_detector
+from pylfr.faces.device.detect import open_device_detector
 from pylfr.faces.device.recognise import DeviceRecogniser, HostEmbedderAdapter, open_device_embedder
 from pylfr.faces.device.uploads import Uploads
 from pylfr.faces.embed import FaceEmbedder, open_embedder
@@ -21,16 +21,6 @@ log = logging.getLogger(__name__)
 # The most faces that are embedded at once.
 _POOL_ROWS = 64
 _DEVICE_POOL_ROWS = 256
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Networks:
-    """The networks, and who recognises with them. ``embedder`` is the one that enrols."""
-
-    detector: FaceDetector | DeviceDetector
-    embedder: FaceEmbedder | HostEmbedderAdapter
-    recogniser: FaceRecogniser | DeviceRecogniser
-    runtime: str
 
 
 def open_networks(

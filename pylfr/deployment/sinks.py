@@ -1,11 +1,10 @@
-"""Where the alerts of a deployment go: before people first, and then to whoever else is named."""
+"""Where the alerts of a deployment go: to the people who decide first, and then to the other sinks it names."""
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from pylfr.deployment.authorise import Terms, evidence_key_of, records_of
-from pylfr.deployment.config import Deployment, SinkSection
+from pylfr.deployment.authorise import Terms
+from pylfr.deployment.config import SinkSection
+from pylfr.deployment.resources import Resources
 from pylfr.governance.adjudication.database import RecordsSink
 from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling, NoCeiling
 from pylfr.governance.retention.sweeper import RetentionPolicy
@@ -16,34 +15,47 @@ from pylfr.sinks.mqtt import MqttTls, open_mqtt
 from pylfr.sinks.webhook import open_webhook
 
 
-def open_records_sink(deployment: Deployment, terms: Terms, now: datetime) -> tuple[list[Sink], Ceiling]:
-    """Where alerts wait for people, before they go anywhere else, and what people found false pauses the run."""
-    records = records_of(deployment)
-    if records is None:
-        return [], NoCeiling()
-    records.add_deployment(
-        terms.authority.reference, name=deployment.name, profile=terms.profile.name, words=terms.words()
-    )
-    sink = RecordsSink(
-        records,
-        min_adjudicators=terms.profile.min_adjudicators,
-        retention=RetentionPolicy.of(terms.profile).alerts,
-        outcomes=RetentionPolicy.of(terms.profile).outcomes,
-    )
-    ceiling = FalseAlertCeiling(
-        records, authorisation=terms.authority.reference, since=now, ceiling=terms.profile.fpir_ceiling
-    )
-    return [sink], ceiling
+def open_sinks(resources: Resources, terms: Terms) -> list[Sink]:
+    """Every sink of the deployment, the records first; they are closed with ``resources``. Raises ``SinkError``."""
+    sinks: list[Sink] = []
+    retention = RetentionPolicy.of(terms.profile)
+    if resources.records is not None:
+        resources.records.add_deployment(
+            terms.authority.reference, name=resources.deployment.name, profile=terms.profile.name, words=terms.words()
+        )
+        sinks.append(
+            RecordsSink(
+                resources.records,
+                min_adjudicators=terms.profile.min_adjudicators,
+                retention=retention.alerts,
+                outcomes=retention.outcomes,
+            )
+        )
+    for section in resources.deployment.sinks:
+        sinks.append(_open_sink(section, resources, terms))
+        resources.closes(sinks[-1].close)
+    return sinks
 
 
-def open_sink(section: SinkSection, terms: Terms, now: datetime) -> Sink:
-    """One more place for recorded alerts; evidence is sealed where the deployment has a key. Raises ``SinkError``."""
+def false_alert_limit(resources: Resources, terms: Terms) -> Ceiling:
+    """What pauses a run of which people find too many alerts false; nothing does where no records are kept."""
+    if resources.records is None:
+        return NoCeiling()
+    return FalseAlertCeiling(
+        resources.records,
+        authorisation=terms.authority.reference,
+        since=resources.now,
+        ceiling=terms.profile.fpir_ceiling,
+    )
+
+
+def _open_sink(section: SinkSection, resources: Resources, terms: Terms) -> Sink:
     match section.type:
         case "jsonl":
             return open_jsonl(section.path)
         case "evidence":
             retention = RetentionPolicy.of(terms.profile).alerts
-            key = evidence_key_of(section, expires_at=terms.authority.ends_at + retention, now=now)
+            key = resources.evidence_key(section, expires_at=terms.authority.ends_at + retention)
             if key is None:
                 return open_evidence(section.folder)
             return open_sealed_evidence(section.folder, key, retention=retention)

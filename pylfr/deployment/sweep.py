@@ -1,22 +1,18 @@
-"""What a deployment must forget by now, and the forgetting of it: at every start, at every end, and by the clock."""
+"""Erases whatever a deployment may no longer keep: at every start, and whenever ``pylfr sweep`` runs."""
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from pylfr._internal.atomic_file import sweep_parts
-from pylfr.deployment.authorise import listed_files_of, read_watchlist_key, records_of
 from pylfr.deployment.config import Deployment
+from pylfr.deployment.resources import Resources, require_key
 from pylfr.errors import AuthorisationError, VaultError
 from pylfr.gallery.watchlist.sealed import is_sealed
 from pylfr.gallery.watchlist.withdrawal import finish_withdrawal
-from pylfr.governance.audit.audit import AuditLog
-from pylfr.governance.authorisation.profiles import Profile, read_profile
 from pylfr.governance.authorisation.signed import read_signed
-from pylfr.governance.keys.keys import read_public_key
 from pylfr.governance.keys.vault import destroy_key, expiry_of
 from pylfr.governance.retention.sweeper import RetentionPolicy, sweep, sweep_lines, sweep_pictures
 from pylfr.types import Event
@@ -29,8 +25,8 @@ _EVER = timedelta(days=365_000)
 class Forgotten:
     """What a sweep erased.
 
-    ``outcomes`` counts the alerts of which nobody knows any more who decided, ``unfinished`` the watchlists that a
-    crash left half-sealed or half-erased.
+    ``outcomes`` counts the alerts whose deciders were erased, ``unfinished`` the watchlists that a crash left
+    half-sealed or half-erased.
     """
 
     pictures: int
@@ -41,20 +37,21 @@ class Forgotten:
     unfinished: int = 0
 
 
-def forget_expired(deployment: Deployment, audit: AuditLog, *, now: datetime) -> Forgotten:
-    """Erase whatever is over at ``now`` and write down what went: pictures, who was matched, keys past their deadline.
+def forget_expired(resources: Resources) -> Forgotten:
+    """Erase whatever is over at ``resources.now``, and record what went: pictures, who was matched, expired keys.
 
     A provisional authorisation that has ended and that no later one confirms takes its keys and pictures with it.
-    Somebody whose withdrawal a crash cut short leaves the sealed watchlist now. Raises ``VaultError`` where that needs
+    An entry whose withdrawal a crash cut short leaves the sealed watchlist now. Raises ``VaultError`` where that needs
     the watchlist's key, and it cannot be read.
     """
-    revoked = _is_revoked(deployment, now)
+    deployment, now = resources.deployment, resources.now
+    revoked = _is_revoked(resources)
     destroyed = [path for path in _keys(deployment) if path.exists() and (revoked or now >= _deadline(path, now))]
     for path in destroyed:
         destroy_key(path)
     # Whatever belongs to a revoked deployment is over, whenever it would have been.
     until = now + _EVER if revoked else now
-    retention = RetentionPolicy.of(_profile(deployment)).alerts
+    retention = RetentionPolicy.of(resources.profile).alerts
     pictures = lines = 0
     unfinished = sum(1 for folder in _part_folders(deployment) for _ in sweep_parts(folder))
     for folder in _folders(deployment):
@@ -64,12 +61,10 @@ def forget_expired(deployment: Deployment, audit: AuditLog, *, now: datetime) ->
     for path in _line_files(deployment):
         if path.is_file():
             lines += sweep_lines(path, retention=retention, now=until)
-    records = records_of(deployment)
     alerts = outcomes = 0
-    if records is not None:
-        with closing(records):
-            alerts = records.erase(now=until)
-            outcomes = records.forget(now=until)
+    if resources.records is not None:
+        alerts = resources.records.erase(now=until)
+        outcomes = resources.records.forget(now=until)
     forgotten = Forgotten(
         pictures=pictures,
         alerts=alerts,
@@ -79,40 +74,43 @@ def forget_expired(deployment: Deployment, audit: AuditLog, *, now: datetime) ->
         unfinished=unfinished,
     )
     if any((pictures, alerts, destroyed, lines, outcomes, unfinished)):
-        audit.note(
-            Event(
-                kind="erased",
-                details={
-                    "pictures": forgotten.pictures,
-                    "alerts": forgotten.alerts,
-                    "lines": forgotten.lines,
-                    "outcomes": forgotten.outcomes,
-                    "unfinished": forgotten.unfinished,
-                    "keys": ", ".join(forgotten.keys),
-                    "because": "a provisional authorisation was not confirmed" if revoked else "its time had come",
-                },
-            )
-        )
-    if (key := deployment.watchlist.key) is not None and key.exists() and is_sealed(deployment.watchlist.file):
-        finish_withdrawal(listed_files_of(deployment), lambda: read_watchlist_key(key, now=now), audit)
+        resources.audit.note(_erased(forgotten, revoked=revoked))
+    key = deployment.watchlist.key
+    if key is not None and key.exists() and is_sealed(deployment.watchlist.file):
+        finish_withdrawal(resources.listed_files, lambda: require_key(resources), resources.audit)
     return forgotten
 
 
-def _is_revoked(deployment: Deployment, now: datetime) -> bool:
+def _erased(forgotten: Forgotten, *, revoked: bool) -> Event:
+    return Event(
+        kind="erased",
+        details={
+            "pictures": forgotten.pictures,
+            "alerts": forgotten.alerts,
+            "lines": forgotten.lines,
+            "outcomes": forgotten.outcomes,
+            "unfinished": forgotten.unfinished,
+            "keys": ", ".join(forgotten.keys),
+            "because": "a provisional authorisation was not confirmed" if revoked else "its time had come",
+        },
+    )
+
+
+def _is_revoked(resources: Resources) -> bool:
     """Whether the deployment's authorisation was provisional, has ended, and was not confirmed by a later one."""
-    if deployment.authority is None:
+    if resources.deployment.authority is None:
         return False
     try:
-        authorisation = read_signed(deployment.authority.signed).authorisation
+        authorisation = resources.signed.authorisation
     except AuthorisationError:
         return False
-    if not authorisation.urgent or now < authorisation.ends_at:
+    if not authorisation.urgent or resources.now < authorisation.ends_at:
         return False
-    confirming = deployment.authority.confirmed_by
+    confirming = resources.authority.confirmed_by
     if confirming is None or not confirming.exists():
         return True
     later = read_signed(confirming)
-    if read_public_key(deployment.authority.officer_key) not in later.signers:
+    if resources.officer not in later.signers:
         return True
     return later.authorisation.urgent or later.authorisation.confirms != authorisation.reference
 
@@ -134,11 +132,6 @@ def _part_folders(deployment: Deployment) -> tuple[Path, ...]:
 
 def _line_files(deployment: Deployment) -> tuple[Path, ...]:
     return tuple(sink.path for sink in deployment.sinks if sink.type == "jsonl")
-
-
-def _profile(deployment: Deployment) -> Profile:
-    """The policy of a deployment; recordings under plain words are research."""
-    return read_profile(deployment.authority.profile if deployment.authority is not None else "research")
 
 
 def _deadline(path: Path, now: datetime) -> datetime:

@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np
 
 from pylfr.engine.alert_policy import AlertPolicy, PossibleMatch, compose_alert
+from pylfr.engine.observer import Comparison, Observer
 from pylfr.engine.summary import (
     CameraSummary,
     Summary,
@@ -23,8 +24,7 @@ from pylfr.engine.summary import (
     run_ended,
     threshold_raised,
 )
-from pylfr.engine.track_statistics import Aggregator
-from pylfr.errors import AuthorisationError, ConfigError, SinkError
+from pylfr.errors import AuthorisationError, PylfrError, SinkError
 from pylfr.faces.best_shots import BestShotSelector
 from pylfr.faces.device.recognise import DeviceRecogniser
 from pylfr.faces.recognise import FaceRecogniser
@@ -46,14 +46,15 @@ class Stages:
     ceiling: Ceiling
     detector: Detector
     tracker: FaceTracker
-    plan: BestShotSelector
+    selector: BestShotSelector
     recogniser: FaceRecogniser | DeviceRecogniser
     gallery: GallerySource
-    desk: AlertPolicy
+    policy: AlertPolicy
     audit: Audit
     sinks: Sequence[Sink]
-    aggregator: Aggregator | None = None
+    observers: tuple[Observer, ...] = ()
     decoding: str = "in this process"
+    on_close: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,7 @@ class Engine:
             run_began(
                 stages.authority.reference,
                 stages.batches.cameras,
-                stages.desk.rules.threshold,
+                stages.policy.rules.threshold,
                 decoding=stages.decoding,
             )
         )
@@ -124,14 +125,14 @@ class Engine:
 
         Raises ``AuthorisationError`` for a lower one: that needs another authorisation.
         """
-        before = self._stages.desk.rules.threshold
+        before = self._stages.policy.rules.threshold
         if not by.strip() or not before <= threshold <= 1:
             raise AuthorisationError(
                 f"the threshold may be raised from {before} by a named person, got {threshold} by {by!r}: a lower one "
                 "needs another authorisation"
             )
         self._stages.audit.note(threshold_raised(before, threshold, by))
-        self._stages.desk.raise_threshold(threshold)
+        self._stages.policy.raise_threshold(threshold)
 
     def summary(self) -> Summary:
         """The account so far; complete once ``run`` has ended. May be called from any thread."""
@@ -162,9 +163,11 @@ class Engine:
             tracks=sum(self._tracks.values()) + stages.tracker.alive,
             recognised=self._recognised,
             alerts=sum(self._alerts.values()),
-            suppressed=stages.desk.suppressed,
+            suppressed=stages.policy.suppressed,
             undelivered=self._undelivered,
-            dropped=add_causes([self._dropped, stages.plan.refused, *(camera.dropped for camera in cameras.values())]),
+            dropped=add_causes(
+                [self._dropped, stages.selector.refused, *(camera.dropped for camera in cameras.values())]
+            ),
             dwell_ms=stages.recogniser.pool.dwell(),
             template_memory_locked=stages.recogniser.pool.is_locked,
             seconds=round(seconds, 3),
@@ -172,8 +175,8 @@ class Engine:
             detector=self._names[0],
             embedder=self._names[1],
             runtime=self._names[2],
-            threshold=stages.desk.rules.threshold,
-            calibrated=stages.desk.rules.calibrated,
+            threshold=stages.policy.rules.threshold,
+            calibrated=stages.policy.rules.calibrated,
             watchlist_size=len(gallery),
             watchlist_revision=gallery.revision,
             cameras=cameras,
@@ -189,13 +192,18 @@ class Engine:
         while True:
             batch = batches.take(wait=not begun)
             if batch is not None and self._is_permitted(batch):
+                for each in self._stages.observers:
+                    each.batch_taken(batch)
                 begun.append((batch, _begin(detector, batch)))
                 if len(begun) < at_once:
                     continue
             if not begun:
                 return
-            earliest, faces = begun.popleft()
-            yield earliest, faces()
+            earliest, waiting = begun.popleft()
+            faces = waiting()
+            for each in self._stages.observers:
+                each.faces_found(earliest, faces)
+            yield earliest, faces
 
     def _is_permitted(self, batch: FrameBatch) -> bool:
         """Whether these pictures may be looked at; where not, the run ends."""
@@ -213,23 +221,31 @@ class Engine:
         gallery = stages.gallery.snapshot()
         faces = self._capped(batch, faces)
         tracks = stages.tracker.update(batch, faces)
-        due = stages.plan.due(batch, tracks)
+        for each in stages.observers:
+            each.faces_tracked(batch, tracks)
+        due = stages.selector.due(batch, tracks)
+        for each in stages.observers:
+            each.faces_selected(batch, tracks, due)
         for start in range(0, len(due), stages.recogniser.pool.rows):
             rows = due[start : start + stages.recogniser.pool.rows]
             candidates = stages.recogniser.recognise(
                 batch.frames, tracks.faces.select(rows), gallery, self._limits.candidates
             )
             self._recognised += len(rows)
-            if stages.aggregator is not None:
-                stages.aggregator.note(batch, tracks, rows, candidates, len(gallery))
-            for match in stages.desk.decide(batch, tracks, rows, candidates):
+            compared = Comparison(batch=batch, tracks=tracks, rows=rows, candidates=candidates, gallery=gallery)
+            for each in stages.observers:
+                each.faces_compared(compared)
+            matches = stages.policy.decide(batch, tracks, rows, candidates)
+            for each in stages.observers:
+                each.matches_decided(compared, matches)
+            for match in matches:
                 yield self._alert(match, batch, tracks, gallery)
         self._forget(stages.tracker.ended())
 
     def _alert(self, match: PossibleMatch, batch: FrameBatch, tracks: Tracks, gallery: Gallery) -> Recorded[Alert]:
         stages = self._stages
         alert = compose_alert(
-            match, batch, tracks, gallery, stages.desk.rules, authorisation=stages.authority.reference
+            match, batch, tracks, gallery, stages.policy.rules, authorisation=stages.authority.reference
         )
         recorded = stages.audit.record(alert)
         self._alerts[alert.camera] += 1
@@ -239,6 +255,8 @@ class Engine:
             except SinkError as error:
                 self._undelivered += 1
                 self._note(f"alert {alert.id} was recorded but not delivered: {error}")
+        for each in stages.observers:
+            each.alert_recorded(recorded)
         return recorded
 
     def _capped(self, batch: FrameBatch, faces: Faces) -> Faces:
@@ -253,10 +271,12 @@ class Engine:
         return faces
 
     def _forget(self, ended: Sequence[TrackKey]) -> None:
-        self._stages.plan.forget(ended)
-        closed = self._stages.desk.forget(ended)
-        if self._stages.aggregator is not None:
-            self._stages.aggregator.end(closed)
+        if not ended:
+            return
+        self._stages.selector.forget(ended)
+        closed = self._stages.policy.forget(ended)
+        for each in self._stages.observers:
+            each.tracks_ended(closed)
         self._tracks.update(key.camera for key in ended)
 
     def _window_alarm(self, now: datetime) -> threading.Timer | None:
@@ -273,6 +293,8 @@ class Engine:
     def _note_cameras(self) -> None:
         for event in self._stages.batches.take_events():
             self._stages.audit.note(camera_turned(event))
+            for each in self._stages.observers:
+                each.camera_changed(event)
 
     def _note(self, error: str) -> None:
         self._errors.append(error)
@@ -281,10 +303,10 @@ class Engine:
     def _close(self) -> None:
         self._stages.tracker.finish()
         self._forget(self._stages.tracker.ended())
-        if self._stages.aggregator is not None:
+        for each in self._stages.observers:
             try:
-                self._stages.aggregator.close()
-            except ConfigError as error:
+                each.run_ended()
+            except PylfrError as error:
                 self._note(str(error))
         for sink in self._stages.sinks:
             try:
@@ -296,6 +318,7 @@ class Engine:
             self._stages.audit.note(run_ended(self.summary()))
         finally:
             self._stages.audit.close()
+            self._stages.on_close()
 
 
 def _begin(detector: Detector, batch: FrameBatch) -> Callable[[], Faces]:

@@ -8,7 +8,7 @@ fewer than ``LEAST_IN_BIN`` are added to the next one inwards, so that nobody st
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,10 +20,10 @@ from pydantic import Field, NonNegativeInt, ValidationError
 
 from pylfr._internal.toml_model import ConfigModel, explain
 from pylfr.engine.alert_policy import EndedTrack
+from pylfr.engine.observer import Comparison, Observer
 from pylfr.errors import ConfigError
 from pylfr.faces.track import TrackKey
 from pylfr.governance.authorisation.authority import Digest, Moment
-from pylfr.types import Candidates, FrameBatch, Int64, Tracks
 
 LEAST_TRACKS = 50
 LEAST_IN_BIN = 5
@@ -32,7 +32,7 @@ Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
+class HistogramRange:
     """A histogram's name and its ``bins`` equal bins from ``low`` to ``high``; what lies outside is in the last one."""
 
     name: str
@@ -48,14 +48,14 @@ class Measure:
 
 
 # Scores of tracks that raised no alert: the fused one, and that of their best face alone against any entry.
-FUSED_SCORE = Measure(name="fused_score", low=-1, high=1, bins=200)
-FACE_SCORE = Measure(name="face_score", low=-1, high=1, bins=200)
+FUSED_SCORE = HistogramRange(name="fused_score", low=-1, high=1, bins=200)
+FACE_SCORE = HistogramRange(name="face_score", low=-1, high=1, bins=200)
 # Of the best face of every track. Sharpness is counted as the natural logarithm of one more than it.
 CONDITIONS = (
-    Measure(name="quality", low=0, high=100, bins=25),
-    Measure(name="interocular_px", low=0, high=120, bins=30),
-    Measure(name="log_sharpness", low=0, high=10, bins=25),
-    Measure(name="brightness", low=0, high=1, bins=25),
+    HistogramRange(name="quality", low=0, high=100, bins=25),
+    HistogramRange(name="interocular_px", low=0, high=120, bins=30),
+    HistogramRange(name="log_sharpness", low=0, high=10, bins=25),
+    HistogramRange(name="brightness", low=0, high=1, bins=25),
 )
 MEASURES = (FUSED_SCORE, FACE_SCORE, *CONDITIONS)
 
@@ -115,7 +115,7 @@ class _Camera:
     )
 
 
-class Aggregator:
+class TrackStatistics(Observer):
     """Counts the tracks of a run and writes the counts of each whole hour into ``folder``."""
 
     def __init__(self, folder: Path, made: Provenance) -> None:
@@ -126,9 +126,11 @@ class Aggregator:
         self._hour: datetime | None = None
         self._watchlist_size = 0
 
-    def note(self, batch: FrameBatch, tracks: Tracks, rows: Int64, candidates: Candidates, watchlist_size: int) -> None:
+    def faces_compared(self, comparison: Comparison) -> None:
         """Remember of each track that was compared what its best face is like."""
-        self._watchlist_size = watchlist_size
+        batch, tracks = comparison.batch, comparison.tracks
+        rows, candidates = comparison.rows, comparison.candidates
+        self._watchlist_size = len(comparison.gallery)
         hour = _hour_of(batch.captured_at[1])
         if self._hour is not None and hour > self._hour:
             self._write(hour)
@@ -147,7 +149,7 @@ class Aggregator:
                     face_score=float(candidates.scores[place, 0]) if candidates.scores.shape[1] else -1.0,
                 )
 
-    def end(self, ended: Iterable[EndedTrack]) -> None:
+    def tracks_ended(self, ended: Sequence[EndedTrack]) -> None:
         """Count tracks that have ended, and forget them."""
         for track in ended:
             best = self._live.pop(track.key, None)
@@ -163,8 +165,8 @@ class Aggregator:
                 if track.best_score is not None:
                     camera.histograms[FUSED_SCORE.name] += FUSED_SCORE.count([track.best_score])
 
-    def close(self) -> None:
-        """Write what there is enough of; what there is not is forgotten. Raises ``ConfigError`` where it cannot."""
+    def run_ended(self) -> None:
+        """Write the counts that are large enough and forget the rest. Raises ``ConfigError`` where it cannot."""
         if self._hour is not None:
             self._write(self._hour + timedelta(hours=1))
         self._live.clear()

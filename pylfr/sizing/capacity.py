@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pylfr.sizing.gpu_plan import GpuPlan
 from pylfr.sizing.load import RATE, STAGES, Load, Moment, Setting, decode_floor, run_load
 from pylfr.sizing.machine import Machine, this_machine
-from pylfr.sizing.search import Found, confirm, find_largest
+from pylfr.sizing.search import Largest, confirm, find_largest
 
 # From this share of its time on a resource counts as used up.
 _USED_UP = 0.8
@@ -35,7 +35,7 @@ class SizingRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class LoadTrial:
     """One number of cameras that was tried, and why it was too much ("" where it held)."""
 
     load: Load
@@ -75,7 +75,7 @@ class Sizing:
     memory_mb_a_camera: float
     decode_only_cameras: float
     load: Load
-    trials: tuple[Trial, ...]
+    trials: tuple[LoadTrial, ...]
     conditions: Conditions
     rules: SizingRules
     machine: Machine
@@ -85,7 +85,7 @@ class Sizing:
 
 @dataclass(slots=True, eq=False)
 class _Log:
-    trials: list[Trial] = field(default_factory=list)
+    trials: list[LoadTrial] = field(default_factory=list)
 
 
 def size_machine(
@@ -94,7 +94,7 @@ def size_machine(
     rules: SizingRules,
     *,
     on_moment: Callable[[Moment], None] = lambda _: None,
-    on_trial: Callable[[Trial], None] = lambda _: None,
+    on_trial: Callable[[LoadTrial], None] = lambda _: None,
     plan: Callable[[Load], GpuPlan | None] = lambda _: None,
 ) -> Sizing:
     """Find and confirm the largest number of cameras. After Ctrl-C it gives what is known by then.
@@ -108,7 +108,7 @@ def size_machine(
         load = run_load(
             setting, cameras, seconds=seconds, decode_floor_ms=floor_ms, impatient=True, on_moment=on_moment
         )
-        trial = Trial(load=load, is_full_length=is_full_length, why_not=load.why_not_held(rules.bound_ms))
+        trial = LoadTrial(load=load, is_full_length=is_full_length, why_not=load.why_not_held(rules.bound_ms))
         log.trials.append(trial)
         on_trial(trial)
         return not trial.why_not
@@ -118,7 +118,7 @@ def size_machine(
         return not known[-1].why_not if known else holds(cameras, seconds=rules.probe_s, is_full_length=False)
 
     interrupted = False
-    found = Found(largest=0, confirmed=False)
+    found = Largest(largest=0, confirmed=False)
     try:
         if probe(1):
             first = first_guess(log.trials[0].load, rules.limit)
@@ -131,7 +131,7 @@ def size_machine(
         held = [each.load.cameras for each in log.trials if not each.why_not]
         failed = [each.load.cameras for each in log.trials if each.why_not]
         below = [count for count in held if not failed or count < min(failed)]
-        found = Found(largest=max(below, default=0), confirmed=False)
+        found = Largest(largest=max(below, default=0), confirmed=False)
     return _sizing(found, log.trials, floor_ms, interrupted, conditions, rules, plan)
 
 
@@ -142,8 +142,8 @@ def first_guess(one: Load, limit: int) -> int:
 
 
 def _sizing(
-    found: Found,
-    trials: list[Trial],
+    found: Largest,
+    trials: list[LoadTrial],
     floor_ms: float,
     interrupted: bool,
     conditions: Conditions,
@@ -189,9 +189,9 @@ def what_binds(load: Load) -> tuple[str, str]:
         return largest, f"{shares[largest]:.0%} of its processor time; the cores are {load.cores_busy:.0%} busy with it"
     if load.loop_busy >= _USED_UP:
         by_clock = {
-            "detect": _wall(load, "detect", "detect network"),
+            "detect": _wall(load, "detect"),
             "track": _wall(load, "track"),
-            "embed": _wall(load, "align", "embed network"),
+            "embed": _wall(load, "embed"),
             "search": _wall(load, "search"),
             "Python": _wall(load, "plan", "decide"),
         }
@@ -200,7 +200,7 @@ def what_binds(load: Load) -> tuple[str, str]:
     return largest, f"{shares[largest]:.0%} of its processor time, though nothing is used up: latency comes first"
 
 
-def memory_a_camera(trials: list[Trial]) -> float:
+def memory_a_camera(trials: list[LoadTrial]) -> float:
     """Megabytes that each further camera takes: the slope over all trials, or of the one there is."""
     points = {each.load.cameras: each.load.memory_mb - each.load.memory_before_mb for each in trials}
     low, high = min(points), max(points)
@@ -213,20 +213,22 @@ def _wall(load: Load, *names: str) -> float:
     return sum(load.stages[name].wall_s for name in names if name in load.stages)
 
 
-def _load_of(found: Found, trials: list[Trial]) -> Load:
+def _load_of(found: Largest, trials: list[LoadTrial]) -> Load:
     """The longest trial of the number found; of the least that failed where none held."""
     same = [each for each in trials if each.load.cameras == found.largest and not each.why_not]
     return max(same, key=lambda each: each.load.seconds).load if same else _least_failed(trials).load
 
 
-def _least_failed(trials: list[Trial]) -> Trial:
+def _least_failed(trials: list[LoadTrial]) -> LoadTrial:
     """The latest trial of the fewest cameras that was too much; of the fewest tried where none was."""
     failed = [each for each in trials if each.why_not] or trials
     least = min(each.load.cameras for each in failed)
     return next(each for each in reversed(failed) if each.load.cameras == least)
 
 
-def _answer(found: Found, trials: list[Trial], rules: SizingRules, binds: str, why: str, interrupted: bool) -> str:
+def _answer(
+    found: Largest, trials: list[LoadTrial], rules: SizingRules, binds: str, why: str, interrupted: bool
+) -> str:
     limit = " or more" if found.at_most else ""
     cameras = "1 camera" if found.largest == 1 else f"{found.largest} cameras"
     if found.largest == 0 and not interrupted:
@@ -244,7 +246,7 @@ def _answer(found: Found, trials: list[Trial], rules: SizingRules, binds: str, w
     return f"This machine holds {cameras}{limit}; {binds} binds ({why})."
 
 
-def _notes(load: Load, conditions: Conditions, found: Found) -> tuple[str, ...]:
+def _notes(load: Load, conditions: Conditions, found: Largest) -> tuple[str, ...]:
     notes = [
         f"The watchlist of {conditions.watchlist:,} is made of random templates"
         + (f", {conditions.enrolled} of them replaced by people who walk in the clip" if conditions.enrolled else "")

@@ -15,16 +15,17 @@ import numpy as np
 
 from pylfr.deployment.config import BatchSection, RecognitionSection
 from pylfr.deployment.open import open_load
-from pylfr.engine.alert_policy import AlertPolicy, AlertRules, PossibleMatch
-from pylfr.engine.engine import Engine, Stages
+from pylfr.engine.alert_policy import PossibleMatch
+from pylfr.engine.engine import Engine
+from pylfr.engine.observer import Comparison, Observer
 from pylfr.engine.summary import Summary
 from pylfr.errors import MediaError
 from pylfr.faces.detect import FaceDetector
 from pylfr.faces.embed import FaceEmbedder
-from pylfr.protocols import GallerySource
+from pylfr.protocols import Gallery, GallerySource
 from pylfr.sizing.machine import PowerMeter, give_memory_back, resident_mb
 from pylfr.sizing.stopwatch import CpuTimes, Spent, Stopwatch, cpu_times
-from pylfr.types import Candidates, FrameBatch, Int64, Tracks
+from pylfr.types import Candidates, Faces, FrameBatch, Reference, Templates
 from pylfr.video.sources.looped import LoopedRecording
 
 RATE = 25
@@ -131,32 +132,64 @@ class Moment:
     dropped: int
 
 
-class _Clock:
-    """Latencies of frames, each with the moment at which it was noted."""
+class _Latencies(Observer):
+    """How old frames are when their faces are found, and when it is decided on them, each with the moment."""
 
     def __init__(self, cameras: Sequence[LoopedRecording]) -> None:
         self._cameras = {camera.camera: camera for camera in cameras}
         self.decided: list[tuple[float, float]] = []
         self.seen: list[tuple[float, float]] = []
 
-    def note(self, batch: FrameBatch, which: Sequence[int], kept: list[tuple[float, float]]) -> None:
+    def faces_found(self, batch: FrameBatch, faces: Faces) -> None:  # noqa: ARG002
+        self._note(batch, range(len(batch)), self.seen)
+
+    def matches_decided(self, comparison: Comparison, matches: Sequence[PossibleMatch]) -> None:  # noqa: ARG002
+        decided = np.unique(comparison.tracks.faces.frame_index[comparison.rows]).tolist()
+        self._note(comparison.batch, decided, self.decided)
+
+    def _note(self, batch: FrameBatch, which: Sequence[int], noted: list[tuple[float, float]]) -> None:
         now = time.monotonic()
         for index in which:
             frame = batch.frames[index]
-            kept.append((now, 1000 * self._cameras[frame.camera].age_s(frame.captured_at)))
+            noted.append((now, 1000 * self._cameras[frame.camera].age_s(frame.captured_at)))
 
 
-class _TimedDesk(AlertPolicy):
-    def __init__(self, rules: AlertRules, clock: _Clock, stopwatch: Stopwatch) -> None:
-        super().__init__(rules)
-        self._clock = clock
+class _TimedGallery:
+    """A ``GallerySource`` whose searches count for a stage of their own."""
+
+    def __init__(self, source: GallerySource, stopwatch: Stopwatch) -> None:
+        self._source = source
         self._stopwatch = stopwatch
 
-    def decide(self, batch: FrameBatch, tracks: Tracks, rows: Int64, candidates: Candidates) -> list[PossibleMatch]:
-        with self._stopwatch.stage("decide"):
-            matches = super().decide(batch, tracks, rows, candidates)
-        self._clock.note(batch, np.unique(tracks.faces.frame_index[rows]).tolist(), self._clock.decided)
-        return matches
+    def snapshot(self) -> Gallery:
+        return _TimedSearch(self._source.snapshot(), self._stopwatch)
+
+    def close(self) -> None:
+        self._source.close()
+
+
+class _TimedSearch:
+    def __init__(self, gallery: Gallery, stopwatch: Stopwatch) -> None:
+        self._gallery = gallery
+        self._stopwatch = stopwatch
+
+    @property
+    def model(self) -> str:
+        return self._gallery.model
+
+    @property
+    def revision(self) -> int:
+        return self._gallery.revision
+
+    def __len__(self) -> int:
+        return len(self._gallery)
+
+    def search(self, probes: Templates, k: int) -> Candidates:
+        with self._stopwatch.inside("search"):
+            return self._gallery.search(probes, k)
+
+    def reference(self, entry: int) -> Reference:
+        return self._gallery.reference(entry)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,79 +209,51 @@ def run_load(
     decode_floor_ms: float,
     impatient: bool = False,
     on_moment: Callable[[Moment], None] = lambda _: None,
-    slow_down: Callable[[Stages], None] = lambda _: None,
+    observers: Sequence[Observer] = (),
     stagger_s: float = STAGGER_S,
 ) -> Load:
     """Play the setting's recording as ``cameras`` live cameras and measure for ``seconds`` once they all run.
 
-    They begin within ``stagger_s``.
-
-    ``decode_floor_ms`` is the processor time that decoding one frame takes by itself (``decode_floor``). An
-    ``impatient`` load ends as soon as a frame was dropped. ``slow_down`` may make a stage slower, for tests.
+    They begin within ``stagger_s``. ``decode_floor_ms`` is the processor time that decoding one frame takes by itself
+    (``decode_floor``). An ``impatient`` load ends as soon as a frame was dropped. ``observers`` are called before the
+    time is taken: one that sleeps makes the stage slower that it is told about.
     """
     starts_s = [stagger_s * (number * _GOLDEN % 1) for number in range(cameras)]
     sources = [
         LoopedRecording(setting.video, camera=f"camera-{number:03d}", starts_after_s=start_s)
         for number, start_s in enumerate(starts_s)
     ]
-    clock = _Clock(sources)
+    latencies, stopwatch = _Latencies(sources), Stopwatch()
     give_memory_back()
     before_mb = resident_mb()
-    with Stopwatch() as stopwatch:
-
-        def watch(stages: Stages) -> None:
-            slow_down(stages)
-            _watch(stages, stopwatch, clock)
-
-        engine = open_load(
-            sources,
-            detector=setting.detector,
-            embedder=setting.embedder,
-            gallery=setting.gallery,
-            recognition=setting.recognition,
-            batch=setting.batch,
-            make_desk=lambda rules, _: _TimedDesk(rules, clock, stopwatch),
-            watch=watch,
-        )
-        observer = _Observer(
-            engine,
-            stopwatch,
-            cameras,
-            warm_up_s=max(starts_s, default=0.0) + _SETTLE_S,
-            seconds=seconds,
-            impatient=impatient,
-            on_moment=on_moment,
-        )
-        observer.start()
-        try:
-            for _ in engine.run():
-                pass
-        finally:
-            observer.finish()
-    return _account(observer, clock, cameras, before_mb, decode_floor_ms)
+    engine = open_load(
+        sources,
+        detector=setting.detector,
+        embedder=setting.embedder,
+        gallery=_TimedGallery(setting.gallery, stopwatch),
+        recognition=setting.recognition,
+        batch=setting.batch,
+        observers=(*observers, stopwatch, latencies),
+    )
+    supervisor = _Supervisor(
+        engine,
+        stopwatch,
+        cameras,
+        warm_up_s=max(starts_s, default=0.0) + _SETTLE_S,
+        seconds=seconds,
+        impatient=impatient,
+        on_moment=on_moment,
+    )
+    supervisor.start()
+    try:
+        for _ in engine.run():
+            pass
+    finally:
+        supervisor.finish()
+    return _account(supervisor, latencies, cameras, before_mb, decode_floor_ms)
 
 
-def _watch(stages: Stages, stopwatch: Stopwatch, clock: _Clock) -> None:
-    """Take the time of every stage. Networks count for themselves, inside the stage that calls them."""
-    update = stages.tracker.update
-
-    def noted(batch: FrameBatch, faces: object) -> object:
-        clock.note(batch, range(len(batch)), clock.seen)
-        return update(batch, faces)  # type: ignore[arg-type]
-
-    gallery = stages.gallery.snapshot()
-    stopwatch.watch(stages.detector, "detect", "detect")
-    if hasattr(stages.detector, "run"):
-        stopwatch.watch(stages.detector, "run", "detect network")
-    setattr(stages.tracker, "update", noted)  # noqa: B010 - the instance alone is watched
-    stopwatch.watch(stages.tracker, "update", "track")
-    stopwatch.watch(stages.plan, "due", "plan")
-    stopwatch.watch(stages.recogniser.embedder, "align", "align")
-    stopwatch.watch(stages.recogniser.embedder, "embed", "embed network")
-    stopwatch.watch(gallery, "search", "search")
-
-
-class _Observer:
+class _Supervisor:
     """Marks the beginning and the end of what is measured, from a thread that is not measured itself."""
 
     def __init__(
@@ -270,7 +275,7 @@ class _Observer:
         self._impatient = impatient
         self._on_moment = on_moment
         self._finished = threading.Event()
-        self._thread = threading.Thread(target=self._observe, name="pylfr-observer", daemon=True)
+        self._thread = threading.Thread(target=self._supervise, name="pylfr-supervisor", daemon=True)
         self.marks: list[_Mark] = []
         self.memory_mb: list[float] = []
         self.watts: float | None = None
@@ -286,7 +291,7 @@ class _Observer:
         self._finished.set()
         self._thread.join()
 
-    def _observe(self) -> None:
+    def _supervise(self) -> None:
         try:
             if self._wait(self._warm_up_s, 0.0):
                 return
@@ -333,13 +338,15 @@ def _drops(after: Summary, before: Summary) -> dict[str, int]:
     return {cause: count for cause, count in dropped.items() if count and cause != "stopped"}
 
 
-def _account(observer: _Observer, clock: _Clock, cameras: int, before_mb: float, decode_floor_ms: float) -> Load:
-    if len(observer.marks) < 2:
+def _account(
+    supervisor: _Supervisor, latencies: _Latencies, cameras: int, before_mb: float, decode_floor_ms: float
+) -> Load:
+    if len(supervisor.marks) < 2:
         raise MediaError(
             "the cameras ended before anything could be measured: "
-            + ("; ".join(observer.errors()) or "they were stopped")
+            + ("; ".join(supervisor.errors()) or "they were stopped")
         )
-    first, last = observer.marks
+    first, last = supervisor.marks
     seconds = last.cpu.at_s - first.cpu.at_s
     spent = _difference(first.spent, last.spent)
     frames = last.summary.frames - first.summary.frames
@@ -354,8 +361,8 @@ def _account(observer: _Observer, clock: _Clock, cameras: int, before_mb: float,
     return Load(
         cameras=cameras,
         seconds=round(seconds, 2),
-        decided=_latency(clock.decided, first.cpu.at_s, last.cpu.at_s),
-        seen=_latency(clock.seen, first.cpu.at_s, last.cpu.at_s),
+        decided=_latency(latencies.decided, first.cpu.at_s, last.cpu.at_s),
+        seen=_latency(latencies.seen, first.cpu.at_s, last.cpu.at_s),
         frames=frames,
         late=max(0.0, 1 - frames / max(1.0, cameras * RATE * seconds)),
         looked_at=sum(looked_at.values()),
@@ -369,10 +376,10 @@ def _account(observer: _Observer, clock: _Clock, cameras: int, before_mb: float,
         cores_busy=own_s / (seconds * cores),
         others_busy=None if busy is None else max(0.0, (busy - own_s) / (seconds * cores)),
         loop_busy=min(1.0, sum(each.wall_s for each in spent.values()) / seconds),
-        memory_mb=float(np.median(observer.memory_mb)) if observer.memory_mb else resident_mb(),
+        memory_mb=float(np.median(supervisor.memory_mb)) if supervisor.memory_mb else resident_mb(),
         memory_before_mb=before_mb,
-        watts=observer.watts,
-        watts_missing=observer.watts_missing,
+        watts=supervisor.watts,
+        watts_missing=supervisor.watts_missing,
         errors=last.summary.errors,
     )
 
@@ -392,8 +399,8 @@ def _difference(first: dict[str, Spent], last: dict[str, Spent]) -> dict[str, Sp
 def _by_stage(first: CpuTimes, last: CpuTimes, spent: dict[str, Spent], decode_floor_s: float) -> dict[str, float]:
     """Processor seconds by stage.
 
-    Threads of libraries work for the networks: their time is divided as the networks' time by the clock is. Python's
-    part is what its threads used outside every stage, and what decoding used beyond the decoder's own need.
+    Threads of libraries work for the networks: their time is divided in proportion to how long detection and embedding
+    took. Python's part is what its threads used outside every stage, and what decoding used beyond the decoder's need.
     """
 
     def cpu(*names: str) -> float:
@@ -403,15 +410,15 @@ def _by_stage(first: CpuTimes, last: CpuTimes, spent: dict[str, Spent], decode_f
         return spent[name].wall_s if name in spent else 0.0
 
     library_s = last.library_s - first.library_s
-    networks_s = wall("detect network") + wall("embed network")
-    to_detect = wall("detect network") / networks_s if networks_s else 0.5
+    networks_s = wall("detect") + wall("embed")
+    to_detect = wall("detect") / networks_s if networks_s else 0.5
     decode_s = last.decode_s - first.decode_s
     python_s = last.python_s - first.python_s - sum(each.cpu_s for each in spent.values())
     return {
         "decode": min(decode_s, decode_floor_s),
-        "detect": cpu("detect", "detect network") + library_s * to_detect,
+        "detect": cpu("detect") + library_s * to_detect,
         "track": cpu("track"),
-        "embed": cpu("align", "embed network") + library_s * (1 - to_detect),
+        "embed": cpu("embed") + library_s * (1 - to_detect),
         "search": cpu("search"),
         "Python": max(0.0, python_s) + cpu("plan", "decide") + max(0.0, decode_s - decode_floor_s),
     }

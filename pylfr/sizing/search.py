@@ -11,7 +11,7 @@ _ATTEMPTS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Largest:
     """``largest`` load that held, 0 where none did; ``confirmed`` says whether it held at full length too.
 
     ``at_most`` is true where the search stopped at its limit and more may hold.
@@ -22,7 +22,7 @@ class Found:
     at_most: bool = False
 
 
-def find_largest(holds: Callable[[int], bool], *, first: int, limit: int) -> Found:
+def find_largest(holds: Callable[[int], bool], *, first: int, limit: int) -> Largest:
     """The largest of 1 to ``limit`` that ``holds``, where whatever is smaller holds too; begins at ``first``."""
     if not 1 <= first <= limit:
         raise ValueError(f"first must be 1 to {limit}, got {first}")
@@ -34,7 +34,7 @@ def find_largest(holds: Callable[[int], bool], *, first: int, limit: int) -> Fou
         else:
             bad, trial = trial, trial // 2
     if good == 0:
-        return Found(largest=0, confirmed=False)
+        return Largest(largest=0, confirmed=False)
     while bad > limit and good < limit:
         trial = min(2 * good, limit)
         if holds(trial):
@@ -47,16 +47,16 @@ def find_largest(holds: Callable[[int], bool], *, first: int, limit: int) -> Fou
             good = trial
         else:
             bad = trial
-    return Found(largest=good, confirmed=False, at_most=good == limit)
+    return Largest(largest=good, confirmed=False, at_most=good == limit)
 
 
-def confirm(found: Found, holds: Callable[[int], bool]) -> Found:
+def confirm(found: Largest, holds: Callable[[int], bool]) -> Largest:
     """``found`` after full-length trials: from its largest downward, until one holds or patience ends."""
     load = found.largest
     for _ in range(_ATTEMPTS):
         if load < 1:
             break
         if holds(load):
-            return Found(largest=load, confirmed=True, at_most=found.at_most and load == found.largest)
+            return Largest(largest=load, confirmed=True, at_most=found.at_most and load == found.largest)
         load = min(load - 1, int(load * (1 - _STEP_DOWN)))
-    return Found(largest=max(load, 0), confirmed=False)
+    return Largest(largest=max(load, 0), confirmed=False)

@@ -1,4 +1,4 @@
-"""Which stage used the time, and which thread the processor: measured around the engine's parts while they run."""
+"""Which stage used the time, and which kind of thread the processor, while an engine runs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+
+from pylfr.engine.alert_policy import PossibleMatch
+from pylfr.engine.observer import Comparison, Observer
+from pylfr.types import Alert, Faces, FrameBatch, Int64, Recorded, Tracks
 
 DECODE_THREADS = "pylfr-decode"
 
@@ -24,66 +27,73 @@ class Spent:
     cpu_s: float
 
 
-class Stopwatch:
-    """Takes the time of methods, by stage; stages inside stages count for themselves. Undone when it is closed."""
+class Stopwatch(Observer):
+    """Observes an engine and takes the time of its stages, on the engine's thread: detect, track, plan, embed, decide.
+
+    ``inside`` takes the time of what one of them calls, which then does not count for that stage.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._local = threading.local()
         self._calls: dict[str, int] = defaultdict(int)
         self._wall: dict[str, float] = defaultdict(float)
         self._cpu: dict[str, float] = defaultdict(float)
-        self._watched: list[tuple[object, str]] = []
+        self._since = (0.0, 0.0)
 
-    def watch(self, part: object, method: str, stage: str) -> None:
-        """From now on every call of ``part.method`` counts for ``stage``."""
-        inner: Callable[..., object] = getattr(part, method)
+    def batch_taken(self, batch: FrameBatch) -> None:  # noqa: ARG002
+        self._since = _now()
 
-        def timed(*given: object, **named: object) -> object:
-            with self.stage(stage):
-                return inner(*given, **named)
+    def faces_found(self, batch: FrameBatch, faces: Faces) -> None:  # noqa: ARG002
+        self._lap("detect")
 
-        setattr(part, method, timed)
-        self._watched.append((part, method))
+    def faces_tracked(self, batch: FrameBatch, tracks: Tracks) -> None:  # noqa: ARG002
+        self._lap("track")
+
+    def faces_selected(self, batch: FrameBatch, tracks: Tracks, rows: Int64) -> None:  # noqa: ARG002
+        self._lap("plan")
+
+    def faces_compared(self, comparison: Comparison) -> None:  # noqa: ARG002
+        self._lap("embed")
+
+    def matches_decided(self, comparison: Comparison, matches: Sequence[PossibleMatch]) -> None:  # noqa: ARG002
+        self._lap("decide")
+
+    def alert_recorded(self, recorded: Recorded[Alert]) -> None:  # noqa: ARG002
+        self._lap("decide")
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Count what happens inside for ``name``."""
-        inside: list[list[float]] = getattr(self._local, "inside", [])
-        self._local.inside = inside
-        mine = [0.0, 0.0]
-        inside.append(mine)
-        wall, cpu = time.perf_counter(), time.thread_time()
+    def inside(self, stage: str) -> Iterator[None]:
+        """Count what happens inside for ``stage`` instead of the stage that is under way."""
+        wall, cpu = _now()
         try:
             yield
         finally:
-            wall, cpu = time.perf_counter() - wall, time.thread_time() - cpu
-            inside.pop()
-            if inside:
-                inside[-1][0] += wall
-                inside[-1][1] += cpu
-            with self._lock:
-                self._calls[name] += 1
-                self._wall[name] += wall - mine[0]
-                self._cpu[name] += cpu - mine[1]
+            until_wall, until_cpu = _now()
+            self._count(stage, until_wall - wall, until_cpu - cpu)
+            self._since = (self._since[0] + until_wall - wall, self._since[1] + until_cpu - cpu)
 
     def spent(self) -> dict[str, Spent]:
-        """What every stage took so far."""
+        """What every stage took so far. May be called from any thread."""
         with self._lock:
             return {
                 name: Spent(calls=calls, wall_s=self._wall[name], cpu_s=self._cpu[name])
                 for name, calls in self._calls.items()
             }
 
-    def __enter__(self) -> Stopwatch:
-        return self
+    def _lap(self, stage: str) -> None:
+        since, now = self._since, _now()
+        self._count(stage, now[0] - since[0], now[1] - since[1])
+        self._since = now
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        for part, method in reversed(self._watched):
-            delattr(part, method)
-        self._watched.clear()
+    def _count(self, stage: str, wall_s: float, cpu_s: float) -> None:
+        with self._lock:
+            self._calls[stage] += 1
+            self._wall[stage] += wall_s
+            self._cpu[stage] += cpu_s
+
+
+def _now() -> tuple[float, float]:
+    return time.perf_counter(), time.thread_time()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A watchlist of the size asked for, of nobody: random directions. Search costs the same whoever stands in it."""
+"""A synthetic watchlist of any size: random directions, nobody's. Search costs the same whoever is on it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pylfr.types import Float32, UInt8, as_frames
 _AT_ONCE = 100_000
 
 
-class MadeUpWatchlist:
+class SyntheticWatchlist:
     """A ``GallerySource`` that never changes."""
 
     def __init__(self, gallery: Gallery) -> None:
@@ -37,7 +37,7 @@ class _AllAlike(Mapping[int, ListedEntry]):
     def __init__(self, count: int) -> None:
         self._count = count
         self._shown = ListedEntry(
-            name="made up", expires_at=None, picture=encode_jpeg(np.full((64, 64, 3), 128, np.uint8))
+            name="synthetic", expires_at=None, picture=encode_jpeg(np.full((64, 64, 3), 128, np.uint8))
         )
 
     def __getitem__(self, number: int) -> ListedEntry:
@@ -64,7 +64,7 @@ def random_templates(count: int, dimension: int, *, seed: int = 0) -> Float32:
 
 
 def walkers_templates(pictures: Sequence[UInt8], detector: FaceDetector, embedder: FaceEmbedder) -> Float32:
-    """Templates of the pictures that show a face, float32 [M, D]; those that show none are left out."""
+    """Templates of the pictures that show a face, float32 [M, D]; pictures without a face are left out."""
     if not pictures:
         return np.empty((0, embedder.dimension), np.float32)
     faces = detector.detect(pictures)
@@ -76,9 +76,9 @@ def walkers_templates(pictures: Sequence[UInt8], detector: FaceDetector, embedde
     return embedder.embed(embedder.align(as_frames(pictures), chosen)).vectors
 
 
-def made_up_watchlist(
+def synthetic_watchlist(
     size: int, embedder: FaceEmbedder, *, enrolled: Float32 | None = None, index: IndexName = "native"
-) -> MadeUpWatchlist:
+) -> SyntheticWatchlist:
     """A watchlist of ``size`` random templates, the last of them replaced by ``enrolled``, float32 [M, D].
 
     Raises ``ValueError`` for a size below 1.
@@ -90,7 +90,7 @@ def made_up_watchlist(
         kept = min(size, len(enrolled))
         vectors[size - kept :] = enrolled[:kept]
     snapshot = WatchlistSnapshot(
-        identity="made up",
+        identity="synthetic",
         embedder=embedder.manifest.name,
         model=embedder.model,
         revision=1,
@@ -98,4 +98,4 @@ def made_up_watchlist(
         vectors=vectors,
         listed=_AllAlike(size),
     )
-    return MadeUpWatchlist(build_gallery(snapshot, index))
+    return SyntheticWatchlist(build_gallery(snapshot, index))

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pylfr.deployment.authorise import fusion_rules_of, preprocessing_of
 from pylfr.deployment.config import RecognitionSection
+from pylfr.deployment.recognition import fusion_rules_of, preprocessing_of
 from pylfr.evaluation.crowd.cast import Roles, cast_crowd, cut_heads
 from pylfr.evaluation.crowd.crowd import CrowdRules, Walker, plan_crowd
 from pylfr.evaluation.crowd.source import CrowdSource
 from pylfr.evaluation.drift import histogram_of
 from pylfr.evaluation.images.people import list_photographs
 from pylfr.evaluation.video.passes import SubjectPass
-from pylfr.evaluation.video.replay import TRIAL_BEGAN, Trial, run_trial
+from pylfr.evaluation.video.replay import REPLAY_BEGAN, Replay, run_replay
 from pylfr.evaluation.video.tracks import non_mated_tracks
 from pylfr.faces.detect import open_detector
 from pylfr.governance.authorisation.certificates import CalibrationCertificate, Rate
@@ -63,12 +63,12 @@ def seen(media_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     cast = cast_crowd(heads, folder, Roles(mated=0, non_mated=130, fillers=4))
     people = {name: [path] for name, path in cast.references.items()}
 
-    def walk(walkers: tuple[Walker, ...], place: str, seed: int, *, knocked: bool = False) -> Trial:
+    def walk(walkers: tuple[Walker, ...], place: str, seed: int, *, knocked: bool = False) -> Replay:
         scene = plan_crowd(walkers, seed=seed, rules=BRISK)
-        source = CrowdSource(scene, camera="gate", started_at=TRIAL_BEGAN)
+        source = CrowdSource(scene, camera="gate", started_at=REPLAY_BEGAN)
         camera: Source = Knocked(source) if knocked else source
         truth.extend(scene.truth("gate"))
-        return run_trial([camera], people, detector="yunet_n", embedder="face_reid_0095", aggregates=folder / place)
+        return run_replay([camera], people, detector="yunet_n", embedder="face_reid_0095", aggregates=folder / place)
 
     truth: list[SubjectPass] = []
     first = walk(cast.walkers[:65], "a", 1)

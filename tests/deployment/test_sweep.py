@@ -8,14 +8,14 @@ import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from pylfr._internal.atomic_file import PART
-from pylfr.deployment.authorise import records_of
 from pylfr.deployment.config import Deployment, read_deployment
+from pylfr.deployment.resources import Resources
 from pylfr.deployment.sweep import Forgotten, forget_expired
 from pylfr.gallery.watchlist.digests import read_contents
 from pylfr.gallery.watchlist.sealed import seal_watchlist
@@ -89,9 +89,8 @@ def deployed(folder: Path, log: AuditLog, *, urgent: bool = True, profile: str =
     make_vault_key(folder / "square.key", expires_at=NOON + timedelta(days=2))
     key = make_vault_key(folder / "evidence.key", expires_at=NOON + timedelta(days=2))
     write_sealed(folder / "evidence", "a1", b"a face, as it were", key, erase_at=NOON + policy.alerts)
-    records = records_of(deployment)
-    assert records is not None
-    with closing(records):
+    with Resources(deployment, now=NOON) as resources:
+        records = resources.require_records()
         recorded = log.record(replace(sample_alert(entry="Ada"), id="a1"))
         records.add(recorded, min_adjudicators=2, retention=policy.alerts, outcomes=policy.outcomes)
     line = {"type": "alert", "entry": "Ada", "recorded_at": NOON.isoformat()}
@@ -100,6 +99,11 @@ def deployed(folder: Path, log: AuditLog, *, urgent: bool = True, profile: str =
     (folder / "open" / "a1.jpg").write_bytes(b"a face, as it were")
     os.utime(folder / "open" / "a1.jpg", (NOON.timestamp(), NOON.timestamp()))
     return deployment
+
+
+def swept(deployment: Deployment, log: AuditLog, now: datetime) -> Forgotten:
+    with Resources(deployment, now=now, audit=log) as resources:
+        return forget_expired(resources)
 
 
 def confirm(folder: Path, *, reference: str, by: str = "officer.key") -> None:
@@ -117,22 +121,20 @@ def left(folder: Path) -> set[str]:
 @pytest.mark.parametrize("later", [timedelta(0), timedelta(hours=17)])
 def test_before_its_time_nothing_goes(tmp_path: Path, log: AuditLog, later: timedelta) -> None:
     deployment = deployed(tmp_path, log, urgent=False)
-    assert forget_expired(deployment, log, now=NOON + later) == NOTHING
+    assert swept(deployment, log, NOON + later) == NOTHING
     assert left(tmp_path) == {"square.key", "evidence.key", "a1.sealed"}
 
 
 def test_everything_goes_at_its_time_and_the_log_says_so(tmp_path: Path, log: AuditLog) -> None:
     deployment = deployed(tmp_path, log, urgent=False)
-    assert forget_expired(deployment, log, now=NOON + timedelta(hours=24)) == Forgotten(
-        pictures=2, alerts=1, keys=(), lines=1
-    )
-    gone = forget_expired(deployment, log, now=NOON + timedelta(days=2))
+    assert swept(deployment, log, NOON + timedelta(hours=24)) == Forgotten(pictures=2, alerts=1, keys=(), lines=1)
+    gone = swept(deployment, log, NOON + timedelta(days=2))
     assert set(gone.keys) == {"square.key", "evidence.key"}
     assert left(tmp_path) == set()
-    assert forget_expired(deployment, log, now=NOON + timedelta(days=3)) == NOTHING
+    assert swept(deployment, log, NOON + timedelta(days=3)) == NOTHING
     assert b"Ada" not in (tmp_path / "alerts.jsonl").read_bytes()
     assert list((tmp_path / "open").iterdir()) == []
-    assert forget_expired(deployment, log, now=NOON + timedelta(days=500)).outcomes == 1
+    assert swept(deployment, log, NOON + timedelta(days=500)).outcomes == 1
     kinds = [parse_entry(line).kind for line in (tmp_path / "audit.log").read_bytes().splitlines()]
     assert kinds == ["alert", "erased", "erased", "erased"]
     assert list(read_log((tmp_path / "audit.log").read_bytes()).flaws) == []
@@ -148,19 +150,17 @@ def test_what_is_published_is_what_is_enforced_to_the_minute(profile: str, tmp_p
     minute = timedelta(minutes=1)
 
     def kept() -> tuple[bool, bool, bool]:
-        records = records_of(deployment)
-        assert records is not None
-        with closing(records):
-            [alert] = records.alerts()
+        with Resources(deployment, now=NOON) as resources:
+            [alert] = resources.require_records().alerts()
         line = b"Ada" in (tmp_path / "alerts.jsonl").read_bytes()
         return alert.entry is not None, line, (tmp_path / "open" / "a1.jpg").exists()
 
-    forget_expired(deployment, log, now=NOON + alerts - minute)
+    swept(deployment, log, NOON + alerts - minute)
     assert kept() == (True, True, True)
-    forget_expired(deployment, log, now=NOON + alerts + minute)
+    swept(deployment, log, NOON + alerts + minute)
     assert kept() == (False, False, False)
-    assert forget_expired(deployment, log, now=NOON + outcomes - minute).outcomes == 0
-    assert forget_expired(deployment, log, now=NOON + outcomes + minute).outcomes == 1
+    assert swept(deployment, log, NOON + outcomes - minute).outcomes == 0
+    assert swept(deployment, log, NOON + outcomes + minute).outcomes == 1
 
 
 def found(pattern: str, words: str) -> str:
@@ -173,8 +173,8 @@ def test_a_provisional_authorisation_that_nobody_confirms_takes_everything_with_
     tmp_path: Path, log: AuditLog
 ) -> None:
     deployment = deployed(tmp_path, log)
-    assert forget_expired(deployment, log, now=END - timedelta(seconds=1)) == NOTHING
-    gone = forget_expired(deployment, log, now=END)
+    assert swept(deployment, log, END - timedelta(seconds=1)) == NOTHING
+    gone = swept(deployment, log, END)
     assert (gone.pictures, gone.alerts, gone.lines, gone.outcomes) == (2, 1, 1, 1)
     assert set(gone.keys) == {"square.key", "evidence.key"}
     assert left(tmp_path) == set()
@@ -184,20 +184,20 @@ def test_a_provisional_authorisation_that_nobody_confirms_takes_everything_with_
 def test_a_later_authorisation_that_confirms_it_keeps_what_it_found(tmp_path: Path, log: AuditLog) -> None:
     deployment = deployed(tmp_path, log)
     confirm(tmp_path, reference=authorisation(profile="eu-leo", urgent=True).reference)
-    assert forget_expired(deployment, log, now=END) == NOTHING
+    assert swept(deployment, log, END) == NOTHING
 
 
 def test_a_confirmation_by_anybody_but_the_officer_does_not_count(tmp_path: Path, log: AuditLog) -> None:
     deployment = deployed(tmp_path, log)
     make_key(tmp_path / "operator.key")
     confirm(tmp_path, reference=authorisation(profile="eu-leo", urgent=True).reference, by="operator.key")
-    assert forget_expired(deployment, log, now=END) != NOTHING
+    assert swept(deployment, log, END) != NOTHING
 
 
 def test_one_that_confirms_another_does_not(tmp_path: Path, log: AuditLog) -> None:
     deployment = deployed(tmp_path, log)
     confirm(tmp_path, reference="another")
-    assert forget_expired(deployment, log, now=END) != NOTHING
+    assert swept(deployment, log, END) != NOTHING
 
 
 def test_half_a_line_goes_once_nobody_writes_it_any_more(tmp_path: Path, log: AuditLog) -> None:
@@ -207,16 +207,16 @@ def test_half_a_line_goes_once_nobody_writes_it_any_more(tmp_path: Path, log: Au
     writer = open_jsonl(path)
     with path.open("ab") as file:
         file.write(b'{"type": "alert", "entry": "Grace Ho')
-    assert forget_expired(deployment, log, now=NOON) == NOTHING
+    assert swept(deployment, log, NOON) == NOTHING
     writer.close()
-    assert forget_expired(deployment, log, now=NOON).lines == 1
+    assert swept(deployment, log, NOON).lines == 1
     assert path.read_bytes() == whole
 
 
 def test_a_list_that_a_crash_left_half_erased_goes_at_the_next_start(tmp_path: Path, log: AuditLog) -> None:
     deployment = deployed(tmp_path, log, urgent=False)
     (tmp_path / f".square.watchlist{PART}").write_bytes(b"a template")
-    assert forget_expired(deployment, log, now=NOON).unfinished == 1
+    assert swept(deployment, log, NOON).unfinished == 1
     assert not list(tmp_path.glob(".*"))
     assert b'"unfinished":1' in (tmp_path / "audit.log").read_bytes()
 
@@ -234,6 +234,6 @@ def test_a_withdrawal_that_a_crash_cut_short_is_finished_by_the_sweep(
         with pytest.raises(NameError):
             withdraw(files, key, "Ada Lovelace", by="Dee", because="it ended", audit=log)
     assert len(read_contents(tmp_path / "square.sealed", key)) == 2
-    forget_expired(deployment, log, now=NOON)
+    swept(deployment, log, NOON)
     assert len(read_contents(tmp_path / "square.sealed", key)) == 1
     assert len(list(log.entries("withdrawal-finished"))) == 1

@@ -221,10 +221,10 @@ def build(
         ceiling=ceiling or NoCeiling(),
         detector=detector or Crowd([[100, 80, 160, 150]] if boxes is None else boxes),
         tracker=FaceTracker(TrackRules(high_score=0.5, low_score=0.2)),
-        plan=BestShotSelector(RecognitionRules(gate=anything)),
+        selector=BestShotSelector(RecognitionRules(gate=anything)),
         recogniser=FaceRecogniser(embedder or SameFace(), ProbePool(rows=2, dimension=dimension)),
         gallery=gallery or OnePerson(),
-        desk=AlertPolicy(AlertRules(threshold=0.5)),
+        policy=AlertPolicy(AlertRules(threshold=0.5)),
         audit=audit or RehearsalAudit(),
         sinks=sinks,
     )

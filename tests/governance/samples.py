@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
-from pylfr.deployment.authorise import fusion_rules_of
 from pylfr.deployment.config import RecognitionSection
+from pylfr.deployment.recognition import fusion_rules_of
 from pylfr.governance.authorisation.authority import Authorisation, plain_fields
 from pylfr.governance.authorisation.certificates import CalibrationCertificate, CohortCertificate, FusionRules, Rate
 from pylfr.governance.authorisation.checks import DeploymentFacts

@@ -16,7 +16,7 @@ from pylfr.sizing import capacity
 from pylfr.sizing.capacity import Sizing, SizingRules, memory_a_camera, size_machine, what_binds
 from pylfr.sizing.load import Load, Setting
 from pylfr.sizing.report import as_json, sizing_plot, write_whole
-from pylfr.sizing.synthetic import made_up_watchlist
+from pylfr.sizing.synthetic import synthetic_watchlist
 from tests.sizing.loads import CONDITIONS, load_of
 
 
@@ -27,7 +27,7 @@ def setting() -> Setting:
         video=Path("nowhere.mp4"),
         detector=open_detector("pylfr_nano_detect", threads=1),
         embedder=embedder,
-        gallery=made_up_watchlist(10, embedder),
+        gallery=synthetic_watchlist(10, embedder),
         recognition=RecognitionSection(),
         batch=BatchSection(),
     )
@@ -110,7 +110,9 @@ def test_what_binds_is_the_largest_part_and_an_idle_machine_is_said_to_be_idle()
 
 
 def test_memory_a_camera_is_the_slope_and_not_the_base() -> None:
-    trials = [capacity.Trial(load=load_of(cameras, most=9), is_full_length=False, why_not="") for cameras in (1, 4, 8)]
+    trials = [
+        capacity.LoadTrial(load=load_of(cameras, most=9), is_full_length=False, why_not="") for cameras in (1, 4, 8)
+    ]
     assert memory_a_camera(trials) == 40
     assert memory_a_camera(trials[:1]) == 90
 
@@ -141,18 +143,18 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_a_made_up_watchlist_is_of_unit_length_and_may_hold_real_people(setting: Setting) -> None:
+def test_a_synthetic_watchlist_is_of_unit_length_and_may_hold_real_people(setting: Setting) -> None:
     person = np.zeros((1, setting.embedder.dimension), np.float32)
     person[0, 0] = 1
-    gallery = made_up_watchlist(50, setting.embedder, enrolled=person).snapshot()
+    gallery = synthetic_watchlist(50, setting.embedder, enrolled=person).snapshot()
     from pylfr.types import Templates
 
     found = gallery.search(Templates(vectors=person, model=gallery.model), 3)
     assert found.entry[0, 0] == 49
     assert found.scores[0, 0] == pytest.approx(1)
     assert found.scores[0, 1] < 0.5
-    assert gallery.reference(3).name == "made up"
+    assert gallery.reference(3).name == "synthetic"
     with pytest.raises(KeyError):
         gallery.reference(50)
     with pytest.raises(ValueError, match="1 entry or more"):
-        made_up_watchlist(0, setting.embedder)
+        synthetic_watchlist(0, setting.embedder)

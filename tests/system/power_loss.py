@@ -24,6 +24,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from pylfr.deployment.config import Deployment, read_deployment
+from pylfr.deployment.resources import Resources
 from pylfr.deployment.sweep import forget_expired
 from pylfr.gallery.watchlist.sealed import open_sealed, seal_watchlist
 from pylfr.gallery.watchlist.withdrawal import ListedFiles, withdraw
@@ -106,7 +107,8 @@ class Child:
         with self.stage("opening"):
             deployment = read_deployment(self._folder / "deployment.toml")
             audit = opened_audit(self._folder, self._now)
-            forget_expired(deployment, audit, now=self._now)
+            with Resources(deployment, now=self._now, audit=audit) as resources:
+                forget_expired(resources)
             records = open_records(f"sqlite:///{deployment.records.file}", clock=lambda: self._now)  # type: ignore[union-attr]
             path = self._folder / "evidence.key"
             expires_at = NOON + timedelta(days=2)
@@ -116,7 +118,8 @@ class Child:
             self.decide(alert, audit, records)
             self.seal(audit)
             with self.stage("sweep") as said:
-                forget_expired(deployment, audit, now=self._now)
+                with Resources(deployment, now=self._now, audit=audit) as resources:
+                    forget_expired(resources)
                 said["now"] = self._now.isoformat()
 
     def watch(self, audit: AuditLog, records: Records, key: VaultKey) -> str:

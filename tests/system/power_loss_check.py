@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from pylfr.deployment.config import read_deployment
+from pylfr.deployment.resources import Resources
 from pylfr.deployment.sweep import forget_expired
 from pylfr.errors import PylfrError
 from pylfr.gallery.watchlist.portrait import encode_jpeg
@@ -70,7 +71,9 @@ def flaws_of(folder: Path, known: Acknowledged, *, now: datetime) -> Iterator[st
     with closing(
         open_audit(folder / "audit.log", key=key, checkpoints=folder / "elsewhere", clock=lambda: now)
     ) as audit:
-        forget_expired(read_deployment(folder / "deployment.toml"), audit, now=now)
+        deployment = read_deployment(folder / "deployment.toml")
+        with Resources(deployment, now=now, audit=audit) as resources:
+            forget_expired(resources)
     log, checkpoints = (folder / "audit.log").read_bytes(), (folder / "elsewhere").read_bytes()
     yield from (f"the log, line {flaw.line}: {flaw.what}" for flaw in read_log(log, checkpoints, key.public).flaws)
     entries = {entry.sequence: entry for entry in map(parse_entry, log.splitlines())}

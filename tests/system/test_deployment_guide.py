@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from pylfr._internal.canonical_json import utc_text
-from pylfr.deployment.authorise import open_terms, preprocessing_of, records_of
+from pylfr.deployment.authorise import require_authorised
 from pylfr.deployment.config import read_deployment
+from pylfr.deployment.recognition import preprocessing_of
+from pylfr.deployment.resources import Resources
 from pylfr.deployment.sweep import forget_expired
 from pylfr.errors import VaultError
-from pylfr.governance.audit.audit import open_audit
 from pylfr.governance.audit.chain import parse_entry
-from pylfr.governance.keys.keys import read_signing_key
 from pylfr.models.store import open_store
 from tests.cli.command import PYLFR
 from tests.footage import WALKING_AND_PAUSE, save_references, video
@@ -158,18 +157,13 @@ def test_the_guide_leads_from_the_key_to_the_shred(media_dir: Path, tmp_path: Pa
     # A day and more after the window, by a clock of the test's own.
     deployment = read_deployment(tmp_path / "deployment.toml")
     late = ends_at + timedelta(hours=25)
-    key = read_signing_key(tmp_path / "record.key")
-    log = open_audit(tmp_path / "audit.log", key=key, checkpoints=tmp_path / "elsewhere.checkpoints")
-    with closing(log):
-        gone = forget_expired(deployment, log, now=late)
-    assert (gone.lines, gone.outcomes) == (0, 0)
-    assert (gone.pictures, gone.alerts, sorted(gone.keys)) == (1, 1, ["evidence.key", "square.key"])
-    records = records_of(deployment)
-    assert records is not None
-    with closing(records):
-        assert [row.entry for row in records.alerts()] == [None]
-    with pytest.raises(VaultError, match="was destroyed"):
-        open_terms(deployment, now=late)
+    with Resources(deployment, now=late) as resources:
+        gone = forget_expired(resources)
+        assert (gone.lines, gone.outcomes) == (0, 0)
+        assert (gone.pictures, gone.alerts, sorted(gone.keys)) == (1, 1, ["evidence.key", "square.key"])
+        assert [row.entry for row in resources.require_records().alerts()] == [None]
+        with pytest.raises(VaultError, match="was destroyed"):
+            require_authorised(resources)
 
     done = shell(tmp_path, commands(after), tomorrow=tomorrow)
     assert done.returncode == 0, done.stdout + done.stderr

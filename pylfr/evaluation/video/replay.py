@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pylfr.deployment.config import RecognitionSection
 from pylfr.deployment.open import open_rehearsal
-from pylfr.engine.alert_policy import AlertPolicy, AlertRules, EndedTrack, PossibleMatch
-from pylfr.engine.engine import Stages
+from pylfr.engine.alert_policy import EndedTrack, PossibleMatch
+from pylfr.engine.observer import Comparison, Observer
 from pylfr.engine.summary import Summary
 from pylfr.evaluation.video.passes import Box, Compared, Fused, Raised
-from pylfr.faces.track import TrackKey
-from pylfr.protocols import Gallery, GallerySource, Source
-from pylfr.types import Candidates, FrameBatch, Int64, Tracks
+from pylfr.protocols import Gallery, Source
+from pylfr.types import Tracks
 
-# All recordings of a trial begin here, so that times in it are seconds from the first frame.
-TRIAL_BEGAN = datetime(2000, 1, 1, tzinfo=UTC)
+# All recordings of a replay begin here, so that times in it are seconds from the first frame.
+REPLAY_BEGAN = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Trial:
+class Replay:
     """What the engine compared, raised and fused, and its account of the run. Names, scores and boxes; no template."""
 
     compared: tuple[Compared, ...]
@@ -31,28 +30,26 @@ class Trial:
     summary: Summary
 
 
-class TrialDesk(AlertPolicy):
-    """Decides as the engine does, and notes every face that was compared and every alert."""
+class ReplayRecorder(Observer):
+    """Notes every face that was compared, every alert and every fused score."""
 
-    def __init__(self, rules: AlertRules, gallery: GallerySource) -> None:
-        super().__init__(rules)
+    def __init__(self) -> None:
         self.compared: list[Compared] = []
         self.raised: list[Raised] = []
         self.fused: list[Fused] = []
-        self._gallery = gallery
         self._names: dict[int, str] = {}
 
-    def decide(self, batch: FrameBatch, tracks: Tracks, rows: Int64, candidates: Candidates) -> list[PossibleMatch]:
-        gallery = self._gallery.snapshot()
-        for place, row in enumerate(rows.tolist()):
+    def faces_compared(self, comparison: Comparison) -> None:
+        tracks, candidates = comparison.tracks, comparison.candidates
+        for place, row in enumerate(comparison.rows.tolist()):
             listed = candidates.entry[place] >= 0
-            names = [self._name(entry, gallery) for entry in candidates.entry[place][listed].tolist()]
-            frame = batch.frames[tracks.faces.frame_index[row]]
+            names = [self._name(entry, comparison.gallery) for entry in candidates.entry[place][listed].tolist()]
+            frame = comparison.batch.frames[tracks.faces.frame_index[row]]
             self.compared.append(
                 Compared(
                     camera=frame.camera,
                     track_id=int(tracks.track_id[row]),
-                    at_s=(frame.captured_at - TRIAL_BEGAN).total_seconds(),
+                    at_s=(frame.captured_at - REPLAY_BEGAN).total_seconds(),
                     box=_box(tracks, row),
                     quality=float(tracks.quality.score[row]),
                     interocular_px=float(tracks.quality.interocular_px[row]),
@@ -63,23 +60,22 @@ class TrialDesk(AlertPolicy):
                     is_full=bool(listed.all()),
                 )
             )
-        matches = super().decide(batch, tracks, rows, candidates)
+
+    def matches_decided(self, comparison: Comparison, matches: Sequence[PossibleMatch]) -> None:
         for match in matches:
-            frame = batch.frames[tracks.faces.frame_index[match.row]]
+            frame = comparison.batch.frames[comparison.tracks.faces.frame_index[match.row]]
             self.raised.append(
                 Raised(
                     camera=match.key.camera,
                     track_id=match.key.track_id,
-                    at_s=(frame.captured_at - TRIAL_BEGAN).total_seconds(),
-                    box=_box(tracks, match.row),
-                    entry=self._name(match.entry, gallery),
+                    at_s=(frame.captured_at - REPLAY_BEGAN).total_seconds(),
+                    box=_box(comparison.tracks, match.row),
+                    entry=self._name(match.entry, comparison.gallery),
                     score=match.score,
                 )
             )
-        return matches
 
-    def forget(self, ended: Iterable[TrackKey]) -> list[EndedTrack]:
-        closed = super().forget(ended)
+    def tracks_ended(self, ended: Sequence[EndedTrack]) -> None:
         self.fused += [
             Fused(
                 camera=track.key.camera,
@@ -87,9 +83,8 @@ class TrialDesk(AlertPolicy):
                 score=track.best_score,
                 entry=None if track.best_entry is None else self._names[track.best_entry],
             )
-            for track in closed
+            for track in ended
         ]
-        return closed
 
     def _name(self, entry: int, gallery: Gallery) -> str:
         if entry not in self._names:
@@ -97,7 +92,7 @@ class TrialDesk(AlertPolicy):
         return self._names[entry]
 
 
-def run_trial(
+def run_replay(
     videos: Sequence[Path | Source],
     people: Mapping[str, Sequence[Path]],
     *,
@@ -107,21 +102,13 @@ def run_trial(
     runtime: str = "auto",
     threads: int = 0,
     aggregates: Path | None = None,
-    watch: Callable[[Stages], None] = lambda _: None,
-) -> Trial:
+) -> Replay:
     """Run ``videos`` against ``people`` as a rehearsal. Cameras are named by the videos' stems.
 
-    A source among them must begin at ``TRIAL_BEGAN``; ``aggregates`` is a folder for counts over tracks; ``watch`` is
-    shown the stages before it runs.
-
+    A source among them must begin at ``REPLAY_BEGAN``; ``aggregates`` is a folder for counts over tracks.
     Raises what ``open_rehearsal`` raises; a video that breaks off is named in ``summary.errors``.
     """
-    desks: list[TrialDesk] = []
-
-    def make_desk(rules: AlertRules, gallery: GallerySource) -> AlertPolicy:
-        desks.append(TrialDesk(rules, gallery))
-        return desks[-1]
-
+    recorder = ReplayRecorder()
     engine = open_rehearsal(
         videos,
         people,
@@ -130,16 +117,17 @@ def run_trial(
         recognition=recognition,
         runtime=runtime,
         threads=threads,
-        started_at=TRIAL_BEGAN,
+        started_at=REPLAY_BEGAN,
         aggregates=aggregates,
-        make_desk=make_desk,
-        watch=watch,
+        observers=(recorder,),
     )
     for _ in engine.run():
         pass
-    (desk,) = desks
-    return Trial(
-        compared=tuple(desk.compared), raised=tuple(desk.raised), fused=tuple(desk.fused), summary=engine.summary()
+    return Replay(
+        compared=tuple(recorder.compared),
+        raised=tuple(recorder.raised),
+        fused=tuple(recorder.fused),
+        summary=engine.summary(),
     )
 
 

@@ -117,6 +117,15 @@ class SnapshotIndex:
 def require_model(connection: sqlite3.Connection, path: Path, model: str) -> None:
     """Raise ``WatchlistError``, naming both networks, unless the watchlist was built with the one of that sha256."""
     embedder, built_with = connection.execute("SELECT embedder, model FROM watchlist").fetchone()
+    _require_model(embedder, built_with, path, model)
+
+
+def require_snapshot_of(snapshot: WatchlistSnapshot, path: Path, model: str) -> None:
+    """As ``require_model``, for a snapshot that was read before the network was known."""
+    _require_model(snapshot.embedder, snapshot.model, path, model)
+
+
+def _require_model(embedder: str, built_with: str, path: Path, model: str) -> None:
     if built_with != model:
         other = open_store().name_of(model) or "another network"
         raise WatchlistError(

@@ -1,0 +1,254 @@
+"""What a deployment opens: keys, record, watchlist, certificates, networks; each once, and all closed in one place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+
+from pylfr._internal.secrets import resolve_secrets
+from pylfr.deployment.config import AuthoritySection, Deployment, EvidenceSink, read_deployment
+from pylfr.errors import ConfigError
+from pylfr.gallery.index.reloading import LiveGallery
+from pylfr.gallery.watchlist import sqlite_file
+from pylfr.gallery.watchlist.digests import WatchlistContents, contents_of
+from pylfr.gallery.watchlist.sealed import connect_either, is_sealed
+from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot, read_snapshot, require_snapshot_of
+from pylfr.gallery.watchlist.withdrawal import ListedFiles
+from pylfr.governance.adjudication.database import Records, open_records
+from pylfr.governance.audit.audit import AuditLog, open_audit
+from pylfr.governance.authorisation.certificates import (
+    CalibrationCertificate,
+    CohortCertificate,
+    read_calibration,
+    read_cohorts,
+)
+from pylfr.governance.authorisation.profiles import Profile, read_profile
+from pylfr.governance.authorisation.signed import SignedAuthorisation, read_signed
+from pylfr.governance.keys.keys import PublicKey, SigningKey, read_public_key, read_signing_key
+from pylfr.governance.keys.vault import VaultKey, make_vault_key, read_vault_key
+from pylfr.models.store import Model, open_store
+from pylfr.runtimes.registry import RuntimeChoice, choose_runtime
+
+# The environment variable with the passphrase of vault keys, where they have one.
+PASSPHRASE = "PYLFR_VAULT_PASSPHRASE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedWatchlist:
+    """One revision of the watchlist: whom it holds, the references to search, and whether the file is sealed."""
+
+    contents: WatchlistContents
+    snapshot: WatchlistSnapshot
+    sealed: bool
+
+
+class Resources:
+    """Everything that a deployment names, each opened on first use, once, and closed together.
+
+    Use it as a context manager, or hand ``close`` on to whoever closes last. ``now`` is the time at which keys and
+    watchlist entries must still be valid. An ``audit`` log that is given stays open; it belongs to whoever gave it.
+    Every property raises the error of its part: ``AuthorisationError``, ``VaultError``, ``AuditError``,
+    ``AdjudicationError``, ``WatchlistError``, ``ModelError``, ``ConfigError``.
+    """
+
+    def __init__(self, deployment: Deployment, *, now: datetime, audit: AuditLog | None = None) -> None:
+        self.deployment = deployment
+        self.now = now
+        self._opened = ExitStack()
+        if audit is not None:
+            self.audit = audit
+
+    def __enter__(self) -> Resources:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all that was opened, the last first. May be called more than once."""
+        self._opened.close()
+
+    def closes(self, close: Callable[[], None]) -> None:
+        """Call ``close`` too, before what was opened earlier is closed."""
+        self._opened.callback(close)
+
+    @property
+    def authority(self) -> AuthoritySection:
+        """The section [authority]. Raises ``ConfigError`` where there is none."""
+        if self.deployment.authority is None:
+            raise ConfigError(
+                f"{self.deployment.name!r} has no [authority]: name the profile, the place and the officer's key"
+            )
+        return self.deployment.authority
+
+    @cached_property
+    def profile(self) -> Profile:
+        """The policy of the deployment; recordings under an unsigned permit are research."""
+        section = self.deployment.authority
+        return read_profile(section.profile if section is not None else "research")
+
+    @cached_property
+    def signed(self) -> SignedAuthorisation:
+        return read_signed(self.authority.signed)
+
+    @cached_property
+    def officer(self) -> PublicKey:
+        return read_public_key(self.authority.officer_key)
+
+    @cached_property
+    def second_officer(self) -> PublicKey | None:
+        path = self.authority.second_officer_key
+        return read_public_key(path) if path is not None else None
+
+    @cached_property
+    def people(self) -> dict[str, PublicKey]:
+        """Who may decide on alerts, by name."""
+        return {name: read_public_key(path) for name, path in self.deployment.people.items()}
+
+    @cached_property
+    def calibration(self) -> tuple[CalibrationCertificate, str] | None:
+        """The calibration certificate and its sha256; None where none is named."""
+        section = self.deployment.authority
+        return read_calibration(section.calibration) if section is not None and section.calibration else None
+
+    @cached_property
+    def cohorts(self) -> tuple[CohortCertificate, str] | None:
+        """The cohort certificate and its sha256; None where none is named."""
+        section = self.deployment.authority
+        return read_cohorts(section.cohorts) if section is not None and section.cohorts else None
+
+    @cached_property
+    def record_key(self) -> SigningKey | None:
+        """The key that signs the record, opened with its passphrase where it has one; None where none is named."""
+        section = self.deployment.audit
+        if section.key is None:
+            return None
+        if section.passphrase is None:
+            return read_signing_key(section.key)
+        return read_signing_key(
+            section.key, passphrase=resolve_secrets(section.passphrase, name="the passphrase of the record's key")
+        )
+
+    @cached_property
+    def audit(self) -> AuditLog:
+        """The audit log, with the key that signs its checkpoints."""
+        section = self.deployment.audit
+        return self._opened.enter_context(
+            closing(open_audit(section.path, key=self.record_key, checkpoints=section.checkpoints))
+        )
+
+    @cached_property
+    def records(self) -> Records | None:
+        """The records of alerts and decisions; None where the deployment keeps none."""
+        section = self.deployment.records
+        if section is None:
+            return None
+        url = f"sqlite:///{section.file}"
+        if section.url is not None:
+            url = resolve_secrets(section.url, name="the records' url", percent_encoded=True)
+        return self._opened.enter_context(closing(open_records(url)))
+
+    def require_records(self) -> Records:
+        """The records. Raises ``ConfigError`` where the deployment keeps none."""
+        if self.records is None:
+            raise ConfigError(
+                f"{self.deployment.name!r} has no [records]: give it a file in which alerts wait for people"
+            )
+        return self.records
+
+    @cached_property
+    def watchlist_key(self) -> VaultKey | None:
+        """The key of a sealed watchlist; None where none is named."""
+        path = self.deployment.watchlist.key
+        return read_vault_key(path, now=self.now, passphrase=vault_passphrase()) if path is not None else None
+
+    @cached_property
+    def watchlist(self) -> OpenedWatchlist:
+        path = self.deployment.watchlist.file
+        with (
+            closing(connect_either(path, self.watchlist_key)) as connection,
+            sqlite_file.explained(path),
+            sqlite_file.reading(connection),
+        ):
+            return OpenedWatchlist(
+                contents=contents_of(connection),
+                snapshot=read_snapshot(connection, path, now=self.now),
+                sealed=self.watchlist_key is not None and is_sealed(path),
+            )
+
+    @property
+    def listed_files(self) -> ListedFiles:
+        """The sealed watchlist, and the manifest that answers for it, which the record's key signs."""
+        section = self.deployment.watchlist
+        signing = self.record_key if section.manifest is not None else None
+        return ListedFiles(sealed=section.file, manifest=section.manifest, signing=signing)
+
+    @cached_property
+    def detector(self) -> Model:
+        return open_store().resolve(self.deployment.models.detector)
+
+    @cached_property
+    def embedder(self) -> Model:
+        return open_store().resolve(self.deployment.models.embedder)
+
+    @cached_property
+    def runtime(self) -> RuntimeChoice:
+        """What runs the networks, and why; one that is left open is of the certificate's arithmetic."""
+        models = self.deployment.models
+        arithmetic = self.calibration[0].arithmetic if self.calibration is not None else None
+        return choose_runtime(models.runtime, device=models.device, arithmetic=arithmetic)
+
+    def open_gallery(self, *, model: str, authorised: frozenset[str] | None) -> LiveGallery:
+        """The gallery that follows the watchlist, as ``pylfr.gallery.index.reloading.open_gallery`` would give it."""
+        section = self.deployment.watchlist
+        require_snapshot_of(self.watchlist.snapshot, section.file, model)
+        gallery = LiveGallery(
+            section.file,
+            self.watchlist.snapshot,
+            index=section.index,
+            poll_ms=section.poll_ms,
+            authorised=authorised,
+            key=self.watchlist_key,
+        )
+        self.closes(gallery.close)
+        return gallery
+
+    def evidence_key(self, sink: EvidenceSink, *, expires_at: datetime) -> VaultKey | None:
+        """The key that seals evidence, made where there is none yet; None where pictures are not sealed."""
+        if sink.key is None:
+            return None
+        if not sink.key.exists():
+            return make_vault_key(sink.key, expires_at=expires_at, passphrase=vault_passphrase())
+        return read_vault_key(sink.key, now=self.now, passphrase=vault_passphrase())
+
+
+def open_resources(deployment: Deployment | Path, *, audit: AuditLog | None = None) -> Resources:
+    """The resources of a deployment, or of the file that describes it, as of now; nothing of them is opened yet.
+
+    Raises ``ConfigError`` for a file that describes none.
+    """
+    if not isinstance(deployment, Deployment):
+        deployment = read_deployment(deployment)
+    return Resources(deployment, now=datetime.now(UTC), audit=audit)
+
+
+def require_key(resources: Resources) -> VaultKey:
+    """The watchlist's key. Raises ``ConfigError`` where the deployment names none."""
+    if resources.watchlist_key is None:
+        raise ConfigError(
+            f"{resources.deployment.name!r} has no sealed watchlist: `pylfr watchlist remove` takes an entry off"
+        )
+    return resources.watchlist_key
+
+
+def vault_passphrase() -> str | None:
+    """The passphrase of vault keys, from the environment."""
+    return os.environ.get(PASSPHRASE)

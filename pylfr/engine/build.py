@@ -1,0 +1,104 @@
+"""Puts the parts of an engine together. It opens nothing: every part that needs a file is given."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pylfr.engine.alert_policy import AlertPolicy, AlertRules
+from pylfr.engine.engine import Engine, EngineLimits, Stages
+from pylfr.engine.observer import Observer
+from pylfr.faces.best_shots import BestShotSelector, RecognitionRules
+from pylfr.faces.detect import FaceDetector
+from pylfr.faces.device.detect import DeviceDetector
+from pylfr.faces.device.recognise import DeviceRecogniser, HostEmbedderAdapter
+from pylfr.faces.embed import FaceEmbedder
+from pylfr.faces.recognise import FaceRecogniser
+from pylfr.faces.track import FaceTracker, TrackRules
+from pylfr.protocols import Audit, Authority, Ceiling, GallerySource, Sink, Source
+from pylfr.video.batching.batcher import Batcher
+from pylfr.video.open import decoded_by, decoding_of
+
+log = logging.getLogger(__name__)
+
+# Weak detections below the detector's own threshold carry tracks on, and every one of them is redacted in evidence.
+_LOW_SCORE_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Networks:
+    """The networks, and who recognises with them. ``embedder`` is the one that enrols."""
+
+    detector: FaceDetector | DeviceDetector
+    embedder: FaceEmbedder | HostEmbedderAdapter
+    recogniser: FaceRecogniser | DeviceRecogniser
+    runtime: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """The rules that an engine runs under.
+
+    ``detect_hz`` frames a second of each camera are analysed, of live ones under overload no fewer than
+    ``min_detect_hz``; a batch holds ``batch_size`` frames and waits ``wait_ms`` at most to be filled.
+    """
+
+    alerts: AlertRules
+    best_shots: RecognitionRules
+    limits: EngineLimits
+    detect_hz: float
+    min_detect_hz: float
+    batch_size: int
+    wait_ms: float
+
+
+def build_engine(
+    settings: EngineSettings,
+    *,
+    sources: Sequence[Source],
+    networks: Networks,
+    gallery: GallerySource,
+    authority: Authority,
+    ceiling: Ceiling,
+    audit: Audit,
+    sinks: Sequence[Sink] = (),
+    observers: Sequence[Observer] = (),
+    on_close: Callable[[], None] = lambda: None,
+) -> Engine:
+    """The engine of these parts; it closes sinks and audit at its end, and calls ``on_close`` last of all."""
+    decoding = decoding_of(sources)
+    log.info("pictures are decoded %s", decoding)
+    for source in sources:
+        log.info("camera %s is decoded by %s", source.camera, decoded_by(source))
+    high_score = networks.detector.score_floor
+    low_score = high_score * _LOW_SCORE_SHARE
+    stages = Stages(
+        batches=Batcher(
+            sources,
+            size=settings.batch_size,
+            wait_ms=settings.wait_ms,
+            detect_hz=settings.detect_hz,
+            min_detect_hz=settings.min_detect_hz,
+        ),
+        authority=authority,
+        ceiling=ceiling,
+        detector=networks.detector.with_score_floor(low_score),
+        tracker=FaceTracker(TrackRules(high_score=high_score, low_score=low_score)),
+        selector=BestShotSelector(settings.best_shots),
+        recogniser=networks.recogniser,
+        gallery=gallery,
+        policy=AlertPolicy(settings.alerts),
+        audit=audit,
+        sinks=sinks,
+        observers=tuple(observers),
+        decoding=decoding,
+        on_close=on_close,
+    )
+    return Engine(
+        stages,
+        limits=settings.limits,
+        detector_name=networks.detector.manifest.name,
+        embedder_name=networks.embedder.manifest.name,
+        runtime_name=networks.runtime,
+    )

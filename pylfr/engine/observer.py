@@ -1,0 +1,61 @@
+"""What can be seen of a run while it happens: one interface for sizing, benchmarks, evaluation and statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pylfr.engine.alert_policy import EndedTrack, PossibleMatch
+from pylfr.protocols import Gallery
+from pylfr.types import Alert, Candidates, Faces, FrameBatch, Int64, Recorded, Tracks
+from pylfr.video.sources.observer import CameraEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Comparison:
+    """Faces that were searched for: ``rows`` of ``tracks``, int64 [M], and their ``candidates`` in the same order."""
+
+    batch: FrameBatch
+    tracks: Tracks
+    rows: Int64
+    candidates: Candidates
+    gallery: Gallery
+
+
+class Observer:
+    """Is told what the engine does. Inherit from it and override what you need: every method does nothing here.
+
+    Calls come one at a time, on the engine's thread, in the order of the methods below; the engine waits for each, so
+    an observer that is slow makes the run slow. It sees no probe template and must change nothing that it is given.
+    What it raises ends the run, except from ``run_ended``, whose ``PylfrError`` becomes an error of the summary.
+    """
+
+    def batch_taken(self, batch: FrameBatch) -> None:
+        """The batch is authorised, and detection begins."""
+
+    def faces_found(self, batch: FrameBatch, faces: Faces) -> None:
+        """Detection has ended; ``faces`` are all of the batch's, before the limit on faces of one frame."""
+
+    def faces_tracked(self, batch: FrameBatch, tracks: Tracks) -> None:
+        """Every face has its track."""
+
+    def faces_selected(self, batch: FrameBatch, tracks: Tracks, rows: Int64) -> None:
+        """``rows`` of ``tracks``, int64 [M], are to be compared; the others are not, for now."""
+
+    def faces_compared(self, comparison: Comparison) -> None:
+        """Some of the selected faces were compared; their templates are wiped."""
+
+    def matches_decided(self, comparison: Comparison, matches: Sequence[PossibleMatch]) -> None:
+        """These are the possible matches among the compared faces."""
+
+    def alert_recorded(self, recorded: Recorded[Alert]) -> None:
+        """The alert is in the audit record, and the sinks have been given it."""
+
+    def tracks_ended(self, ended: Sequence[EndedTrack]) -> None:
+        """These tracks have ended; those of them are named whose face was compared."""
+
+    def camera_changed(self, event: CameraEvent) -> None:
+        """A camera connected, broke off, froze or failed, or is analysed less often under load."""
+
+    def run_ended(self) -> None:
+        """Nothing follows. Write what there is to write."""
