@@ -72,10 +72,10 @@ def engine_of(resources: Resources, *, debuggable: bool = False, observers: Sequ
 
 
 def _open(resources: Resources, observers: Sequence[Observer]) -> Engine:
-    deployment = resources.deployment
+    deployment, audit = resources.deployment, resources.audit
     forget_expired(resources)
     terms = require_authorised(resources)
-    resources.audit.note(deployed(resources, terms, memory=memory_state()))
+    audit.note(deployed(resources, terms, memory=memory_state()))
     models = deployment.models
     networks = open_networks(
         models.detector,
@@ -104,7 +104,7 @@ def _open(resources: Resources, observers: Sequence[Observer]) -> Engine:
         gallery=gallery,
         authority=terms.authority,
         ceiling=false_alert_limit(resources, terms),
-        audit=resources.audit,
+        audit=audit,
         sinks=sinks,
         observers=observers,
         on_close=resources.close,
