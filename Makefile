@@ -1,4 +1,4 @@
-# make build test lint floors bench demo: all that one needs to know.
+# make build test lint floors bench demo: all you need to know.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -8,7 +8,10 @@ PYLFR_MODELS ?= $(abspath $(wildcard ../shared/models))
 PYLFR_MEDIA  ?= $(abspath $(wildcard ../shared/media))
 export PYLFR_MODELS PYLFR_MEDIA
 
-.PHONY: demo build test lint format floors cuda rtx openvino torch bench bench-quick clean
+# `make wheels PYTHONS="python3.11 python3.12 python3.13"` builds for each of them.
+PYTHONS ?= $(BIN)/python
+
+.PHONY: demo build test lint format floors docs wheels cuda rtx openvino torch bench bench-quick clean
 .DEFAULT_GOAL := build
 
 $(VENV)/.dev: pyproject.toml
@@ -46,6 +49,20 @@ format: $(VENV)/.dev ## put everything into shape
 floors: build ## imports go downward only
 	@$(BIN)/lint-imports
 
+docs: build ## build the documentation site into build/site; warnings are errors
+	@$(BIN)/python -m pip install --quiet --group docs
+	@$(BIN)/python -m docs.generate
+	@$(BIN)/mkdocs build --quiet --strict
+
+wheels: $(VENV)/.dev ## build and repair wheels (manylinux) and the source distribution into dist/
+	@$(BIN)/python -m pip install --quiet --group wheels
+	@rm -rf build/raw && mkdir -p build/raw dist
+	@for python in $(PYTHONS); do echo "== wheel for $$python"; \
+	  case $$python in $(BIN)/python) isolation=--no-build-isolation;; *) isolation=;; esac; \
+	  $$python -m pip wheel --quiet $$isolation --no-deps --wheel-dir build/raw . || exit 1; done
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m auditwheel repair --wheel-dir dist build/raw/*.whl
+	@$(BIN)/python -m build --no-isolation --sdist --outdir dist .
+
 cuda: $(VENV)/.dev ## compile the CUDA half with nvcc; needs no GPU
 	@echo "== compiling the CUDA core (no GPU needed)"
 	@$(BIN)/python -m pip wheel --quiet --no-build-isolation --no-deps -Ccmake.define.PYLFR_CUDA=ON -Cbuild-dir=build/cuda -w build/wheels .
@@ -64,6 +81,7 @@ bench: build ## measure the stages and the whole; writes benchmarks/results/*.js
 	@$(BIN)/python -m benchmarks.stages
 	@$(BIN)/python -m benchmarks.end_to_end
 	@$(BIN)/python -m benchmarks.tables
+	@$(BIN)/python -m benchmarks.figures
 
 bench-quick: build ## has anything become slower? by ratio to fixed work in the same run, in under a minute
 	@$(BIN)/python -m benchmarks.quick

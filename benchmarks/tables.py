@@ -1,4 +1,4 @@
-"""Puts the measured tables into README.md, between its marks, from benchmarks/results; ``--check`` only compares."""
+"""Writes docs/benchmarks.md from benchmarks/results; ``--check`` only compares."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 RESULTS = Path(__file__).parent / "results"
-BEGIN, END = "<!-- measured: begin (make bench) -->", "<!-- measured: end -->"
+HEAD = """# Benchmarks
+
+Measured by the programs in `benchmarks/`, with the machine, the versions and the spread in
+`benchmarks/results/*.json`. This page is generated from those files: `make bench` measures again and rewrites it.
+Milliseconds of two machines, or of two days, cannot be compared; ratios within one run can.
+"""
 
 
 def read(name: str) -> dict[str, Any] | None:
@@ -18,17 +23,19 @@ def read(name: str) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def measured() -> str:
-    """The text between the marks."""
-    lines: list[str] = []
+def page() -> str:
+    """The whole page."""
+    lines: list[str] = [HEAD]
     if stages := read("stages"):
         found, machine = stages["results"], stages["machine"]
         lines += [
-            f"{machine['processor']}, {machine['cores']} cores; one thread a stage; {found['detector']} and "
-            f"{found['embedder']}; 1080p25 H.264, {found['faces_a_frame']:.1f} faces a frame, "
+            "## Stages",
+            "",
+            f"{machine['processor']}, {machine['cores']} cores; one thread per stage; {found['detector']} and "
+            f"{found['embedder']}; 1080p25 H.264, {found['faces_a_frame']:.1f} faces per frame, "
             f"watchlist {found['watchlist']:,}; medians over {found['detected_frames']} frames.",
             "",
-            "| stage | ms a detected frame | min to max | share |",
+            "| stage | ms per analysed frame | min to max | share |",
             "|---|---:|---:|---:|",
         ]
         lines += [
@@ -40,10 +47,12 @@ def measured() -> str:
     if whole := read("end_to_end"):
         found = whole["results"]
         lines += [
-            f"The whole engine on {found['cameras']} such videos at once, detection at {found['detect_hz']:.0f} Hz, "
-            "against decoding alone in the same run:",
+            "## The whole engine",
             "",
-            "| runtime | frames a second | share of decoding alone (range) |",
+            f"{found['cameras']} such videos at once, detection at {found['detect_hz']:.0f} Hz, compared with decoding "
+            "alone in the same run:",
+            "",
+            "| runtime | frames per second | share of decoding alone (range) |",
             "|---|---:|---:|",
             *(
                 f"| {each['runtime']} | {each['fps']['median']:.0f} | {each['ratio']['median']:.0%} "
@@ -55,16 +64,18 @@ def measured() -> str:
     if soak := read("soak"):
         found = soak["results"]
         lines += [
-            f"Over {found['minutes']:.0f} minutes of {found['cameras']} looped camera memory grew by "
-            f"{max(0.0, found['growth_mb']):.1f} MB.",
+            f"Memory grew by {max(0.0, found['growth_mb']):.1f} MB in {found['minutes']:.0f} minutes of "
+            f"{found['cameras']} looped camera.",
             "",
         ]
     lines += governance() + sizing() + peers()
     checked = [found["results"] for path in sorted(RESULTS.glob("verification-*.json")) if (found := read(path.stem))]
     if checked:
         lines += [
-            "Verification on pairs drawn from LFW, ten-fold, through pylfr's own detection and alignment (an easy, "
-            "frontal benchmark; it proves the path, not a deployment):",
+            "## Verification",
+            "",
+            "Pairs drawn from LFW, ten-fold, through pylfr's own detection and alignment: an easy, frontal benchmark, "
+            "which checks the pipeline and says nothing about a deployment.",
             "",
             "| detector | embedder | accuracy | mated, non-mated pairs | no face found |",
             "|---|---|---:|---:|---:|",
@@ -75,27 +86,29 @@ def measured() -> str:
             f"| {each['failures_to_acquire']} of {each['photographs']} |"
             for each in checked
         ]
-    return "\n".join(lines).strip() or "Nothing has been measured yet: run `make bench`."
+    return "\n".join(lines).strip() + "\n"
 
 
 def governance() -> list[str]:
-    """What governance costs, where it was measured."""
+    """What governance costs, if it was measured."""
     record = read("governance_cost")
     if record is None:
         return []
     found = record["results"]
     steps = {each["name"]: each["ms"]["median"] for each in found["steps"]}
     return [
-        f"What governance costs: {found['cameras']} cameras of real people at 1080p25, {found['alerts']} alerts in "
-        f"{found['frames']:,} frames ({found['alerts_a_camera_minute']:g} a minute of a camera), {found['detector']} "
-        f"and {found['embedder']}; against the same engine without it, in turn, median (range) of "
+        "## The cost of governance",
+        "",
+        f"{found['cameras']} cameras of real people at 1080p25, {found['alerts']} alerts in {found['frames']:,} frames "
+        f"({found['alerts_a_camera_minute']:g} per camera and minute), {found['detector']} and {found['embedder']}; "
+        f"compared with the same engine without governance, in turn, median (range) of "
         f"{found['costs'][0]['cpu']['repeats']} rounds:",
         "",
-        "| | processor time a frame | throughput lost |",
+        "| | processor time per frame | throughput lost |",
         "|---|---:|---:|",
         *(f"| {each['name']} | {_change(each['cpu'])} | {_change(each['throughput'])} |" for each in found["costs"]),
         "",
-        f"Timed by themselves, the steps of governance take {found['timed_share']:.1%} of the time of a run: an alert "
+        f"Timed alone, the steps of governance take {found['timed_share']:.1%} of a run's time. One alert costs "
         + ", ".join(f"{ms:.1f} ms for {name}" for name, ms in steps.items() if ms >= 0.1)
         + ".",
         "",
@@ -107,7 +120,7 @@ def _change(found: dict[str, Any]) -> str:
 
 
 def sizing() -> list[str]:
-    """What ``pylfr size`` answered, where it was kept."""
+    """The answer of ``pylfr size``, if there is one."""
     path = RESULTS / "sizing.json"
     if not path.exists():
         return []
@@ -117,32 +130,41 @@ def sizing() -> list[str]:
     shares = ", ".join(f"{stage} {share:.0%}" for stage, share in found["shares"].items())
     latency = load["decided"] if load["decided"]["count"] else load["seen"]
     return [
+        "## Cameras on one machine",
+        "",
         f"`pylfr size`, {found['machine']['processor']}, {found['machine']['cores']} cores: {found['answer']}",
+        "",
+        "![p99 latency against the number of cameras](images/sizing.png)",
         "",
         "| asked | found |",
         "|---|---|",
-        f"| cameras | {asked['width']}x{asked['height']} {asked['codec']} at 25 frames a second, "
-        f"{faces:.1f} faces a frame, watchlist {asked['watchlist']:,} |",
+        f"| cameras | {asked['width']}x{asked['height']} {asked['codec']} at 25 frames per second, "
+        f"{faces:.1f} faces per frame, watchlist {asked['watchlist']:,} |",
         f"| networks | {asked['detector']} at {asked['detect_hz']:g} Hz, {asked['embedder']}, in {asked['runtime']} |",
         f"| p99 capture to alert | {latency['p99_ms']:.0f} ms at {load['cameras']} cameras |",
         f"| processor time | {shares} |",
-        f"| memory a camera | {found['memory_mb_a_camera']:.0f} MB |",
+        f"| memory per camera | {found['memory_mb_a_camera']:.0f} MB |",
         f"| decoding alone would allow | {found['decode_only_cameras']:.0f} cameras |",
         "",
     ]
 
 
 def peers() -> list[str]:
-    """Peers on the same weights, where they were measured."""
+    """Peers on the same weights, if they were measured."""
     record = read("peers")
     if record is None:
         return []
     found = record["results"]
     lines = [
-        f"Beside others, same weights and footage, {found['cores']} core(s) and thread(s) each, "
-        f"{found['mated_passes']} mated and {found['non_mated_passes']} non-mated passes, at the suggested threshold:",
+        "## Compared with others",
         "",
-        "| pipeline | networks | runtime | frames a second | faces embedded | TPIR | FPIR |",
+        f"Same weights and footage, {found['cores']} core and thread each, {found['mated_passes']} mated and "
+        f"{found['non_mated_passes']} non-mated passes, at the suggested threshold. `every face` embeds every face of "
+        "every frame; the others follow faces at 8 Hz. `As installed` lets pylfr choose its runtime.",
+        "",
+        "![Frames per second beside insightface](images/peers.png)",
+        "",
+        "| pipeline | networks | runtime | frames per second | faces embedded | TPIR | FPIR |",
         "|---|---|---|---:|---:|---:|---:|",
     ]
     for each in found["contenders"]:
@@ -152,7 +174,7 @@ def peers() -> list[str]:
             f"| {each['fps']['median']:.0f} | {each['recognised']:,} "
             f"| {rate(alerts['tpir'])} | {rate(alerts['fpir'])} |"
         )
-    lines += ["", "| comparison | times as fast, median (range) | alerts |", "|---|---:|---|"]
+    lines += ["", "| comparison | speed ratio, median (range) | alerts |", "|---|---:|---|"]
     lines += [
         f"| {each['name']}: {each['one']} over {each['other']} | {each['ratio']['median']:.1f} "
         f"({each['ratio']['min']:.1f} to {each['ratio']['max']:.1f}) "
@@ -172,13 +194,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     given = parser.parse_args()
-    text = README.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    wanted = f"{before}{BEGIN}\n{measured()}\n{END}{after}"
+    wanted = page()
     if given.check:
-        sys.exit(0 if wanted == text else "README.md does not show the newest results: run python -m benchmarks.tables")
-    README.write_text(wanted, encoding="utf-8")
+        current = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+        sys.exit(0 if wanted == current else f"{PAGE.name} is out of date: run python -m benchmarks.tables")
+    PAGE.write_text(wanted, encoding="utf-8")
 
 
 if __name__ == "__main__":

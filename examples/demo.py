@@ -1,8 +1,8 @@
-"""The main job, from video to contact sheet: run by ``make demo``, a rehearsal that keeps nothing but demo/.
+"""The main job, from video to contact sheet: run by ``make demo``, a rehearsal that writes to demo/ and nowhere else.
 
-Where PYLFR_MEDIA names real footage (the face videos of github.com/intel-iot-devkit/sample-videos in video/), two
-people are enrolled and all videos play as cameras. Elsewhere it makes a street of its own from two public-domain
-portraits that scikit-image and matplotlib carry: Eileen Collins (NASA) is sought, Grace Hopper (US Navy) walks by.
+If PYLFR_MEDIA names real footage (the face videos of github.com/intel-iot-devkit/sample-videos in video/), two
+people are enrolled and all videos play as cameras. Otherwise it renders a street from two public-domain portraits that
+scikit-image and matplotlib carry: Eileen Collins (NASA) is sought, Grace Hopper (US Navy) walks by.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageEnhance, ImageOps
 from rich.console import Console
 
 import pylfr
+from examples.scene import draw_scene
 from examples.street import Walk, render
 from pylfr.cli.present import chosen_network, print_alert, print_notices, print_summary, running
 from pylfr.sinks.evidence import draw_evidence
@@ -30,7 +32,7 @@ OUT = Path("demo")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What the demo looks at: videos, people with their reference images, and a word on how hard it is."""
+    """The demo's material: videos, people with their reference images, and how hard a case it is."""
 
     videos: list[Path]
     people: dict[str, list[Path]]
@@ -51,25 +53,34 @@ def real_footage(media: Path, folder: Path) -> Case:
 
 
 def street_of_portraits(folder: Path) -> Case:
-    """Two walkers, several passes; the sought one is enrolled from a picture that was treated otherwise."""
-    collins, hopper = portraits()
-    walks = [
-        Walk(name="Collins", starts_s=0.0, lasts_s=7.0, across=(0.25, 0.40), tall_px=(90, 520)),
-        Walk(name="Hopper", starts_s=1.0, lasts_s=8.0, across=(0.70, 0.60), tall_px=(80, 480)),
-        Walk(name="Hopper", starts_s=9.5, lasts_s=6.0, across=(0.15, 0.35), tall_px=(120, 620)),
-        Walk(name="Collins", starts_s=10.0, lasts_s=6.0, across=(0.85, 0.72), tall_px=(70, 400)),
-    ]
+    """Two people, two passes each; the one who is looked for is enrolled from a picture that was treated otherwise."""
     OUT.mkdir(exist_ok=True)
-    video = OUT / "street.mp4"
-    render(video, {"Collins": collins, "Hopper": hopper}, walks, seconds=16.5)
-    treated = Image.fromarray(collins).rotate(5, Image.Resampling.BICUBIC, fillcolor=(90, 90, 90))
-    treated = ImageEnhance.Color(ImageEnhance.Brightness(treated).enhance(1.2)).enhance(0.4)
-    reference = folder / "collins.jpg"
-    write_jpeg(reference, np.asarray(treated.resize((220, 220 * treated.height // treated.width))))
+    render_street(OUT, seconds=16.5)
     remark = (
         "A re-treated photograph of the same portrait is an easy case: this shows the engine at work, not its accuracy."
     )
-    return Case(videos=[video], people={"Eileen Collins": [reference]}, remark=remark)
+    reference = shutil.copy(OUT / "collins.jpg", folder)
+    return Case(videos=[OUT / "street.mp4"], people={"Eileen Collins": [Path(reference)]}, remark=remark)
+
+
+def render_street(folder: Path, *, seconds: float) -> None:
+    """Write street.mp4; collins.jpg and hopper.jpg, the reference images of the two people in it; group.jpg of both."""
+    collins, hopper = portraits()
+    group = Image.new("RGB", (720, 400), (90, 90, 90))
+    for place, portrait in enumerate((collins, hopper)):
+        group.paste(ImageOps.fit(Image.fromarray(portrait), (360, 400)), (360 * place, 0))
+    write_jpeg(folder / "group.jpg", np.asarray(group))
+    walks = [
+        Walk(name="Collins", starts_s=0.0, lasts_s=7.0, across=(0.36, 0.30), tall_px=(190, 620)),
+        Walk(name="Hopper", starts_s=0.0, lasts_s=8.0, across=(0.62, 0.72), tall_px=(170, 560)),
+        Walk(name="Hopper", starts_s=9.5, lasts_s=6.0, across=(0.15, 0.35), tall_px=(120, 620)),
+        Walk(name="Collins", starts_s=10.0, lasts_s=6.0, across=(0.85, 0.72), tall_px=(70, 400)),
+    ]
+    render(folder / "street.mp4", {"Collins": collins, "Hopper": hopper}, walks, seconds=seconds)
+    for name, portrait in (("collins", collins), ("hopper", hopper)):
+        treated = Image.fromarray(portrait).rotate(5, Image.Resampling.BICUBIC, fillcolor=(90, 90, 90))
+        treated = ImageEnhance.Color(ImageEnhance.Brightness(treated).enhance(1.2)).enhance(0.4)
+        write_jpeg(folder / f"{name}.jpg", np.asarray(treated.resize((220, 220 * treated.height // treated.width))))
 
 
 def portraits() -> tuple[UInt8, UInt8]:
@@ -107,7 +118,7 @@ def contact_sheet(pictures: list[UInt8], columns: int = 3) -> UInt8:
 
 
 def report(alerts: list[pylfr.Alert], summary: pylfr.Summary, case: Case) -> list[str]:
-    """Who was alerted, who was not, what was forgotten and how fast."""
+    """Who was alerted, who was not, and what was erased how fast."""
     found = sorted({alert.entry for alert in alerts})
     quiet = [name for name, camera in summary.cameras.items() if not camera.alerts]
     dwell = summary.dwell_ms
@@ -116,8 +127,8 @@ def report(alerts: list[pylfr.Alert], summary: pylfr.Summary, case: Case) -> lis
         "suppressed). Each is a prompt: a person decides.",
         f"Not alerted: everybody else in {summary.tracks} tracks; cameras without an alert: "
         f"{', '.join(quiet) or 'none'}.",
-        f"Forgotten: {dwell.count} probe templates, which lived {dwell.p50:.0f} ms (p50), {dwell.max:.0f} ms at most; "
-        "no unmatched face was kept, written or sent.",
+        f"Erased: {dwell.count} probe templates after {dwell.p50:.0f} ms (p50), {dwell.max:.0f} ms at most; "
+        "no unmatched face was stored, written or sent.",
         f"Dropped: {', '.join(f'{count} {cause}' for cause, count in summary.dropped.items()) or 'nothing'}.",
         case.remark,
     ]
@@ -133,7 +144,10 @@ def main() -> int:
         detector, embedder = chosen_network("detect", None, console), chosen_network("embed", None, console)
         print_notices([detector, embedder], console)
         console.print(f"looking for {' and '.join(case.people)} in {len(case.videos)} video(s)")
-        engine = pylfr.open_rehearsal(case.videos, case.people, detector=detector, embedder=embedder)
+        started_at = datetime.now(UTC)
+        engine = pylfr.open_rehearsal(
+            case.videos, case.people, detector=detector, embedder=embedder, started_at=started_at
+        )
     alerts = []
     with running(engine, console):
         for recorded in engine.run():
@@ -145,7 +159,10 @@ def main() -> int:
     lines = report(alerts, summary, case)
     if alerts:
         write_png(OUT / "contact-sheet.png", contact_sheet([draw_evidence(alert) for alert in alerts]))
-        lines.append(f"Look at {OUT / 'contact-sheet.png'}.")
+        videos = {video.stem: video for video in case.videos}
+        scene = draw_scene(alerts[0], videos[alerts[0].camera], started_at, pylfr.open_detector(detector))
+        write_png(OUT / "alert.png", scene)
+        lines.append(f"Open {OUT / 'alert.png'} and {OUT / 'contact-sheet.png'}.")
     (OUT / "report.txt").write_text("Rehearsal\n" + "\n".join(lines) + "\n", encoding="utf-8")
     for line in lines:
         console.print(line, highlight=False)

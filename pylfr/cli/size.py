@@ -87,7 +87,7 @@ def size(
             made_of = f"{faces} walking faces from {found.source}"
             enrolled = walkers_templates(found.pictures, finds, compares)[:watchlist]
         else:
-            clip, made_of, enrolled = video, f"the recording {video}", None
+            clip, made_of, enrolled = video, f"the recording {video.name}", None
         gallery = synthetic_watchlist(watchlist, compares, enrolled=enrolled)
         conditions = _conditions(
             clip, made_of, watchlist=watchlist, enrolled=0 if enrolled is None else len(enrolled), detector=finder,

@@ -77,7 +77,7 @@ def find_portraits(folder: Path | None, *, count: int) -> Portraits:
         step = max(1, len(people) // max(count, 1))
         return Portraits(
             pictures=tuple(read_image(path) for path in people[::step][: max(count, 1)]),
-            source=f"photographs of {folder}",
+            source=f"photographs of {folder.name}",
         )
     carried = _carried()
     if carried:

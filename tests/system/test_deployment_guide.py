@@ -1,4 +1,4 @@
-"""docs/deployment.md, run as it is written: from the keys to the shred, on real footage."""
+"""docs/tutorials/first-deployment.md, run as it is written: from the keys to the shred, on real footage."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.footage import WALKING_AND_PAUSE, save_references, video
 
 pytestmark = pytest.mark.usefixtures("models_dir")
 
-GUIDE = Path(__file__).parents[2] / "docs" / "deployment.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "tutorials" / "first-deployment.md"
 
 
 def commands(text: str) -> str:

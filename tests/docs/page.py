@@ -1,0 +1,92 @@
+"""A page of the documentation as a program: its files, commands and outputs in the order in which they are printed.
+
+A block with a title is a file of that name. ``sh`` and ``python`` blocks run, one after the other, in one folder and
+one shell. A ``text`` block is what the block before it prints, with ``...`` for anything. A block that cannot run says
+why in a comment before it: ``<!-- not run: REASON -->``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+_BLOCK = re.compile(
+    r"(?P<reason><!-- not run: (?P<why>[^>]+?) -->\s*\n)?"
+    r"^(?P<indent>[ ]*)```(?P<language>\w*)(?:[ ]+title=\"(?P<title>[^\"]+)\")?[^\n]*\n(?P<text>.*?)^(?P=indent)```",
+    re.DOTALL | re.MULTILINE,
+)
+_MARK = "=== block"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One fenced block: ``why_not`` says why it does not run."""
+
+    language: str
+    title: str | None
+    text: str
+    why_not: str | None
+
+
+def blocks(page: Path) -> list[Block]:
+    """The fenced blocks of a page, in order."""
+    found = []
+    for match in _BLOCK.finditer(page.read_text(encoding="utf-8")):
+        indent = len(match["indent"])
+        text = "".join(line[indent:] if line.strip() else "\n" for line in match["text"].splitlines(keepends=True))
+        found.append(Block(language=match["language"], title=match["title"], text=text, why_not=match["why"]))
+    return found
+
+
+def pages() -> list[Path]:
+    """README.md and every page of the site that somebody wrote."""
+    return [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+
+
+def script(found: list[Block]) -> str:
+    """The shell script that a page amounts to; each running block is preceded by a mark with its number."""
+    lines = []
+    for number, block in enumerate(found):
+        if block.why_not is not None or block.language in ("text", "mermaid"):
+            continue
+        if block.title is not None:
+            folder = f"mkdir -p \"$(dirname '{block.title}')\""
+            lines.append(f"{folder}\ncat > '{block.title}' <<'END-OF-FILE'\n{block.text}END-OF-FILE")
+            continue
+        lines.append(f"echo '{_MARK} {number}'")
+        lines.append(
+            f"python - <<'END-OF-PYTHON'\n{block.text}END-OF-PYTHON" if block.language == "python" else block.text
+        )
+    return "\n".join(lines)
+
+
+def run(page: Path, folder: Path, *, prelude: str = "", environment: dict[str, str] | None = None) -> str:
+    """Run a page in ``folder`` and compare what it prints; gives all of its output.
+
+    Raises ``AssertionError`` with the output where a block fails or prints something else.
+    """
+    found = blocks(page)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", f"{prelude}\n{script(found)}"],
+        cwd=folder, capture_output=True, text=True, timeout=600, check=False,
+        env={
+            **os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "120",
+            **(environment or {}),
+        },
+    )  # fmt: skip
+    assert done.returncode == 0, f"{page.name}:\n{done.stdout}\n{done.stderr}"
+    printed = {int(part.split("\n", 1)[0]): part.split("\n", 1)[1] for part in done.stdout.split(f"{_MARK} ")[1:]}
+    for number, block in enumerate(found):
+        if block.language == "text" and block.why_not is None and number - 1 in printed:
+            wanted = re.escape(block.text.strip()).replace(re.escape("..."), ".*?")
+            assert re.search(wanted, printed[number - 1], re.DOTALL), (
+                f"{page.name} shows\n{block.text}\nbut its block printed\n{printed[number - 1]}\n{done.stderr}"
+            )
+    return done.stdout
