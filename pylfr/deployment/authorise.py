@@ -18,7 +18,6 @@ from pylfr.governance.authorisation.authority import Authorisation, RecordingPer
 from pylfr.governance.authorisation.checks import DeploymentFacts, require_fit
 from pylfr.governance.authorisation.enrolment import enrollers_of
 from pylfr.governance.authorisation.profiles import Profile
-from pylfr.governance.keys.vault import place_of
 from pylfr.runtimes.registry import arithmetic_of
 from pylfr.types import Event
 
@@ -83,7 +82,7 @@ def deployed(resources: Resources, terms: Terms, *, memory: str) -> Event:
     contents, deployment = terms.contents, resources.deployment
     evidence = [sink.key for sink in deployment.sinks if sink.type == "evidence"]
     people = set() if contents is None else enrollers_of(contents.origins)
-    key = deployment.watchlist.key
+    key = resources.watchlist_key_file
     return Event(
         kind="deployed",
         details={
@@ -93,7 +92,7 @@ def deployed(resources: Resources, terms: Terms, *, memory: str) -> Event:
             "withdrawn": len(contents.withdrawn) if contents is not None else None,
             "reviewed": sum(each.review is not None for each in contents.origins) if contents is not None else None,
             "enrollers": len(people),
-            "watchlist_key": place_of(key) if key is not None else "not sealed",
+            "watchlist_key": key.place if key is not None else "not sealed",
             "evidence": "sealed" if evidence and None not in evidence else "in the open" if evidence else "not kept",
             "memory": memory,
             "handed_over": ", ".join(sorted({sink.type for sink in deployment.sinks} & HANDED_OVER)),

@@ -17,7 +17,7 @@ from pylfr.errors import ConfigError
 from pylfr.gallery.index.reloading import LiveGallery
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.digests import WatchlistContents, contents_of
-from pylfr.gallery.watchlist.sealed import connect_either, is_sealed
+from pylfr.gallery.watchlist.sealed import connect_either, is_in_memory
 from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot, read_snapshot, require_snapshot_of
 from pylfr.gallery.watchlist.withdrawal import ListedFiles
 from pylfr.governance.adjudication.database import Records, open_records
@@ -31,7 +31,7 @@ from pylfr.governance.authorisation.certificates import (
 from pylfr.governance.authorisation.profiles import Profile, read_profile
 from pylfr.governance.authorisation.signed import SignedAuthorisation, read_signed
 from pylfr.governance.keys.keys import PublicKey, SigningKey, read_public_key, read_signing_key
-from pylfr.governance.keys.vault import VaultKey, make_vault_key, read_vault_key
+from pylfr.governance.keys.vault import VaultKey, VaultKeyFile, make_vault_key, read_key_file, read_vault_key
 from pylfr.models.store import Model, open_store
 from pylfr.runtimes.registry import RuntimeChoice, choose_runtime
 
@@ -165,10 +165,16 @@ class Resources:
         return self.records
 
     @cached_property
+    def watchlist_key_file(self) -> VaultKeyFile | None:
+        """When the watchlist's key expires and where it is kept; None where no key is named."""
+        path = self.deployment.watchlist.key
+        return read_key_file(path) if path is not None else None
+
+    @cached_property
     def watchlist_key(self) -> VaultKey | None:
         """The key of a sealed watchlist; None where none is named."""
-        path = self.deployment.watchlist.key
-        return read_vault_key(path, now=self.now, passphrase=vault_passphrase()) if path is not None else None
+        file = self.watchlist_key_file
+        return file.open(now=self.now, passphrase=vault_passphrase()) if file is not None else None
 
     @cached_property
     def watchlist(self) -> OpenedWatchlist:
@@ -181,7 +187,7 @@ class Resources:
             return OpenedWatchlist(
                 contents=contents_of(connection),
                 snapshot=read_snapshot(connection, path, now=self.now),
-                sealed=self.watchlist_key is not None and is_sealed(path),
+                sealed=is_in_memory(connection),
             )
 
     @property

@@ -10,10 +10,9 @@ from pylfr._internal.atomic_file import sweep_parts
 from pylfr.deployment.config import Deployment
 from pylfr.deployment.resources import Resources, require_key
 from pylfr.errors import AuthorisationError, VaultError
-from pylfr.gallery.watchlist.sealed import is_sealed
 from pylfr.gallery.watchlist.withdrawal import finish_withdrawal
 from pylfr.governance.authorisation.signed import read_signed
-from pylfr.governance.keys.vault import destroy_key, expiry_of
+from pylfr.governance.keys.vault import destroy_key, read_key_file
 from pylfr.governance.retention.sweeper import RetentionPolicy, sweep, sweep_lines, sweep_pictures
 from pylfr.types import Event
 
@@ -46,7 +45,7 @@ def forget_expired(resources: Resources) -> Forgotten:
     """
     deployment, now = resources.deployment, resources.now
     revoked = _is_revoked(resources)
-    destroyed = [path for path in _keys(deployment) if path.exists() and (revoked or now >= _deadline(path, now))]
+    destroyed = [path for path in _keys(deployment) if path.exists() and (revoked or now >= _deadline(path, resources))]
     for path in destroyed:
         destroy_key(path)
     # Whatever belongs to a revoked deployment is over, whenever it would have been.
@@ -76,7 +75,7 @@ def forget_expired(resources: Resources) -> Forgotten:
     if any((pictures, alerts, destroyed, lines, outcomes, unfinished)):
         resources.audit.note(_erased(forgotten, revoked=revoked))
     key = deployment.watchlist.key
-    if key is not None and key.exists() and is_sealed(deployment.watchlist.file):
+    if key is not None and key.exists() and deployment.watchlist.file.exists():
         finish_withdrawal(resources.listed_files, lambda: require_key(resources), resources.audit)
     return forgotten
 
@@ -134,8 +133,9 @@ def _line_files(deployment: Deployment) -> tuple[Path, ...]:
     return tuple(sink.path for sink in deployment.sinks if sink.type == "jsonl")
 
 
-def _deadline(path: Path, now: datetime) -> datetime:
+def _deadline(path: Path, resources: Resources) -> datetime:
     try:
-        return expiry_of(path)
+        file = resources.watchlist_key_file if path == resources.deployment.watchlist.key else read_key_file(path)
+        return file.expires_at if file is not None else resources.now
     except VaultError:
-        return now  # a key that cannot be read opens nothing: it goes too
+        return resources.now  # a key that cannot be read opens nothing: it goes too

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from types import TracebackType
 
 import numpy as np
 
@@ -83,6 +84,21 @@ class Engine:
         self._errors: list[str] = []
         self._stopped_because = ""
         self._began = self._seconds = 0.0
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop, and close what the engine owns, also where it was never run. May be called more than once."""
+        self.stop()
+        if not self._began:
+            self._stages.batches.close()
+            self._stages.on_close()
 
     def stop(self, because: str = "stopped by the operator") -> None:
         """End the run soon and cleanly. May be called from any thread, more than once; the first reason stands."""

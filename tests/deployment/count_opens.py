@@ -21,7 +21,7 @@ counting = True
 def count(event: str, arguments: tuple[object, ...]) -> None:
     if counting and event in ("open", "sqlite3.connect") and isinstance(arguments[0], str | bytes | Path):
         path = Path(arguments[0].decode() if isinstance(arguments[0], bytes) else arguments[0])
-        if path.is_file():
+        if not path.is_dir():
             OPENED[str(path.resolve())] += 1
 
 

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from benchmarks.governed import make_deployments
+from pylfr.deployment.authorise import require_authorised
 from pylfr.deployment.config import Deployment, read_deployment
+from pylfr.deployment.open import open_engine
 from pylfr.deployment.resources import open_resources
-from pylfr.errors import AuthorisationError, ConfigError
+from pylfr.errors import AuthorisationError, ConfigError, MediaError, PylfrError, SinkError
 from pylfr.governance.keys.keys import make_key, read_public_key
+from pylfr.sizing.footage import ClipRules, find_portraits, make_clip
+from pylfr.video.decoding.image_io import write_png
 from tests.deployment.test_sweep import DEPLOYMENT
+
+ROOT = Path(__file__).parents[2]
 
 
 def deployment(folder: Path, *, passphrase: str | None) -> Deployment:
@@ -43,3 +55,98 @@ def test_a_key_under_a_passphrase_is_not_opened_without_it(tmp_path: Path) -> No
     with pytest.raises(AuthorisationError, match="is under a passphrase, and none was given"):
         open_resources(opened).audit  # noqa: B018 - opening it is what fails
     assert not (tmp_path / "audit.log").exists()
+
+
+@pytest.fixture(scope="module")
+def governed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A signed and sealed deployment of one recording, under uk-police, that does not poll its watchlist meanwhile."""
+    folder = tmp_path_factory.mktemp("governed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYLFR_MEDIA", raising=False)
+        portraits = find_portraits(None, count=1)
+    clip = make_clip(ClipRules(faces=1, seconds=1, width=640, height=360), portraits, folder=folder)
+    write_png(folder / "reference.png", portraits.pictures[0])
+    deployments = make_deployments(
+        folder,
+        [clip],
+        {"REF-1": folder / "reference.png"},
+        detector="pylfr_nano_detect",
+        embedder="pylfr_nano_embed",
+        runtime="onnx",
+        threshold=0.5,
+        batch_size=4,
+    )
+    path = deployments["process"]
+    path.write_text(path.read_text().replace("[watchlist]", "[watchlist]\npoll_ms = 60000"))
+    return path
+
+
+def test_from_the_deployment_file_to_the_first_batch_each_file_is_opened_once(governed: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.deployment.count_opens", governed],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    opened = {Path(name): count for name, count in json.loads(done.stdout.splitlines()[-1]).items()}
+    own = {path.name: count for path, count in opened.items() if path.is_relative_to(governed.parent)}
+    # A recording is checked before the run, and played in it.
+    [recording] = [name for name in own if name.endswith(".mp4")]
+    assert own.pop(recording) == 2
+    # A database is made for its owner alone before it is opened.
+    assert own.pop("records.sqlite") == 2
+    assert set(own) == {
+        "process.toml", "record.key", "audit.log", "checkpoints", "square.sealed", "square.key",
+        "authorisation.json", "officer.pub", "ann.pub", "bob.pub", "calibration.json", "cohorts.json", "evidence.key",
+    }  # fmt: skip
+    assert {name: count for name, count in own.items() if count != 1} == {}
+    assert sum(path.name == "uk-police.toml" for path in opened) == 1
+
+
+@contextmanager
+def nothing_left_open() -> Iterator[None]:
+    before = open_files()
+    yield
+    assert open_files() == before
+
+
+def open_files() -> list[str]:
+    """What the descriptors of this process lead to."""
+    led = []
+    for each in Path("/proc/self/fd").iterdir():
+        try:
+            led.append(str(each.readlink()))
+        except FileNotFoundError:  # the listing's own
+            continue
+    return sorted(name for name in led if name.startswith("/") and not name.startswith(("/dev", "/proc")))
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (("threshold = 0.5", "threshold = 0.4"), AuthorisationError),
+        (('file = "square.sealed"', 'file = "another.sealed"'), PylfrError),
+        (('type = "evidence"\nfolder = "process/evidence"', 'type = "evidence"\nfolder = "record.key/x"'), SinkError),
+        (("[[cameras]]", '[[cameras]]\nname = "gone"\nsource = "gone.mp4"\n[[cameras]]'), (MediaError, PylfrError)),
+    ],
+)
+def test_a_start_that_fails_at_any_part_leaves_nothing_open(
+    governed: Path, change: tuple[str, str], error: type[PylfrError]
+) -> None:
+    path = governed.with_name("changed.toml")
+    text = governed.read_text()
+    assert change[0] in text
+    path.write_text(text.replace(*change))
+    with nothing_left_open(), pytest.raises(error):
+        open_engine(path, debuggable=True)
+
+
+def test_an_engine_that_is_opened_and_never_run_is_closed_with_all_that_it_owns(governed: Path) -> None:
+    with nothing_left_open(), open_engine(governed, debuggable=True) as engine:
+        assert engine.summary().frames == 0
+
+
+def test_whoever_asks_twice_is_given_the_same(governed: Path) -> None:
+    with nothing_left_open(), open_resources(governed) as resources:
+        assert require_authorised(resources).contents is resources.watchlist.contents
+        for name in ("audit", "records", "signed", "watchlist_key", "watchlist", "calibration"):
+            assert getattr(resources, name) is getattr(resources, name)

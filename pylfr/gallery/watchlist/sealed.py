@@ -61,13 +61,29 @@ def is_sealed(path: Path) -> bool:
         return False
 
 
+def sealed_bytes(path: Path) -> bytes | None:
+    """The content of a sealed watchlist, read once; None for a plain one, and for none at all."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(200)
+            return head + file.read() if head.startswith(b'{"format":"' + _KIND.encode()) else None
+    except OSError:
+        return None
+
+
 def connect_either(path: Path, key: VaultKey | None) -> sqlite3.Connection:
     """A connection to a plain watchlist, or with its key to a sealed one. Raises ``WatchlistError`` without the key."""
-    if not is_sealed(path):
+    content = sealed_bytes(path)
+    if content is None:
         return sqlite_file.connect(path)
     if key is None:
         raise WatchlistError(f"watchlist {path} is sealed: name its key")
-    return open_sealed(path, key)
+    return _open_content(path, content, key)
+
+
+def is_in_memory(connection: sqlite3.Connection) -> bool:
+    """Whether ``connect_either`` opened a sealed watchlist, which is in memory alone."""
+    return not connection.execute("PRAGMA database_list").fetchone()[2]
 
 
 def open_sealed(path: Path, key: VaultKey) -> sqlite3.Connection:
@@ -76,12 +92,20 @@ def open_sealed(path: Path, key: VaultKey) -> sqlite3.Connection:
     What is in memory is not locked out of swap; a governed run keeps it out of core dumps.
     """
     try:
-        header, *lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+        content = path.read_bytes()
+    except OSError as error:
+        raise WatchlistError(f"the sealed watchlist {path} is damaged: seal it anew") from error
+    return _open_content(path, content, key)
+
+
+def _open_content(path: Path, content: bytes, key: VaultKey) -> sqlite3.Connection:
+    try:
+        header, *lines = [json.loads(line) for line in content.splitlines()]
         if header["format"] != _FORMAT:
             raise WatchlistError(f"the watchlist {path} was sealed by another version of pylfr: seal it anew")
         watchlist = header["watchlist"]
         rows = {(each["table"], each["number"]): base64.b64decode(each["sealed"]) for each in lines}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise WatchlistError(f"the sealed watchlist {path} is damaged: seal it anew") from error
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     try:

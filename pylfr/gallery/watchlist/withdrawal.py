@@ -98,9 +98,12 @@ def finish_withdrawal(files: ListedFiles, key: Callable[[], VaultKey], audit: Au
     ``key`` is asked for only then. Raises as it does, and as ``withdraw``.
     """
     path = files.sealed
+    withdrawals = list(audit.entries(_INTENDED))
+    if not withdrawals:
+        return None
     with _alone(path):
         before = hashlib.sha256(path.read_bytes()).hexdigest()
-        intended = next((each for each in audit.entries(_INTENDED) if each.details.get("from") == before), None)
+        intended = next((each for each in withdrawals if each.details.get("from") == before), None)
         if intended is None:
             return None
         opened = key()

@@ -95,54 +95,83 @@ def make_vault_key(
     return key
 
 
-def place_of(path: Path) -> KeyPlace:
-    """Where the key that ``path`` stands for is kept. Raises ``VaultError`` where there is none."""
-    expiry_of(path)
-    record = json.loads(path.read_bytes())
-    if record.get("keyring") is not None:
-        return "the kernel's keyring"
-    return "a file under a passphrase" if record["passphrase"] else "a file in the open"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaultKeyFile:
+    """A key's file as it was read: when its key expires and where that is kept. The key itself is not opened yet."""
+
+    path: Path
+    expires_at: datetime
+    place: KeyPlace
+    keyring: str | None
+    salt: bytes = field(repr=False)
+    content: bytes = field(repr=False)
+    is_private: bool
+
+    def open(self, *, now: datetime, passphrase: str | None = None) -> VaultKey:
+        """The key. One whose deadline has passed is destroyed instead, whoever asks.
+
+        Raises ``VaultError`` where it is gone, over, readable for others, or its passphrase is another.
+        """
+        path, expires_at = self.path, self.expires_at
+        if now >= expires_at:
+            destroy_key(path)
+            raise VaultError(f"the key {path} ended at {utc_text(expires_at)} and is destroyed: what it sealed is gone")
+        if not self.is_private:
+            raise VaultError(f"the key {path} must be its owner's alone: chmod 600")
+        if self.keyring is not None:
+            secret = find_key(self.keyring)
+            if secret is None:
+                raise VaultError(
+                    f"the key {path} was kept in the kernel's keyring and is gone: its time came, the machine was "
+                    "started anew, or another user asks; what it sealed cannot be opened"
+                )
+            return VaultKey(secret=secret, expires_at=expires_at)
+        content = self.content
+        if self.place == "a file under a passphrase":
+            if passphrase is None:
+                raise VaultError(f"the key {path} needs its passphrase")
+            content = _wrapping(passphrase, self.salt, expires_at).open(content, _FORMAT)
+        return VaultKey(secret=LockedSecret.copy_of(content), expires_at=expires_at)
 
 
-def read_vault_key(path: Path, *, now: datetime, passphrase: str | None = None) -> VaultKey:
-    """The key in ``path``. One whose deadline has passed is destroyed instead, whoever asks.
-
-    Raises ``VaultError`` where it is gone, over, damaged, readable for others, or its passphrase is another.
-    """
-    expires_at = expiry_of(path)
-    if now >= expires_at:
-        destroy_key(path)
-        raise VaultError(f"the key {path} ended at {utc_text(expires_at)} and is destroyed: what it sealed is gone")
-    if path.stat().st_mode & 0o077:
-        raise VaultError(f"the key {path} must be its owner's alone: chmod 600")
-    record = json.loads(path.read_bytes())
-    salt, kept = base64.b64decode(record["salt"]), base64.b64decode(record["key"])
-    if record.get("keyring") is not None:
-        secret = find_key(record["keyring"])
-        if secret is None:
-            raise VaultError(
-                f"the key {path} was kept in the kernel's keyring and is gone: its time came, the machine was started "
-                "anew, or another user asks; what it sealed cannot be opened"
-            )
-        return VaultKey(secret=secret, expires_at=expires_at)
-    if record["passphrase"]:
-        if passphrase is None:
-            raise VaultError(f"the key {path} needs its passphrase")
-        kept = _wrapping(passphrase, salt, expires_at).open(kept, _FORMAT)
-    return VaultKey(secret=LockedSecret.copy_of(kept), expires_at=expires_at)
-
-
-def expiry_of(path: Path) -> datetime:
-    """When the key in ``path`` must be destroyed. Raises ``VaultError`` where there is no key."""
+def read_key_file(path: Path) -> VaultKeyFile:
+    """The file of a key, read once. Raises ``VaultError`` where there is no key."""
     try:
-        record = json.loads(path.read_bytes())
+        with path.open("rb") as file:
+            record = json.loads(file.read())
+            mode = os.fstat(file.fileno()).st_mode
         if record["format"] != _FORMAT:
             raise ValueError("another format")
-        return datetime.fromisoformat(record["expires_at"])
+        keyring = record.get("keyring")
+        place: KeyPlace = "a file under a passphrase" if record["passphrase"] else "a file in the open"
+        return VaultKeyFile(
+            path=path,
+            expires_at=datetime.fromisoformat(record["expires_at"]),
+            place=place if keyring is None else "the kernel's keyring",
+            keyring=keyring,
+            salt=base64.b64decode(record["salt"]),
+            content=base64.b64decode(record["key"]),
+            is_private=not mode & 0o077,
+        )
     except FileNotFoundError as error:
         raise VaultError(f"the key {path} does not exist: it was destroyed, or never made") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise VaultError(f"the key {path} is damaged: what it sealed cannot be opened") from error
+
+
+def place_of(path: Path) -> KeyPlace:
+    """Where the key that ``path`` stands for is kept. Raises ``VaultError`` where there is none."""
+    return read_key_file(path).place
+
+
+def read_vault_key(path: Path, *, now: datetime, passphrase: str | None = None) -> VaultKey:
+    """The key in ``path``, as ``VaultKeyFile.open``. Raises ``VaultError`` also where it is damaged."""
+    return read_key_file(path).open(now=now, passphrase=passphrase)
+
+
+def expiry_of(path: Path) -> datetime:
+    """When the key in ``path`` must be destroyed. Raises ``VaultError`` where there is no key."""
+    return read_key_file(path).expires_at
 
 
 def destroy_key(path: Path) -> None:
