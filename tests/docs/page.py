@@ -35,10 +35,10 @@ class Block:
     why_not: str | None
 
 
-def blocks(page: Path) -> list[Block]:
+def blocks(text: str) -> list[Block]:
     """The fenced blocks of a page, in order."""
     found = []
-    for match in _BLOCK.finditer(page.read_text(encoding="utf-8")):
+    for match in _BLOCK.finditer(text):
         indent = len(match["indent"])
         text = "".join(line[indent:] if line.strip() else "\n" for line in match["text"].splitlines(keepends=True))
         found.append(Block(language=match["language"], title=match["title"], text=text, why_not=match["why"]))
@@ -67,26 +67,27 @@ def script(found: list[Block]) -> str:
     return "\n".join(lines)
 
 
-def run(page: Path, folder: Path, *, prelude: str = "", environment: dict[str, str] | None = None) -> str:
-    """Run a page in ``folder`` and compare what it prints; gives all of its output.
+def run(text: str, folder: Path, *, prelude: str = "") -> str:
+    """Run the text of a page in ``folder`` and compare what it prints; gives all of its output.
 
     Raises ``AssertionError`` with the output where a block fails or prints something else.
     """
-    found = blocks(page)
+    found = blocks(text)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", f"{prelude}\n{script(found)}"],
-        cwd=folder, capture_output=True, text=True, timeout=600, check=False,
-        env={
-            **os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "120",
-            **(environment or {}),
-        },
-    )  # fmt: skip
-    assert done.returncode == 0, f"{page.name}:\n{done.stdout}\n{done.stderr}"
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "120"},
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     printed = {int(part.split("\n", 1)[0]): part.split("\n", 1)[1] for part in done.stdout.split(f"{_MARK} ")[1:]}
     for number, block in enumerate(found):
         if block.language == "text" and block.why_not is None and number - 1 in printed:
             wanted = re.escape(block.text.strip()).replace(re.escape("..."), ".*?")
             assert re.search(wanted, printed[number - 1], re.DOTALL), (
-                f"{page.name} shows\n{block.text}\nbut its block printed\n{printed[number - 1]}\n{done.stderr}"
+                f"the page shows\n{block.text}\nbut its block printed\n{printed[number - 1]}\n{done.stderr}"
             )
     return done.stdout

@@ -11,7 +11,7 @@ import pytest
 from pylfr.governance.authorisation.certificates import read_calibration
 from tests.cli.command import pylfr
 from tests.footage import MAN, WALKING_AND_PAUSE, video
-from tests.system.test_deployment_guide import GUIDE, commands, shell, write_case
+from tests.system.governed_case import PREPARE, shell, write_case
 
 pytestmark = pytest.mark.usefixtures("models_dir")
 
@@ -39,7 +39,7 @@ def deployed(media_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = path.read_text().replace('pace = "as-fast-as-possible"', 'pace = "real-time"')
     text = text.replace(str(video(media_dir, WALKING_AND_PAUSE)), str(video(media_dir, MAN)))
     path.write_text(text)
-    done = shell(folder, commands(GUIDE.read_text().split("## During")[0]), tomorrow=ends_at + timedelta(hours=20))
+    done = shell(folder, PREPARE, tomorrow=ends_at + timedelta(hours=20))
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 

@@ -1,0 +1,1 @@
+"""Pages of the documentation site, and in tools/ what generates some of them."""
