@@ -2,7 +2,13 @@
 
     import pylfr
 
-    engine = pylfr.open_engine("deployment.toml")
+    faces = pylfr.open_face_analysis().get("group.jpg")  # stills: boxes, landmarks, quality, templates
+    faces.draw().save("faces.jpg")
+
+    for match in pylfr.find({"Ada": "ada.jpg"}, "walk.mp4"):  # recordings: a rehearsal
+        print(match.name, match.at_s, match.score)
+
+    engine = pylfr.open_engine("deployment.toml")  # live cameras: needs an authorisation
     for recorded in engine.run():
         print(recorded.value.entry, recorded.value.score)
 
@@ -18,6 +24,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from pylfr.deployment.find import Match, find
     from pylfr.deployment.open import open_engine, open_rehearsal
     from pylfr.engine.alert_policy import AlertRules
     from pylfr.engine.engine import Engine
@@ -39,6 +46,7 @@ if TYPE_CHECKING:
     )
     from pylfr.evaluation.calibration import Threshold
     from pylfr.faces.align import align_faces
+    from pylfr.faces.analysis import AnalysedFace, AnalysedFaces, FaceAnalysis, open_face_analysis
     from pylfr.faces.detect import open_detector
     from pylfr.faces.embed import open_embedder
     from pylfr.gallery.index.reloading import open_gallery
@@ -51,6 +59,8 @@ __all__ = [
     "AdjudicationError",
     "Alert",
     "AlertRules",
+    "AnalysedFace",
+    "AnalysedFaces",
     "AuditError",
     "AuthorisationError",
     "Candidates",
@@ -58,9 +68,11 @@ __all__ = [
     "CudaError",
     "Engine",
     "EnrolmentError",
+    "FaceAnalysis",
     "Faces",
     "Frame",
     "LicenceError",
+    "Match",
     "MediaError",
     "ModelError",
     "PylfrError",
@@ -74,9 +86,11 @@ __all__ = [
     "__version__",
     "align_faces",
     "create_watchlist",
+    "find",
     "open_detector",
     "open_embedder",
     "open_engine",
+    "open_face_analysis",
     "open_gallery",
     "open_rehearsal",
     "open_store",
@@ -86,12 +100,14 @@ __all__ = [
 
 # Where a name is defined, for whatever is not an error: the imports above, for the interpreter.
 _MODULES = {
+    "deployment.find": ("Match", "find"),
     "deployment.open": ("open_engine", "open_rehearsal"),
     "engine.alert_policy": ("AlertRules",),
     "engine.engine": ("Engine",),
     "engine.summary": ("Summary",),
     "evaluation.calibration": ("Threshold",),
     "faces.align": ("align_faces",),
+    "faces.analysis": ("AnalysedFace", "AnalysedFaces", "FaceAnalysis", "open_face_analysis"),
     "faces.detect": ("open_detector",),
     "faces.embed": ("open_embedder",),
     "gallery.index.reloading": ("open_gallery",),

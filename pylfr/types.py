@@ -20,6 +20,7 @@ Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 
 Layout = Literal["i420", "nv12", "rgb"]
+Colour = Literal["rgb", "bgr"]
 ColourMatrix = Literal["bt601", "bt709", "bt2020"]
 Device = Literal["cpu", "cuda"]
 Element = Literal["float32", "float16", "int8", "uint8", "int32", "int64"]
@@ -136,9 +137,17 @@ class Frame:
         _require_shape(f"surfaces[{index}]", surface.shape, np.uint8, shape)
 
     @classmethod
-    def still(cls, rgb: UInt8, *, camera: str = "still", sequence: int = 0) -> Frame:
-        """A frame of a single picture, uint8 [H, W, 3] RGB, captured now."""
-        return cls(camera=camera, sequence=sequence, captured_at=datetime.now(UTC), planes=(rgb,), layout="rgb")
+    def still(cls, picture: UInt8, *, colour: Colour = "rgb", camera: str = "still", sequence: int = 0) -> Frame:
+        """A frame of a single picture, uint8 [H, W, 3], captured now. OpenCV's pictures are ``colour="bgr"``.
+
+        The array may have any strides; it is copied only where its pixels are not packed, or are BGR.
+        """
+        _require("picture", picture, np.uint8, (None, None, 3))
+        if colour not in ("rgb", "bgr"):
+            raise ValueError(f"colour must be 'rgb' or 'bgr', got {colour!r}")
+        ordered = picture if colour == "rgb" else picture[:, :, ::-1]
+        packed = ordered if ordered.strides[1:] == (3, 1) else np.ascontiguousarray(ordered)
+        return cls(camera=camera, sequence=sequence, captured_at=datetime.now(UTC), planes=(packed,), layout="rgb")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -368,5 +377,5 @@ class Recorded(Generic[T]):
 
 
 def as_frames(images: Sequence[Frame | UInt8]) -> tuple[Frame, ...]:
-    """Frames as they are, and RGB arrays uint8 [H, W, 3] as stills."""
+    """Frames as they are, and RGB arrays uint8 [H, W, 3], of any strides, as stills."""
     return tuple(image if isinstance(image, Frame) else Frame.still(image) for image in images)

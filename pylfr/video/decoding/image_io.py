@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -28,15 +29,28 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 _JPEG_QUALITY = 92
 
 
-def read_image(path: Path | str) -> UInt8:
+def read_image(source: Path | str | bytes | BinaryIO) -> UInt8:
     """The picture as uint8 [H, W, 3] RGB: upright by its EXIF orientation, what is transparent on white.
 
-    16-bit pictures are scaled to 8 bits. Raises ``MediaError`` where there is no picture, it is damaged, it has more
-    than ``MAX_SIDE_PX`` a side or ``MAX_PIXELS`` in all, or the file is larger than ``MAX_BYTES``. It is decoded in
-    this process: what a stranger made is for ``pylfr.video.isolation.client.read_image_isolated``.
+    ``source`` is a path, the bytes of a picture file, or a file that is open for reading bytes. 16-bit pictures are
+    scaled to 8 bits. Raises ``MediaError`` where there is no picture, it is damaged, it has more than ``MAX_SIDE_PX`` a
+    side or ``MAX_PIXELS`` in all, or the file is larger than ``MAX_BYTES``. It is decoded in this process: for pictures
+    of unknown origin use ``pylfr.video.isolation.client.read_image_isolated``.
     """
-    with closing_descriptor(open_picture(path)) as descriptor, os.fdopen(descriptor, "rb", closefd=False) as file:
-        return decode_image(file.read(), name=f"image {path}")
+    if isinstance(source, Path | str):
+        with closing_descriptor(open_picture(source)) as descriptor, os.fdopen(descriptor, "rb", closefd=False) as file:
+            return decode_image(file.read(), name=f"image {source}")
+    if isinstance(source, bytes | bytearray | memoryview):
+        content, name = bytes(source), "image in memory"
+    else:
+        content, name = source.read(MAX_BYTES + 1), f"image {getattr(source, 'name', 'in a file object')}"
+        if not isinstance(content, bytes):
+            raise TypeError(f"{name} must be open for reading bytes (mode 'rb'), it gave {type(content).__name__}")
+    if not content:
+        raise MediaError(f"{name} must be a picture, got zero bytes")
+    if len(content) > MAX_BYTES:
+        raise MediaError(f"{name} must have at most {MAX_BYTES:,} bytes, got more: scale it down")
+    return decode_image(content, name=name)
 
 
 def open_picture(path: Path | str) -> int:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from pylfr.errors import MediaError, PylfrError
 from pylfr.types import UInt8
+from pylfr.video.decoding import image_io
 from pylfr.video.decoding.image_io import MAX_SIDE_PX, read_image, write_jpeg, write_png
 
 
@@ -38,6 +39,31 @@ def test_a_png_reads_as_it_was_written(tmp_path: Path) -> None:
 def test_a_jpeg_reads_nearly_as_it_was_written(tmp_path: Path) -> None:
     write_jpeg(tmp_path / "a.jpg", gradient())
     assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - gradient()).mean() < 4
+
+
+def test_bytes_and_open_files_read_as_the_file_does(tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    write_png(path, np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
+    wanted = read_image(path).tolist()
+    content = path.read_bytes()
+    assert read_image(content).tolist() == wanted
+    assert read_image(io.BytesIO(content)).tolist() == wanted
+    with path.open("rb") as file:
+        assert read_image(file).tolist() == wanted
+
+
+def test_bytes_and_open_files_without_a_picture_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MediaError, match="image in memory must be a picture, got zero bytes"):
+        read_image(b"")
+    path = tmp_path / "notes.txt"
+    path.write_text("no picture")
+    with path.open("rb") as file, pytest.raises(MediaError, match=r"notes\.txt must be a JPEG, PNG or other picture"):
+        read_image(file)
+    with path.open() as text, pytest.raises(TypeError, match="must be open for reading bytes"):
+        read_image(text)  # type: ignore[arg-type]
+    monkeypatch.setattr(image_io, "MAX_BYTES", 4)
+    with pytest.raises(MediaError, match="must have at most 4 bytes"):
+        read_image(io.BytesIO(b"12345"))
 
 
 def test_one_pixel_is_a_picture(tmp_path: Path) -> None:
