@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import pylfr.runtimes  # noqa: F401 - switches telemetry off before a test imports onnxruntime or OpenVINO itself
 from pylfr import ops
 from pylfr.errors import CudaError
 

@@ -1,1 +1,5 @@
-"""Who runs a network."""
+"""The libraries that run networks. Their telemetry is switched off before any of them is imported."""
+
+from pylfr.runtimes.telemetry import switch_off
+
+switch_off()

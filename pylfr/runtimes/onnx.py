@@ -17,6 +17,9 @@ from pylfr.runtimes.host_adapter import require_tensors
 from pylfr.runtimes.shape_probe import ShapeProbe
 from pylfr.types import Device, Float32
 
+# The environment has switched it off already (pylfr.runtimes.telemetry); this is for builds that only know the call.
+ort.disable_telemetry_events()
+
 _PROVIDERS: Mapping[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 

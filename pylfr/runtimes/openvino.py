@@ -1,6 +1,6 @@
 """OpenVINO on the CPU, in float32 or bfloat16: the fast runtime where the processor knows bfloat16. Extra ``openvino``.
 
-The package brings a telemetry module for its conversion tools; nothing here calls those, and nothing is sent.
+The package brings a telemetry module that sends an event on import: ``pylfr.runtimes.telemetry`` keeps it out.
 """
 
 from __future__ import annotations
