@@ -24,7 +24,9 @@ from benchmarks.footage import lfw_folder
 from benchmarks.measure import print_machine, this_machine, write_results
 from pylfr.deployment.config import RecognitionSection
 from pylfr.evaluation.crowd.cast import Cast, Roles, cast_crowd, cut_heads
-from pylfr.evaluation.crowd.crowd import CrowdRules, Walker, render_crowd
+from pylfr.evaluation.crowd.crowd import render_crowd
+from pylfr.evaluation.crowd.planning import CrowdRules
+from pylfr.evaluation.crowd.walk import Walker
 from pylfr.evaluation.images.people import list_photographs
 from pylfr.evaluation.statistics.rates import percent
 from pylfr.evaluation.video.fusion import RuleResult, compare_rules

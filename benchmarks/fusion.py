@@ -32,7 +32,7 @@ from benchmarks.footage import lfw_folder
 from benchmarks.measure import print_machine, this_machine, write_results
 from pylfr.deployment.config import RecognitionSection
 from pylfr.evaluation.crowd.cast import cut_heads
-from pylfr.evaluation.crowd.crowd import Head, Walker
+from pylfr.evaluation.crowd.walk import Head, Walker
 from pylfr.evaluation.images.people import Photograph, list_photographs
 from pylfr.evaluation.video.fusion import RULES, Step, pass_scores, threshold_at
 from pylfr.evaluation.video.passes import Compared, SubjectPass

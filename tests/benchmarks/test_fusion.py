@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.fusion import SINGLE, _as_json, compare, divide, read_scores
-from pylfr.evaluation.crowd.crowd import Head
+from pylfr.evaluation.crowd.walk import Head
 from pylfr.evaluation.video.passes import Compared, SubjectPass
 
 

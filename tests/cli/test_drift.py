@@ -14,8 +14,10 @@ import pytest
 from pylfr.deployment.config import RecognitionSection
 from pylfr.deployment.recognition import fusion_rules_of, preprocessing_of
 from pylfr.evaluation.crowd.cast import Roles, cast_crowd, cut_heads
-from pylfr.evaluation.crowd.crowd import CrowdRules, Walker, plan_crowd
+from pylfr.evaluation.crowd.crowd import plan_crowd
+from pylfr.evaluation.crowd.planning import CrowdRules
 from pylfr.evaluation.crowd.source import CrowdSource
+from pylfr.evaluation.crowd.walk import Walker
 from pylfr.evaluation.drift import histogram_of
 from pylfr.evaluation.images.people import list_photographs
 from pylfr.evaluation.video.passes import SubjectPass

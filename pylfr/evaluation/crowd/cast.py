@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pylfr.errors import ConfigError, MediaError
-from pylfr.evaluation.crowd.crowd import Head, Walker, cut_head
+from pylfr.evaluation.crowd.walk import Head, Walker, cut_head
 from pylfr.evaluation.images.people import Photograph, central_faces
 from pylfr.protocols import Detector
 from pylfr.types import UInt8

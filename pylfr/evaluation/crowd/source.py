@@ -1,4 +1,4 @@
-"""A made-up crowd as a camera of the engine: painted, compressed, decoded and handed on without touching the disk."""
+"""A synthetic crowd as a camera of the engine: painted, compressed, decoded and handed on without touching the disk."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from pylfr.evaluation.crowd.crowd import RATE, Scene
+from pylfr.evaluation.crowd.crowd import Scene
+from pylfr.evaluation.crowd.walk import RATE
 from pylfr.types import Frame
 from pylfr.video.decoding.frame_builder import FrameBuilder
 from pylfr.video.sources.base import CameraSource

@@ -9,8 +9,10 @@ import av
 import numpy as np
 import pytest
 
-from pylfr.evaluation.crowd.crowd import HEIGHT, WIDTH, CrowdRules, Head, Walker, cut_head, plan_crowd, render_crowd
+from pylfr.evaluation.crowd.crowd import plan_crowd, render_crowd
+from pylfr.evaluation.crowd.planning import CrowdRules
 from pylfr.evaluation.crowd.source import CrowdSource
+from pylfr.evaluation.crowd.walk import HEIGHT, WIDTH, Head, Walker, cut_head
 from pylfr.evaluation.video.passes import read_truth
 from pylfr.video.open import open_file
 
