@@ -27,7 +27,8 @@ from benchmarks.peer_pipelines import Outcome
 from pylfr.deployment.config import RecognitionSection
 from pylfr.errors import ConfigError
 from pylfr.evaluation.crowd.cast import Roles, cast_crowd, cut_heads
-from pylfr.evaluation.crowd.crowd import CrowdRules, render_crowd
+from pylfr.evaluation.crowd.crowd import render_crowd
+from pylfr.evaluation.crowd.planning import CrowdRules
 from pylfr.evaluation.images.people import list_photographs
 from pylfr.evaluation.video.fusion import Fuse, compare_rules, first_face, mean_of_best
 from pylfr.evaluation.video.passes import PassRates, SubjectPass, score_passes
@@ -40,10 +41,7 @@ from pylfr.video.decoding.image_io import read_image
 _RULES = CrowdRules(lanes=6, walk_s=(2.5, 4.0))
 _EVERY_FRAME_HZ = 1000.0
 # Every tracked face is embedded, whatever its quality and however often: the peers' amount of work.
-_EVERY_FACE = RecognitionSection(
-    detect_hz=_EVERY_FRAME_HZ, min_detect_hz=1.0, gap_ms=0, recheck_ms=0, min_interocular_px=0, min_sharpness=0,
-    max_yaw_deg=180, max_pitch_deg=180,
-)  # fmt: skip
+_EVERY_FACE = RecognitionSection(detect_hz=_EVERY_FRAME_HZ, min_detect_hz=1.0, min_interocular_px=0)
 # Of these the alerts are compared at equal FPIR too.
 _TARGET_FPIR = 0.05
 SCRFD, YUNET = ("scrfd_500m_kps", "mobilefacenet_y1"), ("yunet_n", "face_reid_0095")

@@ -58,11 +58,12 @@ def stages() -> Mapping[str, Callable[[], object]]:
     references = random_templates(20_000, embedder.dimension)
     probes = references[:4].copy()
     tracker = FaceTracker(TrackRules(high_score=0.6, low_score=0.3))
+    quality = measure_quality(batch.frames, faces)
     return {
         "letterbox": lambda: detector.letterbox(batch.frames, out=tensor),
         "detect network": lambda: detector.run(tensor),
         "detect, whole": lambda: detector.detect(batch.frames),
-        "track": lambda: tracker.associate(batch, faces),
+        "track": lambda: tracker.associate(batch, faces, quality),
         "quality": lambda: measure_quality(batch.frames, faces),
         "align": lambda: embedder.align(batch.frames, faces),
         "embed": lambda: embedder.embed(crops),

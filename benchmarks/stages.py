@@ -92,9 +92,9 @@ def measure(
         seen = Faces(frame_index=raw.batch_index[kept], boxes=raw.boxes[kept] / factors[0], scores=raw.scores[kept],
                      landmarks=raw.landmarks[kept] / factors[0])  # fmt: skip
         clock.append(time.perf_counter())
-        tracker.associate(batch, seen)
+        quality = measure_quality(batch.frames, seen)
         clock.append(time.perf_counter())
-        measure_quality(batch.frames, seen)
+        tracker.associate(batch, seen, quality)
         clock.append(time.perf_counter())
         crops = embedder.align(batch.frames, seen)
         clock.append(time.perf_counter())

@@ -372,10 +372,22 @@ class Tracker:
         max_age_ms: float,
         max_tracks_per_camera: int,
     ) -> None: ...
-    def update(self, camera: Int32, time_ms: Int64, frame_index: Int32, boxes: Float32, scores: Float32) -> Int64:
-        """Track ids of the faces of a batch, int64 [N]; -1 where a face starts no track.
+    def update(
+        self,
+        camera: Int32,
+        time_ms: Int64,
+        is_cut: UInt8,
+        frame_index: Int32,
+        boxes: Float32,
+        scores: Float32,
+        looks: Float32,
+    ) -> tuple[Int64, UInt8]:
+        """Track ids of the faces of a batch, int64 [N], and which of them are uncertain, uint8 [N].
 
-        camera int32 [B] and time_ms int64 [B] describe the frames, in order; frame_index int32 [N] points into them.
+        An id is -1 where a face starts no track; an uncertain face may be another person than its track's earlier ones.
+        camera int32 [B], time_ms int64 [B] and is_cut uint8 [B] describe the frames, in order; where it is not 0 the
+        camera's tracks end before the frame. frame_index int32 [N] points into them. looks float32 [N, 3]: brightness
+        and contrast, 0 to 1, and the logarithm of one more than the sharpness.
         """
 
     def ended(self) -> tuple[Int32, Int64]:

@@ -258,24 +258,38 @@ class Quality:
 class Tracks:
     """Faces that a tracker has tied to the faces of earlier frames.
 
-    ``track_id`` is int64 [N], counted from 1 in each camera; -1 is a face that belongs to no track.
+    - ``track_id``: int64 [N], counted from 1 in each camera; -1 is a face that belongs to no track
+    - ``uncertain``: bool [N], the face continues its track after a gap, a jump or an overlap with another one, so that
+      it may be somebody else: evidence begins anew. Without it every track is taken for one person
     """
 
     faces: Faces
     track_id: Int64
     quality: Quality
+    uncertain: npt.NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         _require("track_id", self.track_id, np.int64, (len(self.faces),))
         if len(self.quality) != len(self.faces):
             raise ValueError(f"quality must have {len(self.faces)} rows, one a face, got {len(self.quality)}")
+        if self.uncertain is not None:
+            _require("uncertain", self.uncertain, np.bool_, (len(self.faces),))
 
     def __len__(self) -> int:
         return len(self.faces)
 
     def select(self, which: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | Int64) -> Tracks:
         """The tracked faces that an index array or a mask names, in its order."""
-        return Tracks(faces=self.faces.select(which), track_id=self.track_id[which], quality=self.quality.select(which))
+        return Tracks(
+            faces=self.faces.select(which),
+            track_id=self.track_id[which],
+            quality=self.quality.select(which),
+            uncertain=None if self.uncertain is None else self.uncertain[which],
+        )
+
+    def is_uncertain(self, row: int) -> bool:
+        """Whether the face of that row may be another person than its track's earlier faces."""
+        return self.uncertain is not None and bool(self.uncertain[row])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

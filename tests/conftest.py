@@ -34,6 +34,12 @@ def media_dir() -> Path:
     return _folder_from("PYLFR_MEDIA", "footage")
 
 
+@pytest.fixture(scope="session")
+def cases_dir() -> Path:
+    """The folder of small recordings that went wrong once."""
+    return _folder_from("PYLFR_CASES", "cases")
+
+
 def why_not_cuda() -> str | None:
     """Why tests marked ``cuda`` cannot run here; None where they can."""
     try:

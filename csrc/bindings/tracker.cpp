@@ -23,25 +23,34 @@ std::unique_ptr<Tracker> make_tracker(float high_score, float low_score, float i
     return std::make_unique<Tracker>(TrackerSettings{high_score, low_score, iou, max_age_ms, max_tracks_per_camera});
 }
 
-py::array_t<std::int64_t> update(Tracker& tracker, const py::array& camera, const py::array& time_ms,
-                                 const py::array& frame_index, const py::array& boxes, const py::array& scores) {
+py::tuple update(Tracker& tracker, const py::array& camera, const py::array& time_ms, const py::array& is_cut,
+                 const py::array& frame_index, const py::array& boxes, const py::array& scores,
+                 const py::array& looks) {
     const std::int32_t* cameras = values<std::int32_t>(camera, {any_length}, "camera");
     const py::ssize_t frames = camera.shape(0);
     const std::int64_t* times = values<std::int64_t>(time_ms, {frames}, "time_ms");
+    const std::uint8_t* cuts = values<std::uint8_t>(is_cut, {frames}, "is_cut");
     const std::int32_t* index = values<std::int32_t>(frame_index, {any_length}, "frame_index");
     const py::ssize_t faces = frame_index.shape(0);
     const float* corners = values<float>(boxes, {faces, 4}, "boxes");
     const float* score = values<float>(scores, {faces}, "scores");
+    const float* look = values<float>(looks, {faces, 3}, "looks");
     require_indices(index, faces, frames, "frame_index", "frames");
     require_finite(corners, faces * 4, "boxes");
-    std::vector<std::int64_t> ids;
+    require_finite(look, faces * 3, "looks");
+    Followed followed;
     {
         const py::gil_scoped_release release;
         const auto frame_count = static_cast<std::size_t>(frames);
-        ids = tracker.update({cameras, frame_count}, {times, frame_count}, {index, static_cast<std::size_t>(faces)},
-                             reinterpret_cast<const Box*>(corners), score);
+        followed = tracker.update({{cameras, frame_count},
+                                   {times, frame_count},
+                                   cuts,
+                                   {index, static_cast<std::size_t>(faces)},
+                                   reinterpret_cast<const Box*>(corners),
+                                   score,
+                                   reinterpret_cast<const Look*>(look)});
     }
-    return copied(ids.data(), {faces});
+    return py::make_tuple(copied(followed.ids.data(), {faces}), copied(followed.uncertain.data(), {faces}));
 }
 
 py::tuple ended(Tracker& tracker) {
@@ -62,8 +71,8 @@ void bind_tracker(py::module_& module) {
     py::class_<Tracker>(module, "Tracker")
         .def(py::init(&make_tracker), py::arg("high_score"), py::arg("low_score"), py::arg("iou"),
              py::arg("max_age_ms"), py::arg("max_tracks_per_camera"))
-        .def("update", &update, py::arg("camera"), py::arg("time_ms"), py::arg("frame_index"), py::arg("boxes"),
-             py::arg("scores"))
+        .def("update", &update, py::arg("camera"), py::arg("time_ms"), py::arg("is_cut"), py::arg("frame_index"),
+             py::arg("boxes"), py::arg("scores"), py::arg("looks"))
         .def("ended", &ended)
         .def("finish", &Tracker::finish, py::arg("camera"), py::call_guard<py::gil_scoped_release>())
         .def_property_readonly("alive", &Tracker::alive);

@@ -14,14 +14,42 @@ constexpr float most_surprise = 9.21f;
 constexpr float farthest_sizes = 1.0f;
 constexpr float most_growth = 1.5f;
 
+// How much a face's look changes from one analysed frame to the next while it is the same person: standard deviations
+// on a synthetic crowd at 8 Hz (docs/accuracy.md).
+constexpr float brightness_change = 0.05f;
+constexpr float contrast_change = 0.03f;
+constexpr float sharpness_change = 0.5f;
+// From here on, in such units squared, a face that overlaps may be somebody else who has taken the place.
+constexpr float other_look = 16.0f;
+constexpr float look_weight = 0.02f;
+constexpr float look_gain = 0.5f;  // how fast a track's look follows
+// A track that was out of sight for longer may come back as somebody else.
+constexpr std::int64_t longest_gap_ms = 400;
+// Two tracks whose boxes share so much may be confused with each other.
+constexpr float confusing_overlap = 0.15f;
+
 float nearness(const Motion& motion, const Box& box) {
     const Shape seen = shape_of(box);
-    const float size = size_of(motion);
-    const float growth = larger(seen.size, size) / smaller(seen.size, size);
-    if (growth > most_growth || surprise(motion, box) > most_surprise) return 0.0f;
-    const float reach = farthest_sizes * smaller(seen.size, size);
+    const float reach = farthest_sizes * smaller(seen.size, size_of(motion));
     const float apart = squared(seen.x - motion.x.value) + squared(seen.y - motion.y.value);
-    return 1.0f - apart / squared(reach);
+    return surprise(motion, box) > most_surprise ? 0.0f : 1.0f - apart / squared(reach);
+}
+
+bool has_grown_too_much(const Motion& motion, const Box& box) {
+    const float seen = shape_of(box).size, size = size_of(motion);
+    return larger(seen, size) / smaller(seen, size) > most_growth;
+}
+
+float difference(const Look& one, const Look& other) {
+    return squared((one.brightness - other.brightness) / brightness_change) +
+           squared((one.contrast - other.contrast) / contrast_change) +
+           squared((one.sharpness - other.sharpness) / sharpness_change);
+}
+
+void follow(Look& look, const Look& seen) {
+    look.brightness += look_gain * (seen.brightness - look.brightness);
+    look.contrast += look_gain * (seen.contrast - look.contrast);
+    look.sharpness += look_gain * (seen.sharpness - look.sharpness);
 }
 
 }  // namespace
@@ -34,6 +62,7 @@ void Tracker::report(std::int32_t camera, std::int64_t id) {
 // Moves every track to `time_ms`. Time that runs backwards passes as no time at all.
 void Tracker::advance(std::int32_t number, Camera& camera, std::int64_t time_ms) {
     const std::int64_t elapsed = camera.has_started ? std::max<std::int64_t>(0, time_ms - camera.now_ms) : 0;
+    camera.elapsed_ms = elapsed;
     camera.now_ms = time_ms;
     camera.has_started = true;
     std::erase_if(camera.tracks, [&](Track& track) {
@@ -42,18 +71,30 @@ void Tracker::advance(std::int32_t number, Camera& camera, std::int64_t time_ms)
         if (is_over) report(number, track.id);
         return is_over;
     });
-    for (Track& track : camera.tracks) predict(track.motion, static_cast<float>(elapsed) / 1000.0f);
+    for (Track& track : camera.tracks) {
+        predict(track.motion, static_cast<float>(elapsed) / 1000.0f);
+        track.face = -1;
+    }
 }
 
-// Pairs `tracks` with `faces` and takes the pairs out of both.
+void Tracker::end_all(std::int32_t number, Camera& camera) {
+    for (const Track& track : camera.tracks) report(number, track.id);
+    camera.tracks.clear();
+}
+
+// Pairs `tracks` with `faces` and takes the pairs out of both. A look that fits breaks ties between positions.
 template <class Affine>
-void Tracker::match(Camera& camera, std::vector<int>& tracks, std::vector<int>& faces, const Sight& sight,
-                    Affine affinity) {
+void Tracker::match(Camera& camera, std::vector<int>& tracks, std::vector<int>& faces, const Sighting& sighting,
+                    Followed& followed, bool is_jump, Affine affinity) {
     if (tracks.empty() || faces.empty()) return;
     Affinity table(static_cast<int>(tracks.size()), static_cast<int>(faces.size()));
     for (int t = 0; t < table.rows; ++t) {
         for (int f = 0; f < table.columns; ++f) {
-            table.at(t, f) = affinity(camera.tracks[tracks[t]].motion, sight.boxes[faces[f]]);
+            const Track& track = camera.tracks[tracks[t]];
+            const Box& box = sighting.boxes[faces[f]];
+            const float place = has_grown_too_much(track.motion, box) ? 0.0f : affinity(track.motion, box);
+            const float apart = difference(track.look, sighting.looks[faces[f]]);
+            table.at(t, f) = place / (1.0f + look_weight * apart);
         }
     }
     const std::vector<int> face_of = assign(table);
@@ -65,9 +106,15 @@ void Tracker::match(Camera& camera, std::vector<int>& tracks, std::vector<int>& 
         }
         Track& track = camera.tracks[tracks[t]];
         int& face = faces[face_of[t]];
-        correct(track.motion, sight.boxes[face]);
+        const Look& look = sighting.looks[face];
+        followed.ids[face] = track.id;
+        // A camera may be analysed less often than that: a gap is a frame in which the track was not seen.
+        const bool is_gap = track.unseen_ms > std::max(longest_gap_ms, camera.elapsed_ms);
+        followed.uncertain[face] = is_jump || is_gap || difference(track.look, look) > other_look;
+        correct(track.motion, sighting.boxes[face]);
+        follow(track.look, look);
         track.unseen_ms = 0;
-        (*sight.ids)[face] = track.id;
+        track.face = face;
         face = -1;
     }
     tracks = std::move(lonely_tracks);
@@ -85,14 +132,15 @@ bool Tracker::make_room(std::int32_t number, Camera& camera) {
     return true;
 }
 
-void Tracker::see(std::int32_t number, Camera& camera, std::vector<int> faces, const Sight& sight) {
+void Tracker::see(std::int32_t number, Camera& camera, std::vector<int> faces, const Sighting& sighting,
+                  Followed& followed) {
     std::vector<int> tracks(camera.tracks.size());
     for (std::size_t t = 0; t < tracks.size(); ++t) tracks[t] = static_cast<int>(t);
     std::vector<int> strong, weak;
     for (const int face : faces) {
-        if (sight.scores[face] >= settings_.high_score) {
+        if (sighting.scores[face] >= settings_.high_score) {
             strong.push_back(face);
-        } else if (sight.scores[face] >= settings_.low_score) {
+        } else if (sighting.scores[face] >= settings_.low_score) {
             weak.push_back(face);
         }
     }
@@ -100,30 +148,50 @@ void Tracker::see(std::int32_t number, Camera& camera, std::vector<int> faces, c
         const float iou = overlap(box_of(motion), box);
         return iou >= settings_.iou ? iou : 0.0f;
     };
-    match(camera, tracks, strong, sight, by_overlap);
-    match(camera, tracks, weak, sight, by_overlap);
+    match(camera, tracks, strong, sighting, followed, false, by_overlap);
+    match(camera, tracks, weak, sighting, followed, false, by_overlap);
     // Small fast faces at low frame rates do not overlap where they are awaited.
-    match(camera, tracks, strong, sight, nearness);
+    match(camera, tracks, strong, sighting, followed, true, nearness);
     for (const int face : strong) {
         if (!make_room(number, camera)) break;
-        camera.tracks.push_back(Track{camera.next_id++, first_motion(sight.boxes[face]), 0});
-        (*sight.ids)[face] = camera.tracks.back().id;
+        camera.tracks.push_back(
+            Track{camera.next_id++, first_motion(sighting.boxes[face]), sighting.looks[face], 0, face});
+        followed.ids[face] = camera.tracks.back().id;
+    }
+    note_overlaps(camera, followed);
+}
+
+// Tracks whose boxes overlap may have taken each other's faces: whoever comes out of it alone is uncertain.
+void Tracker::note_overlaps(Camera& camera, Followed& followed) {
+    std::vector<bool> is_overlapped(camera.tracks.size(), false);
+    for (std::size_t i = 0; i < camera.tracks.size(); ++i) {
+        for (std::size_t j = 0; j < i; ++j) {
+            if (overlap(box_of(camera.tracks[i].motion), box_of(camera.tracks[j].motion)) > confusing_overlap) {
+                is_overlapped[i] = is_overlapped[j] = true;
+            }
+        }
+    }
+    for (std::size_t t = 0; t < camera.tracks.size(); ++t) {
+        Track& track = camera.tracks[t];
+        if (track.face >= 0 && track.was_overlapped && !is_overlapped[t]) followed.uncertain[track.face] = 1;
+        track.was_overlapped = is_overlapped[t] || (track.was_overlapped && track.face < 0);
     }
 }
 
-std::vector<std::int64_t> Tracker::update(std::span<const std::int32_t> camera, std::span<const std::int64_t> time_ms,
-                                          std::span<const std::int32_t> frame_index, const Box* boxes,
-                                          const float* scores) {
+Followed Tracker::update(const Sighting& sighting) {
     const std::lock_guard lock(busy_);
-    std::vector<std::int64_t> ids(frame_index.size(), -1);
-    std::vector<std::vector<int>> faces_of(camera.size());
-    for (std::size_t i = 0; i < frame_index.size(); ++i) faces_of[frame_index[i]].push_back(static_cast<int>(i));
-    for (std::size_t b = 0; b < camera.size(); ++b) {
-        Camera& watched = cameras_[camera[b]];
-        advance(camera[b], watched, time_ms[b]);
-        see(camera[b], watched, std::move(faces_of[b]), Sight{boxes, scores, &ids});
+    const std::size_t count = sighting.frame.size();
+    Followed followed{std::vector<std::int64_t>(count, -1), std::vector<std::uint8_t>(count, 0)};
+    std::vector<std::vector<int>> faces_of(sighting.camera.size());
+    for (std::size_t i = 0; i < count; ++i) faces_of[sighting.frame[i]].push_back(static_cast<int>(i));
+    for (std::size_t b = 0; b < sighting.camera.size(); ++b) {
+        const std::int32_t number = sighting.camera[b];
+        Camera& watched = cameras_[number];
+        if (sighting.is_cut[b] != 0) end_all(number, watched);
+        advance(number, watched, sighting.time_ms[b]);
+        see(number, watched, std::move(faces_of[b]), sighting, followed);
     }
-    return ids;
+    return followed;
 }
 
 std::vector<EndedTrack> Tracker::ended() {
@@ -137,8 +205,7 @@ void Tracker::finish(std::int32_t camera) {
     const std::lock_guard lock(busy_);
     const auto found = cameras_.find(camera);
     if (found == cameras_.end()) return;
-    for (const Track& track : found->second.tracks) report(camera, track.id);
-    found->second.tracks.clear();
+    end_all(camera, found->second);
     found->second.has_started = false;
 }
 

@@ -27,14 +27,35 @@ struct EndedTrack {
     std::int64_t id;
 };
 
+// How a face's picture looks, apart from whose face it is: light and focus.
+struct Look {
+    float brightness, contrast;  // 0 to 1
+    float sharpness;             // natural logarithm of one more than it
+};
+
+// One call's frames and faces, as memory of the caller.
+struct Sighting {
+    std::span<const std::int32_t> camera;   // [B]
+    std::span<const std::int64_t> time_ms;  // [B]
+    const std::uint8_t* is_cut;             // [B], whether the picture changes to another with this frame
+    std::span<const std::int32_t> frame;    // [N]
+    const Box* boxes;
+    const float* scores;
+    const Look* looks;
+};
+
+// Ids of the faces, -1 for none, and which of them may be another person than their track's earlier faces.
+struct Followed {
+    std::vector<std::int64_t> ids;
+    std::vector<std::uint8_t> uncertain;
+};
+
 // Safe to call from several threads; one call at a time does work.
 class Tracker {
  public:
     explicit Tracker(const TrackerSettings& settings) : settings_(settings) {}
 
-    // Ids of the faces of a batch, -1 for none. `camera` and `time_ms` describe the frames, in order.
-    std::vector<std::int64_t> update(std::span<const std::int32_t> camera, std::span<const std::int64_t> time_ms,
-                                     std::span<const std::int32_t> frame_index, const Box* boxes, const float* scores);
+    Followed update(const Sighting& sighting);
 
     // Tracks that ended since the last call; only the newest `most_ended` are kept.
     std::vector<EndedTrack> ended();
@@ -49,27 +70,27 @@ class Tracker {
     struct Track {
         std::int64_t id;
         Motion motion;
+        Look look;
         std::int64_t unseen_ms;
+        int face;                     // its row in this frame, -1 where it is not seen
+        bool was_overlapped = false;  // another track was in the way when it was seen last, or since
     };
 
     struct Camera {
         std::int64_t next_id = 1;
         std::int64_t now_ms = 0;
+        std::int64_t elapsed_ms = 0;
         bool has_started = false;
         std::vector<Track> tracks;
     };
 
-    // One frame's faces, as rows of the batch, and the ids that they get.
-    struct Sight {
-        const Box* boxes;
-        const float* scores;
-        std::vector<std::int64_t>* ids;
-    };
-
     void advance(std::int32_t number, Camera& camera, std::int64_t time_ms);
-    void see(std::int32_t number, Camera& camera, std::vector<int> faces, const Sight& sight);
+    void end_all(std::int32_t number, Camera& camera);
+    void see(std::int32_t number, Camera& camera, std::vector<int> faces, const Sighting& sighting, Followed& followed);
     template <class Affine>
-    void match(Camera& camera, std::vector<int>& tracks, std::vector<int>& faces, const Sight& sight, Affine affinity);
+    void match(Camera& camera, std::vector<int>& tracks, std::vector<int>& faces, const Sighting& sighting,
+               Followed& followed, bool is_jump, Affine affinity);
+    void note_overlaps(Camera& camera, Followed& followed);
     bool make_room(std::int32_t number, Camera& camera);
     void report(std::int32_t camera, std::int64_t id);
 

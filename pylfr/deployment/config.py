@@ -109,32 +109,30 @@ class RecognitionSection(ConfigModel):
     min_detect_hz: float = Field(
         default=2.0, gt=0, description="lowest detection rate of live cameras under overload; every change is logged"
     )
-    best_k: int = Field(default=8, ge=1, description="at most so many of a track's best faces are compared")
-    min_samples: int = Field(default=2, ge=1, description="compared faces that a track needs before it can alert")
+    comparisons_hz: float | None = Field(
+        default=None,
+        gt=0,
+        description="comparisons per second of a recording's own time; unset: every face is compared",
+    )
+    compare_ms: float = Field(
+        default=100.0,
+        gt=0,
+        description="longest time for the comparisons of one batch of live frames, ms; faces above this are counted",
+    )
     best_scores: int = Field(
         default=2, ge=1, description="the mean of so many best scores of a track must reach the threshold"
     )
-    gap_ms: float = Field(default=200.0, ge=0, description="least time between two compared faces of a track, ms")
-    recheck_ms: float = Field(
-        default=3000.0, ge=0, description="a track is compared again after this time whatever its quality, ms"
+    lone_margin: float = Field(
+        default=0.02, ge=0, le=2, description="the best score alone also alerts if it is higher by this much, cosine"
     )
     cooldown_s: float = Field(default=60.0, ge=0, description="an entry alerts at most once per camera in this time, s")
     candidates: int = Field(default=5, ge=1, description="watchlist entries ranked for each compared face")
     max_faces_a_frame: int = Field(
         default=100, ge=1, description="faces tracked per frame; weaker detections above this are dropped and counted"
     )
-    min_interocular_px: float = Field(default=10.0, ge=0, description="least distance between the eyes, pixels")
-    min_sharpness: float = Field(default=4.0, ge=0, description="least variance of the Laplacian, grey levels squared")
-    max_yaw_deg: float = Field(default=50.0, ge=0, le=180, description="greatest turn to the side, degrees")
-    max_pitch_deg: float = Field(default=45.0, ge=0, le=180, description="greatest tilt up or down, degrees")
-
-    @model_validator(mode="after")
-    def _samples_fit(self) -> RecognitionSection:
-        if self.min_samples > self.best_k:
-            raise ValueError(f"min_samples ({self.min_samples}) must not exceed best_k ({self.best_k})")
-        if self.best_scores > self.min_samples:
-            raise ValueError(f"best_scores ({self.best_scores}) must not exceed min_samples ({self.min_samples})")
-        return self
+    min_interocular_px: float = Field(
+        default=4.0, ge=0, description="least distance between the eyes, pixels; smaller faces are counted"
+    )
 
     @property
     def slowest_hz(self) -> float:

@@ -8,7 +8,7 @@ from pylfr.engine.alert_policy import AlertRules
 from pylfr.engine.build import EngineSettings
 from pylfr.engine.engine import EngineLimits
 from pylfr.errors import ConfigError
-from pylfr.faces.best_shots import RecognitionRules
+from pylfr.faces.best_shots import SelectionRules
 from pylfr.faces.quality import QualityGate
 from pylfr.governance.authorisation.certificates import FusionRules
 from pylfr.models.manifest import ModelManifest
@@ -34,21 +34,14 @@ def settings_of(
         alerts=AlertRules(
             threshold=threshold_of(recognition, manifest),
             calibrated=calibrated,
-            best_k=recognition.best_k,
-            min_samples=recognition.min_samples,
             best_scores=recognition.best_scores,
+            lone_margin=recognition.lone_margin,
             cooldown_s=recognition.cooldown_s,
         ),
-        best_shots=RecognitionRules(
-            best_k=recognition.best_k,
-            gap_ms=recognition.gap_ms,
-            recheck_ms=recognition.recheck_ms,
-            gate=QualityGate(
-                interocular_px=recognition.min_interocular_px,
-                sharpness=recognition.min_sharpness,
-                yaw_deg=recognition.max_yaw_deg,
-                pitch_deg=recognition.max_pitch_deg,
-            ),
+        best_shots=SelectionRules(
+            comparisons_hz=recognition.comparisons_hz,
+            live_ms=recognition.compare_ms,
+            gate=QualityGate(interocular_px=recognition.min_interocular_px),
         ),
         limits=EngineLimits(candidates=recognition.candidates, max_faces_a_frame=recognition.max_faces_a_frame),
         detect_hz=recognition.detect_hz,

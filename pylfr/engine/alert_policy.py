@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -14,31 +14,35 @@ from pylfr.faces.track import TrackKey
 from pylfr.protocols import Gallery
 from pylfr.types import Alert, Candidates, FrameBatch, Int64, Tracks
 
+# Entries that the evidence of one track may name; the least similar one gives way. A list of candidates is short, and
+# whoever is on the watchlist comes back in it.
+_MOST_ENTRIES = 64
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRules:
     """When candidate scores become an alert.
 
-    A track's score for an entry is the mean of its ``best_scores`` best scores among its ``best_k`` best faces; it must
-    reach ``threshold`` (cosine) once ``min_samples`` faces have been compared. A mean over all of the best faces does
-    worse: one covered or badly lit face pulls it down (docs/accuracy.md). The same entry alerts once a track, and in
-    one camera once in ``cooldown_s``. ``calibrated`` says whether the threshold rests on a calibration certificate.
+    A track's score for an entry is the mean of the entry's ``best_scores`` best scores over all compared faces of the
+    current person. With fewer scores than that, and wherever it is higher, it is the best score less ``lone_margin``.
+    An alert needs ``threshold`` (cosine). The same entry alerts once a track, and in one camera once in
+    ``cooldown_s``. ``calibrated`` says whether the threshold rests on a calibration certificate. How the rule was
+    chosen is in docs/accuracy.md.
     """
 
     threshold: float
     calibrated: bool = False
-    best_k: int = 8
-    min_samples: int = 2
     best_scores: int = 2
+    lone_margin: float = 0.02
     cooldown_s: float = 60.0
 
     def __post_init__(self) -> None:
         if not -1.0 <= self.threshold <= 1.0:
             raise ValueError(f"threshold is a cosine from -1 to 1, got {self.threshold}; it is no percentage")
-        if not 1 <= self.min_samples <= self.best_k:
-            raise ValueError(f"min_samples must be 1 to best_k ({self.best_k}), got {self.min_samples}")
-        if not 1 <= self.best_scores <= self.min_samples:
-            raise ValueError(f"best_scores must be 1 to min_samples ({self.min_samples}), got {self.best_scores}")
+        if self.best_scores < 1:
+            raise ValueError(f"best_scores must be at least 1, got {self.best_scores}")
+        if not self.lone_margin >= 0:
+            raise ValueError(f"lone_margin must be 0 or more, got {self.lone_margin}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,35 +66,40 @@ class EndedTrack:
 
 
 @dataclass(slots=True, eq=False)
-class _Sample:
-    """One compared face: its quality and its candidates. No template."""
-
-    quality: float
-    scores: dict[int, float]
-    floor: float
-
-
-@dataclass(slots=True, eq=False)
 class _Evidence:
-    """What a track carries from frame to frame: candidate scores of its best faces, and what it has alerted on."""
+    """What a track carries from frame to frame: each candidate entry's best scores, best first. No template.
 
-    samples: list[_Sample] = field(default_factory=list)
+    ``alerted`` are the entries that the track has raised; they outlive a change of its person.
+    """
+
+    scores: dict[int, list[float]] = field(default_factory=dict)
     alerted: set[int] = field(default_factory=set)
     best_score: float | None = None
     best_entry: int | None = None
 
-    def add(self, sample: _Sample, best_k: int) -> None:
-        self.samples.append(sample)
-        if len(self.samples) > best_k:
-            self.samples.remove(min(self.samples, key=lambda each: each.quality))
+    def add(self, entry: int, score: float, rules: AlertRules) -> float:
+        """Take in one score of an entry; the track's fused score for it."""
+        best = self.scores.setdefault(entry, [])
+        best.append(score)
+        best.sort(reverse=True)
+        del best[rules.best_scores :]
+        fused = fuse_scores(best, rules)
+        if self.best_score is None or fused > self.best_score:
+            self.best_score, self.best_entry = fused, entry
+        return fused
 
-    def fused(self, entry: int, count: int) -> float:
-        """The mean of an entry's ``count`` best scores among the samples.
+    def shrink(self) -> None:
+        """Drop the least similar entries beyond the most that are remembered."""
+        while len(self.scores) > _MOST_ENTRIES:
+            del self.scores[min(self.scores, key=lambda entry: self.scores[entry][0])]
 
-        A sample that does not name the entry scored it no higher than its own last candidate, so that stands in.
-        """
-        best = sorted((sample.scores.get(entry, sample.floor) for sample in self.samples), reverse=True)[:count]
-        return sum(best) / len(best)
+
+def fuse_scores(best: Sequence[float], rules: AlertRules) -> float:
+    """One score of an entry's best scores, highest first, of which there is at least one."""
+    lone = best[0] - rules.lone_margin if rules.best_scores > 1 else best[0]
+    if len(best) < rules.best_scores:
+        return lone
+    return max(lone, sum(best[: rules.best_scores]) / rules.best_scores)
 
 
 class AlertPolicy:
@@ -103,21 +112,23 @@ class AlertPolicy:
         self._last: dict[tuple[str, int], datetime] = {}
 
     def decide(self, batch: FrameBatch, tracks: Tracks, rows: Int64, candidates: Candidates) -> list[PossibleMatch]:
-        """Possible matches among the faces ``rows`` of ``tracks``, whose candidates stand in the same order."""
+        """Possible matches among the faces ``rows`` of ``tracks``; ``candidates`` has one row for each, in order.
+
+        Only entries that this very search named can alert: one that has been removed since cannot.
+        """
         matches = []
         for place, row in enumerate(rows.tolist()):
             frame = batch.frames[tracks.faces.frame_index[row]]
             key = TrackKey(camera=frame.camera, track_id=int(tracks.track_id[row]))
             evidence = self._tracks.setdefault(key, _Evidence())
-            sample = _sample(candidates, place, float(tracks.quality.score[row]))
-            evidence.add(sample, self.rules.best_k)
-            if len(evidence.samples) < self.rules.min_samples:
-                continue
-            # Only entries that this very search named: one that has been removed since cannot alert.
-            for entry in sample.scores:
-                score = evidence.fused(entry, self.rules.best_scores)
-                if evidence.best_score is None or score > evidence.best_score:
-                    evidence.best_score, evidence.best_entry = score, entry
+            if tracks.is_uncertain(row):
+                evidence.scores.clear()
+            listed = candidates.entry[place] >= 0
+            named = zip(
+                candidates.entry[place][listed].tolist(), candidates.scores[place][listed].tolist(), strict=True
+            )
+            for entry, found in named:
+                score = evidence.add(entry, found, self.rules)
                 if score < self.rules.threshold or entry in evidence.alerted:
                     continue
                 evidence.alerted.add(entry)
@@ -125,6 +136,7 @@ class AlertPolicy:
                     self.suppressed += 1
                 else:
                     matches.append(PossibleMatch(row=row, key=key, entry=entry, score=score))
+            evidence.shrink()
         return matches
 
     def raise_threshold(self, threshold: float) -> None:
@@ -180,14 +192,4 @@ def compose_alert(
         model=gallery.model,
         watchlist_revision=gallery.revision,
         authorisation=authorisation,
-    )
-
-
-def _sample(candidates: Candidates, place: int, quality: float) -> _Sample:
-    listed = candidates.entry[place] >= 0
-    scores = candidates.scores[place][listed].tolist()
-    # A full list hides entries just below its last score; a list with room left has named every entry there is.
-    floor = scores[-1] if scores and listed.all() else -1.0
-    return _Sample(
-        quality=quality, scores=dict(zip(candidates.entry[place][listed].tolist(), scores, strict=True)), floor=floor
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pylfr.engine.alert_policy import AlertPolicy, AlertRules
 from pylfr.engine.engine import Engine, EngineLimits, Stages
 from pylfr.engine.observer import Observer
-from pylfr.faces.best_shots import BestShotSelector, RecognitionRules
+from pylfr.faces.best_shots import BestShotSelector, SelectionRules
 from pylfr.faces.detect import FaceDetector
 from pylfr.faces.device.detect import DeviceDetector
 from pylfr.faces.device.recognise import DeviceRecogniser, HostEmbedderAdapter
@@ -45,7 +45,7 @@ class EngineSettings:
     """
 
     alerts: AlertRules
-    best_shots: RecognitionRules
+    best_shots: SelectionRules
     limits: EngineLimits
     detect_hz: float
     min_detect_hz: float

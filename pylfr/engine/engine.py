@@ -182,7 +182,12 @@ class Engine:
             suppressed=stages.policy.suppressed,
             undelivered=self._undelivered,
             dropped=add_causes(
-                [self._dropped, stages.selector.refused, *(camera.dropped for camera in cameras.values())]
+                [
+                    self._dropped,
+                    stages.tracker.unfollowed,
+                    stages.selector.refused,
+                    *(camera.dropped for camera in cameras.values()),
+                ]
             ),
             dwell_ms=stages.recogniser.pool.dwell(),
             template_memory_locked=stages.recogniser.pool.is_locked,
@@ -239,15 +244,20 @@ class Engine:
         tracks = stages.tracker.update(batch, faces)
         for each in stages.observers:
             each.faces_tracked(batch, tracks)
-        due = stages.selector.due(batch, tracks)
+        selection = stages.selector.due(batch, tracks, live=stages.batches.live_cameras)
+        tracks = selection.tracks
         for each in stages.observers:
-            each.faces_selected(batch, tracks, due)
-        for start in range(0, len(due), stages.recogniser.pool.rows):
-            rows = due[start : start + stages.recogniser.pool.rows]
+            each.faces_selected(batch, tracks, selection.rows)
+        for start in range(0, len(selection.rows), stages.recogniser.pool.rows):
+            rows = selection.rows[start : start + stages.recogniser.pool.rows]
+            began = time.perf_counter()
             candidates = stages.recogniser.recognise(
                 batch.frames, tracks.faces.select(rows), gallery, self._limits.candidates
             )
             self._recognised += len(rows)
+            seconds = time.perf_counter() - began
+            threshold = stages.policy.rules.threshold
+            stages.selector.note(batch, tracks, rows, candidates, threshold=threshold, seconds=seconds)
             compared = Comparison(batch=batch, tracks=tracks, rows=rows, candidates=candidates, gallery=gallery)
             for each in stages.observers:
                 each.faces_compared(compared)

@@ -1,4 +1,4 @@
-"""How fit a face is for recognition, and which faces are too poor to be recognised at all, by cause."""
+"""How fit a face is for recognition, and which faces cannot be compared at all, by cause."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def measure_quality(images: Sequence[Frame | UInt8], faces: Faces) -> Quality:
     """Quality of each face, measured in the luma of its own frame.
 
     The score, 0 to 100, is the product of four ramps: size (8 to 32 px between the eyes), sharpness (logarithmic),
-    pose (frontal to 60 degrees) and light. It ranks the faces of one track; it is no ISO measure.
+    pose (frontal to 60 degrees) and light. It ranks the faces of one track; it is not an ISO measure.
     """
     columns = ops.measure_quality(as_frames(images), faces) if faces.measures is None else faces.measures
     sharpness, interocular, yaw, pitch, roll, brightness, contrast = (
@@ -47,25 +47,16 @@ def measure_quality(images: Sequence[Frame | UInt8], faces: Faces) -> Quality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualityGate:
-    """The least that a probe must be. What falls below is dropped before it is aligned, counted by cause.
+    """What an embedder cannot be given at all. Everything else may be compared, and its quality says only how soon.
 
-    Tiny and blurred faces score high against each other, so they raise false alerts more than they find anybody.
+    A face whose eyes are less than ``interocular_px`` apart is a few pixels enlarged; one whose landmarks are not
+    finite, or whose eyes are one point, cannot be aligned.
     """
 
-    interocular_px: float = 10.0
-    sharpness: float = 4.0
-    yaw_deg: float = 50.0
-    pitch_deg: float = 45.0
+    interocular_px: float = 4.0
 
-    def refused(self, quality: Quality) -> dict[str, npt.NDArray[np.bool_]]:
+    def refused(self, faces: Faces, quality: Quality) -> dict[str, npt.NDArray[np.bool_]]:
         """For each cause the faces that it refuses, bool [N]; a face is refused by the first cause that holds."""
-        tests = {
-            "face_too_small": quality.interocular_px < self.interocular_px,
-            "face_extreme_pose": (np.abs(quality.yaw) > self.yaw_deg) | (np.abs(quality.pitch) > self.pitch_deg),
-            "face_too_blurred": quality.sharpness < self.sharpness,
-        }
-        taken = np.zeros(len(quality), bool)
-        for cause, refused in tests.items():
-            tests[cause] = refused & ~taken
-            taken |= refused
-        return tests
+        lost = ~np.isfinite(faces.landmarks).all(axis=(1, 2)) | ~(quality.interocular_px > 0)
+        small = ~lost & (quality.interocular_px < self.interocular_px)
+        return {"face_without_landmarks": lost, "face_too_small": small}

@@ -1,14 +1,17 @@
-"""Which face is which from frame to frame, in each camera for itself."""
+"""Which face is which from frame to frame, in each camera by itself."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pylfr import ops
+from pylfr.faces.cuts import CutDetector
 from pylfr.faces.quality import measure_quality
-from pylfr.types import Faces, FrameBatch, Int32, Int64, Tracks
+from pylfr.types import Faces, Float32, FrameBatch, Int32, Quality, Tracks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +38,20 @@ class TrackRules:
 
 
 class FaceTracker:
-    """Ties the faces of a batch into tracks; memory is bounded by ``max_tracks_per_camera``."""
+    """Ties the faces of a batch into tracks; memory is bounded by ``max_tracks_per_camera``.
+
+    A track ends where the picture cuts. Where it may have changed its person it goes on, and says so.
+    """
 
     def __init__(self, rules: TrackRules) -> None:
         self._tracker = ops.Tracker(
             rules.high_score, rules.low_score, rules.iou, rules.max_age_ms, rules.max_tracks_per_camera
         )
+        self._high_score = rules.high_score
+        self._cuts = CutDetector()
         self._cameras: dict[str, int] = {}
         self._names: list[str] = []
+        self.unfollowed: Counter[str] = Counter()
 
     @property
     def alive(self) -> int:
@@ -50,14 +59,30 @@ class FaceTracker:
         return self._tracker.alive
 
     def update(self, batch: FrameBatch, faces: Faces) -> Tracks:
-        """The faces with their track ids and their quality; frames of one camera must stand in order of time."""
-        track_id = self.associate(batch, faces)
-        return Tracks(faces=faces, track_id=track_id, quality=measure_quality(batch.frames, faces))
+        """The faces with their track ids and their quality; frames of one camera must be in order of time.
 
-    def associate(self, batch: FrameBatch, faces: Faces) -> Int64:
-        """Only the track ids, int64 [N]; -1 where a face starts no track and carries none on."""
+        ``unfollowed`` counts faces of no track: detections too weak to start one, and faces in a camera that is full.
+        """
+        quality = measure_quality(batch.frames, faces)
+        track_id, uncertain = self.associate(batch, faces, quality)
+        weak = (track_id < 0) & (faces.scores < self._high_score)
+        self.unfollowed["weak_detection"] += int(np.count_nonzero(weak))
+        self.unfollowed["face_over_track_cap"] += int(np.count_nonzero((track_id < 0) & ~weak))
+        return Tracks(faces=faces, track_id=track_id, quality=quality, uncertain=uncertain)
+
+    def associate(
+        self, batch: FrameBatch, faces: Faces, quality: Quality
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Track ids, int64 [N], and which faces are uncertain, bool [N].
+
+        An id is -1 where a face starts no track and carries none on.
+        """
         time_ms = np.array([round(frame.captured_at.timestamp() * 1000) for frame in batch.frames], np.int64)
-        return self._tracker.update(self._indices(batch), time_ms, faces.frame_index, faces.boxes, faces.scores)
+        is_cut = np.array([self._cuts.is_cut(frame) for frame in batch.frames], np.uint8)
+        track_id, uncertain = self._tracker.update(
+            self._indices(batch), time_ms, is_cut, faces.frame_index, faces.boxes, faces.scores, look_of(quality)
+        )
+        return track_id, uncertain.astype(bool)
 
     def ended(self) -> list[TrackKey]:
         """Tracks that have ended since the last call."""
@@ -78,3 +103,12 @@ class FaceTracker:
                 self._cameras[frame.camera] = len(self._names)
                 self._names.append(frame.camera)
         return np.array([self._cameras[frame.camera] for frame in batch.frames], np.int32)
+
+
+def look_of(quality: Quality) -> Float32:
+    """How light and how sharp each face's picture is, float32 [N, 3]: what does not tell people apart by their faces.
+
+    Brightness and contrast, 0 to 1, and the natural logarithm of one more than the sharpness.
+    """
+    look = np.stack([quality.brightness, quality.contrast, np.log1p(np.maximum(quality.sharpness, 0))], axis=1)
+    return np.nan_to_num(look.astype(np.float32))

@@ -20,13 +20,13 @@ def check(path: Path) -> tuple[int, str]:
 
 
 def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
-    text = GOOD.replace("threshold = 0.5", 'treshold = 0.5\nbest_k = "many"\ndetect_hz = -1')
+    text = GOOD.replace("threshold = 0.5", 'treshold = 0.5\nbest_scores = "many"\ndetect_hz = -1')
     text = text.replace('detector = "yunet_n"', 'detecter = "yunet_n"').replace('type = "jsonl"', 'type = "jsnl"')
     code, output = check(write(tmp_path, text))
     assert code == 1
     for words in (
         "recognition: unknown key 'treshold': the nearest valid key is 'threshold'",
-        "recognition.best_k: ",
+        "recognition.best_scores: ",
         "recognition.detect_hz: ",
         "models: unknown key 'detecter': the nearest valid key is 'detector'",
         "models.detector: Field required",

@@ -16,7 +16,7 @@ from pylfr.engine.alert_policy import AlertPolicy, AlertRules
 from pylfr.engine.engine import Engine, EngineLimits, Stages
 from pylfr.engine.summary import Summary
 from pylfr.errors import AuditError, AuthorisationError, MediaError, SinkError
-from pylfr.faces.best_shots import BestShotSelector, RecognitionRules
+from pylfr.faces.best_shots import BestShotSelector, SelectionRules
 from pylfr.faces.quality import QualityGate
 from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.template_pool import ProbePool
@@ -213,15 +213,16 @@ def build(
     gallery: OnePerson | None = None,
     dimension: int = DIMENSION,
     max_faces: int = 100,
+    comparisons_hz: float | None = None,
 ) -> Engine:
-    anything = QualityGate(interocular_px=0, sharpness=0)
+    anything = QualityGate(interocular_px=0)
     stages = Stages(
         batches=Batcher(list(sources), size=4, wait_ms=1, detect_hz=None),
         authority=authority or Rehearsal(),
         ceiling=ceiling or NoCeiling(),
         detector=detector or Crowd([[100, 80, 160, 150]] if boxes is None else boxes),
         tracker=FaceTracker(TrackRules(high_score=0.5, low_score=0.2)),
-        selector=BestShotSelector(RecognitionRules(gate=anything)),
+        selector=BestShotSelector(SelectionRules(comparisons_hz=comparisons_hz, gate=anything)),
         recogniser=FaceRecogniser(embedder or SameFace(), ProbePool(rows=2, dimension=dimension)),
         gallery=gallery or OnePerson(),
         policy=AlertPolicy(AlertRules(threshold=0.5)),
@@ -344,6 +345,28 @@ def test_faces_over_the_cap_are_dropped_weakest_first_and_counted() -> None:
     _, summary = run(build([Street("north", frames=5)], boxes=boxes, max_faces=3))
     assert summary.faces == 15
     assert summary.dropped == {"face_over_cap": 5}
+
+
+def test_every_detected_face_is_compared_or_counted_by_cause() -> None:
+    boxes = [[10.0 + 60 * place, 80.0, 50.0 + 60 * place, 130.0] for place in range(5)]
+    engine = build([Street("north", frames=40)], boxes=boxes, comparisons_hz=5.0)
+    _, summary = run(engine)
+    assert summary.faces == 200
+    assert summary.dropped.keys() == {"not_compared_budget"}
+    assert summary.recognised + summary.dropped["not_compared_budget"] == 200
+    # Ten to begin with, and five a second for four seconds.
+    assert 25 <= summary.recognised <= 30
+
+
+@pytest.mark.parametrize("comparisons_hz", [None, 5.0])
+def test_a_hundred_faces_a_frame_stay_bounded_and_each_track_alerts_at_most_once(comparisons_hz: float | None) -> None:
+    boxes = [[30.0 * (place % 10), 24.0 * (place // 10), 30.0 * (place % 10) + 20, 24.0 * (place // 10) + 20]
+             for place in range(100)]  # fmt: skip
+    alerts, summary = run(build([Street("north", frames=10)], boxes=boxes, comparisons_hz=comparisons_hz))
+    assert summary.recognised + sum(summary.dropped.values()) == summary.faces == 1000
+    # All are the wanted person, as in a hall of mirrors: one alert, and the cool-down has the others.
+    assert len(alerts) == 1
+    assert summary.suppressed == (99 if comparisons_hz is None else summary.suppressed)
 
 
 def test_stop_ends_the_run_with_its_account() -> None:

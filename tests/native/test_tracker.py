@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pylfr import ops
+from pylfr.types import Float32
 
 # camera, time_ms, [(centre x, centre y, size, score), ...]
 Sight = tuple[int, int, list[tuple[float, float, float, float]]]
@@ -13,16 +14,22 @@ def open_tracker(*, max_age_ms: float = 1000, max_tracks: int = 50) -> ops.Track
     return ops.Tracker(0.6, 0.3, 0.2, max_age_ms, max_tracks)
 
 
+def looks(count: int, *, brightness: float = 0.5) -> Float32:
+    return np.tile(np.array([[brightness, 0.2, 4.0]], np.float32), (count, 1))
+
+
 def update(tracker: ops.Tracker, *sights: Sight) -> list[list[int]]:
-    """Ids of each frame's faces; all frames go in as one batch."""
+    """Ids of each frame's faces; all frames go in as one batch, look alike and belong to one shot."""
     faces = [(index, face) for index, (_, _, seen) in enumerate(sights) for face in seen]
     boxes = np.array([[x - s * 0.4, y - s / 2, x + s * 0.4, y + s / 2] for _, (x, y, s, _) in faces], np.float32)
-    ids = tracker.update(
+    ids, _ = tracker.update(
         np.array([camera for camera, _, _ in sights], np.int32),
         np.array([time_ms for _, time_ms, _ in sights], np.int64),
+        np.zeros(len(sights), np.uint8),
         np.array([index for index, _ in faces], np.int32),
         boxes.reshape(-1, 4),
         np.array([face[3] for _, face in faces], np.float32),
+        looks(len(faces)),
     )
     of_frame: list[list[int]] = [[] for _ in sights]
     for (index, _), track_id in zip(faces, ids.tolist(), strict=True):
@@ -230,17 +237,89 @@ def test_boxes_without_area_do_not_crash() -> None:
 
 def test_the_tracker_refuses_what_does_not_fit() -> None:
     tracker = open_tracker()
-    camera, time_ms = np.zeros(1, np.int32), np.zeros(1, np.int64)
+    camera, time_ms, cut = np.zeros(1, np.int32), np.zeros(1, np.int64), np.zeros(1, np.uint8)
     index, boxes, scores = np.zeros(1, np.int32), np.zeros((1, 4), np.float32), np.ones(1, np.float32)
+    look = looks(1)
     with pytest.raises(ValueError, match="frame_index must name one of 1 frames, got 1 in row 0"):
-        tracker.update(camera, time_ms, index + 1, boxes, scores)
+        tracker.update(camera, time_ms, cut, index + 1, boxes, scores, look)
     with pytest.raises(ValueError, match=r"time_ms must be int64 \[1\], got shape \[2\]"):
-        tracker.update(camera, np.zeros(2, np.int64), index, boxes, scores)
+        tracker.update(camera, np.zeros(2, np.int64), cut, index, boxes, scores, look)
     with pytest.raises(TypeError, match="time_ms must be int64"):
-        tracker.update(camera, time_ms.astype(np.float64), index, boxes, scores)
+        tracker.update(camera, time_ms.astype(np.float64), cut, index, boxes, scores, look)
+    with pytest.raises(ValueError, match=r"is_cut must be uint8 \[1\], got shape \[2\]"):
+        tracker.update(camera, time_ms, np.zeros(2, np.uint8), index, boxes, scores, look)
     with pytest.raises(ValueError, match="boxes must be finite"):
-        tracker.update(camera, time_ms, index, boxes * np.float32(np.nan), scores)
+        tracker.update(camera, time_ms, cut, index, boxes * np.float32(np.nan), scores, look)
+    with pytest.raises(ValueError, match="looks must be finite"):
+        tracker.update(camera, time_ms, cut, index, boxes, scores, look * np.float32(np.nan))
     assert tracker.alive == 0
+
+
+def follow(
+    tracker: ops.Tracker,
+    time_ms: int,
+    *faces: tuple[float, float, float],
+    is_cut: bool = False,
+    brightness: float = 0.5,
+) -> list[tuple[int, bool]]:
+    """Ids and doubts of the faces (centre x, centre y, size) of one frame."""
+    boxes = np.array([[x - s * 0.4, y - s / 2, x + s * 0.4, y + s / 2] for x, y, s in faces], np.float32)
+    ids, uncertain = tracker.update(
+        np.zeros(1, np.int32),
+        np.array([time_ms], np.int64),
+        np.array([is_cut], np.uint8),
+        np.zeros(len(faces), np.int32),
+        boxes.reshape(-1, 4),
+        np.full(len(faces), 0.9, np.float32),
+        looks(len(faces), brightness=brightness),
+    )
+    return [(track_id, bool(doubt)) for track_id, doubt in zip(ids.tolist(), uncertain.tolist(), strict=True)]
+
+
+def test_a_cut_ends_every_track_also_of_a_face_at_the_same_place() -> None:
+    tracker = open_tracker()
+    assert follow(tracker, 0, (100, 100, 50)) == [(1, False)]
+    assert follow(tracker, 125, (100, 100, 50)) == [(1, False)]
+    assert follow(tracker, 250, (100, 100, 50), is_cut=True) == [(2, False)]
+    assert tracker.ended()[1].tolist() == [1]
+
+
+def test_a_face_that_suddenly_looks_otherwise_may_be_somebody_else() -> None:
+    tracker = open_tracker()
+    follow(tracker, 0, (100, 100, 50))
+    assert follow(tracker, 125, (100, 100, 50), brightness=0.55) == [(1, False)]
+    assert follow(tracker, 250, (100, 100, 50), brightness=0.2) == [(1, True)]
+    for time_ms in (375, 500, 625):
+        follow(tracker, time_ms, (100, 100, 50), brightness=0.2)
+    assert follow(tracker, 750, (100, 100, 50), brightness=0.2) == [(1, False)]
+
+
+def test_a_face_that_was_out_of_sight_may_be_somebody_else_but_not_at_a_low_rate() -> None:
+    tracker = open_tracker()
+    follow(tracker, 0, (100, 100, 50))
+    assert follow(tracker, 125) == []
+    assert follow(tracker, 250, (100, 100, 50)) == [(1, False)]
+    for time_ms in (375, 500, 625, 750):
+        follow(tracker, time_ms)
+    assert follow(tracker, 875, (100, 100, 50)) == [(1, True)]
+    assert follow(tracker, 1375, (100, 100, 50)) == [(1, False)]
+
+
+def test_whoever_comes_out_of_an_overlap_is_uncertain_once() -> None:
+    tracker = open_tracker()
+    doubts: dict[int, list[int]] = {1: [], 2: []}
+    for step in range(40):
+        for track_id, doubt in follow(tracker, 40 * step, (100 + 8.0 * step, 100, 40), (400 - 8.0 * step, 112, 40)):
+            if doubt:
+                doubts[track_id].append(step)
+    assert [len(each) for each in doubts.values()] == [1, 1]
+
+
+def test_a_face_of_twice_the_size_at_the_same_place_is_somebody_else() -> None:
+    tracker = open_tracker()
+    assert follow(tracker, 0, (100, 100, 40)) == [(1, False)]
+    assert follow(tracker, 125, (100, 100, 40)) == [(1, False)]
+    assert follow(tracker, 250, (100, 100, 80)) == [(2, False)]
 
 
 @pytest.mark.parametrize(

@@ -83,13 +83,14 @@ def test_a_certificate_for_fewer_people_or_for_another_way_of_fusing_is_refused(
     whole = path.read_text()
     fields = json.loads(whole)
     rules = {
-        "detect_hz": 8.0, "best_k": 3, "min_samples": 2, "best_scores": 2, "gap_ms": 200.0, "recheck_ms": 3000.0,
-        "candidates": 5, "min_interocular_px": 10.0, "min_sharpness": 4.0, "max_yaw_deg": 50.0, "max_pitch_deg": 45.0,
+        "detect_hz": 8.0, "best_scores": 3, "lone_margin": 0.02, "comparisons_hz": None, "candidates": 5,
+        "min_interocular_px": 4.0,
     }  # fmt: skip
     try:
         for change, said in (
             ({"watchlist_size": 1}, "calibration: it holds for 1 references, the watchlist has 2"),
-            ({"unit": "tracks", "rules": rules}, "calibration: the certificate is for best_k 3, the deployment has"),
+            ({"unit": "tracks", "rules": rules}, "calibration: the certificate is for best_scores 3, the deployment"),
+            ({"unit": "tracks", "rules": {**rules, "best_k": 8}}, "measured by earlier rules (best_k)"),
             ({"unit": "tracks"}, "one way of fusing: give both"),
             ({"model": "ab" * 32}, "calibration: the certificate is for another network"),
         ):

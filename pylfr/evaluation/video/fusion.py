@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pylfr.engine.alert_policy import AlertRules, fuse_scores
 from pylfr.errors import ConfigError
 from pylfr.evaluation.video.passes import Box, Compared, PassRates, Raised, SubjectPass, own_tracks, score_passes
 
-# Scores of one entry over a track so far and the qualities of those faces, in order of time, to one score; None while
-# there is too little to decide on.
-Fuse = Callable[[Sequence[float], Sequence[float]], float | None]
+# Scores of one entry over a track so far, the qualities of those faces and whether they named the entry, in order of
+# time, to one score; None while there is too little to decide on. A face whose full list of candidates does not name
+# the entry scored it no higher than its last candidate, so that stands in.
+Fuse = Callable[[Sequence[float], Sequence[float], Sequence[bool]], float | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,7 @@ class PassScores:
 def best_of(count: int, *, least: int = 1) -> Fuse:
     """The mean over the ``count`` best faces by quality, once ``least`` have been compared."""
 
-    def fuse(scores: Sequence[float], qualities: Sequence[float]) -> float | None:
+    def fuse(scores: Sequence[float], qualities: Sequence[float], _: Sequence[bool]) -> float | None:
         if len(scores) < least:
             return None
         kept = np.argsort([-quality for quality in qualities], kind="stable")[:count]
@@ -65,12 +67,12 @@ def best_of(count: int, *, least: int = 1) -> Fuse:
 
 
 def mean_of_best(count: int, *, among: int, least: int) -> Fuse:
-    """The mean of the ``count`` best scores among the ``among`` best faces by quality: what the engine does.
+    """The mean of the ``count`` best scores among the ``among`` best faces by quality.
 
     It says nothing until ``least`` faces, at least ``count``, have been compared.
     """
 
-    def fuse(scores: Sequence[float], qualities: Sequence[float]) -> float | None:
+    def fuse(scores: Sequence[float], qualities: Sequence[float], _: Sequence[bool]) -> float | None:
         if len(scores) < least:
             return None
         kept = np.argsort([-quality for quality in qualities], kind="stable")[:among]
@@ -79,10 +81,20 @@ def mean_of_best(count: int, *, among: int, least: int) -> Fuse:
     return fuse
 
 
+def best_or_mean(rules: AlertRules) -> Fuse:
+    """The mean of the best scores over all faces, or the best one less a margin: what the engine does."""
+
+    def fuse(scores: Sequence[float], _: Sequence[float], named: Sequence[bool]) -> float | None:
+        best = sorted((score for score, is_named in zip(scores, named, strict=True) if is_named), reverse=True)
+        return fuse_scores(best, rules) if best else None
+
+    return fuse
+
+
 def weighted(*, least: int = 2) -> Fuse:
     """The mean over all faces, weighted by quality."""
 
-    def fuse(scores: Sequence[float], qualities: Sequence[float]) -> float | None:
+    def fuse(scores: Sequence[float], qualities: Sequence[float], _: Sequence[bool]) -> float | None:
         if len(scores) < least:
             return None
         return float(np.average(scores, weights=np.asarray(qualities) + 1e-6))
@@ -93,7 +105,7 @@ def weighted(*, least: int = 2) -> Fuse:
 def consistent(count: int) -> Fuse:
     """The score that ``count`` faces reach: an alert needs as many faces above the threshold."""
 
-    def fuse(scores: Sequence[float], _: Sequence[float]) -> float | None:
+    def fuse(scores: Sequence[float], _: Sequence[float], __: Sequence[bool]) -> float | None:
         return sorted(scores, reverse=True)[count - 1] if len(scores) >= count else None
 
     return fuse
@@ -101,10 +113,10 @@ def consistent(count: int) -> Fuse:
 
 def first_face() -> Fuse:
     """The latest face alone: the first one above the threshold alerts. Over a track that is the maximum."""
-    return lambda scores, _: scores[-1]
+    return lambda scores, _qualities, _named: scores[-1]
 
 
-ENGINES_RULE = "mean of the 2 best scores of best 8"
+ENGINES_RULE = "best two scores, or one by a margin"
 RULES: Mapping[str, Fuse] = {
     "any single face (first above, maximum)": first_face(),
     "best face by quality": best_of(1),
@@ -114,7 +126,8 @@ RULES: Mapping[str, Fuse] = {
     "mean of all, at least 2": best_of(10_000, least=2),
     "quality-weighted mean, at least 2": weighted(least=2),
     "best score of best 8, at least 2": mean_of_best(1, among=8, least=2),
-    ENGINES_RULE: mean_of_best(2, among=8, least=2),
+    ENGINES_RULE: best_or_mean(AlertRules(threshold=0)),
+    "mean of the 2 best scores of best 8": mean_of_best(2, among=8, least=2),
     "mean of the 3 best scores of best 8": mean_of_best(3, among=8, least=3),
     "2 faces above": consistent(2),
     "3 faces above": consistent(3),
@@ -186,7 +199,7 @@ def _steps(faces: Sequence[Compared], fuse: Fuse, owner: int) -> list[Step]:
     for number, face in enumerate(faces, start=1):
         qualities = [each.quality for each in faces[:number]]
         for entry, _ in face.candidates:
-            score = fuse([_score_of(each, entry) for each in faces[:number]], qualities)
+            score = fuse([_score_of(each, entry) for each in faces[:number]], qualities, _named(faces[:number], entry))
             if score is not None:
                 steps.append(
                     Step(
@@ -208,3 +221,7 @@ def _score_of(face: Compared, entry: str) -> float:
         if name == entry:
             return score
     return face.candidates[-1][1] if face.is_full and face.candidates else -1.0
+
+
+def _named(faces: Sequence[Compared], entry: str) -> list[bool]:
+    return [any(name == entry for name, _ in face.candidates) for face in faces]

@@ -29,16 +29,11 @@ class FusionRules(ConfigModel):
     """How the faces of a track become one score: whatever here differs makes another score, and another FPIR."""
 
     detect_hz: float = Field(gt=0)
-    best_k: int = Field(ge=1)
-    min_samples: int = Field(ge=1)
     best_scores: int = Field(ge=1)
-    gap_ms: float = Field(ge=0)
-    recheck_ms: float = Field(ge=0)
+    lone_margin: float = Field(ge=0)
+    comparisons_hz: float | None = Field(gt=0)
     candidates: int = Field(ge=1)
     min_interocular_px: float = Field(ge=0)
-    min_sharpness: float = Field(ge=0)
-    max_yaw_deg: float = Field(ge=0)
-    max_pitch_deg: float = Field(ge=0)
     side_px: int | None = None
 
 
@@ -110,6 +105,7 @@ def read_cohorts(path: Path) -> tuple[CohortCertificate, str]:
 def _read(path: Path, kind: type[Kind]) -> tuple[Kind, str]:
     try:
         fields = json.loads(path.read_bytes())
+        _require_present_rules(path, fields)
         return kind.model_validate(fields), digest(fields)
     except OSError as error:
         raise AuthorisationError(f"the certificate {path} cannot be read: {error.strerror}") from error
@@ -119,3 +115,16 @@ def _read(path: Path, kind: type[Kind]) -> tuple[Kind, str]:
         ) from error
     except ValueError as error:
         raise AuthorisationError(f"the certificate {path} is damaged: {error}") from error
+
+
+def _require_present_rules(path: Path, fields: object) -> None:
+    """Raise where a certificate was measured by rules that are gone: nothing of it can be compared with the present."""
+    rules = fields.get("rules") if isinstance(fields, dict) else None
+    if not isinstance(rules, dict):
+        return
+    gone = [name for name in rules if name not in FusionRules.model_fields]
+    if gone:
+        raise AuthorisationError(
+            f"the certificate {path} was measured by earlier rules ({', '.join(sorted(gone))}), which chose and fused "
+            "faces otherwise: measure again with `pylfr calibrate`"
+        )

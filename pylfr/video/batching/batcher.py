@@ -82,6 +82,12 @@ class Batcher:
         with self._lock:
             return any(lane.source.is_live for lane in self._lanes.values())
 
+    @property
+    def live_cameras(self) -> frozenset[str]:
+        """The names of the live ones."""
+        with self._lock:
+            return frozenset(camera for camera, lane in self._lanes.items() if lane.source.is_live)
+
     def __enter__(self) -> Batcher:
         self.start()
         return self

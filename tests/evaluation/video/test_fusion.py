@@ -11,6 +11,7 @@ from pylfr.evaluation.video.fusion import (
     ENGINES_RULE,
     RULES,
     best_of,
+    best_or_mean,
     compare_rules,
     consistent,
     first_face,
@@ -19,29 +20,39 @@ from pylfr.evaluation.video.fusion import (
 )
 from pylfr.evaluation.video.passes import Compared, SubjectPass
 
+ALL = [True, True, True]
+
 
 def test_each_rule_gives_its_own_number() -> None:
     scores, qualities = [0.2, 0.8, 0.5], [10.0, 90.0, 50.0]
-    assert first_face()(scores, qualities) == 0.5
-    assert best_of(1)(scores, qualities) == 0.8
-    assert best_of(2)(scores, qualities) == pytest.approx(0.65)
-    assert mean_of_best(2, among=3, least=2)(scores, qualities) == pytest.approx(0.65)
-    assert mean_of_best(2, among=2, least=2)([0.9, 0.8, 0.5], qualities) == pytest.approx(0.65)
-    assert weighted()(scores, qualities) == pytest.approx((2 + 72 + 25) / 150)
-    assert consistent(2)(scores, qualities) == 0.5
+    assert first_face()(scores, qualities, ALL) == 0.5
+    assert best_of(1)(scores, qualities, ALL) == 0.8
+    assert best_of(2)(scores, qualities, ALL) == pytest.approx(0.65)
+    assert mean_of_best(2, among=3, least=2)(scores, qualities, ALL) == pytest.approx(0.65)
+    assert mean_of_best(2, among=2, least=2)([0.9, 0.8, 0.5], qualities, ALL) == pytest.approx(0.65)
+    assert weighted()(scores, qualities, ALL) == pytest.approx((2 + 72 + 25) / 150)
+    assert consistent(2)(scores, qualities, ALL) == 0.5
+
+
+def test_the_engines_rule_takes_the_best_scores_or_one_by_a_margin_and_only_of_faces_that_name_the_entry() -> None:
+    rule = best_or_mean(AlertRules(threshold=0, best_scores=2, lone_margin=0.05))
+    assert rule([0.8, 0.76, 0.1], [1, 2, 3], ALL) == pytest.approx(0.78)
+    assert rule([0.8, 0.2, 0.1], [1, 2, 3], ALL) == pytest.approx(0.75)
+    assert rule([0.8, 0.79, 0.1], [1, 2, 3], [True, False, True]) == pytest.approx(0.75)
+    assert rule([0.8], [1], [False]) is None
 
 
 def test_a_rule_waits_until_it_has_enough_faces() -> None:
-    assert best_of(5, least=2)([0.9], [50]) is None
-    assert weighted(least=2)([0.9], [50]) is None
-    assert mean_of_best(2, among=5, least=2)([0.9], [50]) is None
-    assert consistent(3)([0.9, 0.9], [50, 50]) is None
+    assert best_of(5, least=2)([0.9], [50], [True]) is None
+    assert weighted(least=2)([0.9], [50], [True]) is None
+    assert mean_of_best(2, among=5, least=2)([0.9], [50], [True]) is None
+    assert consistent(3)([0.9, 0.9], [50, 50], [True, True]) is None
 
 
 def test_the_engines_rule_is_the_one_that_was_compared() -> None:
-    for given in (AlertRules(threshold=0.5), RecognitionSection()):
-        assert (given.min_samples, given.best_k) == (2, 8)
-    assert "2 best scores of best 8" in ENGINES_RULE
+    rules, section = AlertRules(threshold=0), RecognitionSection()
+    assert (rules.best_scores, rules.lone_margin) == (section.best_scores, section.lone_margin)
+    assert ENGINES_RULE in RULES
 
 
 def _walk(index: int, scores: list[float], *, mated: bool) -> tuple[SubjectPass, list[Compared]]:

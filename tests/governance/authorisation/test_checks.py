@@ -83,7 +83,11 @@ def test_a_deployment_that_fits_may_start_in_its_window() -> None:
         (facts(measured=calibration(model="00" * 32)), "calibration: the certificate is for another network"),
         (facts(measured=calibration(watchlist_size=11)), "calibration: it holds for 11 references"),
         (facts(measured=calibration(threshold=0.6)), "calibration: the certificate holds from threshold 0.6"),
-        (facts(measured=of_tracks(best_k=3)), "calibration: the certificate is for best_k 3, the deployment has 8"),
+        (
+            facts(measured=of_tracks(lone_margin=0.5)),
+            "calibration: the certificate is for lone_margin 0.5, the deployment",
+        ),
+        (facts(measured=of_tracks(comparisons_hz=9.0)), "calibration: the certificate is for comparisons_hz 9.0"),
         (facts(measured=of_tracks(detect_hz=4.0)), "calibration: the certificate is for detect_hz 4.0"),
         (facts(measured=of_tracks(side_px=640)), "calibration: the certificate is for side_px 640"),
         (facts(measured=calibration(detector="00" * 32)), "calibration: the certificate is for another detector"),

@@ -1,0 +1,73 @@
+"""Where the picture of a camera changes to another one: a recording that was cut, a camera that was turned."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pylfr.types import Float32, Frame
+
+# Grid points of a thumbnail, and samples a point each way.
+ROWS, COLUMNS = 18, 32
+_SAMPLES = 4
+_BINS = 16
+
+# Measured on five recordings at 8 Hz: frames of one shot correlate by 0.58 or more and share 0.9 of their histogram,
+# also where a head fills most of the picture; the two cuts correlate by 0.29 and 0.35 and share 0.3 and 0.2.
+_LEAST_CORRELATION = 0.4
+_DOUBTFUL_CORRELATION = 0.75
+_LEAST_SHARED = 0.7
+
+
+def thumbnail(frame: Frame) -> Float32:
+    """The luma of a frame on a coarse grid, float32 [18, 32], 0 to 255; green stands in for it in RGB.
+
+    The frame must lie on the host.
+    """
+    luma = frame.planes[0][:, :, 1] if frame.layout == "rgb" else frame.planes[0]
+    height, width = luma.shape
+    rows = (np.arange(ROWS * _SAMPLES) * 2 + 1) * height // (2 * ROWS * _SAMPLES)
+    columns = (np.arange(COLUMNS * _SAMPLES) * 2 + 1) * width // (2 * COLUMNS * _SAMPLES)
+    sampled = luma[np.ix_(rows, columns)].reshape(ROWS, _SAMPLES, COLUMNS, _SAMPLES)
+    mean: Float32 = sampled.mean(axis=(1, 3), dtype=np.float32)
+    return mean
+
+
+def is_cut_between(before: Float32, after: Float32) -> bool:
+    """Whether two thumbnails of a camera, one analysed frame after the other, show different scenes.
+
+    Another structure is another scene; so is a somewhat different structure in different light. Light alone is not.
+    """
+    one, other = before - before.mean(), after - after.mean()
+    spread = float(np.sqrt((one * one).sum() * (other * other).sum()))
+    if spread < before.size:
+        # One of the two is even: nothing to correlate. Two even pictures differ only in light.
+        return bool((one * one).mean() > before.size or (other * other).mean() > before.size)
+    correlation = float((one * other).sum()) / spread
+    if correlation < _LEAST_CORRELATION:
+        return True
+    return correlation < _DOUBTFUL_CORRELATION and _shared(before, after) < _LEAST_SHARED
+
+
+def _shared(before: Float32, after: Float32) -> float:
+    """The share of the two histograms that overlaps, 0 to 1."""
+    counts = [np.histogram(each, _BINS, (0, 256))[0] for each in (before, after)]
+    return float(np.minimum(*counts).sum() / before.size)
+
+
+class CutDetector:
+    """Remembers a thumbnail of each camera's last analysed frame, and no more."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, Float32] = {}
+
+    def is_cut(self, frame: Frame) -> bool:
+        """Whether the picture has changed to another since the camera's last frame.
+
+        Frames that lie on a device are not looked at and never begin another shot.
+        """
+        if not frame.planes:
+            return False
+        after = thumbnail(frame)
+        before = self._last.get(frame.camera)
+        self._last[frame.camera] = after
+        return before is not None and is_cut_between(before, after)
