@@ -80,7 +80,13 @@ def run(text: str, folder: Path, *, prelude: str = "") -> str:
         text=True,
         timeout=600,
         check=False,
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "120"},
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "COLUMNS": "120",
+            "XDG_CACHE_HOME": str(folder / ".cache"),
+            "XDG_CONFIG_HOME": str(folder / ".config"),
+        },
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     printed = {int(part.split("\n", 1)[0]): part.split("\n", 1)[1] for part in done.stdout.split(f"{_MARK} ")[1:]}
