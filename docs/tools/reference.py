@@ -89,7 +89,7 @@ def configuration() -> str:
     ]
     for name, kind in tables(Deployment):
         lines += [f"## {name}", "", _cell(inspect.cleandoc(kind.__doc__ or "")), ""]
-        lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
+        lines += ["| key | meaning | type | default |", "|---|---|---|---|"]
         lines += [_row(key, field) for key, field in kind.model_fields.items() if not _tables_of(field)]
         lines.append("")
     return "\n".join(lines)
@@ -129,7 +129,7 @@ def _row(key: str, field: FieldInfo) -> str:
         value = field.get_default(call_default_factory=True)
         default = "" if value is None or value == () or value == {} else f"`{_toml(value)}`"
     meaning = _cell(field.description or "")
-    return f"| `{key}` | {_type(field.annotation)}{_bounds(field)} | {default} | {meaning} |"
+    return f"| `{key}` | {meaning} | {_type(field.annotation)}{_bounds(field)} | {default} |"
 
 
 def _type(annotation: object) -> str:
