@@ -5,10 +5,12 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
+from av.sidedata.sidedata import Type
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
@@ -16,7 +18,9 @@ from av.video.reformatter import ColorRange
 
 from pylfr import ops
 from pylfr.types import Frame, UInt8
+from pylfr.video.decoding.geometry import SQUARE
 from pylfr.video.decoding.nvdec import Nvdec, Surface, SurfaceBuilder
+from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
 
 
 @dataclass(eq=False)
@@ -26,6 +30,12 @@ class MadeUpPlane:
     buffer_ptr: int
     line_size: int
     memory: UInt8
+
+
+class DisplayMatrix(bytes):
+    """What PyAV gives for the display matrix of a picture."""
+
+    type = Type.DISPLAYMATRIX
 
 
 @dataclass(eq=False)
@@ -41,6 +51,13 @@ class MadeUpPicture:
     rotation: int = 0
     colorspace: int = 1
     color_range: int = 2
+
+    @property
+    def side_data(self) -> list[DisplayMatrix]:
+        angle = np.deg2rad(-self.rotation)
+        cosine, sine = round(65536 * np.cos(angle)), round(65536 * np.sin(angle))
+        matrix = np.array([cosine, sine, 0, -sine, cosine, 0, 0, 0, 1 << 30], np.int32)
+        return [DisplayMatrix(matrix.tobytes())] if self.rotation else []
 
     @property
     def format(self) -> SimpleNamespace:
@@ -87,15 +104,19 @@ class MadeUpNvdec(Nvdec):
     def accept(self, context: VideoCodecContext, camera: str) -> None:
         pass
 
-    def builder(self, camera: str) -> SurfaceBuilder:
+    def builder(self, camera: str, options: PictureOptions = AS_SENT) -> SurfaceBuilder:
         return _MadeUpBuilder(camera, lent_on_host)
 
 
 class _MadeUpBuilder(SurfaceBuilder):
-    def build(self, picture: VideoFrame, *, sequence: int, captured_at: datetime) -> Frame:
+    def build(
+        self, picture: VideoFrame, *, sequence: int, captured_at: datetime, sample_aspect: Fraction = SQUARE
+    ) -> Frame:
         same = ColorRange(picture.color_range)
         nv12 = picture.reformat(format="nv12", src_color_range=same, dst_color_range=same)
         there = MadeUpPicture(
             nv12.planes, nv12.width, nv12.height, colorspace=picture.colorspace, color_range=picture.color_range
         )
-        return super().build(cast("VideoFrame", there), sequence=sequence, captured_at=captured_at)
+        return super().build(
+            cast("VideoFrame", there), sequence=sequence, captured_at=captured_at, sample_aspect=sample_aspect
+        )

@@ -32,7 +32,7 @@ class Diary:
 
     rate_hz: float | None = None
 
-    def passed_over(self, count: int) -> None:
+    def skipped(self, count: int) -> None:
         raise AssertionError(f"{count} frames were passed over, though every one is asked about")
 
     def is_due(self, captured_at: datetime) -> bool:

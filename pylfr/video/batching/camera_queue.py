@@ -155,7 +155,7 @@ class CameraQueue:
     def rate_hz(self) -> float | None:
         return self._sampler.rate_hz
 
-    def passed_over(self, count: int) -> None:
+    def skipped(self, count: int) -> None:
         with self._lock:
             self._came += count
             self._not_due += count

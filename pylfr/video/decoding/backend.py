@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from datetime import datetime
+from fractions import Fraction
 from typing import Protocol
 
 from av.codec.hwaccel import HWAccel
@@ -13,12 +14,16 @@ from av.video.frame import VideoFrame
 from pylfr.errors import MediaError
 from pylfr.types import Frame
 from pylfr.video.decoding.frame_builder import FrameBuilder
+from pylfr.video.decoding.geometry import SQUARE
+from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
 
 
 class Builder(Protocol):
     """Turns one camera's decoded pictures into frames."""
 
-    def build(self, picture: VideoFrame, *, sequence: int, captured_at: datetime) -> Frame: ...
+    def build(
+        self, picture: VideoFrame, *, sequence: int, captured_at: datetime, sample_aspect: Fraction = SQUARE
+    ) -> Frame: ...
 
 
 class Decoding(Protocol):
@@ -31,7 +36,7 @@ class Decoding(Protocol):
         """What ``av.open`` is given, on the thread that decodes."""
         ...
 
-    def builder(self, camera: str) -> Builder:
+    def builder(self, camera: str, options: PictureOptions = AS_SENT) -> Builder:
         """What makes frames of its pictures."""
         ...
 
@@ -56,8 +61,8 @@ class OnCpu:
     def accelerator(self) -> None:
         return None
 
-    def builder(self, camera: str) -> FrameBuilder:
-        return FrameBuilder(camera)
+    def builder(self, camera: str, options: PictureOptions = AS_SENT) -> FrameBuilder:
+        return FrameBuilder(camera, options)
 
     def accept(self, context: VideoCodecContext, camera: str) -> None:
         pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -11,6 +12,8 @@ from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 
 from pylfr.types import ColourMatrix, Frame, Layout, UInt8
+from pylfr.video.decoding.geometry import SQUARE, UPRIGHT, Orientation, orientation_of, square_size
+from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
 
 log = logging.getLogger(__name__)
 
@@ -31,22 +34,35 @@ class FrameBuilder:
     because the decoder still predicts later pictures from that memory.
     """
 
-    def __init__(self, camera: str) -> None:
+    def __init__(self, camera: str, options: PictureOptions = AS_SENT) -> None:
         self._camera = camera
+        self._options = options
+        self._orientation = UPRIGHT
+        self._aspect = SQUARE
         self.converted = 0
 
-    def build(self, picture: VideoFrame, *, sequence: int, captured_at: datetime) -> Frame:
-        """The frame of ``picture``: 4:2:0 of 8 bits without a copy; anything else and turned pictures copied."""
+    def build(
+        self, picture: VideoFrame, *, sequence: int, captured_at: datetime, sample_aspect: Fraction = SQUARE
+    ) -> Frame:
+        """The frame of ``picture``, upright and with square pixels.
+
+        4:2:0 of 8 bits is not copied; other formats, turned and mirrored pictures and pixels that are not square are.
+        ``sample_aspect`` is what the stream says of its pixels.
+        """
         name = picture.format.name
-        # A conversion keeps neither the colour tags nor the rotation.
+        # A conversion keeps neither the colour tags nor the display matrix.
         source = picture
-        if name not in _LAYOUTS:
-            picture = self._convert(picture)
+        aspect = self._options.sample_aspect or sample_aspect
+        size = square_size(picture.width, picture.height, aspect)
+        if size != (picture.width, picture.height):
+            self._note_aspect(aspect, size)
+        if name not in _LAYOUTS or size != (picture.width, picture.height):
+            picture = self._convert(picture, size)
         layout = _LAYOUTS[picture.format.name]
         planes = tuple(_view(plane, layout, index) for index, plane in enumerate(picture.planes))
-        quarter_turns = round(source.rotation / 90) % 4
-        if quarter_turns:
-            planes = tuple(np.ascontiguousarray(np.rot90(plane, quarter_turns)) for plane in planes)
+        orientation = orientation_of(source).turned(self._options.rotate)
+        self._note_orientation(orientation)
+        planes = tuple(orientation.apply(plane) for plane in planes)
         matrix, full_range = colour_of(source)
         return Frame(
             camera=self._camera,
@@ -58,17 +74,45 @@ class FrameBuilder:
             full_range=full_range or name.startswith("yuvj"),
         )
 
-    def _convert(self, picture: VideoFrame) -> VideoFrame:
-        """The picture as 4:2:0, or as RGB where it has no colour differences; said once a camera."""
+    def _convert(self, picture: VideoFrame, size: tuple[int, int]) -> VideoFrame:
+        """The picture in that size as 4:2:0, or as RGB where it has no colour differences; logged once a camera."""
         name = picture.format.name
-        wanted = "rgb24" if picture.format.is_rgb or name.startswith(("gray", "pal", "mono", "ya")) else "yuv420p"
-        if not self.converted:
-            log.warning("camera %s sends %s pictures: each frame in use is converted to %s", self._camera, name, wanted)
+        width, height = size
+        if name in _LAYOUTS:
+            wanted = name
+        elif picture.format.is_rgb or name.startswith(("gray", "pal", "mono", "ya")):
+            wanted = "rgb24"
+        else:
+            wanted = "yuv420p"
+        if not self.converted and wanted != name:
+            log.warning(
+                "camera %s sends %s pictures: every analysed frame is converted to %s", self._camera, name, wanted
+            )
         self.converted += 1
         if wanted == "rgb24":
-            return picture.reformat(format="rgb24")
+            return picture.reformat(width, height, format="rgb24", interpolation="BILINEAR")
         colour_range = picture.color_range
-        return picture.reformat(format="yuv420p", src_color_range=colour_range, dst_color_range=colour_range)
+        return picture.reformat(
+            width,
+            height,
+            format=wanted,
+            src_color_range=colour_range,
+            dst_color_range=colour_range,
+            interpolation="BILINEAR",
+        )
+
+    def _note_aspect(self, aspect: Fraction, size: tuple[int, int]) -> None:
+        if aspect != self._aspect:
+            self._aspect = aspect
+            log.warning(
+                "camera %s has pixels of %s:%s: every analysed frame is scaled to %sx%s",
+                self._camera, aspect.numerator, aspect.denominator, *size,
+            )  # fmt: skip
+
+    def _note_orientation(self, orientation: Orientation) -> None:
+        if orientation != self._orientation:
+            self._orientation = orientation
+            log.warning("camera %s: its pictures are %s before they are analysed", self._camera, orientation)
 
 
 def colour_of(picture: VideoFrame) -> tuple[ColourMatrix, bool]:

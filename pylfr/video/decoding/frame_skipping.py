@@ -48,7 +48,7 @@ class FrameSkipper:
             self._context.skip_frame = "NONREF"
             heapq.heappush(self._passed, pts)
 
-    def passed_before(self, picture: VideoFrame) -> int:
+    def skipped_before(self, picture: VideoFrame) -> int:
         """How many frames were passed over between the picture that came before and this one."""
         if picture.pts is None:
             return 0
@@ -62,7 +62,7 @@ class FrameSkipper:
             heapq.heappop(self._passed)
         return count
 
-    def passed_at_the_end(self) -> int:
+    def skipped_at_the_end(self) -> int:
         """How many were passed over after the last picture."""
         count = len(self._passed)
         self._passed.clear()

@@ -21,10 +21,10 @@ _DRIFT = 500e-6
 
 
 class LatencyCatchup:
-    """Says of every packet whether to decode it. ``passed_over`` counts those that were not."""
+    """Says of every packet whether to decode it. ``skipped`` counts those that were not."""
 
     def __init__(self) -> None:
-        self.passed_over = 0
+        self.skipped = 0
         self._best_s: float | None = None
         self._seen_s = 0.0
         self._behind_since_s: float | None = None
@@ -45,5 +45,5 @@ class LatencyCatchup:
         elif is_key and lag_s <= _CLOSE_S:
             self._behind_since_s = None
         is_behind = self._behind_since_s is not None
-        self.passed_over += is_behind
+        self.skipped += is_behind
         return not is_behind

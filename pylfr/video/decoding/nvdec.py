@@ -11,6 +11,7 @@ import ctypes
 import errno
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from fractions import Fraction
 from functools import partial
 
 import av
@@ -23,6 +24,8 @@ from pylfr import ops
 from pylfr.errors import CudaError, MediaError
 from pylfr.types import DeviceArray, Frame
 from pylfr.video.decoding.frame_builder import colour_of, reason_of
+from pylfr.video.decoding.geometry import SQUARE, UPRIGHT, orientation_of, square_size
+from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
 
 _INSTEAD = 'or set decode = "cpu" for this camera'
 
@@ -61,11 +64,16 @@ class Surface:
 class SurfaceBuilder:
     """Turns one camera's pictures on the device into frames, each plane taken over by ``borrow``: nothing is copied."""
 
-    def __init__(self, camera: str, borrow: Callable[[Surface], DeviceArray]) -> None:
+    def __init__(
+        self, camera: str, borrow: Callable[[Surface], DeviceArray], options: PictureOptions = AS_SENT
+    ) -> None:
         self._camera = camera
+        self._options = options
         self._borrow = borrow
 
-    def build(self, picture: VideoFrame, *, sequence: int, captured_at: datetime) -> Frame:
+    def build(
+        self, picture: VideoFrame, *, sequence: int, captured_at: datetime, sample_aspect: Fraction = SQUARE
+    ) -> Frame:
         """The frame of ``picture``. Raises ``MediaError`` for one of the host, of more than 8 bits, or turned."""
         inside = picture.sw_format
         if picture.format.name != "cuda" or inside is None:
@@ -78,10 +86,18 @@ class SurfaceBuilder:
                 f"camera {self._camera!r} must send 4:2:0 of 8 bits for NVDEC, got {inside.name}: change the camera's "
                 f"profile, {_INSTEAD}"
             )
-        if round(picture.rotation / 90) % 4:
+        orientation = orientation_of(picture).turned(self._options.rotate)
+        if orientation != UPRIGHT:
             raise MediaError(
-                f"camera {self._camera!r} must send upright pictures for NVDEC, got pictures turned by "
-                f"{picture.rotation} degrees: recode it, {_INSTEAD}"
+                f"camera {self._camera!r} must send upright pictures for NVDEC, got pictures to be {orientation}: "
+                f"recode it, {_INSTEAD}"
+            )
+        aspect = self._options.sample_aspect or sample_aspect
+        size = picture.width, picture.height
+        if square_size(*size, aspect) != size:
+            raise MediaError(
+                f"camera {self._camera!r} must send square pixels for NVDEC, got {aspect.numerator}:"
+                f"{aspect.denominator}: recode it, {_INSTEAD}"
             )
         luma, colour = picture.planes
         half = ((picture.height + 1) // 2, (picture.width + 1) // 2)
@@ -111,8 +127,8 @@ class Nvdec:
         ops.Stream("cuda")
         return HWAccel("cuda", allow_software_fallback=False, is_hw_owned=True, options=dict(_CONTEXT))
 
-    def builder(self, camera: str) -> SurfaceBuilder:
-        return SurfaceBuilder(camera, partial(ops.Tensor.borrow, stream=ops.Stream("cuda")))
+    def builder(self, camera: str, options: PictureOptions = AS_SENT) -> SurfaceBuilder:
+        return SurfaceBuilder(camera, partial(ops.Tensor.borrow, stream=ops.Stream("cuda")), options)
 
     def accept(self, context: VideoCodecContext, camera: str) -> None:
         """Raises ``MediaError`` where PyAV has opened the CPU's decoder, which it does in silence."""

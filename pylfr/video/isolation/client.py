@@ -29,11 +29,12 @@ import numpy as np
 
 from pylfr.errors import MediaError
 from pylfr.types import Frame, UInt8
+from pylfr.video.decoding.container import open_descriptor
 from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.decoding.image_io import closing_descriptor, open_picture
 from pylfr.video.isolation.wire import MESSAGE_BYTES, Job, PictureShape, parse_message, plain
 from pylfr.video.sources.base import CameraSource
-from pylfr.video.sources.file import Pace, open_recording
+from pylfr.video.sources.file import Pace
 from pylfr.video.sources.observer import CameraEvent, EventKind, FrameObserver
 
 log = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ class IsolatedFile(CameraSource):
                         count = message["count"]
                         if not isinstance(count, int) or not 0 < count <= _MOST_PASSED:
                             raise decoder.nonsense(message)
-                        watch.passed_over(count)
+                        watch.skipped(count)
                         sequence += count
                     case "room":
                         shape, planes = decoder.receive(message)
@@ -169,7 +170,7 @@ class IsolatedFile(CameraSource):
             rate_hz=rate_hz,
             expect="" if self._expect is None else str(self._expect),
         )
-        with closing_descriptor(open_recording(self._path)) as descriptor, Decoder(job, descriptor) as decoder:
+        with closing_descriptor(open_descriptor(self._path)) as descriptor, Decoder(job, descriptor) as decoder:
             yield decoder
 
     def _time_of(self, at_us: object) -> datetime:

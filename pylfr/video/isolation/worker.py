@@ -66,7 +66,7 @@ class _AskingWatch:
         self._sampler = Sampler(rate_hz)
         self._passed = 0
 
-    def passed_over(self, count: int) -> None:
+    def skipped(self, count: int) -> None:
         self._passed += count
 
     def told(self) -> None:

@@ -23,6 +23,7 @@ from pylfr.video.decoding.expected_stream import ExpectedStream, codec_of, descr
 from pylfr.video.decoding.frame_builder import reason_of
 from pylfr.video.decoding.frame_skipping import FrameSkipper
 from pylfr.video.decoding.latency_catchup import LatencyCatchup
+from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
 from pylfr.video.sources.base import CameraSource
 from pylfr.video.sources.observer import CameraEvent, EventKind, FrameObserver
 from pylfr.video.sources.replay_detection import StampOrder
@@ -72,6 +73,7 @@ class LiveSource(CameraSource):
         patience: ReconnectPolicy,
         threads: int | Literal["auto"],
         decoding: Decoding = ON_CPU,
+        picture: PictureOptions = AS_SENT,
         expect: ExpectedStream | None = None,
     ) -> None:
         super().__init__(camera)
@@ -81,6 +83,7 @@ class LiveSource(CameraSource):
         self._patience = patience
         self._threads = 0 if threads == "auto" else threads
         self._decoding = decoding
+        self._picture = picture
         self._expect = expect
 
     def __repr__(self) -> str:
@@ -100,18 +103,18 @@ class LiveSource(CameraSource):
 
         Raises ``MediaError`` where the decoder that was asked for does not take the camera's stream.
         """
-        builder = self._decoding.builder(self._camera)
+        builder = self._decoding.builder(self._camera, self._picture)
         sequence = failures = 0
         while not self._closed.is_set():
             attempt = _Attempt(self._camera, self._patience, watch, self._decoding, self._expect)
             with contextlib.closing(attempt.pictures(self._open)) as pictures:
-                for picture, passed_over in pictures:
+                for picture, skipped in pictures:
                     if self._closed.is_set():
                         return
                     failures = 0
-                    if passed_over:
-                        watch.passed_over(passed_over)
-                        sequence += passed_over
+                    if skipped:
+                        watch.skipped(skipped)
+                        sequence += skipped
                     captured_at = datetime.now(UTC)
                     if watch.is_due(captured_at):
                         yield builder.build(picture, sequence=sequence, captured_at=captured_at)
@@ -179,12 +182,12 @@ class _Attempt:
                 return
             self._report("opened", described(codec, size))
             try:
-                for picture, passed_over in self._decode(container):
+                for picture, skipped in self._decode(container):
                     # The size may change in the middle of a stream.
                     if self._is_another(codec, (picture.width, picture.height)):
                         return
                     self._note_time(picture, stream)
-                    yield picture, passed_over
+                    yield picture, skipped
             except (av.error.FFmpegError, OSError) as error:
                 self._report_failure(error, f"no picture for {self._patience.read_s:g} s")
             else:
@@ -200,11 +203,11 @@ class _Attempt:
                 stamp_s = float(packet.dts * packet.time_base)
                 if not edge.wants(stamp_s, time.monotonic(), is_key=packet.is_keyframe):
                     continue
-            if edge.passed_over > told:
+            if edge.skipped > told:
                 stream.codec_context.flush_buffers()
-                self._watch.lost("late", edge.passed_over - told)
-                self._report("late", f"{edge.passed_over - told} frames were passed over to be at the live edge again")
-                told = edge.passed_over
+                self._watch.lost("late", edge.skipped - told)
+                self._report("late", f"{edge.skipped - told} frames were passed over to be at the live edge again")
+                told = edge.skipped
             passing.before(packet)
             # A packet that was damaged on the way costs its pictures, not the connection.
             pictures: list[VideoFrame] = []
@@ -216,7 +219,7 @@ class _Attempt:
             if not has_picture and keys > _KEYS_WITHOUT_A_PICTURE and (error := self._decoding.nothing(self._camera)):
                 raise error
             for picture in pictures:
-                yield picture, passing.passed_before(picture)
+                yield picture, passing.skipped_before(picture)
 
     def _is_another(self, codec: str, size_px: tuple[int, int]) -> bool:
         """Whether the stream is not the expected one, which is reported."""

@@ -27,6 +27,8 @@ EventKind = Literal[
     "unchanged",
     "repeating",
     "backwards",
+    "restarted",
+    "noted",
 ]
 
 # The camera of an event that concerns all of them.
@@ -46,6 +48,9 @@ class CameraEvent:
     ``mismatched``: it sends another stream than was authorised, and is not looked at. ``unchanged``: its picture stands
     still; ``repeating``: pictures come again that it sent before; ``backwards``: its time stamps do not grow.
     ``recovered`` of one camera: the last of these is over.
+
+    ``restarted``: a recording's time stamps, or its codec, start anew in the middle; it is analysed to its end, and no
+    track spans two parts. ``noted``: what a person should know about the stream, such as other streams beside it.
     """
 
     camera: str
@@ -66,7 +71,7 @@ class FrameObserver(Protocol):
         """About how many frames a second are wanted, evenly spread; None for every frame."""
         ...
 
-    def passed_over(self, count: int) -> None:
+    def skipped(self, count: int) -> None:
         """Count frames that came, were not wanted by ``rate_hz`` and never decoded: no other is made from them."""
         ...
 
@@ -95,7 +100,7 @@ class AcceptAll:
 
     rate_hz = None
 
-    def passed_over(self, count: int) -> None:
+    def skipped(self, count: int) -> None:
         raise AssertionError(f"every frame is wanted, got {count} passed over")
 
     def is_due(self, captured_at: datetime) -> bool:  # noqa: ARG002

@@ -165,8 +165,8 @@ class _TimedWatch:
     def rate_hz(self) -> float | None:
         return self._watch.rate_hz
 
-    def passed_over(self, count: int) -> None:
-        self._watch.passed_over(count)
+    def skipped(self, count: int) -> None:
+        self._watch.skipped(count)
 
     def is_due(self, captured_at: datetime) -> bool:
         turn = self._stamps.take(captured_at.timestamp(), time.monotonic())

@@ -116,7 +116,7 @@ class SteppingCamera:
         self._told.release()
 
 
-def test_twice_too_many_frames_are_passed_over_evenly_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_twice_too_many_frames_are_skipped_evenly_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
     monkeypatch.setattr("pylfr.video.batching.batcher.time.monotonic", lambda: clock[0])
     cameras = [SteppingCamera(name) for name in ("a", "b", "c")]

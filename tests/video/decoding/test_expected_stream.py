@@ -25,7 +25,7 @@ class Diary:
     def __init__(self) -> None:
         self.events: list[CameraEvent] = []
 
-    def passed_over(self, count: int) -> None:
+    def skipped(self, count: int) -> None:
         raise AssertionError(f"every frame is wanted, got {count} passed over")
 
     def is_due(self, captured_at: datetime) -> bool:

@@ -37,7 +37,7 @@ class Sampling:
         self.events: list[CameraEvent] = []
         self._sampler = Sampler(rate_hz)
 
-    def passed_over(self, count: int) -> None:
+    def skipped(self, count: int) -> None:
         assert count > 0
         self.passed += count
 

@@ -23,6 +23,7 @@ from pylfr.types import Frame
 from pylfr.video.decoding import nvdec
 from pylfr.video.decoding.backend import OnCpu
 from pylfr.video.decoding.nvdec import Nvdec, SurfaceBuilder, require_nvdec
+from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
 from pylfr.video.open import LiveSource, ReconnectPolicy, decoded_by, decoding_of, open_file, open_rtsp
 from pylfr.video.sources.file import FileSource
 from tests.conftest import why_not_cuda
@@ -195,7 +196,7 @@ def test_a_stream_that_pyav_gives_to_the_cpu_in_silence_is_refused(tmp_path: Pat
         def accelerator(self) -> None:  # type: ignore[override]
             return None
 
-        def builder(self, camera: str) -> SurfaceBuilder:
+        def builder(self, camera: str, options: PictureOptions = AS_SENT) -> SurfaceBuilder:
             return SurfaceBuilder(camera, lent_on_host)
 
     clip = write_clip(tmp_path / "a.mp4", frames=2)

@@ -1,0 +1,180 @@
+"""Whether a recording is whole, whatever of it was decoded: what its container announced against what it held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+# How far a whole recording may end before its announced end: muxers round, and some leave out the last frame's length.
+_SLACK_FRAMES = 3
+_SLACK_S = 0.2
+# A duration that is announced for all streams together is rounded more roughly.
+_SHARED_SLACK_S = 2.0
+_SHARED_SLACK = 0.05
+
+# Cameras stutter: only a hole of more than this in a stream of constant rate is a loss, where nothing else shows one.
+_HOLE_S = 1.0
+_CONSTANT_SHARE = 0.9
+
+# Packets around a restart, whose continuity is broken by it.
+_SEAM_PACKETS = 2
+
+# Bytes between two packets that belong to neither: headers of clusters and blocks are far smaller.
+_UNREAD_BYTES = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """What the container says that it holds, None or 0 where it says nothing.
+
+    ``stream_s`` and ``frames`` of the stream itself, ``shared_s`` of all streams together.
+    """
+
+    stream_s: float | None
+    shared_s: float | None
+    frames: int
+
+
+class IntegrityCheck:
+    """Told of every packet, error and picture; says at the end what is missing."""
+
+    def __init__(self, stream: VideoStream, announced: Announcement, *, are_bytes_in_order: bool) -> None:
+        self._stream = stream
+        self._announced = announced
+        self._are_bytes_in_order = are_bytes_in_order
+        self._tick = stream.time_base or Fraction(1, 1_000_000)
+        self._interval_s = 1.0 / float(stream.average_rate) if stream.average_rate else 0.04
+        self._dts: tuple[int, int] | None = None
+        self._byte: int | None = None
+        self._unread_bytes = 0
+        self._first_s: float | None = None
+        self._end_s = self._parts_s = self._shared_end_s = 0.0
+        self._steps = self._even_steps = 0
+        self._holes: list[tuple[float, float, bool]] = []
+        self._corrupt: list[tuple[int, float]] = []
+        self._errors = 0
+        self._reason = ""
+        self._has_restarted = False
+        self.packets = self.frames = 0
+
+    def packet(self, packet: Packet[Stream]) -> None:
+        """Take note of a packet of any stream, with the time stamps that the file gives it."""
+        if self._are_bytes_in_order and packet.pos is not None:
+            unread = 0 if self._byte is None else packet.pos - self._byte
+            self._unread_bytes += max(0, unread - _UNREAD_BYTES)
+            self._byte = max(self._byte or 0, packet.pos + packet.size)
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        if stamp is not None and packet.time_base is not None:
+            end_s = float((max(stamp, packet.pts or stamp) + (packet.duration or 0)) * packet.time_base)
+            self._shared_end_s = max(self._shared_end_s, end_s)
+        if packet.stream_index == self._stream.index:
+            self._picture_packet(packet)
+
+    def part_begins(self) -> None:
+        """Time stamps start again: what was corrupt at the seam is the seam's."""
+        self._parts_s += self._part_s
+        self._first_s, self._end_s, self._dts = None, 0.0, None
+        self._has_restarted = True
+        self._corrupt = [(number, at_s) for number, at_s in self._corrupt if number < self.packets - _SEAM_PACKETS]
+
+    def error(self, reason: str) -> None:
+        """A packet that could not be decoded, or the end of what could be read."""
+        self._errors += 1
+        self._reason = self._reason or reason
+
+    def corrupt_picture(self, at_s: float) -> None:
+        self._corrupt.append((self.packets, at_s))
+
+    def verdict(self) -> str | None:
+        """What is missing, in words; None where the recording is whole."""
+        found = [*self._missing_end(), *self._missing_middle(), *self._undecodable()]
+        if not self.frames:
+            found = found or ["nothing could be decoded"]
+        return "; ".join(found) or None
+
+    @property
+    def announced(self) -> str:
+        """What should be there, in words."""
+        duration_s = self._announced.stream_s if self._announced.stream_s is not None else self._announced.shared_s
+        words = [] if duration_s is None else [f"{duration_s:.1f} s"]
+        if self._announced.frames:
+            words.append(f"({self._announced.frames} frames)" if words else f"{self._announced.frames} frames")
+        return " ".join(words) or "all that was recorded"
+
+    @property
+    def span_s(self) -> float:
+        """Seconds of footage that were read."""
+        return self._parts_s + self._part_s
+
+    @property
+    def _part_s(self) -> float:
+        return 0.0 if self._first_s is None else self._end_s - self._first_s
+
+    def _picture_packet(self, packet: Packet[Stream]) -> None:
+        self.packets += 1
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        length = packet.duration or 0
+        if packet.pts is not None or stamp is not None:
+            shown = packet.pts if packet.pts is not None else stamp
+            assert shown is not None
+            at_s = float(shown * self._tick)
+            self._first_s = at_s if self._first_s is None else min(self._first_s, at_s)
+            self._end_s = max(self._end_s, at_s + (float(length * self._tick) or self._interval_s))
+        if packet.is_corrupt:
+            self._corrupt.append((self.packets, self._end_s))
+        if packet.dts is None:
+            self._unread_bytes = 0
+            return
+        if self._dts is not None and length:
+            before, before_length = self._dts
+            step_s = float((packet.dts - before) * self._tick)
+            hole_s = step_s - float(before_length * self._tick)
+            self._steps += 1
+            self._even_steps += abs(hole_s) <= 0.1 * self._interval_s + float(self._tick)
+            if hole_s > 0.5 * self._interval_s and (self._unread_bytes or hole_s > _HOLE_S):
+                self._holes.append((float(before * self._tick), hole_s, bool(self._unread_bytes)))
+        self._dts = packet.dts, length
+        self._unread_bytes = 0
+
+    def _missing_end(self) -> list[str]:
+        announced = self._announced
+        if self._has_restarted:
+            return []
+        found = []
+        if announced.frames and self.packets < announced.frames - _SLACK_FRAMES:
+            found.append(f"{announced.frames - self.packets} of {announced.frames} frames are missing")
+        reached_s = max(self._end_s, self._part_s)
+        if announced.stream_s is not None:
+            slack_s = max(_SLACK_FRAMES * self._interval_s, _SLACK_S)
+            expected_s = announced.stream_s
+        elif announced.shared_s is not None:
+            # Sound may outlast the picture: whichever stream was read longest counts.
+            reached_s = max(reached_s, self._shared_end_s)
+            slack_s = max(_SHARED_SLACK_S, _SHARED_SLACK * announced.shared_s)
+            expected_s = announced.shared_s
+        else:
+            return found
+        if reached_s < expected_s - slack_s:
+            found.append(f"it is cut off {expected_s - reached_s:.1f} s before its end")
+        return found
+
+    def _missing_middle(self) -> list[str]:
+        is_constant = self._steps and self._even_steps >= _CONSTANT_SHARE * (self._steps - len(self._holes))
+        holes = [hole for hole in self._holes if hole[2] or is_constant]
+        if not holes:
+            return []
+        total_s = sum(hole[1] for hole in holes)
+        places = ", ".join(f"{at_s:.1f} s" for at_s, _, _ in holes[:3]) + (", ..." if len(holes) > 3 else "")
+        return [f"{total_s:.1f} s are missing after {places}"]
+
+    def _undecodable(self) -> list[str]:
+        found = []
+        if self._errors:
+            found.append(f"{self._errors} packets could not be decoded ({self._reason})")
+        if self._corrupt:
+            found.append(f"{len(self._corrupt)} pictures are damaged, the first at {self._corrupt[0][1]:.1f} s")
+        return found
