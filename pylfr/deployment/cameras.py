@@ -31,9 +31,13 @@ def _open_camera(camera: CameraSection, started_at: datetime, isolation: Isolati
         if not camera.is_network:
             scheme = camera.source.split("://", 1)[0]
             raise ConfigError(f"camera {camera.name!r} must be a file, rtsp(s):// or v4l2://, got {scheme}://")
-        return open_rtsp(camera.source, camera=camera.name, decode=camera.decode, expect=camera.pin)
+        return open_rtsp(
+            camera.source, camera=camera.name, decode=camera.decode, picture=camera.picture, expect=camera.pin
+        )
     if camera.is_device:
-        return open_device(camera.source.removeprefix("v4l2://"), camera=camera.name, expect=camera.pin)
+        return open_device(
+            camera.source.removeprefix("v4l2://"), camera=camera.name, picture=camera.picture, expect=camera.pin
+        )
     path = Path(os.path.expandvars(camera.source.removeprefix("file://")))
     return open_file(
         path,
@@ -43,6 +47,7 @@ def _open_camera(camera: CameraSection, started_at: datetime, isolation: Isolati
         loop=camera.loop,
         isolation=isolation,
         decode=camera.decode,
+        picture=camera.picture,
         expect=camera.pin,
     )
 

@@ -15,6 +15,7 @@ from pylfr.errors import ConfigError
 from pylfr.governance.authorisation.authority import RecordingPermit
 from pylfr.types import Device
 from pylfr.video.decoding.expected_stream import ExpectedStream
+from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions, parse_aspect
 from pylfr.video.open import DecodeOn, Isolation
 from pylfr.video.sources.zone import Polygon, Zone
 
@@ -196,6 +197,36 @@ class CameraSection(ConfigModel):
         default=10.0, ge=1, le=3600, description="a live picture that has not changed for this long is reported, s"
     )
 
+    stream: int | None = Field(
+        default=None, ge=0, description="number of the video stream in the source; unset: its default stream"
+    )
+    rotate: Literal[0, 90, 180, 270] = Field(
+        default=0, description="degrees clockwise by which pictures are turned, for a camera mounted sideways"
+    )
+    sample_aspect: str | None = Field(
+        default=None, description='width:height of one pixel, "2:1", for a camera that does not tag it'
+    )
+    frame_rate: float | None = Field(
+        default=None, gt=0, le=1000, description="frames a second of a recording without usable time stamps"
+    )
+
+    @field_validator("sample_aspect")
+    @classmethod
+    def _is_an_aspect(cls, sample_aspect: str | None) -> str | None:
+        if sample_aspect is not None:
+            PictureOptions(sample_aspect=parse_aspect(sample_aspect))
+        return sample_aspect
+
+    @property
+    def picture(self) -> PictureOptions:
+        """What is set about its pictures."""
+        return PictureOptions(
+            stream=self.stream,
+            rotate=self.rotate,
+            sample_aspect=None if self.sample_aspect is None else parse_aspect(self.sample_aspect),
+            rate_hz=self.frame_rate,
+        )
+
     @field_validator("expect")
     @classmethod
     def _is_a_stream(cls, expect: str | None) -> str | None:
@@ -218,10 +249,11 @@ class CameraSection(ConfigModel):
 
     @property
     def digest(self) -> str:
-        """sha256 of the address, the zone and the expected stream: none of them changes under an authorisation."""
+        """sha256 of the address, the zone and the streams: none of them changes under an authorisation."""
         zone = "" if self.zone is None else f"\n{self.zone.model_dump_json()}"
         expect = "" if self.expect is None else f"\nexpect {self.expect}"
-        return hashlib.sha256(f"{self.source}{zone}{expect}".encode()).hexdigest()
+        picture = "" if self.picture == AS_SENT else f"\n{self.picture.to_json()}"
+        return hashlib.sha256(f"{self.source}{zone}{expect}{picture}".encode()).hexdigest()
 
 
 class JsonlSink(ConfigModel):

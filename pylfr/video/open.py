@@ -16,6 +16,7 @@ from pylfr.protocols import Source
 from pylfr.video.decoding.backend import ON_CPU, Decoding
 from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.decoding.nvdec import Nvdec, require_nvdec
+from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
 from pylfr.video.isolation.client import IsolatedFile
 from pylfr.video.isolation.sandbox import HELD
 from pylfr.video.sources.base import WrappedSource
@@ -50,6 +51,7 @@ def open_file(
     threads: int | Literal["auto"] = 1,
     isolation: Isolation = "process",
     decode: DecodeOn = "cpu",
+    picture: PictureOptions = AS_SENT,
     expect: ExpectedStream | None = None,
 ) -> FileSource | IsolatedFile:
     """A recording as a camera; its first frame was captured at ``started_at`` and the others by their time stamps.
@@ -73,7 +75,14 @@ def open_file(
         if decode == "nvdec":
             raise ValueError("decode 'nvdec' needs isolation 'none': the isolated process has no GPU")
         source = IsolatedFile(
-            Path(path), camera=camera, started_at=started_at, pace=pace, loop=loop, threads=threads, expect=expect
+            Path(path),
+            camera=camera,
+            started_at=started_at,
+            pace=pace,
+            loop=loop,
+            threads=threads,
+            options=picture,
+            expect=expect,
         )
     else:
         source = FileSource(
@@ -84,6 +93,7 @@ def open_file(
             loop=loop,
             threads=threads,
             decoding=_decoding_on(decode),
+            options=picture,
             expect=expect,
         )
     source.check()
@@ -98,6 +108,7 @@ def open_rtsp(
     transport: Literal["tcp", "udp"] = "tcp",
     threads: int | Literal["auto"] = 1,
     decode: DecodeOn = "cpu",
+    picture: PictureOptions = AS_SENT,
     expect: ExpectedStream | None = None,
 ) -> LiveSource:
     """A network camera. ``url`` names its secrets: ``rtsp://${USER}:${PASSWORD}@host/path``.
@@ -118,6 +129,7 @@ def open_rtsp(
         patience=patience or ReconnectPolicy(),
         threads=threads,
         decoding=_decoding_on(decode),
+        picture=picture,
         expect=expect,
     )
 
@@ -130,6 +142,7 @@ def open_device(
     rate_hz: int | None = None,
     patience: ReconnectPolicy | None = None,
     threads: int | Literal["auto"] = 1,
+    picture: PictureOptions = AS_SENT,
     expect: ExpectedStream | None = None,
 ) -> LiveSource:
     """A camera of this machine: ``/dev/video0`` or ``v4l2:///dev/video0``; ``size_px`` is width and height.
@@ -151,6 +164,7 @@ def open_device(
         options=options,
         patience=patience or ReconnectPolicy(),
         threads=threads,
+        picture=picture,
         expect=expect,
     )
 

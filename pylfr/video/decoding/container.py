@@ -138,9 +138,12 @@ def stream_duration_s(container: InputContainer, stream: VideoStream) -> float |
     if clock_may_jump(container):
         # FFmpeg estimates the duration of these from the last time stamps: nothing was announced.
         return None
+    if "matroska" in container.format.name:
+        # What FFmpeg gives as the duration of one stream here is that of the file.
+        return _matroska_duration_s(stream)
     if stream.duration is not None:
         return float(stream.duration * (stream.time_base or 0))
-    return _matroska_duration_s(stream)
+    return None
 
 
 def _matroska_duration_s(stream: VideoStream) -> float | None:
@@ -157,7 +160,7 @@ def _matroska_duration_s(stream: VideoStream) -> float | None:
 def _preference(stream: VideoStream) -> tuple[bool, float, int, int]:
     """What makes a player prefer a stream: the recorder's word, its length, its size, and at last its place."""
     duration_s = float(stream.duration * (stream.time_base or 0)) if stream.duration is not None else None
-    length_s = duration_s if duration_s is not None else (_matroska_duration_s(stream) or 0.0)
+    length_s = _matroska_duration_s(stream) or duration_s or 0.0
     is_default = bool(Disposition(stream.disposition) & Disposition.default)
     return is_default, round(length_s), stream.width * stream.height, -stream.index
 

@@ -25,6 +25,8 @@ _SEAM_PACKETS = 2
 
 # Bytes between two packets that belong to neither: headers of clusters and blocks are far smaller.
 _UNREAD_BYTES = 512
+# In the order of decoding a hole shows up to so many packets later.
+_REORDERED_PACKETS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ class IntegrityCheck:
         self._interval_s = 1.0 / float(stream.average_rate) if stream.average_rate else 0.04
         self._dts: tuple[int, int] | None = None
         self._byte: int | None = None
-        self._unread_bytes = 0
+        self._unread_until = 0
         self._first_s: float | None = None
         self._end_s = self._parts_s = self._shared_end_s = 0.0
         self._steps = self._even_steps = 0
@@ -65,7 +67,8 @@ class IntegrityCheck:
         """Take note of a packet of any stream, with the time stamps that the file gives it."""
         if self._are_bytes_in_order and packet.pos is not None:
             unread = 0 if self._byte is None else packet.pos - self._byte
-            self._unread_bytes += max(0, unread - _UNREAD_BYTES)
+            if unread > _UNREAD_BYTES:
+                self._unread_until = self.packets + _REORDERED_PACKETS
             self._byte = max(self._byte or 0, packet.pos + packet.size)
         stamp = packet.dts if packet.dts is not None else packet.pts
         if stamp is not None and packet.time_base is not None:
@@ -127,7 +130,6 @@ class IntegrityCheck:
         if packet.is_corrupt:
             self._corrupt.append((self.packets, self._end_s))
         if packet.dts is None:
-            self._unread_bytes = 0
             return
         if self._dts is not None and length:
             before, before_length = self._dts
@@ -135,10 +137,10 @@ class IntegrityCheck:
             hole_s = step_s - float(before_length * self._tick)
             self._steps += 1
             self._even_steps += abs(hole_s) <= 0.1 * self._interval_s + float(self._tick)
-            if hole_s > 0.5 * self._interval_s and (self._unread_bytes or hole_s > _HOLE_S):
-                self._holes.append((float(before * self._tick), hole_s, bool(self._unread_bytes)))
+            is_unread = self.packets <= self._unread_until
+            if hole_s > 0.5 * self._interval_s and (is_unread or hole_s > _HOLE_S):
+                self._holes.append((float(before * self._tick), hole_s, is_unread))
         self._dts = packet.dts, length
-        self._unread_bytes = 0
 
     def _missing_end(self) -> list[str]:
         announced = self._announced

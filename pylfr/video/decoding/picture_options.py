@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -37,6 +38,25 @@ class PictureOptions:
         aspect = self.sample_aspect
         if aspect is not None and not Fraction(1, _MOST_ASPECT) <= aspect <= _MOST_ASPECT:
             raise ValueError(f"sample_aspect must be between 1:{_MOST_ASPECT} and {_MOST_ASPECT}:1, got {aspect}")
+
+    def to_json(self) -> str:
+        """One line that ``from_json`` reads again."""
+        aspect = self.sample_aspect
+        return json.dumps(
+            {
+                "stream": self.stream,
+                "rotate": self.rotate,
+                "sample_aspect": None if aspect is None else f"{aspect.numerator}:{aspect.denominator}",
+                "rate_hz": self.rate_hz,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, line: str) -> PictureOptions:
+        """The options that ``to_json`` wrote. Raises ``ValueError`` or ``TypeError`` for others."""
+        given = json.loads(line)
+        aspect = given.pop("sample_aspect")
+        return cls(**given, sample_aspect=None if aspect is None else parse_aspect(aspect))
 
 
 AS_SENT = PictureOptions()

@@ -32,6 +32,7 @@ from pylfr.types import Frame, UInt8
 from pylfr.video.decoding.container import open_descriptor
 from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.decoding.image_io import closing_descriptor, open_picture
+from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
 from pylfr.video.isolation.wire import MESSAGE_BYTES, Job, PictureShape, parse_message, plain
 from pylfr.video.sources.base import CameraSource
 from pylfr.video.sources.file import Pace
@@ -43,7 +44,7 @@ log = logging.getLogger(__name__)
 PATIENCE_S = 20.0
 
 # More frames than a month of the fastest camera holds.
-_MOST_PASSED = 1_000_000_000
+_MOST_SKIPPED = 1_000_000_000
 
 # The decoding half of the package alone: the other half takes a second to import, and is none of its business.
 _START = """
@@ -91,6 +92,7 @@ class IsolatedFile(CameraSource):
         pace: Pace,
         loop: bool,
         threads: int | Literal["auto"],
+        options: PictureOptions = AS_SENT,
         expect: ExpectedStream | None = None,
     ) -> None:
         super().__init__(camera)
@@ -99,6 +101,7 @@ class IsolatedFile(CameraSource):
         self._pace = pace
         self._loop = loop
         self._threads: int | Literal["auto"] = threads
+        self._options = options
         self._expect = expect
 
     def __repr__(self) -> str:
@@ -134,9 +137,9 @@ class IsolatedFile(CameraSource):
                         if self._pace == "real-time" and self._closed.wait(max(0.0, began + due_s - time.monotonic())):
                             return
                         decoder.answer(due=watch.is_due(captured_at))
-                    case "passed":
+                    case "skipped":
                         count = message["count"]
-                        if not isinstance(count, int) or not 0 < count <= _MOST_PASSED:
+                        if not isinstance(count, int) or not 0 < count <= _MOST_SKIPPED:
                             raise decoder.nonsense(message)
                         watch.skipped(count)
                         sequence += count
@@ -168,6 +171,7 @@ class IsolatedFile(CameraSource):
             loop=self._loop,
             threads=self._threads,
             rate_hz=rate_hz,
+            picture=self._options.to_json(),
             expect="" if self._expect is None else str(self._expect),
         )
         with closing_descriptor(open_descriptor(self._path)) as descriptor, Decoder(job, descriptor) as decoder:

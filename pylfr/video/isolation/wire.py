@@ -25,6 +25,7 @@ class Job:
     threads: int | Literal["auto"] = 1
     rate_hz: float | None = None
     expect: str = ""
+    picture: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from pylfr.types import Frame, UInt8
 from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.decoding.frame_sampler import Sampler
 from pylfr.video.decoding.image_io import decode_image, load_formats
+from pylfr.video.decoding.picture_options import PictureOptions
 from pylfr.video.isolation.sandbox import HELD, confine, die_with
 from pylfr.video.isolation.wire import MESSAGE_BYTES, TEXT_LENGTH
 from pylfr.video.sources.file import FileSource
@@ -64,21 +65,21 @@ class _AskingWatch:
         self._channel = channel
         self.rate_hz = rate_hz
         self._sampler = Sampler(rate_hz)
-        self._passed = 0
+        self._skipped = 0
 
     def skipped(self, count: int) -> None:
-        self._passed += count
+        self._skipped += count
 
     def told(self) -> None:
         """Say how many frames were passed over since this was last said."""
-        if self._passed:
-            self._channel.say(asks="passed", count=self._passed)
-            self._passed = 0
+        if self._skipped:
+            self._channel.say(asks="skipped", count=self._skipped)
+            self._skipped = 0
 
     def is_due(self, captured_at: datetime) -> bool:
         # The other side would say no, as it counts in the same way: asking costs both a turn of the processor.
         if not self._sampler.is_due(captured_at):
-            self._passed += 1
+            self._skipped += 1
             return False
         self.told()
         self._channel.say(asks="due", at_us=round((captured_at - _BEGAN) / timedelta(microseconds=1)))
@@ -175,6 +176,7 @@ def _decode_video(channel: Channel, descriptor: int, job: Mapping[str, Any]) -> 
         loop=job["loop"],
         threads=job["threads"],
         descriptor=descriptor,
+        options=PictureOptions.from_json(job["picture"]),
         expect=ExpectedStream.parse(job["expect"]) if job["expect"] else None,
     )
     if job["kind"] == "check":

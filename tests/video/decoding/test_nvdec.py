@@ -84,7 +84,7 @@ def test_a_frame_keeps_its_surfaces_and_lets_them_go() -> None:
         ({"kind": "yuv420p"}, r"'gate' must be decoded by NVDEC, got a picture of the CPU's decoder \(yuv420p\).*cpu"),
         ({"inside": "p010le"}, r"'gate' must send 4:2:0 of 8 bits for NVDEC, got p010le.*decode = \"cpu\""),
         ({"inside": "yuv444p"}, "got yuv444p"),
-        ({"rotation": -90}, "got pictures turned by -90 degrees"),
+        ({"rotation": -90}, "got pictures to be turned by 90 degrees"),
     ],
 )
 def test_a_picture_that_is_no_upright_surface_of_8_bits_is_refused(changes: dict[str, object], words: str) -> None:

@@ -1,0 +1,206 @@
+"""Small recordings as cameras, recorders and accidents leave them, made with PyAV on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from tests.video.clips import RATE_HZ, picture_of
+
+Make = Callable[[Path], Path]
+
+WIDTH, HEIGHT = 96, 64
+FRAMES = 40
+
+
+def add_video(container: OutputContainer, codec: str = "libx264", **options: str) -> VideoStream:
+    """A stream of 96x64 at 10 Hz with a key frame a second and, in H.264, frames that look ahead."""
+    stream = container.add_stream(codec, rate=RATE_HZ, options={"g": "10", "bf": "2", **options})
+    assert isinstance(stream, VideoStream)
+    stream.width, stream.height = WIDTH, HEIGHT
+    stream.bit_rate = 400_000
+    stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    return stream
+
+
+def packets(stream: VideoStream, frames: int = FRAMES) -> Iterator[Packet[VideoStream]]:
+    """Noise over a clip's pictures: enough bytes that damage hits pictures, not headers."""
+    noise = np.random.default_rng(1)
+    for number in range(frames):
+        rgb = picture_of(number, stream.width, stream.height)
+        rgb = np.clip(rgb.astype(np.int16) + noise.integers(-40, 40, rgb.shape), 0, 255).astype(np.uint8)
+        picture = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format=stream.pix_fmt)
+        picture.pts, picture.time_base = number, Fraction(1, RATE_HZ)
+        yield from stream.encode(picture)
+    yield from stream.encode()
+
+
+def write(
+    path: Path,
+    *,
+    codec: str = "libx264",
+    frames: int = FRAMES,
+    options: dict[str, str] | None = None,
+    coding: dict[str, str] | None = None,
+    change: Callable[[Iterable[Packet[VideoStream]]], Iterable[Packet[VideoStream]]] | None = None,
+    prepare: Callable[[VideoStream], None] | None = None,
+) -> Path:
+    """One video stream in the container of the file's suffix; ``change`` may alter its packets."""
+    with av.open(str(path), "w", options=options or {}) as container:
+        stream = add_video(container, codec, **(coding or {}))
+        if prepare is not None:
+            prepare(stream)
+        made = packets(stream, frames)
+        for packet in made if change is None else change(made):
+            container.mux(packet)
+    return path
+
+
+def plain(name: str, codec: str = "libx264", **given: object) -> Make:
+    return lambda folder: write(folder / name, codec=codec, **given)  # type: ignore[arg-type]
+
+
+def late(name: str, seconds: float) -> Make:
+    """A segment of a longer recording, whose time stamps go on from the one before."""
+    return plain(name, options={"output_ts_offset": str(seconds)})
+
+
+def shifted(frames: int) -> Callable[[Iterable[Packet[VideoStream]]], Iterator[Packet[VideoStream]]]:
+    def change(made: Iterable[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
+        for packet in made:
+            ticks = round(frames / RATE_HZ / packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts + ticks
+            packet.dts = None if packet.dts is None else packet.dts + ticks
+            yield packet
+
+    return change
+
+
+def jumping(seconds: float) -> Callable[[Iterable[Packet[VideoStream]]], Iterator[Packet[VideoStream]]]:
+    """From the second key frame on, time is later by so much."""
+
+    def change(made: Iterable[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
+        keys = 0
+        for packet in made:
+            keys += packet.is_keyframe
+            if keys > 2:
+                ticks = round(seconds / packet.time_base)
+                packet.pts = None if packet.pts is None else packet.pts + ticks
+                packet.dts = None if packet.dts is None else packet.dts + ticks
+            yield packet
+
+    return change
+
+
+def negative(name: str) -> Make:
+    return plain(name, options={"avoid_negative_ts": "disabled"}, change=shifted(-15))
+
+
+def joined(name: str, *makes: Make) -> Make:
+    """Files one after the other, byte for byte, as `cat` joins them."""
+
+    def make(folder: Path) -> Path:
+        content = b"".join(each(folder).read_bytes() for each in makes)
+        path = folder / name
+        path.write_bytes(content)
+        return path
+
+    return make
+
+
+def cut(make: Make, share: float = 0.6) -> Make:
+    def cutting(folder: Path) -> Path:
+        path = make(folder)
+        content = path.read_bytes()
+        path.write_bytes(content[: int(share * len(content))])
+        return path
+
+    return cutting
+
+
+def zeroed(make: Make, share: float = 0.05) -> Make:
+    """Bytes in the middle overwritten, as by a bad sector."""
+
+    def damaging(folder: Path) -> Path:
+        path = make(folder)
+        content = bytearray(path.read_bytes())
+        start, length = len(content) // 2, int(share * len(content))
+        content[start : start + length] = bytes(length)
+        path.write_bytes(content)
+        return path
+
+    return damaging
+
+
+def without_bytes(make: Make, share: float = 0.1) -> Make:
+    """Bytes in the middle missing, as where a recorder lost a block."""
+
+    def damaging(folder: Path) -> Path:
+        path = make(folder)
+        content = path.read_bytes()
+        start, length = len(content) // 2, int(share * len(content)) // 188 * 188
+        path.write_bytes(content[:start] + content[start + length :])
+        return path
+
+    return damaging
+
+
+def with_sound(name: str, seconds: float) -> Make:
+    """A recording whose sound lasts longer than its picture."""
+
+    def make(folder: Path) -> Path:
+        path = folder / name
+        with av.open(str(path), "w") as container:
+            stream = add_video(container)
+            sound = container.add_stream("aac", rate=8000)
+            assert isinstance(sound, AudioStream)
+            for packet in packets(stream):
+                container.mux(packet)
+            for number in range(int(seconds * 8000 / 1024)):
+                silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+                silence.sample_rate, silence.pts, silence.time_base = 8000, 1024 * number, Fraction(1, 8000)
+                container.mux(sound.encode(silence))
+            container.mux(sound.encode())
+        return path
+
+    return make
+
+
+def two_streams(name: str, *, default: int, cover: bool = False) -> Make:
+    """Two video streams, the first of three frames, or one cover picture; ``default`` is marked."""
+
+    def make(folder: Path) -> Path:
+        path = folder / name
+        with av.open(str(path), "w") as container:
+            first = add_video(container, "mjpeg" if cover else "libx264", **({"bf": "0"} if cover else {}))
+            first.width, first.height = WIDTH // 2, HEIGHT // 2
+            second = add_video(container)
+            for number, stream in enumerate((first, second)):
+                stream.disposition = Disposition.default if number == default else Disposition(0)
+            for packet in packets(first, 1 if cover else 3):
+                container.mux(packet)
+            for packet in packets(second):
+                container.mux(packet)
+        return path
+
+    return make
+
+
+def displayed(name: str, degrees: float, *, mirrored: bool = False) -> Make:
+    return plain(name, prepare=lambda stream: stream.set_display_rotation(degrees, hflip=mirrored))
+
+
+def anamorphic(name: str, aspect: Fraction) -> Make:
+    def prepare(stream: VideoStream) -> None:
+        stream.codec_context.sample_aspect_ratio = aspect
+
+    return plain(name, prepare=prepare)

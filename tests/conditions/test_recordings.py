@@ -1,0 +1,229 @@
+"""Every condition of recordings that a public report of the field describes: what it is, and what must come of it.
+
+Whole recordings give all their frames and no error; damaged ones give what can be decoded and then say what is
+missing, at every rate of detection.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from pylfr.errors import MediaError
+from pylfr.video.decoding.frame_sampler import Sampler
+from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
+from pylfr.video.open import Isolation, open_file
+from pylfr.video.sources.observer import CameraEvent
+from tests.conditions.recordings import (
+    FRAMES,
+    HEIGHT,
+    WIDTH,
+    Make,
+    anamorphic,
+    cut,
+    displayed,
+    joined,
+    jumping,
+    late,
+    negative,
+    plain,
+    two_streams,
+    with_sound,
+    without_bytes,
+    zeroed,
+)
+from tests.samples import NOON
+from tests.video.clips import RATE_HZ
+
+TS, TS2 = plain("a.ts"), plain("b.ts", frames=25)
+AVI = plain("a.avi", "mpeg4", coding={"bf": "0"})
+WEBM = plain("a.webm", "libvpx", coding={"bf": "0"})
+FAST_MP4 = plain("a.mp4", options={"movflags": "faststart"})
+
+
+@dataclass(frozen=True)
+class Condition:
+    """``frames`` come of it (None: some), of ``size``; ``events`` beside opened and ended; ``missing`` is a pattern."""
+
+    what: str
+    make: Make
+    frames: int | None = FRAMES
+    missing: str | None = None
+    events: tuple[str, ...] = ()
+    size: tuple[int, int] = (WIDTH, HEIGHT)
+    options: PictureOptions = AS_SENT
+    length_s: float | None = (FRAMES - 1) / RATE_HZ
+
+
+def damaged(what: str, make: Make, missing: str) -> Condition:
+    return Condition(what, make, frames=None, missing=missing, length_s=None)
+
+
+WHOLE = (
+    Condition("MP4", plain("a.mp4")),
+    Condition("MP4 with its index in front", FAST_MP4),
+    Condition("fragmented MP4", plain("a.mp4", options={"movflags": "frag_keyframe+empty_moov"})),
+    Condition("MKV", plain("a.mkv")),
+    Condition("WebM", WEBM),
+    Condition("transport stream", TS),
+    Condition("program stream", plain("a.mpg", "mpeg2video", coding={"bf": "0"}, frames=40), length_s=None),
+    Condition("AVI", AVI),
+    Condition("AVI with frames that look ahead", plain("a.avi")),
+    Condition("FLV", plain("a.flv")),
+    Condition("MKV that starts late", late("a.mkv", 5.8)),
+    Condition("MP4 that starts late", late("a.mp4", 5.8)),
+    Condition("transport stream that starts late", late("a.ts", 5000)),
+    Condition("time stamps below zero", negative("a.mkv")),
+    Condition("sound that outlasts the picture", with_sound("a.mkv", 14)),
+    Condition("sound that outlasts the picture in MP4", with_sound("a.mp4", 14)),
+    Condition("elementary stream of H.264", plain("a.h264"), events=("noted",)),
+    Condition("elementary stream of H.265", plain("a.hevc", "libx265", coding={"x265-params": "log-level=none"}),
+              events=("noted",)),
+    Condition("elementary stream of JPEG, its rate named", plain("a.mjpeg", "mjpeg", coding={"bf": "0"}),
+              events=("noted",), options=PictureOptions(rate_hz=RATE_HZ)),
+    Condition("two parts in one transport stream", joined("c.ts", TS, TS2), frames=FRAMES + 25,
+              events=("restarted",), length_s=None),
+    Condition("three parts", joined("c.ts", TS, TS2, TS), frames=2 * FRAMES + 25,
+              events=("restarted", "restarted"), length_s=None),
+    Condition("the codec changes", joined("c.ts", TS, plain("d.ts", "mpeg2video", coding={"bf": "0"})),
+              frames=2 * FRAMES, events=("restarted",), length_s=None),
+    Condition("a clock that leaps by an hour", plain("a.ts", change=jumping(3600)), events=("restarted",),
+              length_s=None),
+    Condition("a second stream that is not the default", two_streams("a.mkv", default=0), frames=3,
+              size=(WIDTH // 2, HEIGHT // 2), events=("noted",), length_s=None),
+    Condition("a second stream that is the default", two_streams("a.mkv", default=1), events=("noted",)),
+    Condition("a stream that was chosen", two_streams("a.mkv", default=0), events=("noted",),
+              options=PictureOptions(stream=1)),
+    Condition("a cover picture before the video", two_streams("a.mkv", default=1, cover=True), events=("noted",)),
+    Condition("a cover picture, nothing marked", two_streams("a.mkv", default=9, cover=True), events=("noted",)),
+    Condition("wide pixels", anamorphic("a.mp4", Fraction(2)), size=(2 * WIDTH, HEIGHT)),
+    Condition("narrow pixels", anamorphic("a.mkv", Fraction(1, 2)), size=(WIDTH, 2 * HEIGHT)),
+    Condition("wide pixels that nobody tagged", plain("a.mp4"), size=(2 * WIDTH, HEIGHT),
+              options=PictureOptions(sample_aspect=Fraction(2))),
+    Condition("a telephone held upright", displayed("a.mp4", 90), size=(HEIGHT, WIDTH)),
+    Condition("a camera mounted sideways", plain("a.mp4"), size=(HEIGHT, WIDTH), options=PictureOptions(rotate=270)),
+)  # fmt: skip
+
+DAMAGED = (
+    damaged("MP4 cut off", cut(FAST_MP4), r"frames are missing"),
+    damaged("fragmented MP4 cut off", cut(plain("a.mp4", options={"movflags": "frag_keyframe+empty_moov"})), "damaged"),
+    damaged("MKV cut off", cut(plain("a.mkv")), r"it is cut off \d\.\d s before its end"),
+    damaged("WebM cut off", cut(WEBM), r"it is cut off \d\.\d s before its end"),
+    damaged("transport stream cut off", cut(TS, 0.601), "it ends in the middle of a packet"),
+    damaged("AVI cut off", cut(AVI), "frames are missing"),
+    damaged("MP4 overwritten", zeroed(FAST_MP4), "could not be decoded|are damaged"),
+    damaged("MKV overwritten", zeroed(plain("a.mkv")), r"\d\.\d s are missing after \d\.\d s"),
+    damaged("WebM overwritten", zeroed(WEBM), r"\d\.\d s are missing after \d\.\d s"),
+    damaged("transport stream overwritten", zeroed(TS), "are damaged|could not be decoded"),
+    damaged("AVI overwritten", zeroed(AVI), "are damaged|could not be decoded|are missing"),
+    damaged("MKV without some bytes", without_bytes(plain("a.mkv")), r"\d\.\d s are missing after \d\.\d s"),
+    damaged("WebM without some bytes", without_bytes(WEBM), r"\d\.\d s are missing after \d\.\d s"),
+    damaged("transport stream without some packets", without_bytes(TS), "are damaged|could not be decoded"),
+    damaged("AVI without some bytes", without_bytes(AVI), "are missing|are damaged"),
+)
+
+
+@dataclass
+class Watch:
+    """Wants ``rate_hz`` frames a second and counts what it is told."""
+
+    rate_hz: float | None
+    events: list[CameraEvent] = field(default_factory=list)
+    times_s: list[float] = field(default_factory=list)
+    skipped_frames: int = 0
+
+    def __post_init__(self) -> None:
+        self._sampler = Sampler(self.rate_hz)
+
+    def skipped(self, count: int) -> None:
+        self.skipped_frames += count
+
+    def is_due(self, captured_at: object) -> bool:
+        self.times_s.append((captured_at - NOON).total_seconds())  # type: ignore[operator]
+        return self._sampler.is_due(captured_at)  # type: ignore[arg-type]
+
+    def report(self, event: CameraEvent) -> None:
+        self.events.append(event)
+
+    def lost(self, cause: str, count: int) -> None:
+        raise AssertionError(f"{count} frames of a recording were lost: {cause}")
+
+
+def play(
+    path: Path, options: PictureOptions, rate_hz: float | None, isolation: Isolation = "none"
+) -> tuple[Watch, set[tuple[int, int]], int, str]:
+    """What a recording tells its reader, the sizes of its frames, how many were due, and its error."""
+    source = open_file(path, camera="gate", started_at=NOON, isolation=isolation, picture=options)
+    watch, sizes, due, error = Watch(rate_hz), set(), 0, ""
+    try:
+        for frame in source.watched(watch):
+            sizes.add((frame.width, frame.height))
+            due += 1
+    except MediaError as caught:
+        error = str(caught)
+    return watch, sizes, due, error
+
+
+@pytest.mark.parametrize("condition", WHOLE, ids=lambda condition: condition.what)
+@pytest.mark.parametrize("rate_hz", [None, 5.0, 1.0])
+def test_a_whole_recording_gives_every_frame_in_order(
+    tmp_path: Path, condition: Condition, rate_hz: float | None
+) -> None:
+    watch, sizes, due, error = play(condition.make(tmp_path), condition.options, rate_hz)
+    assert error == ""
+    assert len(watch.times_s) + watch.skipped_frames == condition.frames
+    assert watch.times_s == sorted(set(watch.times_s))
+    assert sizes == {condition.size}
+    assert tuple(event.kind for event in watch.events) == ("opened", *condition.events, "ended")
+    if condition.length_s is not None:
+        assert watch.times_s[0] == 0
+        assert watch.times_s[-1] <= condition.length_s + 0.03
+        if rate_hz is None:
+            assert watch.times_s[-1] == pytest.approx(condition.length_s, abs=0.03)
+        else:
+            # The first frame of every slot, and no fewer.
+            assert due == -(-(condition.frames or 0) * rate_hz // RATE_HZ)
+
+
+@pytest.mark.parametrize("condition", DAMAGED, ids=lambda condition: condition.what)
+@pytest.mark.parametrize("rate_hz", [None, 5.0, 1.0])
+def test_a_damaged_recording_gives_what_it_holds_and_says_what_is_missing(
+    tmp_path: Path, condition: Condition, rate_hz: float | None
+) -> None:
+    watch, _, due, error = play(condition.make(tmp_path), condition.options, rate_hz)
+    assert due > 0
+    assert len(watch.times_s) + watch.skipped_frames >= FRAMES // 3
+    assert condition.missing is not None
+    assert re.search(condition.missing, error), error
+
+
+def test_parts_and_errors_cross_the_isolation(tmp_path: Path) -> None:
+    """The kinds above, once through the confined process: events, geometry and the verdict cross it."""
+    watch, _, _, error = play(joined("c.ts", TS, TS2)(tmp_path), AS_SENT, None, "process")
+    assert [event.kind for event in watch.events] == ["opened", "restarted", "ended"]
+    assert (error, len(watch.times_s)) == ("", FRAMES + 25)
+    _, sizes, _, _ = play(
+        plain("a.mp4")(tmp_path), PictureOptions(sample_aspect=Fraction(2), rotate=90), 1.0, "process"
+    )
+    assert sizes == {(HEIGHT, 2 * WIDTH)}
+    _, _, _, error = play(cut(plain("a.mkv"))(tmp_path), AS_SENT, 1.0, "process")
+    assert "before its end" in error
+
+
+def test_no_track_can_span_a_restart(tmp_path: Path) -> None:
+    watch, *_ = play(joined("c.ts", TS, TS2)(tmp_path), AS_SENT, None)
+    steps = [after - before for before, after in zip(watch.times_s, watch.times_s[1:], strict=False)]
+    assert max(steps) > 1.9
+    assert sum(step > 0.5 for step in steps) == 1
+
+
+def test_a_stream_that_is_not_there_is_refused_by_number(tmp_path: Path) -> None:
+    path = two_streams("a.mkv", default=1)(tmp_path)
+    with pytest.raises(
+        MediaError, match=r"must have a video stream 5, got 0 \(h264 48x32\), 1 \(h264 96x64, default\)"
+    ):
+        open_file(path, camera="gate", started_at=NOON, picture=PictureOptions(stream=5))
