@@ -10,19 +10,23 @@ import pylfr
 
 
 def search(
-    probe: Path, people: dict[str, Path], *, detector: str = "yunet_n", embedder: str = "face_reid_0095"
+    probe: Path, people: dict[str, Path], *, detector: str | None = None, embedder: str | None = None
 ) -> list[tuple[str, float]]:
-    """Entries of the watchlist with their comparison scores to the probe, best first."""
-    finder, network = pylfr.open_detector(detector), pylfr.open_embedder(embedder)
+    """Entries of the watchlist with their comparison scores to the most prominent face of ``probe``, best first.
+
+    Without names, the best networks on this machine are used.
+    """
+    analysis = pylfr.open_face_analysis(detector=detector, embedder=embedder)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "people.watchlist"
-        with pylfr.create_watchlist(path, network) as watchlist:
+        with pylfr.create_watchlist(path, analysis.embedder) as watchlist:
             for name, image in people.items():
-                watchlist.enrol(name, pylfr.read_image(image), detector=finder, embedder=network)
-        gallery = pylfr.open_gallery(path, model=network.model).snapshot()
-    picture = pylfr.read_image(probe)
-    faces = finder.detect([picture])
-    candidates = gallery.search(network.embed(network.align([picture], faces)), k=5)
+                watchlist.enrol(name, pylfr.read_image(image), detector=analysis.detector, embedder=analysis.embedder)
+        gallery = pylfr.open_gallery(path, model=analysis.embedder.model).snapshot()
+    faces = analysis.get(probe)
+    if not len(faces):
+        raise SystemExit(f"no face was found in {probe}")
+    candidates = gallery.search(faces[:1].templates, k=5)
     return [
         (gallery.reference(entry).name, score)
         for entry, score in zip(candidates.entry[0].tolist(), candidates.scores[0].tolist(), strict=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -145,11 +144,6 @@ def needed_trials(rate: float, *, errors: int = 3) -> int:
     if not 0 < rate < 1:
         raise ValueError(f"a rate to show lies between 0 and 1, got {rate}")
     return int(np.ceil(errors / rate))
-
-
-def rates_as_json(rates: Mapping[str, Rate]) -> dict[str, dict[str, float | int | str | None]]:
-    """Several rates by name, ready for JSON."""
-    return {name: rate.as_json() for name, rate in rates.items()}
 
 
 def _clusters(hits: npt.ArrayLike, trials: npt.ArrayLike) -> tuple[Counts, Counts]:

@@ -169,11 +169,6 @@ def read_vault_key(path: Path, *, now: datetime, passphrase: str | None = None) 
     return read_key_file(path).open(now=now, passphrase=passphrase)
 
 
-def expiry_of(path: Path) -> datetime:
-    """When the key in ``path`` must be destroyed. Raises ``VaultError`` where there is no key."""
-    return read_key_file(path).expires_at
-
-
 def destroy_key(path: Path) -> None:
     """Overwrite the key and remove it, from the keyring too. On flash and copying file systems blocks may stay."""
     try:
