@@ -1,21 +1,21 @@
-"""The few kinds of error that pylfr raises. Each message names the value, the expectation and the fix.
+"""The errors that pylfr raises. Each message names the value, the expectation and the fix.
 
-Arguments that are simply wrong (a shape, a dtype) raise the built-in ``ValueError`` and ``TypeError``.
+Invalid arguments (a shape, a dtype) raise the built-in ``ValueError`` and ``TypeError``.
 """
 
 from __future__ import annotations
 
 
 class PylfrError(Exception):
-    """Anything that went wrong for a reason that pylfr understands and can explain."""
+    """The base of every error that pylfr raises on purpose."""
 
 
 class ConfigError(PylfrError):
-    """A deployment file, a policy or a command line says something that cannot be done."""
+    """A deployment file, a policy or a command line asks for something impossible."""
 
 
 class ModelError(PylfrError):
-    """A network is missing, altered, unknown, or does not fit what it is used for."""
+    """A network is missing, altered, unknown, or unsuitable for its use."""
 
 
 class LicenceError(ModelError):
@@ -23,23 +23,23 @@ class LicenceError(ModelError):
 
 
 class MediaError(PylfrError):
-    """A picture or a video cannot be read, or ended before its end."""
+    """A picture or a video cannot be read, or is incomplete."""
 
 
 class EnrolmentError(PylfrError):
-    """A reference image was refused; the message gives the reasons."""
+    """A reference image was refused; the message lists the reasons."""
 
 
 class WatchlistError(PylfrError):
-    """A watchlist is missing, damaged, in use, or was built with another network."""
+    """A watchlist is missing, damaged, in use, or was built with a different network."""
 
 
 class AuthorisationError(PylfrError):
-    """Recognition is not authorised here, now, on this camera, or not at all."""
+    """Recognition is not authorised: here, now, on this camera, or at all."""
 
 
 class CudaError(PylfrError):
-    """The CUDA device is missing or reported a failure; pylfr never falls back to the CPU in silence."""
+    """The CUDA device is missing or reported a failure; pylfr never falls back to the CPU."""
 
 
 class SinkError(PylfrError):
@@ -47,12 +47,12 @@ class SinkError(PylfrError):
 
 
 class AuditError(PylfrError):
-    """The audit record cannot be written or does not verify; recognition stops."""
+    """The audit log cannot be written or does not verify; recognition stops."""
 
 
 class AdjudicationError(PylfrError):
-    """A decision about an alert cannot be taken: not now, not by this person, or not about this alert."""
+    """A decision about an alert is not allowed: now, by this person, or for this alert."""
 
 
 class VaultError(PylfrError):
-    """Something sealed cannot be opened: its key is gone, over or another, or it was changed."""
+    """Something sealed cannot be opened: its key is missing, expired or wrong, or it was modified."""

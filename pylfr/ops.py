@@ -1,8 +1,8 @@
-"""What the native core does, in pylfr's own nouns. The only module that imports ``pylfr._core``.
+"""The native core's operations on pylfr's own types. The only module that imports ``pylfr._core``.
 
-What takes arrays runs on the CPU; what takes a ``Tensor`` runs where that is, in the order of a ``Stream``. A device
-that is asked for and is not there raises ``CudaError``; nothing falls back in silence. Wrong shapes raise
-``ValueError``, wrong dtypes ``TypeError``; each call releases the GIL while it works.
+Functions of arrays run on the CPU; functions of a ``Tensor`` run on its device, in the order of a ``Stream``. A device
+that is not available raises ``CudaError``; nothing falls back. Wrong shapes raise ``ValueError``, wrong dtypes
+``TypeError``. Every call releases the GIL while it works.
 """
 
 from __future__ import annotations
@@ -87,14 +87,14 @@ __all__ = [
 
 
 def require_device(device: Device) -> None:
-    """Raise ``CudaError``, with the reason, unless this build and this machine can work on ``device``."""
+    """Raise ``CudaError``, with the reason, unless this build and this machine support ``device``."""
     if device == "cpu":
         return
     if device != "cuda":
         raise ValueError(f"device must be cpu or cuda, got {device!r}")
     if not built_with_cuda():
         raise CudaError(
-            "device 'cuda' was asked for, but this build has no CUDA: build with -Ccmake.define.PYLFR_CUDA=ON"
+            "device 'cuda' was requested, but this build has no CUDA: build with -Ccmake.define.PYLFR_CUDA=ON"
         )
     if cuda_device_count() == 0:
         raise CudaError("device is 'cuda', but no CUDA device was found: check the driver, or use 'cpu'")
@@ -110,11 +110,11 @@ def letterbox(
     scale: Sequence[float],
     out: Float32 | None = None,
 ) -> tuple[Float32, Float32]:
-    """A network's input float32 [B, 3, height, width], and network pixels a source pixel, float32 [B].
+    """A network's input float32 [B, 3, height, width], and network pixels per source pixel, float32 [B].
 
-    Each frame is fitted in at the top left with its aspect kept, sampled bilinearly straight from its planes; the rest
-    is black. Values are (0..255 - mean) * scale; ``mean`` and ``scale`` have one number a channel, in the order of the
-    tensor's channels (blue first where ``bgr``). ``out`` is written to where it is given.
+    Each frame fills the top left with its aspect ratio preserved, sampled bilinearly straight from its planes; the rest
+    is black. Values are (0..255 - mean) * scale; ``mean`` and ``scale`` have one number per channel, in the order of
+    the tensor's channels (blue first with ``bgr``). The result is written to ``out`` if that is given.
     """
     if out is None:
         out = np.empty((len(frames), 3, height, width), np.float32)
@@ -137,8 +137,8 @@ def warp(
 ) -> Float32:
     """Network-ready crops float32 [N, 3, side_px, side_px], sampled bilinearly straight from the frames' planes.
 
-    ``frame_index`` int32 [N] says which frame each crop is of, ``to_frame`` float32 [N, 2, 3] maps crop pixels to
-    frame pixels (``similarity`` gives it). What lies outside the frame is black. ``mean`` and ``scale`` as in
+    ``frame_index`` int32 [N] names the frame of each crop, ``to_frame`` float32 [N, 2, 3] maps crop pixels to
+    frame pixels (``similarity`` gives it). Pixels outside the frame are black. ``mean`` and ``scale`` as in
     ``letterbox``.
     """
     shape = (len(frame_index), 3, side_px, side_px)
@@ -151,9 +151,9 @@ def warp(
 
 
 def crop_rgb(frame: Frame, to_frame: Float32, *, width: int, height: int) -> UInt8:
-    """A picture uint8 [height, width, 3] RGB of the part of ``frame`` that ``to_frame`` float32 [2, 3] maps to.
+    """The part of ``frame`` that ``to_frame`` float32 [2, 3] maps to, uint8 [height, width, 3] RGB.
 
-    Bilinear, black outside the frame, rounded to the nearest level. Of a frame on a device only the crop comes back.
+    Bilinear, black outside the frame, rounded to the nearest level. From a frame on a device only the crop is copied.
     """
     out = np.empty((height, width, 3), np.uint8)
     if frame.surfaces:
@@ -167,17 +167,17 @@ def crop_rgb(frame: Frame, to_frame: Float32, *, width: int, height: int) -> UIn
 
 
 def measure_quality(frames: Sequence[Frame], faces: Faces) -> Float32:
-    """Measures of each face, float32 [N, 7], in the order of ``Quality``'s fields without its score.
+    """Measures of each face, float32 [N, 7], in the order of ``Quality``'s fields, without its score.
 
     Sharpness, interocular_px, yaw, pitch, roll (degrees), brightness, contrast (0 to 1). Luma is sampled on a 64 x 64
-    grid in the frame of an upright face; pose is that of a plain geometric head (see csrc/kernels/quality.hpp):
+    grid aligned to the upright face; pose is that of a simple geometric head (see csrc/kernels/quality.hpp):
     positive is nose to the right in the picture, nose up, head leaning clockwise.
     """
     return _measure_quality([_picture(frame) for frame in frames], faces.frame_index, faces.landmarks)
 
 
 def upload(frames: Sequence[Frame], staging: Staging) -> Pictures:
-    """The pictures of ``frames`` on the staging's device, in one asynchronous copy of what is not there yet."""
+    """The pictures of ``frames`` on the staging's device, in one asynchronous copy of those that are not there yet."""
     return staging.upload([_picture_anywhere(frame) for frame in frames])
 
 
@@ -196,5 +196,5 @@ def _picture_anywhere(frame: Frame) -> Picture:
 def _surfaces(frame: Frame) -> list[Tensor]:
     tensors = [surface for surface in frame.surfaces if isinstance(surface, Tensor)]
     if len(tensors) != len(frame.surfaces):
-        raise TypeError("surfaces must be tensors of pylfr.ops: make them with Tensor.borrow")
+        raise TypeError("surfaces must be tensors of pylfr.ops: wrap them with Tensor.borrow")
     return tensors

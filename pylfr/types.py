@@ -1,7 +1,7 @@
-"""The nouns of pylfr: frozen records of arrays. They refuse to be born with the wrong shape.
+"""The nouns of pylfr: frozen records of arrays, whose shapes and dtypes are checked when they are made.
 
-Conventions, converted to once at the edge and then kept everywhere: boxes are xyxy in pixels of the source frame,
-colour is RGB, scores are cosine, time is UTC. N is the number of faces, D the dimension of a template.
+Conventions throughout, converted to once at the edge: boxes are xyxy in pixels of the source frame, colour is RGB,
+scores are cosine, time is UTC. N is the number of faces, D the dimension of a template.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class DeviceArray(Protocol):
-    """An array on a device, as ``pylfr.ops.Tensor`` is one: row-major, its rows perhaps padded."""
+    """An array on a device, such as a ``pylfr.ops.Tensor``: row-major, its rows possibly padded."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -51,7 +51,7 @@ class DeviceArray(Protocol):
 
 
 def _require(name: str, array: object, dtype: type[np.generic], shape: tuple[int | None, ...]) -> None:
-    """Raise unless ``array`` has ``dtype`` and ``shape``; None in ``shape`` stands for any length."""
+    """Raise unless ``array`` has ``dtype`` and ``shape``; None in ``shape`` matches any length."""
     if not isinstance(array, np.ndarray) or array.dtype != dtype:
         got = array.dtype.name if isinstance(array, np.ndarray) else type(array).__name__
         raise TypeError(f"{name} must be {_text(dtype, shape)}, got {got}")
@@ -71,7 +71,7 @@ def _text(dtype: type[np.generic], shape: tuple[int | None, ...]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Frame:
-    """One picture of one camera, as the decoder left it: no colour conversion has happened.
+    """One picture of one camera, as decoded: without any colour conversion.
 
     ``planes`` are uint8 views, possibly with padded rows:
 
@@ -79,9 +79,9 @@ class Frame:
     - ``nv12``: Y [H, W], UV [ceil(H/2), ceil(W/2), 2]
     - ``rgb``: RGB [H, W, 3]
 
-    A picture that was decoded on a device has no ``planes`` but ``surfaces``: the same planes there, one for one.
-    ``matrix`` and ``full_range`` say how YUV becomes RGB; they mean nothing for ``rgb``.
-    Raises ``ValueError`` or ``TypeError`` when the planes do not fit the layout.
+    A picture that was decoded on a device has ``surfaces`` instead of ``planes``: the same planes, on that device.
+    ``matrix`` and ``full_range`` define the conversion from YUV to RGB; they do not apply to ``rgb``.
+    Raises ``ValueError`` or ``TypeError`` if the planes do not match the layout.
     """
 
     camera: str
@@ -100,7 +100,7 @@ class Frame:
         if count is None:
             raise ValueError(f"layout must be i420, nv12 or rgb, got {self.layout!r}")
         if self.planes and self.surfaces:
-            raise ValueError("a frame lies on the host or on a device: give planes or surfaces, not both")
+            raise ValueError("a frame is on the host or on a device: give planes or surfaces, not both")
         given = self.planes or self.surfaces
         if len(given) != count:
             raise ValueError(f"{self.layout} has {count} planes, got {len(given)}")
@@ -116,7 +116,7 @@ class Frame:
 
     @property
     def device(self) -> Device:
-        """Where its pixels lie."""
+        """The device that holds its pixels."""
         return self.surfaces[0].device if self.surfaces else "cpu"
 
     @property
@@ -152,7 +152,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FrameBatch:
-    """Frames of one or many cameras, of any sizes, that go through the networks together."""
+    """Frames of one or more cameras, of any sizes, that pass through the networks together."""
 
     frames: tuple[Frame, ...]
 
@@ -177,9 +177,9 @@ class Faces:
     - ``frame_index``: int32 [N], which frame of the batch
     - ``boxes``: float32 [N, 4], xyxy in pixels of that frame
     - ``scores``: float32 [N], the detector's own, 0 to 1
-    - ``landmarks``: float32 [N, 5, 2], pixels: the eye, nose and mouth points in the order in which they stand in
-      the picture: left eye, right eye, nose, left corner of the mouth, right corner of the mouth
-    - ``measures``: float32 [N, 7], what ``ops.measure_quality`` gives, where the detector measured them already
+    - ``landmarks``: float32 [N, 5, 2], pixels: left eye, right eye, nose, left and right corner of the mouth,
+      left and right as seen in the picture
+    - ``measures``: float32 [N, 7], the result of ``ops.measure_quality``, if the detector has measured it
     """
 
     frame_index: Int32
@@ -201,7 +201,7 @@ class Faces:
         return len(self.frame_index)
 
     def select(self, which: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | Int64) -> Faces:
-        """The faces that an index array or a mask names, in its order."""
+        """The faces selected by an index array or a mask, in its order."""
         return Faces(
             frame_index=self.frame_index[which],
             boxes=self.boxes[which],
@@ -212,7 +212,7 @@ class Faces:
 
     @classmethod
     def none(cls) -> Faces:
-        """No faces at all."""
+        """An empty set of faces."""
         return cls(
             frame_index=np.empty(0, np.int32),
             boxes=np.empty((0, 4), np.float32),
@@ -223,7 +223,7 @@ class Faces:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Quality:
-    """How fit each face is for recognition; every field is float32 [N].
+    """How suitable each face is for recognition; every field is float32 [N].
 
     - ``sharpness``: variance of the Laplacian of the face's luma, sampled on a 64 x 64 grid, grey levels squared
     - ``interocular_px``: distance between the eyes in pixels of the source frame
@@ -250,17 +250,17 @@ class Quality:
         return len(self.score)
 
     def select(self, which: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | Int64) -> Quality:
-        """The rows that an index array or a mask names, in its order."""
+        """The rows selected by an index array or a mask, in its order."""
         return Quality(**{name: getattr(self, name)[which] for name in self.__slots__})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Tracks:
-    """Faces that a tracker has tied to the faces of earlier frames.
+    """Faces that a tracker has associated with faces of earlier frames.
 
-    - ``track_id``: int64 [N], counted from 1 in each camera; -1 is a face that belongs to no track
-    - ``uncertain``: bool [N], the face continues its track after a gap, a jump or an overlap with another one, so that
-      it may be somebody else: evidence begins anew. Without it every track is taken for one person
+    - ``track_id``: int64 [N], counted from 1 in each camera; -1 is a face without a track
+    - ``uncertain``: bool [N], the face continues its track after a gap, a jump or an overlap with another, so that it
+      may be another person: evidence starts over. Without it every track is taken for one person
     """
 
     faces: Faces
@@ -279,7 +279,7 @@ class Tracks:
         return len(self.faces)
 
     def select(self, which: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | Int64) -> Tracks:
-        """The tracked faces that an index array or a mask names, in its order."""
+        """The tracked faces selected by an index array or a mask, in its order."""
         return Tracks(
             faces=self.faces.select(which),
             track_id=self.track_id[which],
@@ -296,7 +296,7 @@ class Tracks:
 class Templates:
     """Biometric vectors, float32 [N, D] of unit length, and the sha256 of the network that made them.
 
-    Probes live in a wiped pool (``pylfr.faces.template_pool``): their vectors read as zeros once they are given back.
+    Probes are in a wiped pool (``pylfr.faces.template_pool``): their vectors read as zeros after their loan.
     """
 
     vectors: Float32
@@ -318,7 +318,7 @@ class Candidates:
     """Ranked watchlist entries for each probe, best first.
 
     ``scores`` is float32 [N, k], cosine, -1 where there is no candidate; ``entry`` is int64 [N, k], the entry's
-    number in the watchlist, -1 where there is none. An entry stands at most once in a row.
+    number in the watchlist, -1 where there is none. An entry occurs at most once per row.
     """
 
     scores: Float32
@@ -334,7 +334,7 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reference:
-    """What an operator is shown of a watchlist entry: its name and its picture, uint8 [H, W, 3] RGB."""
+    """The part of a watchlist entry that an operator sees: its name and its picture, uint8 [H, W, 3] RGB."""
 
     entry: int
     name: str
@@ -347,8 +347,8 @@ class Alert:
 
     ``score`` is the track's fused comparison score (cosine), ``box`` xyxy in pixels of the frame at ``captured_at``,
     ``crop`` uint8 [H, W, 3] RGB around the face, every other face in it filled opaque, ``reference`` uint8 [H, W, 3]
-    the enrolled picture to compare it with. ``model`` is the sha256 of the embedder; ``authorisation`` names what
-    the run rests on; ``calibrated`` says whether the threshold comes from a calibration certificate.
+    the enrolled picture to compare it with. ``model`` is the sha256 of the embedder; ``authorisation`` names the
+    authorisation of the run; ``calibrated`` is whether the threshold comes from a calibration certificate.
     """
 
     id: str
@@ -369,9 +369,9 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something besides an alert that belongs in the audit record: a run that began, a threshold raised, a pause.
+    """An event other than an alert for the audit log: a run that began, a threshold raised, a pause.
 
-    ``details`` name nobody who was seen.
+    ``details`` never identify anybody who was seen.
     """
 
     kind: str
@@ -380,9 +380,9 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Recorded(Generic[T]):
-    """Proof that ``value`` stands in the audit record. Only ``pylfr.governance.audit.audit`` makes these.
+    """Proof that ``value`` is in the audit log. Only ``pylfr.governance.audit.audit`` makes these.
 
-    Everything that shows or sends an alert takes ``Recorded[Alert]``, so that no alert goes out unrecorded.
+    Whatever shows or sends an alert takes ``Recorded[Alert]``, so that no alert goes out unrecorded.
     """
 
     value: T
@@ -391,5 +391,5 @@ class Recorded(Generic[T]):
 
 
 def as_frames(images: Sequence[Frame | UInt8]) -> tuple[Frame, ...]:
-    """Frames as they are, and RGB arrays uint8 [H, W, 3], of any strides, as stills."""
+    """Frames unchanged, and RGB arrays uint8 [H, W, 3], of any strides, as stills."""
     return tuple(image if isinstance(image, Frame) else Frame.still(image) for image in images)

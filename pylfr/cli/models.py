@@ -122,7 +122,7 @@ def _report(model: Model) -> None:
 
 
 def _absent(manifest: ModelManifest) -> str:
-    return "not here; fetch it" if manifest.source.url is not None else "not here; import it"
+    return "not installed; fetch it" if manifest.source.url is not None else "not installed; import it"
 
 
 def _rows(manifest: ModelManifest, store: ModelStore) -> list[tuple[str, str]]:

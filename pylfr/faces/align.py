@@ -1,4 +1,4 @@
-"""Crops for the embedder: each face turned and scaled so that its landmarks sit where the network expects them."""
+"""Crops for the embedder: each face rotated and scaled so that its landmarks are where the network expects them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pylfr.types import Faces, Float32, Frame, UInt8, as_frames
 def align_faces(images: Sequence[Frame | UInt8], faces: Faces, manifest: ModelManifest) -> Float32:
     """Network-ready crops, float32 [N, 3, side, side], sampled straight from the images' planes.
 
-    ``images`` are frames or uint8 [H, W, 3] RGB arrays, ``faces`` what a detector found in them, ``manifest`` the
+    ``images`` are frames or uint8 [H, W, 3] RGB arrays, ``faces`` the result of a detector on them, ``manifest`` the
     embedder's: side, landmark template, colour order and normalisation come from it. The alignment is the
-    least-squares similarity of the five landmarks (Umeyama 1991).
+    least-squares similarity of the five landmarks (Umeyama 1991). Raises ``ValueError`` for a detector's manifest.
     """
     if manifest.embed is None:
-        raise ValueError(f"align_faces needs the manifest of an embedder, got {manifest.name} for {manifest.task!r}")
+        raise ValueError(f"manifest must be an embedder's, got {manifest.name} for {manifest.task!r}")
     to_frame = ops.similarity(faces.landmarks, manifest.embed.landmark_template)
     return ops.warp(
         as_frames(images),

@@ -1,4 +1,4 @@
-"""Faces in frames: letterbox, one network call for all of them, decode, suppress, back to source pixels."""
+"""Faces in frames: letterbox, one network call for the batch, decode, suppress, back to source pixels."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from pylfr.protocols import Runtime
 from pylfr.runtimes.registry import open_runtime
 from pylfr.types import Device, Faces, Float32, Frame, UInt8, as_frames
 
-# Two boxes that overlap by more than this are one face; YuNet's and SCRFD's authors use 0.4 to 0.45.
+# Boxes that overlap by more than this are one face; the authors of YuNet and SCRFD use 0.4 to 0.45.
 SUPPRESSION_IOU = 0.45
 
-# Input buffers that wait for the next call; more threads than this at once allocate anew.
+# Input buffers retained for the next calls; more threads than this at once allocate new ones.
 _FREE_BUFFERS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectSize:
-    """The picture that a detector looks at, in pixels."""
+    """The size of a detector's input, in pixels."""
 
     width: int
     height: int
 
 
 def detect_size(frames: Sequence[Frame], *, side_px: int, multiple_of: int) -> DetectSize:
-    """The smallest network input that shows every frame with its long side at ``side_px``."""
+    """The smallest network input that holds every frame scaled to a long side of ``side_px``."""
 
     def up(pixels: float) -> int:
         return max(multiple_of, -(-round(pixels) // multiple_of) * multiple_of)
@@ -45,7 +45,7 @@ def detect_size(frames: Sequence[Frame], *, side_px: int, multiple_of: int) -> D
 
 
 def input_size(table: DetectTable, frames: Sequence[Frame], *, side_px: int) -> DetectSize:
-    """What a detector looks at for these frames: the only size that it takes, or one that shows them all."""
+    """A detector's input size for these frames: its fixed size, or the smallest that holds them all."""
     if table.fixed_size is not None:
         width, height = table.fixed_size
         return DetectSize(width=width, height=height)
@@ -53,9 +53,9 @@ def input_size(table: DetectTable, frames: Sequence[Frame], *, side_px: int) -> 
 
 
 class _InputBuffers:
-    """Memory for the network's input. A call has a buffer to itself while it runs, so that threads never share one.
+    """Memory for the network's input. Each call has a buffer of its own while it runs, so that threads never share one.
 
-    Buffers are reused, each as large as its largest batch so far: new memory costs more to touch than to fill.
+    Buffers are reused, each as large as its largest batch so far: touching new memory costs more than filling it.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class _InputBuffers:
 
     @contextmanager
     def borrow(self, shape: tuple[int, int, int, int]) -> Iterator[Float32]:
-        """A buffer float32 of ``shape``, with whatever it held before."""
+        """A float32 buffer of ``shape``; its contents are undefined."""
         try:
             whole = self._free.pop()
         except IndexError:
@@ -106,16 +106,16 @@ class FaceDetector:
         return self._score_floor
 
     def with_score_floor(self, score_floor: float) -> FaceDetector:
-        """The same network, reporting faces down to another score."""
+        """The same network with another score floor."""
         return FaceDetector(
             self._manifest, self._runtime, model=self._model, side_px=self._side_px, score_floor=score_floor
         )
 
     def detect(self, images: Sequence[Frame | UInt8]) -> Faces:
-        """Faces of all images, of each image the best first.
+        """The faces of all images, image by image, best first.
 
         ``images`` are frames or uint8 [H, W, 3] RGB arrays of any sizes. Raises ``ValueError`` or ``TypeError`` for
-        anything else, ``ModelError`` where the network's answer does not fit its manifest.
+        anything else, ``ModelError`` if the network's outputs do not match its manifest.
         """
         frames = as_frames(images)
         if not frames:
@@ -130,7 +130,7 @@ class FaceDetector:
         per_face = factors[index]
         sizes = np.array([(frame.width, frame.height) for frame in frames], np.float32)[index]
         boxes = raw.boxes[kept] / per_face[:, None]
-        # A face that reaches over the edge is cut there; one that is all outside (in the padding) is no face.
+        # A face that crosses the edge is clipped; one entirely outside (in the padding) is not a face.
         boxes = np.clip(boxes, 0, np.tile(sizes, 2), dtype=np.float32)
         inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         faces = Faces(
@@ -148,7 +148,7 @@ class FaceDetector:
     def letterbox(self, frames: Sequence[Frame], *, out: Float32 | None = None) -> tuple[Float32, Float32]:
         """The network's input, float32 [B, 3, H, W], and network pixels per source pixel, float32 [B].
 
-        The tensor is ``out`` where that is given, else new memory.
+        The tensor is ``out`` if that is given, else newly allocated.
         """
         size = input_size(self._detect, frames, side_px=self._side_px)
         pixels = self._manifest.pixels
@@ -174,8 +174,9 @@ def open_detector(
 ) -> FaceDetector:
     """The detector of that name, ready to run.
 
-    ``side_px`` is the long side of the picture it looks at, ``score_floor`` the lowest score it reports; both default
-    to the manifest's values. Raises ``ModelError`` where the network is unknown, missing, altered or not a detector.
+    ``side_px`` is the long side of its input, ``score_floor`` the lowest score it reports; both default to the
+    manifest's values. ``threads`` is the number of CPU threads, 0 for one per core. Raises ``ModelError`` if the
+    network is unknown, missing, altered or not a detector.
     """
     model = open_store().resolve(name)
     manifest = model.manifest

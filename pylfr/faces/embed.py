@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 
 
 class FaceEmbedder:
-    """An ``Embedder`` for every network that gives one vector a crop.
+    """An ``Embedder`` for every network that gives one vector per crop. Threads may share it.
 
-    With ``last_layer`` the runtime has the network without it, and the templates are made here.
+    With ``last_layer`` the runtime runs the network without it, and the templates are computed here.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class FaceEmbedder:
         self._output, shape = next(iter(runtime.outputs.items()))
         gives = shape[-1] if last_layer is None else last_layer.weight.shape[1]
         if gives not in (None, manifest.embed.dimension):
-            raise ModelError(f"{manifest.name} must give {manifest.embed.dimension} numbers a face, it gives {gives}")
+            raise ModelError(f"{manifest.name} must give {manifest.embed.dimension} numbers per face, it gives {gives}")
         self._last_layer = last_layer
         self._sides = (1,) * (len(shape) - 2)
         self._manifest = manifest
@@ -66,10 +66,10 @@ class FaceEmbedder:
         return align_faces(frames, faces, self._manifest)
 
     def embed(self, crops: Float32, out: Float32 | None = None) -> Templates:
-        """Templates of crops float32 [N, 3, side, side], written to ``out`` float32 [N, D] where it is given.
+        """Templates of crops float32 [N, 3, side, side], written to ``out`` float32 [N, D] if that is given.
 
-        With a wiped pool behind ``out`` no other copy of a template is kept: it is written there, by the network or, so
-        that not even the runtime keeps one, by its last layer here.
+        With ``out`` in a wiped pool, no other copy of a template remains: it is written there by the network or, so
+        that not even the runtime retains one, by its last layer here.
         """
         wanted = (3, self._embed.side_px, self._embed.side_px)
         if crops.dtype != np.float32 or crops.ndim != 4 or crops.shape[1:] != wanted:
@@ -95,7 +95,8 @@ class FaceEmbedder:
 def open_embedder(name: str, *, device: Device = "cpu", runtime: str = "onnx", threads: int = 0) -> FaceEmbedder:
     """The embedder of that name, ready to run.
 
-    Raises ``ModelError`` where the network is unknown, missing, altered or not an embedder.
+    ``threads`` is the number of CPU threads, 0 for one per core. Raises ``ModelError`` if the network is unknown,
+    missing, altered or not an embedder.
     """
     model = open_store().resolve(name)
     if model.manifest.embed is None:
@@ -104,7 +105,7 @@ def open_embedder(name: str, *, device: Device = "cpu", runtime: str = "onnx", t
         )
     parts = trunk_of(model) if device == "cpu" else None
     if parts is None:
-        log.warning("%s runs whole: its runtime's memory may keep numbers of templates until it is used again", name)
+        log.warning("%s runs whole: its runtime's memory may retain template values until it is used again", name)
     trunk, last_layer = parts or (model, None)
     opened = open_runtime(trunk, runtime=runtime, device=device, threads=threads)
     return FaceEmbedder(model.manifest, opened, model=model.sha256, last_layer=last_layer)

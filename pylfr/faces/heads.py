@@ -1,4 +1,4 @@
-"""How each output head of a detector becomes boxes, scores and landmarks in network pixels."""
+"""Decoding a detector's output head into boxes, scores and landmarks in network pixels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RawFaces:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HeadTensors(Generic[T]):
-    """A head's outputs by what they say, one for each stride; ``obj`` is empty where the head has none."""
+    """A head's outputs by meaning, one per stride; ``obj`` is empty for a head without it."""
 
     cls: list[T]
     obj: list[T]
@@ -38,7 +38,7 @@ class HeadTensors(Generic[T]):
 
 
 def split_head(manifest: ModelManifest, outputs: Mapping[str, T]) -> HeadTensors[T]:
-    """Which output says what, by the manifest's head. Raises ``ModelError`` where they do not fit it."""
+    """Assign the outputs by the manifest's head. Raises ``ModelError`` if they do not match it."""
     if manifest.detect is None or manifest.head not in ("yunet", "scrfd"):
         raise ModelError(f"{manifest.name} must have one of the heads yunet, scrfd, got {manifest.head!r}")
     strides = manifest.detect.strides
@@ -47,7 +47,7 @@ def split_head(manifest: ModelManifest, outputs: Mapping[str, T]) -> HeadTensors
             name for kind in ("cls", "obj", "bbox", "kps") for s in strides if (name := f"{kind}_{s}") not in outputs
         ]
         if missing:
-            raise ModelError(f"the outputs of {manifest.name} do not fit its head 'yunet': {missing[0]} is not there")
+            raise ModelError(f"the outputs of {manifest.name} do not match its head 'yunet': {missing[0]} is missing")
         cls, obj, boxes, kps = (
             [outputs[f"{kind}_{stride}"] for stride in strides] for kind in ("cls", "obj", "bbox", "kps")
         )
@@ -64,7 +64,7 @@ def split_head(manifest: ModelManifest, outputs: Mapping[str, T]) -> HeadTensors
 def decode(
     manifest: ModelManifest, outputs: Mapping[str, Float32], *, width: int, height: int, score_floor: float
 ) -> RawFaces:
-    """Decode ``outputs`` by the manifest's head. Raises ``ModelError`` where they do not fit it."""
+    """Decode ``outputs`` by the manifest's head. Raises ``ModelError`` if they do not match it."""
     detect = manifest.detect
     if detect is None:
         raise ModelError(f"{manifest.name} is a network for {manifest.task!r}: give one for 'detect'")
@@ -95,6 +95,6 @@ def decode(
     except ValueError as error:
         shapes = {name: list(tensor.shape) for name, tensor in outputs.items()}
         raise ModelError(
-            f"the outputs of {manifest.name} do not fit its head {manifest.head!r} ({error}); it gave {shapes}"
+            f"the outputs of {manifest.name} do not match its head {manifest.head!r} ({error}); got {shapes}"
         ) from error
     return RawFaces(batch_index=index, boxes=boxes, scores=scores, landmarks=landmarks)

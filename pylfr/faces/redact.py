@@ -1,4 +1,4 @@
-"""One face and no other: every other face is filled opaque, because blur and mosaic can be undone."""
+"""Redaction: every face but one is filled opaque, because blur and mosaic can be undone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FILL_GREY = 96
 def fill_faces(picture: UInt8, boxes: Float32, *, keep: Sequence[float] | None = None) -> None:
     """Fill the ``boxes``, float32 [N, 4] xyxy pixels, of ``picture``, uint8 [H, W, 3], in place and opaque.
 
-    Where a filled box reaches into the box ``keep``, the kept face stays visible inside its own box.
+    Where a filled box overlaps the box ``keep``, that face stays visible inside its own box.
     """
     height, width = picture.shape[:2]
     kept = None
@@ -35,16 +35,16 @@ def fill_faces(picture: UInt8, boxes: Float32, *, keep: Sequence[float] | None =
 
 
 def evidence_crop(frame: Frame, boxes: Float32, shown: int, *, side_px: int = 256) -> UInt8:
-    """The face ``boxes[shown]`` with some of its surroundings, uint8 [side_px, side_px, 3] RGB.
+    """The face ``boxes[shown]`` with a margin around it, uint8 [side_px, side_px, 3] RGB.
 
-    ``boxes`` float32 [N, 4] are all faces of ``frame``: the others are filled opaque. The crop is sampled straight
-    from the frame's planes; outside the frame it is black.
+    ``boxes`` float32 [N, 4] are all faces of ``frame``; the others are filled opaque. The crop is sampled straight from
+    the frame's planes and black outside the frame.
     """
     x1, y1, x2, y2 = boxes[shown].tolist()
     span = 1.7 * max(x2 - x1, y2 - y1, 1.0)
     left, top = (x1 + x2 - span) / 2, (y1 + y2 - span) / 2
     step = span / side_px
-    # Pixel centres: crop pixel 0 covers [left, left + step], so its centre is half a step in, less half a source pixel.
+    # Pixel centres: crop pixel 0 covers [left, left + step], its centre is half a step in, minus half a source pixel.
     to_frame = np.array(
         [[step, 0, left + step / 2 - 0.5], [0, step, top + step / 2 - 0.5]],
         np.float32,
@@ -56,7 +56,7 @@ def evidence_crop(frame: Frame, boxes: Float32, shown: int, *, side_px: int = 25
 
 
 def _pixels(box: Float32, width: int, height: int) -> tuple[int, int, int, int]:
-    """The whole pixels that a box covers, inside the picture."""
+    """The whole pixels covered by a box, clipped to the picture."""
     left, top = np.floor(box[:2]).astype(int).tolist()
     right, bottom = np.ceil(box[2:]).astype(int).tolist()
     return (

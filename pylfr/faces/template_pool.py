@@ -1,4 +1,4 @@
-"""Where probe templates live, and how long: fixed memory, wiped when its batch has been searched."""
+"""The memory of probe templates: fixed, wiped as soon as their batch has been searched, its dwell time measured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from pylfr import ops
 from pylfr.types import Templates
 
-# Dwell times are counted in bins 5 % wide from 1 microsecond up, so that a run of any length takes the same memory.
+# Dwell times are counted in bins 5 % wide from 1 microsecond, so that memory does not grow with the run.
 _BIN_RATIO = 1.05
 _BINS = 400
 _FIRST_MS = 0.001
@@ -30,7 +30,7 @@ class Dwell:
 
 
 class WipedPool:
-    """One loan at a time, wiped at its end, also when an error ends it; and how long loans took.
+    """One loan at a time, wiped when it ends, also by an error; and how long loans took.
 
     Threads that share a pool take turns.
     """
@@ -54,7 +54,7 @@ class WipedPool:
         Raises ``RuntimeError`` where this very thread has not returned its last loan: it would wait for itself.
         """
         if not 0 <= count <= self._rows:
-            raise ValueError(f"the pool lends 0 to {self._rows} templates, {count} were asked for: search in parts")
+            raise ValueError(f"a pool of {self._rows} templates cannot lend {count}: search in parts")
         if self._borrower == threading.get_ident():
             raise RuntimeError("this thread has borrowed the pool already: return it first")
         with self._turn:
@@ -68,7 +68,7 @@ class WipedPool:
                 self._note((time.perf_counter() - began) * 1000, count)
 
     def dwell(self) -> Dwell:
-        """How long the templates lent so far existed; all zero where there were none."""
+        """How long the templates of past loans existed; all zero if there were none."""
         total = int(self._bins.sum())
         if not total:
             return Dwell(count=0, p50=0.0, p99=0.0, max=0.0)
@@ -88,7 +88,7 @@ class WipedPool:
 
 
 class ProbePool(WipedPool):
-    """Lends locked memory for probe templates and wipes it when it comes back, also when an error ends the loan."""
+    """Locked memory for probe templates, wiped at the end of each loan, also when an error ends it."""
 
     def __init__(self, *, rows: int, dimension: int) -> None:
         self._pool = ops.TemplatePool(rows, dimension)
@@ -96,18 +96,18 @@ class ProbePool(WipedPool):
 
     @property
     def is_locked(self) -> bool:
-        """Whether the system agreed to keep this memory out of swap."""
+        """Whether the system locked this memory out of swap."""
         return self._pool.is_locked
 
     @contextmanager
     def borrow(self, count: int, *, model: str) -> Iterator[Templates]:
-        """Room for ``count`` templates of ``model``; it reads as zeros after the ``with`` block. Raises as ``loan``."""
+        """Memory for ``count`` templates of ``model``; zeros after the ``with`` block. Raises as ``loan``."""
         with self.loan(count):
             yield Templates(vectors=self._pool.array[:count], model=model)
 
 
 class DeviceProbePool(WipedPool):
-    """A ``ProbePool`` on a device. The wipe is waited for, so that after the ``with`` block no template is there."""
+    """A ``ProbePool`` on a device. The wipe is waited for: after the ``with`` block no template remains."""
 
     def __init__(self, *, rows: int, dimension: int, stream: ops.Stream) -> None:
         if rows < 1 or dimension < 1:
@@ -124,7 +124,7 @@ class DeviceProbePool(WipedPool):
 
     @contextmanager
     def borrow(self, count: int) -> Iterator[ops.Tensor]:
-        """Room for ``count`` templates, float32 [count, D] on the device. Errors: ``loan``."""
+        """Memory for ``count`` templates, float32 [count, D] on the device. Raises as ``loan``."""
         with self.loan(count):
             yield self._memory.rows(0, count)
 

@@ -1,7 +1,7 @@
-"""The last layer of an embedding network, taken off: it makes the template, in memory that is wiped.
+"""The last layer of an embedding network, separated: it computes the template, in memory that is wiped.
 
-Whatever a runtime computes stays in memory of its own until something else is computed there. With the last layer taken
-off, no number of a template is ever computed by a runtime. What does stay there is what the layer is given.
+Whatever a runtime computes remains in its own memory until that is reused. With the last layer separated, no runtime
+ever computes a template value; its memory retains only the input of that layer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DIMS, _DATA_TYPE, _FLOATS, _TENSOR_NAME, _RAW = 1, 2, 4, 8, 9
 _FLOAT32: Final = 1
 _KINDS: Final[Mapping[int, np.dtype[np.float32] | np.dtype[np.float16]]] = {1: np.dtype("<f4"), 10: np.dtype("<f2")}
 
-# They only change a shape, and the order of numbers not at all.
+# They change only the shape, not the order of the numbers.
 _SHAPES: Final = frozenset({"Flatten", "Reshape", "Squeeze", "Identity", "Dropout"})
 
 Array = NDArray[np.float64]
@@ -35,7 +35,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LastLayer:
-    """What it is given (the name of a tensor), and what it makes of it: ``features @ weight + bias``.
+    """The name of its input tensor, and its function: ``features @ weight + bias``.
 
     ``weight`` is float32 [F, D], ``bias`` float32 [D].
     """
@@ -51,10 +51,10 @@ class LastLayer:
 
 
 def take_off_last_layer(content: bytes) -> tuple[bytes, LastLayer] | None:
-    """An ONNX network without its last layer, and that layer; None where it does not end in one that is linear.
+    """An ONNX network without its last layer, and that layer; None if the network does not end in a linear one.
 
-    Known are Gemm, MatMul and a Conv of 1x1, with what is added to it, BatchNormalization and changes of shape after
-    it. ``content`` must have been checked (``require_self_contained``).
+    Supported are Gemm, MatMul and a 1x1 Conv, followed by additions, BatchNormalization and changes of shape.
+    ``content`` must have been checked (``require_self_contained``).
     """
     try:
         model = list(fields_of(memoryview(content)))
@@ -62,7 +62,7 @@ def take_off_last_layer(content: bytes) -> tuple[bytes, LastLayer] | None:
         graph = _Graph(list(fields_of(graphs[0]))) if len(graphs) == 1 else None
         found = graph.last_layer() if graph is not None else None
     except (DamagedError, ValueError):
-        # Shapes that do not fit each other: no runtime takes such a file, and it says why.
+        # Inconsistent shapes: no runtime loads such a file, and it explains why.
         return None
     if graph is None or found is None:
         return None
@@ -72,7 +72,7 @@ def take_off_last_layer(content: bytes) -> tuple[bytes, LastLayer] | None:
 
 
 class _Graph:
-    """The nodes of a network by what they give, and its weights by name."""
+    """The nodes of a network by their outputs, and its weights by name."""
 
     def __init__(self, fields: Sequence[Field]) -> None:
         self._fields = fields
@@ -86,11 +86,11 @@ class _Graph:
         }
 
     def last_layer(self) -> tuple[LastLayer, int] | None:
-        """The layer, and how many sides of length 1 follow the features that it is given."""
+        """The layer, and how many axes of length 1 follow its input features."""
         if len(self._outputs) != 1 or any(_holds_graph(node) for node in self._nodes):
             return None
         name, factor, offset = self._outputs[0], np.ones(1), np.zeros(1)
-        # No more steps than there are nodes: a file may say that they go round in a circle.
+        # At most as many steps as there are nodes: a hostile file may contain a cycle.
         for _ in self._nodes:
             node = self._maker.get(name, ())
             inputs = texts(node, _NODE_INPUT)
@@ -112,7 +112,7 @@ class _Graph:
         return None
 
     def until(self, name: str, sides: int) -> bytes:
-        """The same graph with the tensor of that name for its only output, and without what that does not need."""
+        """The same graph with the named tensor as its only output, reduced to what that needs."""
         needed, waiting = set[str](), [name]
         while waiting:
             each = waiting.pop()
@@ -156,7 +156,7 @@ class _Graph:
         ), sides
 
     def _only_weight(self, inputs: Sequence[str]) -> tuple[str, Array] | None:
-        """Of two tensors the one that is computed, and the numbers of the other."""
+        """Of two input tensors, the name of the computed one and the values of the constant one."""
         for computed, constant in (inputs, inputs[::-1]) if len(inputs) == 2 else ():
             numbers = self._array(constant)
             if numbers is not None and computed in self._maker:
@@ -164,7 +164,7 @@ class _Graph:
         return None
 
     def _normalised(self, node: Sequence[Field], inputs: Sequence[str]) -> tuple[Array, Array] | None:
-        """What BatchNormalization multiplies with, and what it adds."""
+        """The factor and the offset of a BatchNormalization."""
         numbers = [self._array(name) for name in inputs[1:5]]
         if len(numbers) != 4 or any(each is None for each in numbers):
             return None
@@ -173,7 +173,7 @@ class _Graph:
         return factor, bias - mean * factor
 
     def _array(self, name: str) -> Array | None:
-        """The weights of that name, also where the file keeps them in float16 and a Cast widens them."""
+        """The weights of that name, also if the file stores them in float16 with a Cast."""
         cast = self._maker.get(name, ())
         if text(cast, _NODE_OPERATOR) == "Cast":
             name = "".join(texts(cast, _NODE_INPUT))
@@ -195,7 +195,7 @@ class _Graph:
 
 
 def _attributes(node: Sequence[Field]) -> Mapping[str, float]:
-    """Numbers that a node is given, by name; of a list the largest, whatever its sign."""
+    """A node's numeric attributes by name; of a list the largest absolute value."""
     found: dict[str, float] = {}
     for number, value in node:
         if number == _NODE_ATTRIBUTE:
@@ -211,12 +211,12 @@ def _attributes(node: Sequence[Field]) -> Mapping[str, float]:
 
 
 def _is_plain(attributes: Mapping[str, float]) -> bool:
-    """Whether a convolution of 1x1 looks at every place once, all channels together."""
+    """Whether a 1x1 convolution is ungrouped, unstrided and unpadded."""
     return attributes.get("group", 1) == 1 and attributes.get("strides", 1) == 1 and not attributes.get("pads", 0)
 
 
 def _holds_graph(node: Sequence[Field]) -> bool:
-    """Whether a node has a graph of its own, which may use any tensor of this one."""
+    """Whether a node has a subgraph, which may use any tensor of this graph."""
     return any(
         number == _NODE_ATTRIBUTE and any(kind in (_GRAPH, _GRAPHS) for kind, _ in fields_of(part(value)))
         for number, value in node
@@ -224,7 +224,7 @@ def _holds_graph(node: Sequence[Field]) -> bool:
 
 
 def _described(name: str, sides: int) -> bytes:
-    """An output as the graph declares it: float32 [N, F, 1, ...], of which only the number of sides is said."""
+    """An output's declaration in the graph: float32 [N, F, 1, ...], with symbolic N and F."""
     shape = b"".join(_sides(sides))
     return field(1, name.encode()) + field(2, field(1, field(1, _FLOAT32) + field(2, shape)))
 

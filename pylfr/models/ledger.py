@@ -1,4 +1,4 @@
-"""What a user has once agreed to: licences accepted by name, and hashes of networks that nobody else vouches for."""
+"""A user's decisions: licences accepted by name, and hashes of imported networks that no manifest pins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pylfr.errors import ModelError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """One line of the ledger: what was accepted or recorded, by whom, when (UTC)."""
+    """One line of the ledger: what was accepted or recorded, by whom and when (UTC)."""
 
     kind: Literal["licence", "sha256"]
     subject: str
@@ -25,7 +25,7 @@ class Note:
 
 
 class Ledger:
-    """An append-only file of notes, one JSON object a line; a later note on the same subject stands."""
+    """An append-only file of notes, one JSON object per line; the latest note on a subject counts."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -75,5 +75,5 @@ class Ledger:
             return [Note(**json.loads(line)) for line in lines if line]
         except (ValueError, TypeError) as error:
             raise ModelError(
-                f"{self._path} is damaged ({error}): mend or remove it, then accept licences again"
+                f"{self._path} is damaged ({error}): repair or remove it, then accept licences again"
             ) from error

@@ -1,4 +1,4 @@
-"""What a network is: a TOML manifest with its file, its licence, its input and its output head. No code is needed."""
+"""A network's description: a TOML manifest of its file, licence, input and output head. No code is needed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Head = Literal["yunet", "scrfd", "template"]
 Triple = tuple[float, float, float]
 Point = tuple[float, float]
 
-# Where the landmarks belong in ArcFace's 112 x 112 crop, pixels (insightface's published template).
+# Landmark positions in ArcFace's 112 x 112 crop, pixels (insightface's published template).
 ARCFACE_SIDE_PX = 112
 ARCFACE_TEMPLATE: tuple[Point, ...] = (
     (38.2946, 51.6963),
@@ -29,11 +29,10 @@ ARCFACE_TEMPLATE: tuple[Point, ...] = (
 
 
 class SourceTable(ConfigModel):
-    """Where a user gets the file. Without ``url`` it can be imported only.
+    """Where a user gets the file. Without ``url`` it can only be imported.
 
-    Without ``sha256`` (nobody published a certain one) it can be imported only too, and the hash seen then is recorded.
-    ``shipped`` networks come with pylfr. ``member`` is the name of the file inside the zip archive at ``url``, in
-    whatever folder of it.
+    Without ``sha256`` (none was published) it can also only be imported, and its hash is recorded then. ``shipped``
+    networks come with pylfr. ``member`` is the file's name inside the zip archive at ``url``, in any folder of it.
     """
 
     page: str
@@ -46,12 +45,12 @@ class SourceTable(ConfigModel):
     @model_validator(mode="after")
     def _what_is_fetched_is_known(self) -> SourceTable:
         if self.url is not None and (self.sha256 is None or self.size_bytes is None):
-            raise ValueError("url needs sha256 and size_bytes beside it: nothing is fetched that cannot be verified")
+            raise ValueError("url needs sha256 and size_bytes: nothing is fetched that cannot be verified")
         return self
 
 
 class LicenceTable(ConfigModel):
-    """Under what terms, and what the network was trained on as far as that is known."""
+    """The licence, and the training data as far as it is known."""
 
     id: str = Field(min_length=1)
     commercial_use: bool
@@ -59,9 +58,9 @@ class LicenceTable(ConfigModel):
 
 
 class PixelsTable(ConfigModel):
-    """What the network is fed: ``(value - mean) * scale`` of each channel, value 0 to 255, in this order of colours.
+    """The network's input: ``(value - mean) * scale`` for each channel, value 0 to 255, in this colour order.
 
-    ``max_batch`` is the most images that one call takes, None where any number will do.
+    ``max_batch`` is the most images per call, None for any number.
     """
 
     colour: Literal["bgr", "rgb"]
@@ -77,9 +76,9 @@ class PixelsTable(ConfigModel):
 
 
 class DetectTable(ConfigModel):
-    """How a detector is used: long side of its picture, sides in multiples of, strides and anchors of its head.
+    """A detector's parameters: the long side of its input, what its sides are multiples of, its strides and anchors.
 
-    ``fixed_size`` is width and height, pixels, of the only picture that a network with static axes takes.
+    ``fixed_size`` is width and height, pixels, of the input of a network with static axes.
     """
 
     side_px: int = Field(default=640, ge=32)
@@ -91,7 +90,7 @@ class DetectTable(ConfigModel):
 
 
 class EmbedTable(ConfigModel):
-    """How an embedder is used: side of its crop, where landmarks belong in it, what threshold is a beginning."""
+    """An embedder's parameters: side of its crop, landmark positions in it, a threshold to start from."""
 
     side_px: int = Field(ge=16)
     dimension: int = Field(ge=2)
@@ -127,7 +126,7 @@ class EmbedTable(ConfigModel):
 
 
 class ModelManifest(ConfigModel):
-    """One network. ``name`` is what it is called by: the stem of its manifest."""
+    """One network. ``name`` is the stem of its manifest's file name."""
 
     name: str
     task: Task
@@ -143,10 +142,10 @@ class ModelManifest(ConfigModel):
 
     @property
     def notice(self) -> str | None:
-        """One line to show before the network is used: a restricted licence, a warning. None where there is neither."""
+        """A line to show before the network is used: a restricted licence, a warning. None without either."""
         licence = None if self.licence.commercial_use else f"licence {self.licence.id}: not for commercial use"
-        said = [each for each in (licence, self.warning) if each]
-        return f"{self.name}: {'; '.join(said)}" if said else None
+        parts = [each for each in (licence, self.warning) if each]
+        return f"{self.name}: {'; '.join(parts)}" if parts else None
 
     @model_validator(mode="after")
     def _parts_fit_the_task(self) -> ModelManifest:

@@ -1,4 +1,4 @@
-"""What an ONNX file asks for beyond itself: other files, and operators that a runtime would have to be extended for.
+"""What an ONNX file requires beyond itself: external weights, and operators that need code outside the runtime.
 
 The file is walked as protobuf fields (onnx.proto3 of the ONNX standard), without building anything from it, so that a
 hostile file is refused before a runtime reads it.
@@ -13,7 +13,7 @@ from pylfr.models.protobuf import DamagedError, fields_of, part, text
 
 Kind = Literal["model", "training", "graph", "function", "node", "attribute", "sparse", "tensor"]
 
-# Where messages that matter stand: the numbers of their fields in onnx.proto3.
+# The field numbers of the relevant messages in onnx.proto3.
 _PARTS: dict[Kind, dict[int, Kind]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -29,27 +29,27 @@ _NODE_NAME, _NODE_OPERATOR, _NODE_DOMAIN = 3, 4, 7
 _FUNCTION_NAME, _FUNCTION_DOMAIN = 1, 10
 _TENSOR_NAME, _TENSOR_ENTRY, _TENSOR_LOCATION = 8, 13, 14
 
-# Operators of the standard, and those that are compiled into onnxruntime: neither loads code.
+# Operators of the standard, and those compiled into onnxruntime: neither loads code.
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
-# One of onnxruntime's own that reads a file, which the network names.
+# One of onnxruntime's own that reads a file named by the network.
 _READS_A_FILE = ("com.microsoft", "EPContext")
 
 
 def require_self_contained(content: bytes, *, name: str) -> None:
-    """Refuse a network that is more than its own bytes; ``name`` is for messages.
+    """Refuse a network that needs more than its own bytes; ``name`` is for messages.
 
-    Raises ``ModelError`` for weights in other files (wherever those are), for operators of another domain than
-    ONNX's and onnxruntime's own unless the file defines them itself as functions, and for bytes that are no ONNX file.
+    Raises ``ModelError`` for weights in other files, for operators outside ONNX's and onnxruntime's domains unless the
+    file defines them as functions, and for bytes that are not an ONNX file.
     """
     try:
         _check(memoryview(content), name)
     except DamagedError as error:
-        raise ModelError(f"{name} is no whole ONNX file ({error}): get it again") from None
+        raise ModelError(f"{name} is not a complete ONNX file ({error}): get it again") from None
 
 
 def _check(content: memoryview, name: str) -> None:
     if not any(number == _GRAPH for number, _ in fields_of(content)):
-        raise DamagedError("it holds no network")
+        raise DamagedError("it contains no network")
     used: list[tuple[str, str, str]] = []
     defined: set[tuple[str, str]] = set()
     waiting: list[tuple[Kind, memoryview]] = [("model", content)]
@@ -59,8 +59,8 @@ def _check(content: memoryview, name: str) -> None:
         match kind:
             case "tensor" if any(number == _TENSOR_ENTRY or (number == _TENSOR_LOCATION and v) for number, v in fields):
                 raise ModelError(
-                    f"{name} keeps the weights {text(fields, _TENSOR_NAME)!r} in another file, which no sha256 "
-                    "vouches for: save the network as one file, with its weights in it"
+                    f"{name} stores the weights {text(fields, _TENSOR_NAME)!r} in another file, which no sha256 "
+                    "covers: save the network as one file that includes its weights"
                 )
             case "node":
                 used.append((text(fields, _NODE_DOMAIN), text(fields, _NODE_OPERATOR), text(fields, _NODE_NAME)))

@@ -1,7 +1,7 @@
 """Protobuf messages as fields, read and written without building anything from them.
 
-An ONNX file is such a message (onnx.proto3 of the ONNX standard names the fields). A hostile one gives ``DamagedError``
-at worst.
+An ONNX file is such a message (onnx.proto3 of the ONNX standard names the fields). The worst that a hostile one causes
+is a ``DamagedError``.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def fields_of(message: memoryview) -> Iterator[Field]:
 def part(value: int | memoryview) -> memoryview:
     """The bytes of a field that must hold some. Raises ``DamagedError``."""
     if isinstance(value, int):
-        raise DamagedError("a number stands where a part of the network should")
+        raise DamagedError("a number is in the place of a part of the network")
     return value
 
 
 def text(fields: Iterable[Field], number: int) -> str:
-    """The text in that field, the last one where it stands there twice, as protobuf reads it; empty where it is not."""
+    """The text in that field, the last if it is repeated, as protobuf reads it; empty if it is missing."""
     found = ""
     for each, value in fields:
         if each == number:

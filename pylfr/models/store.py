@@ -1,4 +1,4 @@
-"""Where networks are: found in the user's folders, verified always, fetched only on request."""
+"""The networks on this machine: found in the user's folders, always verified, fetched only on request."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ MODELS_VARIABLE = "PYLFR_MODELS"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A network whose file is there and has the sha256 of its manifest.
+    """A network whose file exists and has the sha256 of its manifest.
 
-    Where ``is_trunk``, what runs is the network without its last layer.
+    With ``is_trunk`` it runs without its last layer.
     """
 
     manifest: ModelManifest
@@ -37,15 +37,15 @@ class Model:
 
     @property
     def notice(self) -> str | None:
-        """One line to show before it is used: a restricted licence, a warning. None where there is neither."""
+        """A line to show before it is used: a restricted licence, a warning. None without either."""
         return self.manifest.notice
 
 
 def read_verified(model: Model) -> bytes:
-    """The very bytes that will run.
+    """The bytes that will run.
 
-    Raises ``ModelError`` where the file was altered since it was found, and where it is more than its own bytes:
-    whoever vouched for its sha256 has not vouched for another file or for an operator that it names.
+    Raises ``ModelError`` if the file was altered since it was found, or needs more than its own bytes: its sha256 does
+    not cover another file, or a custom operator, that it names.
     """
     content = model.path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
@@ -56,17 +56,17 @@ def read_verified(model: Model) -> bytes:
         return content
     parts = take_off_last_layer(content)
     if parts is None:
-        raise ModelError(f"{model.path} has no last layer that could be taken off")
+        raise ModelError(f"{model.path} has no last layer that can be separated")
     return parts[0]
 
 
 def trunk_of(model: Model) -> tuple[Model, LastLayer] | None:
-    """An embedder without its last layer, and that layer; None where no linear one makes its templates.
+    """An embedder without its last layer, and that layer; None if no linear layer computes its templates.
 
     Raises ``ModelError`` as ``read_verified``.
     """
     parts = take_off_last_layer(read_verified(model))
-    # One that is applied to every place of a picture gives fewer numbers at a time.
+    # A layer applied at every position of a picture gives fewer numbers at a time.
     if parts is None or model.manifest.embed is None or parts[1].weight.shape[1] != model.manifest.embed.dimension:
         return None
     return replace(model, is_trunk=True), parts[1]
@@ -74,7 +74,7 @@ def trunk_of(model: Model) -> tuple[Model, LastLayer] | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Folders: of the manifests and of the networks that pylfr ships, the user's own, the cache, the configuration."""
+    """The folders of shipped manifests and networks, of the user's own, of the cache and of the configuration."""
 
     catalogue: Path
     own: Path | None
@@ -93,7 +93,7 @@ class Places:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Offer:
-    """A file, or a member of an archive, that is the network of a manifest."""
+    """A file, or a member of an archive, that matches a manifest."""
 
     manifest: ModelManifest
     path: Path
@@ -102,7 +102,7 @@ class _Offer:
 
 
 class ModelStore:
-    """Knows every manifest and where its network lies. Constructing one reads nothing; ``open_store`` makes one."""
+    """Every manifest, and the file of its network. Constructing one reads nothing; ``open_store`` makes one."""
 
     def __init__(self, places: Places, *, open_url: transfer.OpenUrl = transfer.open_url) -> None:
         self._places = places
@@ -114,26 +114,26 @@ class ModelStore:
         return self._places
 
     def names(self) -> tuple[str, ...]:
-        """Every network that has a manifest, found or not."""
+        """Every network with a manifest, whether its file was found or not."""
         return tuple(sorted({path.stem for folder in self._places.of_manifests for path in folder.glob("*.toml")}))
 
     def manifest(self, name: str) -> ModelManifest:
-        """The manifest of that name. Raises ``ModelError`` naming the nearest where there is none, both where two."""
+        """The manifest of that name. Raises ``ModelError`` for an unknown name (with the nearest) or two of it."""
         paths = [path for folder in self._places.of_manifests for path in folder.glob("*.toml") if path.stem == name]
         if not paths:
             near = difflib.get_close_matches(name, self.names(), n=3, cutoff=0.4)
-            hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(self.names())}"
-            raise ModelError(f"no network is called {name!r}: {hint}")
+            hint = f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(self.names())}"
+            raise ModelError(f"unknown network {name!r}: {hint}")
         if len(paths) > 1:
-            raise ModelError(f"two manifests are called {name!r}, {paths[0]} and {paths[1]}: rename one")
+            raise ModelError(f"two manifests have the name {name!r}, {paths[0]} and {paths[1]}: rename one")
         return read_manifest(paths[0])
 
     def name_of(self, sha256: str) -> str | None:
-        """The name of the network with that hash, None where no manifest has it."""
+        """The name of the network with that hash, or None."""
         return next((manifest.name for manifest in self._readable() if self._expected(manifest) == sha256), None)
 
     def find(self, name: str) -> Path | None:
-        """Where the file of that network lies, unverified; None where it is nowhere."""
+        """The path of that network's file, unverified, or None."""
         manifest = self.manifest(name)
         files = [manifest.file] + ([manifest.source.member] if manifest.source.member else [])
         candidates = (folder / file for folder in self._places.of_networks for file in files)
@@ -142,21 +142,19 @@ class ModelStore:
     def resolve(self, name: str) -> Model:
         """The network of that name, its file verified.
 
-        Raises ``ModelError`` where it is unknown, is nowhere (saying where it was looked for and the command that gets
-        it), was altered, or has a hash that nobody vouches for.
+        Raises ``ModelError`` if it is unknown, missing (with the folders searched and the command to get it), altered,
+        or has no known hash.
         """
         manifest = self.manifest(name)
         path = self.find(name)
         if path is None:
-            looked = " and ".join(str(folder) for folder in self._places.of_networks)
-            raise ModelError(
-                f"{name} is not here: looked for {manifest.file} in {looked}; {self._how_to_get(manifest)}"
-            )
+            folders = " and ".join(str(folder) for folder in self._places.of_networks)
+            raise ModelError(f"{name} is not installed: no {manifest.file} in {folders}; {self._how_to_get(manifest)}")
         expected = self._expected(manifest)
         status = path.stat()
         if expected is None:
             raise ModelError(
-                f"{name} has no sha256 in its manifest: vouch for the file with `pylfr models import {path}`, or write "
+                f"{name} has no sha256 in its manifest: confirm the file with `pylfr models import {path}`, or write "
                 f'sha256 = "{_digest(path, status.st_mtime_ns, status.st_size)}" into [source] of the manifest'
             )
         digest = _digest(path, status.st_mtime_ns, status.st_size)
@@ -170,10 +168,10 @@ class ModelStore:
     def fetch(
         self, name: str, *, accept_licence: str | None = None, on_progress: transfer.Progress | None = None
     ) -> Model:
-        """Download that network into the cache, verify it, and give it. A file that is there already is kept.
+        """Download that network into the cache, verify it, and return it. An existing file is not fetched again.
 
-        Raises ``LicenceError`` unless a restricted licence is accepted by name, now or once before, and ``ModelError``
-        where the network is only described, or cannot be had whole; then nothing is left behind.
+        Raises ``LicenceError`` unless a restricted licence is accepted by name, now or earlier, and ``ModelError`` if
+        the network has no address or cannot be fetched completely; then nothing is left behind.
         """
         manifest = self.manifest(name)
         source = manifest.source
@@ -192,18 +190,18 @@ class ModelStore:
         return self.resolve(name)
 
     def import_path(self, path: Path, *, accept_licence: str | None = None) -> tuple[Model, ...]:
-        """Copy every known network in a file, a zip archive or a folder into the cache; what they are says their hash.
+        """Copy every known network in a file, a zip archive or a folder into the cache, recognised by its hash.
 
-        A network whose manifest has no sha256 is known by its file name, and its hash is recorded. Raises
-        ``LicenceError`` unless restricted licences are accepted by name, and ``ModelError`` where nothing is known.
+        A network whose manifest has no sha256 is recognised by its file name, and its hash is recorded. Raises
+        ``LicenceError`` unless restricted licences are accepted by name, and ``ModelError`` if nothing is recognised.
         """
         if not path.exists():
             raise ModelError(f"{path} does not exist: name a network (.onnx), a zip archive, or a folder of them")
         offers = list(self._offers(path))
         if not offers:
             raise ModelError(
-                f"{path} holds no network that is known by its sha256: write a manifest NAME.toml beside it, or into "
-                f"{self._places.config / 'models'} (see `pylfr models show yunet_n` for a pattern)"
+                f"{path} contains no network with a known sha256: write a manifest NAME.toml next to it, or in "
+                f"{self._places.config / 'models'} (see `pylfr models show yunet_n` for an example)"
             )
         self._require_licence([offer.manifest for offer in offers], accept_licence)
         for offer in offers:
@@ -235,7 +233,7 @@ class ModelStore:
                 yield from _matching(manifests, file, None, transfer.sha256_of(file))
 
     def _readable(self) -> Iterator[ModelManifest]:
-        """Every manifest that can be read. A broken one is reported when it is asked for by name; it harms no other."""
+        """Every valid manifest. An invalid one is reported when it is requested by name, and affects no other."""
         for name in self.names():
             try:
                 yield self.manifest(name)
@@ -246,7 +244,7 @@ class ModelStore:
         return manifest.source.sha256 or self._ledger.sha256_of(manifest.name)
 
     def _require_licence(self, manifests: list[ModelManifest], accepted: str | None) -> None:
-        """Raise ``LicenceError`` unless every restricted licence is accepted; what is accepted now is recorded."""
+        """Raise ``LicenceError`` unless every restricted licence is accepted; a new acceptance is recorded."""
         restricted = {each.licence.id: each.name for each in manifests if not each.licence.commercial_use}
         open_ones = [each for each in restricted if each != accepted and not self._ledger.accepts(each)]
         if open_ones:
@@ -260,7 +258,7 @@ class ModelStore:
 
     def _how_to_get(self, manifest: ModelManifest) -> str:
         if manifest.source.shipped:
-            return "it comes with pylfr: install pylfr again"
+            return "it ships with pylfr: reinstall pylfr"
         licence = manifest.licence
         accept = "" if licence.commercial_use or self._ledger.accepts(licence.id) else f" --accept-licence {licence.id}"
         if manifest.source.url is not None:
@@ -280,15 +278,15 @@ def _matching(manifests: list[ModelManifest], path: Path, member: str | None, di
 
 
 @lru_cache(maxsize=256)
-def _digest(path: Path, mtime_ns: int, size: int) -> str:  # noqa: ARG001 - they make a changed file a new question
-    """The sha256 of a file, computed once a process for each state that the file has been in."""
+def _digest(path: Path, mtime_ns: int, size: int) -> str:  # noqa: ARG001 - a changed file has another key
+    """The sha256 of a file, computed once per process for each state of the file."""
     return transfer.sha256_of(path)
 
 
 def open_store() -> ModelStore:
-    """The store of this user: ``PYLFR_MODELS`` where it is set and not empty, what pylfr ships, then the user's cache.
+    """The user's store: ``PYLFR_MODELS`` if it is set and not empty, then what ships with pylfr, then the user's cache.
 
-    Raises ``ModelError`` where ``PYLFR_MODELS`` is no folder.
+    Raises ``ModelError`` if ``PYLFR_MODELS`` is not a folder.
     """
     named = os.environ.get(MODELS_VARIABLE, "")
     own = Path(named).expanduser() if named else None

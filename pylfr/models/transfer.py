@@ -1,4 +1,4 @@
-"""A network's bytes from where they are into the cache: verified on the way, whole or not at all."""
+"""Fetching a network's bytes into the cache: verified on the way, complete or not at all."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from typing import IO, Protocol
 
 from pylfr.errors import ModelError
 
-# (bytes so far, bytes in all or None where the server does not say)
+# (bytes so far, total bytes or None if the server does not say)
 Progress = Callable[[int, int | None], None]
 
 _CHUNK = 1 << 20
 _TIMEOUT_S = 30.0
-# The largest pack in use is about 400 MB; a server that sends more than this sends something else.
+# The largest pack in use is about 400 MB; a server that sends more than this is sending something else.
 _MOST_BYTES = 2 << 30
 
 
 class Response(Protocol):
-    """What a download needs of an answer: bytes, and how many there will be."""
+    """The part of a response that a download needs: its bytes, and their announced number."""
 
     def read(self, size: int, /) -> bytes: ...
     def getheader(self, name: str, /) -> str | None: ...
@@ -37,7 +37,7 @@ OpenUrl = Callable[[str], Response]
 
 
 def open_url(url: str) -> Response:
-    """An answer of the web server. Raises ``OSError`` where there is none."""
+    """The web server's response. Raises ``OSError`` if there is none."""
     request = urllib.request.Request(url, headers={"User-Agent": "pylfr"})
     response: Response = urllib.request.urlopen(request, timeout=_TIMEOUT_S)
     return response
@@ -50,7 +50,7 @@ def sha256_of(path: Path) -> str:
 
 
 def download(url: str, into: IO[bytes], *, open_url: OpenUrl, on_progress: Progress | None) -> None:
-    """Write what ``url`` serves into a file. Raises ``ModelError`` where it cannot be had whole."""
+    """Write the content of ``url`` into a file. Raises ``ModelError`` if it cannot be fetched completely."""
     try:
         response = open_url(url)
     except OSError as error:
@@ -62,27 +62,27 @@ def download(url: str, into: IO[bytes], *, open_url: OpenUrl, on_progress: Progr
         while chunk := response.read(_CHUNK):
             done += len(chunk)
             if done > _MOST_BYTES:
-                raise ModelError(f"{url} must serve less than {_MOST_BYTES} bytes, it serves more")
+                raise ModelError(f"{url} must serve at most {_MOST_BYTES} bytes, it serves more")
             into.write(chunk)
             if on_progress is not None:
                 on_progress(done, total)
         if total is not None and done != total:
-            raise ModelError(f"{url} promised {total} bytes and ended after {done}: try again")
+            raise ModelError(f"{url} announced {total} bytes but ended after {done}: try again")
     except (OSError, http.client.HTTPException) as error:
-        raise ModelError(f"{url} cannot be fetched: {error}; nothing was kept") from error
+        raise ModelError(f"{url} cannot be fetched: {error}; nothing was stored") from error
     finally:
         response.close()
     into.flush()
 
 
 def members(archive: Path) -> dict[str, int]:
-    """Sizes in bytes of the networks in a zip archive, by their names in it."""
+    """The networks in a zip archive by name, with their sizes in bytes."""
     with _opened(archive) as packed:
         return {info.filename: info.file_size for info in packed.infolist() if info.filename.endswith(".onnx")}
 
 
 def unpack(archive: Path, member: str, into: IO[bytes], *, size_bytes: int) -> None:
-    """Write the member of that file name, in whatever folder of the archive, into a file.
+    """Write the member with that file name, in any folder of the archive, into a file.
 
     Raises ``ModelError`` unless there is exactly one such member, of ``size_bytes``.
     """
@@ -92,7 +92,7 @@ def unpack(archive: Path, member: str, into: IO[bytes], *, size_bytes: int) -> N
             found = [info for info in found if info.filename == member]
         if len(found) != 1 or found[0].file_size != size_bytes:
             held = ", ".join(f"{info.filename} ({info.file_size} bytes)" for info in packed.infolist()) or "nothing"
-            raise ModelError(f"{archive} must hold one {member} of {size_bytes} bytes, it holds {held}")
+            raise ModelError(f"{archive} must contain one {member} of {size_bytes} bytes, it contains {held}")
         try:
             with packed.open(found[0]) as content:
                 shutil.copyfileobj(content, into, _CHUNK)
@@ -103,7 +103,7 @@ def unpack(archive: Path, member: str, into: IO[bytes], *, size_bytes: int) -> N
 
 @contextmanager
 def arriving(destination: Path, *, sha256: str) -> Iterator[IO[bytes]]:
-    """A file to write that becomes ``destination`` only if its bytes have ``sha256``; otherwise nothing is left."""
+    """A file to write, which becomes ``destination`` if its bytes have ``sha256``; otherwise nothing is left."""
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with temporary(destination.parent) as file:
@@ -112,15 +112,15 @@ def arriving(destination: Path, *, sha256: str) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
             digest = sha256_of(Path(file.name))
             if digest != sha256:
-                raise ModelError(f"{destination.name} must have sha256 {sha256}, got {digest}: nothing was kept")
+                raise ModelError(f"{destination.name} must have sha256 {sha256}, got {digest}: nothing was stored")
             Path(file.name).replace(destination)
     except OSError as error:
-        raise ModelError(f"{destination} cannot be written: {error.strerror or error}; nothing was kept") from error
+        raise ModelError(f"{destination} cannot be written: {error.strerror or error}; nothing was stored") from error
 
 
 @contextmanager
 def temporary(folder: Path) -> Iterator[IO[bytes]]:
-    """A file in ``folder`` that is gone afterwards, unless it was given another name meanwhile."""
+    """A file in ``folder`` that is removed afterwards, unless it was renamed meanwhile."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".arriving-", delete=False) as file:
         try:
@@ -134,6 +134,6 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
     try:
         packed = zipfile.ZipFile(archive)
     except (zipfile.BadZipFile, OSError) as error:
-        raise ModelError(f"{archive} is no zip archive: {error}") from error
+        raise ModelError(f"{archive} is not a zip archive: {error}") from error
     with packed:
         yield packed

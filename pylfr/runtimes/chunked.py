@@ -1,7 +1,4 @@
-"""Batches that are run in parts: by networks that take only so many images a call, and beside each other on a CPU.
-
-Whoever calls them need not know.
-"""
+"""Batches run in parts: for networks with a maximum batch, and in parallel on a CPU. Callers see one batch."""
 
 from __future__ import annotations
 
@@ -19,28 +16,28 @@ from pylfr.types import Device, Float32
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
-# Every part that runs has activations of its own, so not too many of them.
+# Each part in flight has activations of its own, so their number is bounded.
 _MOST_BESIDE = 8
 
-# On a CPU whole pictures run one at a time: a batch of them is slower, for its activations leave the cache.
+# On a CPU whole pictures run one at a time: in a batch of them the activations would not fit the cache.
 _CROP_PIXELS = 256 * 256
 _CROPS_A_PART = 16
 
 
 def beside_on_cpu(threads: int) -> int:
-    """How many parts run at once where a network may use that many threads, 0 for as many as there are cores.
+    """How many parts run at once for that many threads, 0 for one per core.
 
-    Threads that never wait for each other cost a picture less than all threads on one picture do, the more so where a
-    decoder takes a core away meanwhile.
+    Threads that never wait for each other finish more pictures than all threads on one picture, the more so while a
+    decoder competes for the cores.
     """
     return min(threads or len(os.sched_getaffinity(0)), _MOST_BESIDE)
 
 
 class ChunkedRuntime:
-    """A ``Runtime`` that hands another at most ``max_batch`` images a call (None: any number), in order.
+    """A ``Runtime`` that passes another at most ``max_batch`` images per call (None: any number), in order.
 
-    With ``beside`` it divides a batch as is best on a CPU, and runs so many parts at once, on threads that begin with
-    the first batch of several parts.
+    With ``beside`` it divides a batch as suits a CPU and runs that many parts at once, on threads that start with the
+    first batch of several parts. Threads may share it if they may share the other.
     """
 
     def __init__(self, runtime: Runtime, *, max_batch: int | None, beside: int | None = None) -> None:
@@ -65,13 +62,13 @@ class ChunkedRuntime:
 
     def run_into(self, tensor: Float32, output: str, out: Float32) -> None:
         if len(out) != len(tensor):
-            raise ValueError(f"out must have {len(tensor)} rows, as many as there are images, got {list(out.shape)}")
+            raise ValueError(f"out must have {len(tensor)} rows, one per image, got {list(out.shape)}")
         most = self._most(tensor)
         pairs = list(zip(_parts(tensor, most), _parts(out, most), strict=True))
         self._each(lambda pair: self._runtime.run_into(pair[0], output, pair[1]), pairs)
 
     def _most(self, tensor: Float32) -> int:
-        """The largest part of this batch."""
+        """The most images in one part of this batch."""
         most = self._max_batch or max(1, len(tensor))
         if self._beside is None:
             return most
@@ -83,7 +80,7 @@ class ChunkedRuntime:
         if self._beside in (None, 1) or len(parts) == 1:
             return [work(part) for part in parts]
         running = [self._threads.submit(work, part) for part in parts]
-        # All of them, also where one fails: whoever lent the memory takes it back after this.
+        # All of them, even if one fails: the memory returns to its owner after this.
         wait(running)
         return [each.result() for each in running]
 
@@ -92,17 +89,17 @@ class ChunkedRuntime:
 
 
 def _parts(array: Float32, most: int) -> list[Float32]:
-    """Of an empty array one part."""
+    """Slices of at most ``most`` rows; one part for an empty array."""
     return [array[start : start + most] for start in range(0, max(1, len(array)), most)]
 
 
 def _with_batch_axis(output: Float32, batch: int) -> Float32:
-    """Exports for one image may leave the batch axis out: insightface's SCRFD gives [cells, 1], not [1, cells, 1]."""
+    """Exports for one image may omit the batch axis: insightface's SCRFD gives [cells, 1], not [1, cells, 1]."""
     return output[np.newaxis] if batch == 1 and output.ndim == 2 and len(output) != 1 else output
 
 
 class DeviceInParts(ChunkedRuntime):
-    """The same for a runtime that is a ``DeviceRuntime`` too, whose tensors never leave the device."""
+    """The same for a ``DeviceRuntime``, whose tensors never leave the device."""
 
     def __init__(
         self, runtime: Runtime, on_device: DeviceRuntime, *, max_batch: int | None, beside: int | None = None
@@ -126,5 +123,5 @@ class DeviceInParts(ChunkedRuntime):
 
 
 def _without_batch_axis(shape: tuple[int, ...], batch: int) -> tuple[int, ...]:
-    """What is left of an output's shape; exports for one image may have no batch axis (see above)."""
+    """An output's shape without its batch axis, which exports for one image may omit (see above)."""
     return shape if batch == 1 and len(shape) == 2 and shape[0] != 1 else shape[1:]

@@ -1,7 +1,6 @@
-"""A network as CUDA graphs, one for each size of batch: what a library queues is recorded once, and replayed.
+"""A network as CUDA graphs, one per batch size: the work that a library queues is recorded once and replayed.
 
-Batches are copied into memory that stays, for a graph knows addresses. Nothing stays in it: it is wiped after every
-batch.
+A graph refers to fixed addresses, so batches are copied into fixed memory, which is wiped after every batch.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pylfr.ops import Graph, Stream, Tensor
 # Queues the network on a stream, for the tensors that it was prepared with.
 Enqueue = Callable[[Stream], None]
 
-# Each holds memory for good, and the library's own for it: batches of more sizes than this go without one.
+# Each holds memory permanently, its own and the library's: further batch sizes run without a graph.
 _MOST_GRAPHS = 16
 
 
@@ -23,7 +22,7 @@ _MOST_GRAPHS = 16
 class _Bucket:
     given: Tensor
     results: Mapping[str, Tensor]
-    # Kept for as long as its graph: what the library prepared is used by it, and by nothing else.
+    # Retained with its graph, which uses the state that the library prepared.
     enqueue: Enqueue
     graph: Graph
 
@@ -31,9 +30,9 @@ class _Bucket:
 class GraphedBatches:
     """Runs batches of any size up to ``most`` through graphs for 1, 2, 4, ... and ``most`` images of one size.
 
-    ``prepare`` gives what queues the network for tensors by name, each time on a state of its own: a graph becomes
-    invalid where what it was recorded from is used for another shape. ``captured`` graphs were recorded, and
-    ``replayed`` counts the batches that went through them.
+    ``prepare`` returns a function that queues the network for named tensors, each time with state of its own: a graph
+    becomes invalid if the state it was recorded from is used for another shape. ``captured`` counts the graphs,
+    ``replayed`` the batches that went through them.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class GraphedBatches:
         self._input_name = input_name
         self._shapes = shapes
         self._most = most
-        # A graph is of one stream: its memory belongs to that, and keeps it alive.
+        # A graph belongs to one stream: its memory does, and keeps the stream alive.
         self._buckets: dict[tuple[int, tuple[int, ...], int], _Bucket] = {}
         self.replayed = 0
 
@@ -57,9 +56,9 @@ class GraphedBatches:
         return len(self._buckets)
 
     def run_on(self, stream: Stream, tensor: Tensor, outputs: Mapping[str, Tensor]) -> bool:
-        """As ``DeviceRuntime.run_on``; False where nothing was done, because there are as many graphs as may be.
+        """As ``DeviceRuntime.run_on``; False, and nothing done, once the number of graphs has reached its limit.
 
-        Raises ``CudaError`` where the network cannot be recorded.
+        Raises ``CudaError`` if the network cannot be recorded.
         """
         count = len(tensor)
         size = min(1 << (count - 1).bit_length(), self._most)
@@ -77,7 +76,7 @@ class GraphedBatches:
             for name, output in outputs.items():
                 output.take(_first(bucket.results[name], count, size), stream)
         finally:
-            # Also after a failure: this memory stays, and the next batch may be a smaller one.
+            # Also after a failure: the memory persists, and the next batch may be smaller.
             for each in (bucket.given, *bucket.results.values()):
                 each.wipe(stream)
         return True
@@ -87,20 +86,20 @@ class GraphedBatches:
         results = {name: Tensor(each, "float32", stream) for name, each in self._shapes(shape).items()}
         given.wipe(stream)
         enqueue = self._prepare({self._input_name: given, **results})
-        # The first time a library prepares a shape, which cannot be recorded.
+        # On first use a library prepares the shape, which cannot be recorded.
         enqueue(stream)
         try:
             graph = Graph(stream, lambda: enqueue(stream))
         except CudaError as error:
             raise CudaError(
                 f"a batch of {list(shape)} cannot be recorded as a CUDA graph ({error}): set graphs = false in "
-                "[models] (graphs=False where a network is opened), which queues every batch anew"
+                "[models] (graphs=False where a network is opened), which queues every batch individually"
             ) from error
         return _Bucket(given=given, results=results, enqueue=enqueue, graph=graph)
 
 
 def _first(result: Tensor, count: int, size: int) -> Tensor:
-    """The first ``count`` rows; exports for one image may have no batch axis."""
+    """The first ``count`` rows; exports for one image may omit the batch axis."""
     if count == size:
         return result
     if result.shape[0] != size:

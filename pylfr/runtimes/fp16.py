@@ -1,7 +1,7 @@
-"""A network in half precision, and the check that it still says what it said in single precision.
+"""A network in half precision, and the check that its outputs agree with single precision.
 
-The file itself becomes fp16, so whoever builds from it has no freedom to round anywhere else. Inputs and outputs stay
-float32. Needs onnx, which the extras ``tensorrt`` and ``rtx`` bring; the conversion is that of onnxruntime.
+The file itself is converted to fp16, so that an engine built from it cannot round anywhere else. Inputs and outputs
+stay float32. Needs onnx, which the extras ``tensorrt`` and ``rtx`` bring; the conversion is onnxruntime's.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pylfr.models.store import Model
 from pylfr.protocols import Runtime
 from pylfr.types import Float32
 
-# The least cosine between a template and its fp16 twin, and the most by which an output of a detector may differ in
-# relation to its length. Of the six networks that were tried the worst gave 0.999998 and 0.0039, on made-up pictures.
+# The least cosine between a template and its fp16 counterpart, and the largest relative error of a detector's output.
+# The worst of six networks reached 0.999998 and 0.0039, on synthetic pictures.
 LEAST_COSINE = 0.999
 MOST_RELATIVE_ERROR = 0.02
 
@@ -27,22 +27,22 @@ _PICTURES = 4
 def to_half(content: bytes) -> bytes:
     """The ONNX network of ``content`` with weights and activations in fp16, inputs and outputs in float32.
 
-    Raises ``ConfigError`` where onnx is not installed, ``ModelError`` where the network cannot be converted.
+    Raises ``ConfigError`` if onnx is not installed, ``ModelError`` if the network cannot be converted.
     """
     if find_spec("onnx") is None:
-        raise ConfigError("fp16 needs onnx, which this Python has not: install pylfr[tensorrt] or pylfr[rtx]")
+        raise ConfigError("fp16 needs onnx, which is not installed: install pylfr[tensorrt] or pylfr[rtx]")
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16  # noqa: TID251 - converts, runs nothing
 
     try:
         half = convert_float_to_float16(onnx.load_from_string(content), keep_io_types=True)
-    except Exception as error:  # both libraries raise whatever they meet
-        raise ModelError(f"the network cannot be made fp16: {error}; use precision fp32") from error
+    except Exception as error:  # both libraries raise errors of many kinds
+        raise ModelError(f"the network cannot be converted to fp16: {error}; use precision fp32") from error
     return bytes(half.SerializeToString())
 
 
-def made_up_pictures(manifest: ModelManifest, *, height: int, width: int) -> Float32:
-    """Inputs for a comparison, float32 [B, 3, height, width]: soft shapes and grain, normalised as the network asks."""
+def synthetic_pictures(manifest: ModelManifest, *, height: int, width: int) -> Float32:
+    """Inputs for a comparison, float32 [B, 3, height, width]: soft shapes and grain, normalised for the network."""
     generator = np.random.default_rng(0)
     batch = min(_PICTURES, manifest.pixels.max_batch or _PICTURES)
     coarse = generator.uniform(0, 255, (batch, 3, -(-height // 8), -(-width // 8)))
@@ -54,15 +54,15 @@ def made_up_pictures(manifest: ModelManifest, *, height: int, width: int) -> Flo
 
 
 def require_agreement(model: Model, plain: Runtime, other: Runtime, pictures: Float32, *, what: str) -> None:
-    """Raise ``ModelError`` unless ``other`` answers as ``plain``, the network in float32, does.
+    """Raise ``ModelError`` unless ``other`` agrees with ``plain``, the network in float32.
 
-    Templates by their cosine, outputs of a detector by their relative error; an answer that is no number is refused.
+    Templates are compared by cosine, a detector's outputs by relative error; NaN and infinity are refused.
     """
     wanted, got = plain.run(pictures), other.run(pictures)
     for name, expected in wanted.items():
         answer = got[name].reshape(expected.shape)
         if not np.isfinite(answer).all():
-            raise ModelError(f"{what} of {model.manifest.name} gives no numbers in {name!r}: use precision fp32")
+            raise ModelError(f"{what} of {model.manifest.name} gives NaN or infinity in {name!r}: use precision fp32")
         if model.manifest.embed is not None:
             lengths = np.linalg.norm(answer, axis=1) * np.linalg.norm(expected, axis=1)
             cosine = float(((answer * expected).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny)).min())

@@ -1,4 +1,4 @@
-"""What every runtime on a device has in common: arrays of the host go up, through the network, and come back."""
+"""A device's runtime for arrays of the host: they are uploaded, run through the network, and copied back."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pylfr.types import Device, Float32
 
 
 class HostAdapter(ABC):
-    """A ``Runtime`` made of a ``DeviceRuntime``. Calls from the host take turns on one stream of its own.
+    """A ``Runtime`` on top of a ``DeviceRuntime``. Calls from the host take turns on a stream of its own.
 
-    An implementation whose network has state of its own holds ``_turn`` in ``run_on`` too.
+    An implementation whose network has mutable state holds ``_turn`` in ``run_on`` too.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class HostAdapter(ABC):
             there = Tensor(shape, "float32", stream)
             self.run_on(stream, _uploaded(tensor, stream), {output: there})
             there.copy_to(out, stream)
-            # The copy in `out` is wiped by whoever lent it; the one on the device is wiped here.
+            # The copy in `out` is wiped by its owner; the one on the device is wiped here.
             there.wipe(stream)
             stream.synchronise()
 
@@ -72,13 +72,13 @@ class HostAdapter(ABC):
 def require_tensors(
     device: Device, tensor: Tensor, outputs: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]
 ) -> None:
-    """Raise ``ValueError`` unless a network with outputs of ``shapes`` on ``device`` can read and write these."""
+    """Raise ``ValueError`` unless a network on ``device`` with outputs of ``shapes`` can use these tensors."""
     for name, each in {"the input": tensor, **outputs}.items():
         if each.device != device or each.dtype != "float32":
             raise ValueError(f"{name} must be float32 on {device}, got {each.dtype} on {each.device}")
         packed = 4 * int(np.prod(each.shape[1:], dtype=np.int64))
         if len(each.shape) > 1 and each.shape[0] > 1 and each.row_bytes != packed:
-            raise ValueError(f"{name} must lie without gaps: {packed} bytes a row, got {each.row_bytes}")
+            raise ValueError(f"{name} must be packed: {packed} bytes per row, got {each.row_bytes}")
     for name, output in outputs.items():
         if name not in shapes:
             raise ValueError(f"outputs must be among {', '.join(shapes)}, got {name!r}")

@@ -1,4 +1,4 @@
-"""onnxruntime, on the CPU with nothing but the base install, or on CUDA where its build for GPUs is installed."""
+"""onnxruntime: on the CPU with the base install, on CUDA with its GPU build."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pylfr.runtimes.host_adapter import require_tensors
 from pylfr.runtimes.shape_probe import ShapeProbe
 from pylfr.types import Device, Float32
 
-# The environment has switched it off already (pylfr.runtimes.telemetry); this is for builds that only know the call.
+# The environment has switched it off already (pylfr.runtimes.telemetry); this is for builds that know only the call.
 ort.disable_telemetry_events()
 
 _PROVIDERS: Mapping[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -26,7 +26,7 @@ _PROVIDERS: Mapping[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDA
 class OnnxRuntime:
     """Runs one verified ONNX network. Safe for concurrent calls; on CUDA they take turns.
 
-    On CUDA the network has a stream of its own, which is ordered with the caller's by events.
+    On CUDA the network has a stream of its own, ordered with the caller's by events.
     """
 
     def __init__(self, session: ort.InferenceSession, *, stream: Stream | None = None) -> None:
@@ -67,7 +67,7 @@ class OnnxRuntime:
         return self._shapes.of(shape)
 
     def run_on(self, stream: Stream, tensor: Tensor, outputs: Mapping[str, Tensor]) -> None:
-        """As ``DeviceRuntime.run_on``: the network reads and writes the very memory of the tensors."""
+        """As ``DeviceRuntime.run_on``: the network reads and writes the tensors' own memory."""
         require_tensors(self._device, tensor, outputs, self.output_shapes(tensor.shape))
         binding = self._session.io_binding()
         binding.bind_input(self._input, self._device, 0, np.float32, list(tensor.shape), tensor.pointer)
@@ -85,22 +85,22 @@ class OnnxRuntime:
 
 
 def open_onnx(model: Model, *, device: Device = "cpu", threads: int = 0) -> OnnxRuntime:
-    """Load ``model`` for the CPU with that many threads (0: as many as there are cores), or for CUDA.
+    """Load ``model`` for the CPU with that many threads (0: one per core), or for CUDA.
 
-    The very bytes that are run are checked against the manifest's sha256, so a file swapped after its check is refused,
-    and so are weights in other files and operators of others (``read_verified``). Raises ``ModelError``, and
-    ``CudaError`` where this onnxruntime or this machine has no CUDA: it never runs on the CPU instead.
+    The bytes that run are those checked against the manifest's sha256, so a file swapped after its check is refused, as
+    are external weights and custom operators (``read_verified``). Raises ``ModelError``, and ``CudaError`` if this
+    onnxruntime or this machine has no CUDA: it never runs on the CPU instead.
     """
     content = read_verified(model)
     return open_onnx_bytes(content, name=str(model.path), device=device, threads=threads)
 
 
 def open_onnx_bytes(content: bytes, *, name: str, device: Device = "cpu", threads: int = 0) -> OnnxRuntime:
-    """As ``open_onnx``, for a network in memory that somebody else vouches for; ``name`` is for messages."""
+    """As ``open_onnx``, for a network in memory that the caller has verified; ``name`` is for messages."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    # Waiting threads must not spin: decoding needs the same cores.
+    # Waiting threads must not spin: decoding needs the cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     provider, stream = _PROVIDERS[device], None
     settings: dict[str, str] = {}
@@ -116,11 +116,13 @@ def open_onnx_bytes(content: bytes, *, name: str, device: Device = "cpu", thread
         settings = {"user_compute_stream": str(stream.handle)}
     try:
         session = ort.InferenceSession(content, options, providers=[(provider, settings)])
-    except Exception as error:  # onnxruntime raises classes of its own that share no base
+    except Exception as error:  # onnxruntime's exceptions share no base
         raise ModelError(f"{name} cannot be run by onnxruntime {ort.__version__}: {error}") from error
-    # Where a provider cannot start, onnxruntime warns and takes the CPU.
+    # If a provider cannot start, onnxruntime warns and uses the CPU.
     if provider not in session.get_providers():
-        raise CudaError(f"onnxruntime {ort.__version__} could not start CUDA: are CUDA and cuDNN of its version here?")
+        raise CudaError(
+            f"onnxruntime {ort.__version__} could not start CUDA: are matching versions of CUDA and cuDNN installed?"
+        )
     inputs = session.get_inputs()
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
         shapes = [list(each.shape) for each in inputs]

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU, in float32 or bfloat16: the fast runtime where the processor knows bfloat16. Extra ``openvino``.
+"""OpenVINO on the CPU, in float32 or bfloat16: the fast runtime on processors with bfloat16. Extra ``openvino``.
 
 The package brings a telemetry module that sends an event on import: ``pylfr.runtimes.telemetry`` keeps it out.
 """
@@ -18,18 +18,18 @@ from pylfr.types import Device, Float32
 
 Precision = Literal["f32", "bf16"]
 
-# Where two threads give OpenVINO (2026.4) its first array at once, one waits, with the interpreter's lock, for a table
-# that the other, without the lock, is making: neither goes on. Here one thread makes it, while this module is imported.
+# When two threads pass OpenVINO (2026.4) its first arrays at once, they can deadlock: one holds the interpreter's lock
+# and waits for a table that the other is building without it. Here one thread builds it, while this is imported.
 ov.Tensor(np.zeros(1, np.float32), shared_memory=True).data.copy()
 
 
 def bf16_is_native() -> bool:
-    """Whether this processor multiplies bfloat16 itself."""
+    """Whether this processor has native bfloat16."""
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenVinoRuntime:
-    """Runs one verified ONNX network on the CPU. Safe for concurrent calls, of which ``streams`` run at once."""
+    """Runs one verified ONNX network on the CPU. Safe for concurrent calls, ``streams`` of them at once."""
 
     def __init__(
         self, network: ov.CompiledModel, *, outputs: Mapping[str, tuple[int | None, ...]], streams: int
@@ -63,7 +63,7 @@ class OpenVinoRuntime:
         wanted = (len(tensor), *self._outputs[output][1:])
         if out.ndim != len(wanted) or any(want not in (None, got) for want, got in zip(wanted, out.shape, strict=True)):
             raise ValueError(f"out must be float32 {list(wanted)}, got {list(out.shape)}")
-        # A request of its own, gone at the end: the shared ones must not keep a hold on memory that was lent.
+        # A request for this call alone: shared ones would retain a reference to memory that they do not own.
         request = self._network.create_infer_request()
         request.set_input_tensor(ov.Tensor(np.ascontiguousarray(tensor), shared_memory=True))
         request.set_output_tensor(list(self._outputs).index(output), ov.Tensor(out, shared_memory=True))
@@ -71,20 +71,22 @@ class OpenVinoRuntime:
 
 
 def open_openvino(model: Model, *, precision: Precision, streams: int = 1) -> OpenVinoRuntime:
-    """Load ``model`` for the CPU; so many calls run at once, each on a thread of its own.
+    """Load ``model`` for the CPU; ``streams`` calls run at once, each on its own thread.
 
-    Raises ``ConfigError`` for bfloat16 on a processor that would only imitate it, and ``ModelError`` for a file that
+    Raises ``ConfigError`` for bfloat16 on a processor that would only emulate it, and ``ModelError`` for a file that
     was altered or that OpenVINO cannot run.
     """
     core = ov.Core()
     if precision == "bf16" and not bf16_is_native():
-        raise ConfigError("runtime 'openvino-bf16' needs a processor with bfloat16, this one has none: use 'openvino'")
+        raise ConfigError(
+            "runtime 'openvino-bf16' needs a processor with bfloat16, which this one lacks: use 'openvino'"
+        )
     content = read_verified(model)
     try:
         network = core.read_model(content, b"")
         if len(network.inputs) != 1 or network.inputs[0].partial_shape.rank.get_length() != 4:
             raise ModelError(f"{model.path} must take one tensor [B, 3, H, W], it takes {network.inputs}")
-        # Named before it is compiled: that adds names of its own.
+        # Named before compilation, which adds names of its own.
         outputs: dict[str, tuple[int | None, ...]] = {
             output.get_any_name(): tuple(side.get_length() if side.is_static else None for side in output.partial_shape)
             for output in network.outputs
@@ -96,7 +98,7 @@ def open_openvino(model: Model, *, precision: Precision, streams: int = 1) -> Op
                 "INFERENCE_PRECISION_HINT": precision,
                 "INFERENCE_NUM_THREADS": streams,
                 "NUM_STREAMS": streams,
-                # Threads that are tied to a core would wait there for the decoder, which needs the same cores.
+                # Pinned threads would wait on their core for the decoder, which needs the same cores.
                 "ENABLE_CPU_PINNING": False,
             },
         )

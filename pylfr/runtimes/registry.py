@@ -1,4 +1,4 @@
-"""Which runtime runs a network: chosen by name, or the fastest here with the reason said; never by falling back."""
+"""Choosing the runtime of a network: by name, or the fastest on this machine with the reason; never by falling back."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from pylfr.types import Arithmetic, Device
 
 RuntimeName = Literal["onnx", "openvino", "openvino-bf16", "tensorrt", "tensorrt-rtx", "torch"]
 
-# The extra of pylfr that brings a runtime, and the modules that it needs.
+# The extra of pylfr that installs a runtime, and the modules that it needs.
 _NEEDED: dict[str, tuple[str, tuple[str, ...]]] = {
     "openvino": ("openvino", ("openvino",)),
     "openvino-bf16": ("openvino", ("openvino",)),
     "torch": ("torch", ("torch", "onnx")),
 }
 
-# What each computes a network in. Runtimes of one arithmetic agree within what the tests allow, others need not.
+# The arithmetic of each. Runtimes of the same arithmetic agree within the tests' tolerance, others need not.
 _ARITHMETIC: Mapping[str, Arithmetic] = {
     "onnx": "float32",
     "openvino": "float32",
@@ -36,7 +36,7 @@ _ARITHMETIC: Mapping[str, Arithmetic] = {
     "torch": "float32",
 }
 
-# TensorRT builds an engine for batches up to a size.
+# TensorRT builds an engine for a maximum batch.
 _TENSORRT = ("tensorrt", "tensorrt-rtx")
 _TENSORRT_BATCH = 32
 
@@ -45,28 +45,28 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeChoice:
-    """A runtime by name, and why it is that one: for people, so that a choice is never silent."""
+    """A runtime by name, and the reason for it, to be shown: a choice is never silent."""
 
     name: str
     reason: str
 
     @property
     def arithmetic(self) -> Arithmetic:
-        """What it computes in."""
+        """Its arithmetic."""
         return _ARITHMETIC[self.name]
 
 
 def arithmetic_of(runtime: str) -> Arithmetic | None:
-    """What the runtime of that name computes in; None for ``auto``, which is yet to be chosen, and unknown names."""
+    """The arithmetic of the runtime of that name; None for ``auto``, which is not chosen yet, and unknown names."""
     return _ARITHMETIC.get(runtime)
 
 
 def choose_runtime(runtime: str, *, device: Device = "cpu", arithmetic: Arithmetic | None = None) -> RuntimeChoice:
-    """The runtime of that name; for ``auto`` the fastest that is known to keep the accuracy on this machine.
+    """The runtime of that name; for ``auto`` the fastest on this machine that is known to preserve accuracy.
 
-    Where ``arithmetic`` is given, as a calibration certificate does, ``auto`` takes one that computes in it.
-    Raises ``ConfigError`` for an unknown name, a runtime that is not installed, or an arithmetic that none here has,
-    ``CudaError`` where ``auto`` is to run on a device that cannot be had.
+    With ``arithmetic``, as from a calibration certificate, ``auto`` takes a runtime of that arithmetic. Raises
+    ``ConfigError`` for an unknown name, a runtime that is not installed, or an arithmetic that no installed runtime
+    has, ``CudaError`` if ``device`` is not available.
     """
     names = get_args(RuntimeName)
     if runtime == "auto":
@@ -78,10 +78,10 @@ def choose_runtime(runtime: str, *, device: Device = "cpu", arithmetic: Arithmet
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise ConfigError(
-            f"runtime {runtime!r} needs {' and '.join(missing)}, which this Python has not: install pylfr[{extra}], or "
+            f"runtime {runtime!r} needs {' and '.join(missing)}, which is not installed: install pylfr[{extra}], or "
             "use runtime 'onnx'"
         )
-    return RuntimeChoice(name=runtime, reason="it was asked for by name")
+    return RuntimeChoice(name=runtime, reason="named explicitly")
 
 
 def open_runtime(
@@ -95,10 +95,10 @@ def open_runtime(
 ) -> Runtime:
     """The runtime of that name (see ``choose_runtime``) with ``model`` loaded on ``device``.
 
-    Raises ``ConfigError`` for an unknown name or a runtime that is not installed, and ``CudaError`` where the device
-    cannot be had. ``threads`` is for the CPU; PyTorch's threads belong to the process;
-    ``side_px``, the longest side of a detector's picture, for the runtimes that build for certain sizes;
-    ``graphs``, whether batches on a GPU go through CUDA graphs, for TensorRT and PyTorch.
+    ``threads`` is the number of CPU threads, 0 for one per core (PyTorch's belong to the process). ``side_px``, the
+    long side of a detector's input, is for runtimes that build for fixed sizes; ``graphs`` is whether batches on a GPU
+    go through CUDA graphs, for TensorRT and PyTorch. Raises ``ConfigError`` for an unknown name or a runtime that is
+    not installed, and ``CudaError`` if the device is not available.
     """
     if device not in get_args(Device):
         raise ValueError(f"device must be cpu or cuda, got {device!r}")
@@ -119,18 +119,18 @@ def open_runtime(
 def open_device_runtime(
     model: Model, *, runtime: str, device: Device, side_px: int | None = None, graphs: bool = True
 ) -> DeviceRuntime:
-    """As ``open_runtime``. Raises ``ConfigError`` also for one that takes its pictures from the host."""
+    """As ``open_runtime``. Raises ``ConfigError`` also for a runtime that takes its input from the host."""
     opened = open_runtime(model, runtime=runtime, device=device, side_px=side_px, graphs=graphs)
     if not isinstance(opened, DeviceRuntime):
         raise ConfigError(
-            f"runtime {runtime!r} takes its pictures from the host: with device {device!r} name one that runs on the "
-            "device's own memory"
+            f"runtime {runtime!r} takes its input from the host: with device {device!r} name one that runs on the "
+            "device's memory"
         )
     return opened
 
 
 def _open(model: Model, name: str, device: Device, *, threads: int, side_px: int | None, graphs: bool) -> Runtime:
-    # Extras are imported only by those who ask for them.
+    # Extras are imported only when they are used.
     if name in _TENSORRT:
         if device != "cuda":
             raise ConfigError(f"runtime {name!r} runs on device 'cuda' alone, got device {device!r}")
@@ -153,23 +153,23 @@ def _open(model: Model, name: str, device: Device, *, threads: int, side_px: int
 def _fastest(device: Device) -> RuntimeChoice:
     ops.require_device(device)
     if device != "cpu":
-        # TensorRT builds for minutes and keeps what it built: it is asked for by name.
+        # TensorRT builds an engine for minutes, and stores it: only when it is named.
         if all(find_spec(name) is not None for name in ("torch", "onnx")):
-            return RuntimeChoice(name="torch", reason="PyTorch is installed, and TensorRT is asked for by name")
-        return RuntimeChoice(name="onnx", reason="PyTorch is not installed, and TensorRT is asked for by name")
+            return RuntimeChoice(name="torch", reason="PyTorch is installed, and TensorRT is used only when named")
+        return RuntimeChoice(name="onnx", reason="PyTorch is not installed, and TensorRT is used only when named")
     if find_spec("openvino") is None:
         return RuntimeChoice(name="onnx", reason="OpenVINO is not installed (pylfr[openvino])")
     if not _bf16_is_native():
-        return RuntimeChoice(name="onnx", reason="this processor has no bfloat16, and in float32 OpenVINO gains little")
+        return RuntimeChoice(name="onnx", reason="this processor has no bfloat16; in float32 OpenVINO gains little")
     return RuntimeChoice(name="openvino-bf16", reason="OpenVINO is installed and this processor has bfloat16")
 
 
 def _certified(arithmetic: Arithmetic, device: Device, fastest: RuntimeChoice) -> RuntimeChoice:
-    """A runtime of the arithmetic that a certificate rests on, where the fastest has another."""
+    """A runtime of the certified arithmetic, when the fastest has another."""
     if arithmetic == "float32":
         return RuntimeChoice(name="onnx", reason=f"the calibration certificate is for float32, not {fastest.name}")
     raise ConfigError(
-        f"the calibration certificate is for {arithmetic}; what runs here by itself on device {device!r} is "
+        f"the calibration certificate is for {arithmetic}; the default here on device {device!r} is "
         f"{fastest.name} in {fastest.arithmetic} ({fastest.reason}): name a runtime of {arithmetic} in [models], or "
         "calibrate again here"
     )

@@ -1,4 +1,4 @@
-"""The shapes of a network's outputs for an input that it has not seen, found once by trying a single black picture."""
+"""The shapes of a network's outputs for an input size, found once by running a single black picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pylfr.types import Float32
 
 
 class ShapeProbe:
-    """Remembers what ``run`` gave for each size of picture; a batch only repeats the first axis."""
+    """Remembers the output shapes of ``run`` for each picture size; a batch only scales the first axis."""
 
     def __init__(self, run: Callable[[Float32], Mapping[str, Float32]]) -> None:
         self._run = run
@@ -25,5 +25,5 @@ class ShapeProbe:
             self._of_one[size] = {
                 name: output.shape for name, output in self._run(np.zeros((1, *size), np.float32)).items()
             }
-        # An export for one picture may leave the batch axis out, and then takes no more than one.
+        # An export for one picture may omit the batch axis, and then takes only one.
         return {name: (shape[0], *own[1:]) if own and own[0] == 1 else own for name, own in self._of_one[size].items()}

@@ -17,7 +17,7 @@ _ONNXRUNTIME: Final = "ORT_DISABLE_TELEMETRY"
 
 
 def switch_off() -> None:
-    """Switch both off. A library that was imported before pylfr may have sent something already: the log says so."""
+    """Switch both off; warn in the log if one was imported before pylfr, since it may have sent something already."""
     if "onnxruntime" in sys.modules and os.environ.get(_ONNXRUNTIME) != "1":
         log.warning(
             "onnxruntime was imported before pylfr, with its telemetry on: import pylfr first, or set %s=1 in the "
@@ -31,5 +31,5 @@ def switch_off() -> None:
             "openvino-telemetry"
         )
     else:
-        # To import it fails from now on, and OpenVINO takes a stand-in of its own that sends nothing.
+        # Importing it fails from now on, and OpenVINO uses its own stub, which sends nothing.
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]

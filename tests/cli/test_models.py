@@ -37,8 +37,8 @@ def test_list_says_what_is_here_and_what_is_not(
     assert pylfr(monkeypatch, "models", "list") == 0
     rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert rows["mine"].split()[1:] == ["detect", "study-only", "no", str(own)]
-    assert rows["sface"].rstrip().endswith("not here; fetch it")
-    assert "not here; import it" in rows["face_reid_0095"]
+    assert rows["sface"].rstrip().endswith("not installed; fetch it")
+    assert "not installed; import it" in rows["face_reid_0095"]
 
 
 def test_list_goes_on_past_a_broken_manifest_and_names_it(
@@ -86,7 +86,7 @@ def test_a_restricted_licence_is_asked_for_and_then_noticed(
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (("models", "show", "yunetn"), 1, "no network is called 'yunetn': the nearest are yunet_n"),
+        (("models", "show", "yunetn"), 1, "unknown network 'yunetn': did you mean yunet_n"),
         (("models", "fetch", "face_reid_0095"), 1, "cannot be fetched"),
         (("models", "import", "/nowhere"), 1, "/nowhere does not exist"),
         (("models", "frobnicate"), 2, "No such command"),

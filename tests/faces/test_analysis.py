@@ -216,7 +216,7 @@ def test_the_best_networks_of_this_machine_are_used_where_none_is_named(
     caplog.set_level("INFO", "pylfr")
     faces = pylfr.open_face_analysis().get(three)
     assert faces.templates.model == pylfr.open_store().resolve("face_reid_0095").sha256
-    assert "detect: yunet_n (found here" in caplog.text
+    assert "detect: yunet_n (found on this machine" in caplog.text
 
 
 def test_a_restricted_licence_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:

@@ -32,4 +32,4 @@ def test_the_strongest_one_here_is_chosen_and_the_reason_names_it(tmp_path: Path
 def test_without_any_the_shipped_one_is_chosen_and_the_reason_names_what_is_missing(tmp_path: Path) -> None:
     choice = choose("embed", None, store_with(tmp_path, "pylfr_nano_embed.onnx"))
     assert choice.name == "pylfr_nano_embed"
-    assert "face_reid_0095 not here" in choice.reason
+    assert "face_reid_0095 not installed" in choice.reason

@@ -63,14 +63,14 @@ def test_a_file_that_is_all_there_is_taken() -> None:
 def test_the_networks_of_the_catalogue_that_are_here_are_taken(name: str) -> None:
     path = open_store().find(name)
     if path is None:
-        pytest.skip(f"{name} is not here")
+        pytest.skip(f"{name} is not installed")
     require_self_contained(path.read_bytes(), name=name)
 
 
 @pytest.mark.parametrize("location", ["../../etc/passwd", "/etc/passwd", "weights.bin"])
 def test_weights_in_another_file_are_refused_wherever_that_is(location: str) -> None:
     said = refusal(model(part(1, node("Relu")) + part(5, tensor(location=location))))
-    assert "keeps the weights 'weights' in another file" in said
+    assert "stores the weights 'weights' in another file" in said
 
 
 OUTSIDE = tensor(location="../../etc/passwd")
@@ -139,13 +139,13 @@ def test_the_last_of_two_domains_counts_as_for_every_reader_of_protobuf() -> Non
 @pytest.mark.parametrize("length", range(1, len(PLAIN)))
 def test_a_file_that_is_cut_off_anywhere_is_refused(length: int) -> None:
     said = refusal(PLAIN[:length])
-    assert "is no whole ONNX file" in said
+    assert "is not a complete ONNX file" in said
     assert "get it again" in said
 
 
 @pytest.mark.parametrize("content", [b"", b"<?xml version='1.0'?><net/>", b"\x18\0\0\0ORTM" + bytes(64), b"\xff" * 64])
 def test_what_is_no_onnx_file_is_refused(content: bytes) -> None:
-    assert "is no whole ONNX file" in refusal(content)
+    assert "is not a complete ONNX file" in refusal(content)
 
 
 def test_a_shipped_network_that_is_cut_off_is_refused() -> None:

@@ -62,7 +62,7 @@ def test_a_corrupted_shipped_file_is_noticed_and_named(name: str, tmp_path: Path
             shipped=tmp_path / "shipped",
         )
     )
-    with pytest.raises(ModelError, match=rf"{name}.onnx must have sha256 .*install pylfr again"):
+    with pytest.raises(ModelError, match=rf"{name}.onnx must have sha256 .*reinstall pylfr"):
         store.resolve(name)
 
 

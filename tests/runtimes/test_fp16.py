@@ -8,7 +8,7 @@ import pytest
 from pylfr.errors import ConfigError, ModelError
 from pylfr.models.store import Model, open_store
 from pylfr.runtimes import fp16
-from pylfr.runtimes.fp16 import made_up_pictures, require_agreement, to_half
+from pylfr.runtimes.fp16 import require_agreement, synthetic_pictures, to_half
 from pylfr.runtimes.onnx import OnnxRuntime, open_onnx, open_onnx_bytes
 from pylfr.types import Device, Float32
 
@@ -32,7 +32,7 @@ def halved(model: Model) -> OnnxRuntime:
 
 def assert_agrees(name: str, size: tuple[int, int]) -> None:
     model = open_store().resolve(name)
-    pictures = made_up_pictures(model.manifest, height=size[0], width=size[1])
+    pictures = synthetic_pictures(model.manifest, height=size[0], width=size[1])
     require_agreement(model, open_onnx(model), halved(model), pictures, what="fp16")
     assert len(to_half(model.path.read_bytes())) <= 1.02 * model.path.stat().st_size
 
@@ -71,11 +71,13 @@ class Spoilt:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-@pytest.mark.parametrize(("spoil", "words"), [(0.3, "must agree with float32"), (float("nan"), "gives no numbers")])
+@pytest.mark.parametrize(
+    ("spoil", "words"), [(0.3, "must agree with float32"), (float("nan"), "gives NaN or infinity")]
+)
 def test_a_network_that_answers_otherwise_is_refused(name: str, spoil: float, words: str) -> None:
     model = open_store().resolve(name)
     height, width = SHIPPED[name]
-    pictures = made_up_pictures(model.manifest, height=height, width=width)
+    pictures = synthetic_pictures(model.manifest, height=height, width=width)
     plain = open_onnx(model)
     with pytest.raises(ModelError, match=words):
         require_agreement(model, plain, Spoilt(plain, spoil), pictures, what="the engine")
@@ -90,5 +92,5 @@ def test_without_onnx_fp16_is_refused_with_the_extra(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.usefixtures("onnx")
 def test_what_is_no_network_cannot_be_converted() -> None:
-    with pytest.raises(ModelError, match="cannot be made fp16"):
+    with pytest.raises(ModelError, match="cannot be converted to fp16"):
         to_half(b"this is no network")

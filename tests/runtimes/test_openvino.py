@@ -121,7 +121,7 @@ def test_what_is_no_network_is_refused(embedder: Model, tmp_path: Path) -> None:
     rubbish = tmp_path / "rubbish.onnx"
     rubbish.write_bytes(b"not a network")
     digest = hashlib.sha256(rubbish.read_bytes()).hexdigest()
-    with pytest.raises(ModelError, match="is no whole ONNX file"):
+    with pytest.raises(ModelError, match="is not a complete ONNX file"):
         open_openvino(dataclasses.replace(embedder, path=rubbish, sha256=digest), precision="f32")
 
 

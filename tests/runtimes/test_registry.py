@@ -57,7 +57,7 @@ def test_auto_keeps_to_the_arithmetic_of_a_certificate(monkeypatch: pytest.Monke
 
 def test_auto_refuses_a_certificate_in_an_arithmetic_that_is_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "find_spec", lambda _: None)
-    with pytest.raises(ConfigError, match=r"is for bfloat16; what runs here .* is onnx in float32 .* calibrate again"):
+    with pytest.raises(ConfigError, match=r"is for bfloat16; the default here .* is onnx in float32 .* calibrate"):
         registry.choose_runtime("auto", arithmetic="bfloat16")
 
 

@@ -1,4 +1,4 @@
-"""Finding faces where the pictures lie: nothing of them comes back but boxes, landmarks, scores and measures."""
+"""Detection on a device: only boxes, landmarks, scores and quality measures are copied back."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from pylfr.types import Faces, Float32, Frame, Int32, UInt8, as_frames
 
 log = logging.getLogger(__name__)
 
-# Room for this many faces a picture at first; where a picture has more it grows, and stays.
+# Room for this many faces per picture at first; it grows to the largest number seen.
 _FACES_AT_FIRST = 64
 
-# What csrc/kernels/heads.hpp looks at: of more candidates than this, only the best half.
+# As in csrc/kernels/heads.hpp: of more candidates than this, only the best half is considered.
 _MOST_CANDIDATES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Search:
-    """What the network said of a batch, and the faces in it on their way to the host."""
+    """The network's outputs for a batch, and its faces on their way to the host."""
 
     pictures: ops.Pictures
     head: HeadTensors[ops.Tensor]
@@ -93,11 +93,11 @@ class DeviceDetector:
         )
 
     def detect(self, images: Sequence[Frame | UInt8]) -> Faces:
-        """As ``FaceDetector.detect``; the faces bring their measures along."""
+        """As ``FaceDetector.detect``; the faces include their quality measures."""
         return self.begin(images)()
 
     def begin(self, images: Sequence[Frame | UInt8]) -> Callable[[], Faces]:
-        """As ``AheadDetector.begin``: everything is queued when this returns, and nothing was waited for."""
+        """As ``AheadDetector.begin``: everything is queued on return, without waiting."""
         frames = as_frames(images)
         if not frames:
             return Faces.none
@@ -124,8 +124,8 @@ class DeviceDetector:
     def _search(
         self, pictures: ops.Pictures, head: HeadTensors[ops.Tensor], *, width: int, height: int, room: int
     ) -> _Search:
-        """Queue the search for faces in what the network said, with room for so many a picture."""
-        # One tensor for both, so that one copy brings all of it.
+        """Queue decoding and suppression of the network's outputs, with ``room`` faces per picture."""
+        # One tensor for both, so that one copy suffices.
         batch, stream = len(pictures), self._stream
         numbers = batch * room * ops.FOUND_NUMBERS
         whole = ops.Tensor((numbers + 2 * batch,), "float32", stream)
@@ -147,13 +147,13 @@ class DeviceDetector:
             )
         except ValueError as error:
             raise ModelError(
-                f"the outputs of {self._manifest.name} do not fit its head {self._manifest.head!r} ({error})"
+                f"the outputs of {self._manifest.name} do not match its head {self._manifest.head!r} ({error})"
             ) from error
         arrival = ops.Readback(whole, stream)
         return _Search(pictures=pictures, head=head, width=width, height=height, room=room, arrival=arrival)
 
     def _found(self, search: _Search) -> Faces:
-        """The faces, once they are here; where a picture has more than there was room for, it is searched again."""
+        """The faces, once they have arrived; if a picture has more than there was room for, decode again."""
         while True:
             batch, room = len(search.pictures), search.room
             numbers = batch * room * ops.FOUND_NUMBERS
@@ -162,7 +162,7 @@ class DeviceDetector:
             counts = arrived[numbers:].view(np.int32).reshape(batch, 2)
             if counts[:, 1].max() > _MOST_CANDIDATES:
                 log.warning(
-                    "a picture had %d candidate faces: only the best %d were looked at; raise the score floor",
+                    "a picture had %d candidate faces: only the best %d were considered; raise the score floor",
                     counts[:, 1].max(),
                     _MOST_CANDIDATES // 2,
                 )
@@ -177,7 +177,7 @@ class DeviceDetector:
 
 
 def _faces(found: Float32, counts: Int32) -> Faces:
-    """The faces of a batch out of what the device wrote, float32 [B, most, FOUND_NUMBERS]."""
+    """The faces of a batch from the device's output, float32 [B, most, FOUND_NUMBERS]."""
     rows = found[np.arange(found.shape[1]) < counts[:, None]]
     return Faces(
         frame_index=np.repeat(np.arange(len(found), dtype=np.int32), counts),

@@ -1,4 +1,4 @@
-"""From faces to candidates where the pictures lie: crops and probe templates stay there, only scores come back."""
+"""Recognition on a device: crops and probe templates stay there, only scores are copied back."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class DeviceEmbedder:
         self._output, shape = next(iter(runtime.outputs.items()))
         if shape[-1] not in (None, manifest.embed.dimension):
             raise ModelError(
-                f"{manifest.name} must give {manifest.embed.dimension} numbers a face, it gives {shape[-1]}"
+                f"{manifest.name} must give {manifest.embed.dimension} numbers per face, it gives {shape[-1]}"
             )
         self._manifest = manifest
         self._embed = manifest.embed
@@ -58,7 +58,7 @@ class DeviceEmbedder:
 
     @property
     def staging(self) -> ops.Staging:
-        """The way to the stream on which crops and templates come to be."""
+        """The staging of the stream on which crops and templates are computed."""
         return self._staging
 
     @property
@@ -75,7 +75,7 @@ class DeviceEmbedder:
         return self._embed.dimension
 
     def align(self, frames: Sequence[Frame], faces: Faces) -> ops.Tensor:
-        """Network-ready crops, float32 [N, 3, side, side], all faces in one launch."""
+        """Network-ready crops, float32 [N, 3, side, side], all faces in one kernel launch."""
         side = self._embed.side_px
         crops = ops.Tensor((len(faces), 3, side, side), "float32", self.stream)
         if len(faces):
@@ -101,7 +101,7 @@ class DeviceEmbedder:
 
 
 class DeviceRecogniser:
-    """From faces to candidates on the device. Probe templates exist inside the ``with`` block and nowhere else."""
+    """From faces to candidates on the device. Probe templates exist only inside the ``with`` block."""
 
     def __init__(self, embedder: DeviceEmbedder, pool: DeviceProbePool) -> None:
         self._embedder = embedder
@@ -118,11 +118,11 @@ class DeviceRecogniser:
     def recognise(self, frames: Sequence[Frame], faces: Faces, gallery: Gallery, k: int) -> Candidates:
         """The k best entries for each of at most ``pool.rows`` faces.
 
-        Raises ``ConfigError`` for a gallery that cannot search where the templates are.
+        Raises ``ConfigError`` for a gallery that cannot search on this device.
         """
         if not isinstance(gallery, DeviceGallery):
             raise ConfigError(
-                "templates stay on the device, but this watchlist's index takes them from the host: choose index "
+                "templates stay on the device, but this watchlist's index searches on the host: choose index "
                 "'device-int8', 'device-float16' or 'device-float32'"
             )
         # Until the loan has ended, which waits for the stream: no thread releases the pictures while they are read.
@@ -133,7 +133,7 @@ class DeviceRecogniser:
 
 
 class HostEmbedderAdapter:
-    """An ``Embedder`` for enrolment with a network on the device: its templates become references, on the host."""
+    """An ``Embedder`` over a network on the device, whose templates come back to the host: for enrolment and stills."""
 
     def __init__(self, embedder: DeviceEmbedder) -> None:
         self._embedder = embedder
@@ -166,7 +166,7 @@ class HostEmbedderAdapter:
         return crops
 
     def embed(self, crops: Float32, out: Float32 | None = None) -> Templates:
-        """As ``FaceEmbedder.embed``; what passed through the device is wiped there."""
+        """As ``FaceEmbedder.embed``; the device's copy is wiped."""
         stream = self._embedder.stream
         vectors = np.empty((len(crops), self.dimension), np.float32) if out is None else out
         with self._embedder.turn:

@@ -1,4 +1,4 @@
-"""Pictures on their way to a device, and there: a batch is uploaded once, or lies there already."""
+"""Pictures on a device: each batch is uploaded once, or is on the device already."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pylfr import ops
 from pylfr.types import Frame
 
-# One batch is recognised while the next one is looked through.
+# One batch is recognised while the next one is detected.
 _BATCHES_AT_ONCE = 2
 
 
@@ -24,7 +24,7 @@ class _Uploaded:
 
 
 class Uploads:
-    """The pictures of the two newest batches on the device, each uploaded once for all who ask.
+    """The pictures of the two newest batches on the device, each uploaded once for all stages.
 
     ``turn`` orders the threads that share a device's stages: whoever uses pictures, a staging or a network holds it
     until its work is queued, and, where nothing else keeps the pictures, until it is done.

@@ -1,6 +1,6 @@
-"""Engines of TensorRT and TensorRT-RTX: built once for a network, a GPU, a precision and shapes, then kept.
+"""Engines of TensorRT and TensorRT-RTX: built once for a network, a GPU, a precision and shapes, then cached.
 
-TensorRT builds for the GPU that is here; TensorRT-RTX also for others, on a machine without any. Needs the extra
+TensorRT builds for the GPU of this machine; TensorRT-RTX also for others, even without a GPU. Needs the extra
 ``tensorrt`` or ``rtx``. Nothing is printed: who wants to see a build advance hands in a ``BuildProgress``.
 """
 
@@ -16,7 +16,7 @@ from typing import Literal, Protocol, get_args
 from pylfr.errors import ConfigError, ModelError
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import Model, read_verified
-from pylfr.runtimes.fp16 import made_up_pictures, require_agreement, to_half
+from pylfr.runtimes.fp16 import require_agreement, synthetic_pictures, to_half
 from pylfr.runtimes.onnx import open_onnx, open_onnx_bytes
 from pylfr.runtimes.tensorrt.engine_cache import EngineCache, EngineName
 
@@ -27,7 +27,7 @@ Shape = tuple[int, int, int, int]
 # Compute capabilities that TensorRT-RTX builds for on any machine: A100, RTX 30, RTX 40 and L4, RTX 50.
 RtxTarget = Literal["SM80", "SM86", "SM89", "SM120"]
 
-# The module and the extra of pylfr that bring a library. Version 10, 11 and RTX share what is used of them here.
+# The module of a library, and the extra of pylfr that installs it. Versions 10, 11 and RTX share the API used here.
 _MODULES: dict[str, tuple[str, str]] = {"tensorrt": ("tensorrt", "tensorrt"), "tensorrt-rtx": ("tensorrt_rtx", "rtx")}
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Profile:
 
     @classmethod
     def of_size(cls, *, width: int, height: int, usual: int, most: int) -> Profile:
-        """Pictures of one size, 1 to ``most`` a call."""
+        """Pictures of one size, 1 to ``most`` per call."""
         size = (3, height, width)
         return cls(least=(1, *size), usual=(usual, *size), most=(most, *size))
 
@@ -57,19 +57,19 @@ class Profile:
 
 
 class BuildProgress(Protocol):
-    """Told how a build advances, from threads of the library."""
+    """Receives the progress of a build, on threads of the library."""
 
     def began(self, phase: str, within: str | None, steps: int) -> None: ...
 
     def stepped(self, phase: str, step: int) -> bool:
-        """False asks for the build to be given up."""
+        """Return False to cancel the build."""
         ...
 
     def ended(self, phase: str) -> None: ...
 
 
 class LoggedProgress:
-    """Writes the outermost phases into the log, a line each."""
+    """Logs the outermost phases, one line each."""
 
     def began(self, phase: str, within: str | None, steps: int) -> None:
         if within is None:
@@ -83,17 +83,17 @@ class LoggedProgress:
 
 
 def open_library(library: str) -> ModuleType:
-    """TensorRT or TensorRT-RTX. Raises ``ConfigError`` for another name, and where it is not installed."""
+    """TensorRT or TensorRT-RTX. Raises ``ConfigError`` for another name, and if it is not installed."""
     if library not in _MODULES:
         raise ConfigError(f"the library must be one of {', '.join(_MODULES)}, got {library!r}")
     module, extra = _MODULES[library]
     if find_spec(module) is None:
-        raise ConfigError(f"{module} is not installed in this Python: install pylfr[{extra}]")
+        raise ConfigError(f"{module} is not installed: install pylfr[{extra}]")
     return import_module(module)
 
 
 def profile_of(manifest: ModelManifest, *, side_px: int | None = None, usual: int = 8, most: int = 32) -> Profile:
-    """What a network is asked for: crops of its size, or pictures whose sides reach ``side_px`` (16:9 usually)."""
+    """The inputs of a network: crops of its size, or pictures with sides up to ``side_px`` (usually 16:9)."""
     most = min(most, manifest.pixels.max_batch or most)
     usual = min(usual, most)
     if manifest.embed is not None:
@@ -119,11 +119,11 @@ def engine_of(
     cache: EngineCache,
     progress: BuildProgress | None = None,
 ) -> bytes:
-    """An engine for ``target``, out of ``cache`` or built and kept there.
+    """An engine for ``target``, from ``cache``, or built and stored there.
 
     ``target`` is one of ``RtxTarget``, or names the GPU of this machine. An fp16 network is compared with float32 by
-    onnxruntime before anything is built of it. Raises ``ModelError`` where the network or a cached engine was altered,
-    where fp16 is too far from float32, and where the network cannot be built.
+    onnxruntime before an engine is built from it. Raises ``ModelError`` if the network or a cached engine was altered,
+    if fp16 deviates too far from float32, and if the network cannot be built.
     """
     content = read_verified(model)
     library = f"{trt.__name__} {trt.__version__}"
@@ -144,9 +144,9 @@ def engine_of(
 
 
 def checked_half(model: Model, content: bytes, profile: Profile) -> bytes:
-    """The network in fp16, once onnxruntime has found that it agrees with float32. Raises ``ModelError``."""
+    """The network in fp16, verified by onnxruntime to agree with float32. Raises ``ModelError`` if it does not."""
     half = to_half(content)
-    pictures = made_up_pictures(model.manifest, height=profile.usual[2], width=profile.usual[3])
+    pictures = synthetic_pictures(model.manifest, height=profile.usual[2], width=profile.usual[3])
     require_agreement(model, open_onnx(model), open_onnx_bytes(half, name=str(model.path)), pictures, what="fp16")
     return half
 
@@ -161,11 +161,11 @@ def _build(
     known: bytes,
     progress: BuildProgress | None,
 ) -> tuple[bytes, bytes]:
-    """The engine, and what the builder learnt about the speed of kernels (empty where it keeps nothing)."""
+    """The engine, and the builder's timing cache (empty if it has none)."""
     logger = trt.Logger(trt.Logger.ERROR)
     builder = trt.Builder(logger)
-    # Strongly typed: the precision is the network's own, and there is no builder flag that changes it.
-    # Where the flag is gone there is nothing else.
+    # Strongly typed: the precision is the network's own, which no builder flag changes. Newer versions have no flag
+    # because they know nothing else.
     strongly = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if strongly is None else 1 << int(strongly))
     parser = trt.OnnxParser(network, logger)
@@ -176,7 +176,7 @@ def _build(
     if target in get_args(RtxTarget):
         config.num_compute_capabilities = 1
         config.set_compute_capability(getattr(trt.ComputeCapability, target), 0)
-    # TensorRT-RTX times nothing when it builds: it chooses kernels where an engine runs.
+    # TensorRT-RTX times no kernels when it builds: it chooses them where the engine runs.
     timing = config.create_timing_cache(known) if trt.__name__ == _MODULES["tensorrt"][0] else None
     if timing is not None:
         config.set_timing_cache(timing, ignore_mismatch=False)
@@ -194,7 +194,7 @@ def _build(
 
 
 def _monitor(trt: ModuleType, progress: BuildProgress) -> object:
-    """The library's own kind of progress monitor, which hands everything to ``progress``."""
+    """The library's own kind of progress monitor, which forwards everything to ``progress``."""
 
     def phase_start(_: object, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
         progress.began(phase_name, parent_phase, num_steps)

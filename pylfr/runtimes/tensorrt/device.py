@@ -1,4 +1,4 @@
-"""Which GPU this process works on, asked of the driver alone: engines are kept for that one and no other."""
+"""The GPU that this process uses, as the driver reports it: engines are cached for that GPU only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Gpu:
 
 
 def current_gpu() -> Gpu:
-    """The GPU of the context that is current, the first one where none is. Raises ``CudaError`` without a driver."""
+    """The GPU of the current context, or the first if there is none. Raises ``CudaError`` without a driver."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError as error:

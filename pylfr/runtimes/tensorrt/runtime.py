@@ -1,8 +1,8 @@
 """TensorRT 10, TensorRT 11 or TensorRT-RTX, by module name: an engine run on the caller's memory and stream.
 
-Nothing is waited for. Batches go through CUDA graphs: TensorRT-RTX is asked to record each shape by itself, for
-TensorRT ``pylfr.runtimes.cuda_graphs`` does, which copies a batch on the device; without graphs nothing is copied. Each
-graph has an execution context of its own, as NVIDIA advises: one that is given another shape makes its graph invalid.
+Calls never wait. Batches go through CUDA graphs: TensorRT-RTX records each shape itself; for TensorRT
+``pylfr.runtimes.cuda_graphs`` does, which copies a batch on the device. Without graphs nothing is copied. Each graph
+has an execution context of its own, as NVIDIA advises: another shape in the same context would invalidate the graph.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pylfr.errors import CudaError, ModelError
 from pylfr.models.store import Model
 from pylfr.ops import Stream, Tensor
 from pylfr.runtimes.cuda_graphs import Enqueue, GraphedBatches
-from pylfr.runtimes.fp16 import made_up_pictures, require_agreement
+from pylfr.runtimes.fp16 import require_agreement, synthetic_pictures
 from pylfr.runtimes.host_adapter import HostAdapter, require_tensors
 from pylfr.runtimes.onnx import open_onnx
 from pylfr.runtimes.tensorrt.build import BuildProgress, Precision, engine_of, open_library, profile_of
@@ -27,7 +27,7 @@ from pylfr.types import Device
 
 
 class _Context(Protocol):
-    """What is used of an execution context."""
+    """The part of an execution context that is used here."""
 
     def set_input_shape(self, name: str, shape: tuple[int, ...], /) -> bool: ...
 
@@ -43,7 +43,7 @@ class _RuntimeConfig(Protocol):
 
 
 class _Engine(Protocol):
-    """What is used of an engine."""
+    """The part of an engine that is used here."""
 
     num_io_tensors: int
 
@@ -66,7 +66,7 @@ class TensorRtRuntime(HostAdapter):
     """Runs one engine, on any stream; threads take turns. The engine lives as long as this object."""
 
     def __init__(self, trt: ModuleType, engine: bytes, *, device: Device = "cuda", graphs: bool = True) -> None:
-        """``engine`` must come out of the cache, which vouches for it: to load one is to run its code."""
+        """``engine`` must come from the cache, which authenticates it: loading an engine runs its code."""
         super().__init__()
         self._device: Device = device
         self._logger = trt.Logger(trt.Logger.ERROR)
@@ -76,12 +76,12 @@ class TensorRtRuntime(HostAdapter):
             raise ModelError(f"{trt.__name__} {trt.__version__} cannot load this engine here: build it on this machine")
         self._engine = loaded
         self._trt = trt
-        # Asked for shapes, and run where no graph is: never recorded.
+        # For shapes, and for batches without a graph: never recorded.
         self._context = _context(trt, loaded, _strategy(trt) if graphs else None)
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         inputs = [name for name in names if self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
         if len(inputs) != 1:
-            raise ModelError(f"an engine must take one tensor [B, 3, H, W], this takes {len(inputs)}")
+            raise ModelError(f"an engine must take one tensor [B, 3, H, W], this one takes {len(inputs)}")
         self._input: str = inputs[0]
         self._outputs: dict[str, tuple[int | None, ...]] = {
             name: tuple(None if side < 0 else int(side) for side in self._engine.get_tensor_shape(name))
@@ -90,7 +90,9 @@ class TensorRtRuntime(HostAdapter):
         }
         for name in names:
             if self._engine.get_tensor_dtype(name) != trt.float32:
-                raise ModelError(f"an engine must read and write float32, {name!r} is not: export it with such ends")
+                raise ModelError(
+                    f"an engine's inputs and outputs must be float32, {name!r} is not: export it with float32 ends"
+                )
         self._graphs: GraphedBatches | None = None
         if graphs and _strategy(trt) is None:
             most = self._engine.get_tensor_profile_shape(self._input, 0)[2][0]
@@ -100,7 +102,7 @@ class TensorRtRuntime(HostAdapter):
 
     @property
     def graphs(self) -> GraphedBatches | None:
-        """The CUDA graphs recorded here; None where the library records them itself, or none were wanted."""
+        """The CUDA graphs recorded here; None if the library records them itself, or without graphs."""
         return self._graphs
 
     @property
@@ -128,7 +130,7 @@ class TensorRtRuntime(HostAdapter):
         require_tensors(self._device, tensor, outputs, shapes)
         if self._graphs is not None and self._graphs.run_on(stream, tensor, outputs):
             return
-        # Every output needs a place, also one that nobody asked for.
+        # Every output needs memory, requested or not.
         unasked = {name: Tensor(shapes[name], "float32", stream) for name in shapes if name not in outputs}
         _bind(self._context, {self._input: tensor, **outputs, **unasked})
         _execute(self._context, stream)
@@ -136,11 +138,11 @@ class TensorRtRuntime(HostAdapter):
             each.wipe(stream)
 
     def _prepared(self, tensors: Mapping[str, Tensor]) -> Enqueue:
-        """What queues the network for these tensors, in a context that serves nothing else."""
+        """A function that queues the network for these tensors, in an execution context of its own."""
         context = _context(self._trt, self._engine, None)
         shape = tensors[self._input].shape
         if not context.set_input_shape(self._input, shape):
-            raise CudaError(f"TensorRT does not take an input of {list(shape)}, which it took before")
+            raise CudaError(f"TensorRT rejects an input of {list(shape)}, which it accepted before")
         _bind(context, tensors)
         return partial(_execute, context)
 
@@ -148,12 +150,12 @@ class TensorRtRuntime(HostAdapter):
 def _bind(context: _Context, tensors: Mapping[str, Tensor]) -> None:
     for name, each in tensors.items():
         if not context.set_tensor_address(name, each.pointer):
-            raise CudaError(f"TensorRT does not take {each.pointer:#x} for {name!r}")
+            raise CudaError(f"TensorRT rejects {each.pointer:#x} for {name!r}")
 
 
 def _execute(context: _Context, stream: Stream) -> None:
     if not context.execute_async_v3(stream.handle):
-        raise CudaError("TensorRT could not queue the network: its reason is in the log of the process")
+        raise CudaError("TensorRT could not queue the network: the reason is in the process's log")
 
 
 def open_tensorrt(
@@ -167,12 +169,12 @@ def open_tensorrt(
     cache: EngineCache | None = None,
     progress: BuildProgress | None = None,
 ) -> TensorRtRuntime:
-    """``model`` in TensorRT or TensorRT-RTX on the current GPU. The first time its engine is built: minutes.
+    """``model`` in TensorRT or TensorRT-RTX on the current GPU. The first time, its engine is built, for minutes.
 
-    An engine that answers otherwise than the network does in float32 is refused, every time it is opened. ``side_px``
-    is the longest side of a detector's picture, ``most`` the largest batch; ``graphs=False`` queues every batch anew
-    in place of replaying CUDA graphs. Raises ``ConfigError`` where the library
-    is not installed, ``CudaError`` without a device, ``ModelError`` as ``engine_of`` does.
+    An engine whose outputs disagree with the network's in float32 is refused, every time it is opened. ``side_px`` is
+    the long side of a detector's input, ``most`` the largest batch; ``graphs=False`` queues every batch individually
+    instead of replaying CUDA graphs. Raises ``ConfigError`` if the library is not installed, ``CudaError`` without a
+    device, ``ModelError`` as ``engine_of`` does.
     """
     trt = open_library(library)
     ops.require_device("cuda")
@@ -187,13 +189,13 @@ def open_tensorrt(
         progress=progress,
     )
     opened = TensorRtRuntime(trt, engine, graphs=graphs)
-    pictures = made_up_pictures(model.manifest, height=profile.usual[2], width=profile.usual[3])[: profile.most[0]]
+    pictures = synthetic_pictures(model.manifest, height=profile.usual[2], width=profile.usual[3])[: profile.most[0]]
     require_agreement(model, open_onnx(model), opened, pictures, what=f"the {precision} engine")
     return opened
 
 
 def _context(trt: ModuleType, engine: _Engine, strategy: object | None) -> _Context:
-    """An execution context; TensorRT-RTX records CUDA graphs itself and knows when a shape is ready for it."""
+    """An execution context; TensorRT-RTX records CUDA graphs itself, once a shape is ready."""
     if strategy is None:
         context = engine.create_execution_context()
     else:
@@ -201,11 +203,13 @@ def _context(trt: ModuleType, engine: _Engine, strategy: object | None) -> _Cont
         config.cuda_graph_strategy = strategy
         context = engine.create_execution_context(config)
     if context is None:
-        raise CudaError(f"{trt.__name__} {trt.__version__} cannot make an execution context: is memory left?")
+        raise CudaError(
+            f"{trt.__name__} {trt.__version__} cannot create an execution context: is there enough GPU memory?"
+        )
     return context
 
 
 def _strategy(trt: ModuleType) -> object | None:
-    """How the library is told to record CUDA graphs by itself; None where it cannot."""
+    """The setting for the library to record CUDA graphs itself; None if it cannot."""
     strategy = getattr(trt, "CudaGraphStrategy", None)
     return None if strategy is None else strategy.WHOLE_GRAPH_CAPTURE

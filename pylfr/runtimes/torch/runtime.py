@@ -1,7 +1,7 @@
-"""PyTorch, on the CPU or on CUDA: for machines that have it and no TensorRT. Needs the extra ``torch``.
+"""PyTorch, on the CPU or on CUDA, for machines without TensorRT. Needs the extra ``torch``.
 
-An ONNX network is run node by node by the operators of ``torch_operators``. On CUDA weights and activations are fp16,
-pictures lie channels-last, and each batch size (rounded up to a power of two) is captured once as a CUDA graph.
+An ONNX network is run node by node with ``pylfr.runtimes.torch.operators``. On CUDA weights and activations are fp16,
+pictures are channels-last, and each batch size (rounded up to a power of two) is captured once as a CUDA graph.
 The CUDA half has never run on a device: see docs/gpu.md.
 """
 
@@ -24,14 +24,14 @@ from pylfr.runtimes.shape_probe import ShapeProbe
 from pylfr.runtimes.torch.operators import OPERATORS, Attribute, Attributes
 from pylfr.types import Device, Float32
 
-# A graph holds its activations for good: pictures of more sizes than this are run without one.
+# A graph holds its activations permanently: further picture sizes run without one.
 _MOST_GRAPHS = 16
 _WARM_UP_RUNS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One step of a network. An empty name in ``inputs`` is an optional input that is left out."""
+    """One step of a network. An empty name in ``inputs`` is an omitted optional input."""
 
     operator: str
     inputs: tuple[str, ...]
@@ -41,7 +41,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Network:
-    """An ONNX network, read: its weights on their device, its nodes in the order in which they run."""
+    """A parsed ONNX network: its weights on their device, its nodes in execution order."""
 
     input: str
     outputs: Mapping[str, tuple[int | None, ...]]
@@ -49,7 +49,7 @@ class Network:
     nodes: tuple[Node, ...]
 
     def run(self, tensor: torch.Tensor) -> list[torch.Tensor]:
-        """All outputs for a batch, in the network's order. What is no longer needed is let go on the way."""
+        """All outputs for a batch, in the network's order. Intermediate values are freed after their last use."""
         values: dict[str, torch.Tensor] = {**self.weights, self.input: tensor}
         for node, spent in zip(self.nodes, self._spent(), strict=True):
             given = [values[name] if name else None for name in node.inputs]
@@ -59,7 +59,7 @@ class Network:
         return [values[name] for name in self.outputs]
 
     def _spent(self) -> list[list[str]]:
-        """For each node the intermediate values that nobody reads after it."""
+        """For each node the intermediate values whose last use it is."""
         last = {name: place for place, node in enumerate(self.nodes) for name in node.inputs if name}
         made = {node.output for node in self.nodes} - set(self.outputs)
         spent: list[list[str]] = [[] for _ in self.nodes]
@@ -70,7 +70,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Captured:
-    """A CUDA graph of one input shape, with the memory that it reads and writes."""
+    """A CUDA graph for one input shape, with the memory that it reads and writes."""
 
     graph: torch.cuda.CUDAGraph
     input: torch.Tensor
@@ -100,7 +100,7 @@ class TorchRuntime:
         results = {name: np.empty(0, np.float32) for name in self.outputs}
         with self._turn, torch.inference_mode():
             for name, output in zip(self.outputs, self._forward(tensor), strict=True):
-                # A copy, row-major: what PyTorch computed may be strided, and is memory of its own.
+                # A row-major copy: PyTorch's own result may be strided.
                 results[name] = np.array(output[: len(tensor)].float().cpu().numpy(), np.float32, order="C")
         return results
 
@@ -114,14 +114,14 @@ class TorchRuntime:
             if tuple(rows.shape) != out.shape:
                 raise ValueError(f"out must be float32 {list(rows.shape)}, got shape {list(out.shape)}")
             torch.from_numpy(out).copy_(rows)
-            # The copy in `out` is wiped by whoever lent it; the one that PyTorch made is wiped here.
+            # The copy in `out` is wiped by its owner; PyTorch's is wiped here.
             result.zero_()
 
     def output_shapes(self, shape: tuple[int, ...]) -> Mapping[str, tuple[int, ...]]:
         return self._shapes.of(shape)
 
     def run_on(self, stream: Stream, tensor: Tensor, outputs: Mapping[str, Tensor]) -> None:
-        """As ``DeviceRuntime.run_on``: tensors come and go by DLPack; results are copied into them on the device."""
+        """As ``DeviceRuntime.run_on``: tensors are exchanged by DLPack; results are copied into them on the device."""
         require_tensors(self._device, tensor, outputs, self.output_shapes(tensor.shape))
         with self._turn, torch.inference_mode(), _on(stream):
             results = dict(zip(self.outputs, self._answers(torch.from_dlpack(tensor)), strict=True))
@@ -135,7 +135,7 @@ class TorchRuntime:
         return self._answers(torch.from_numpy(np.ascontiguousarray(tensor)))
 
     def _answers(self, given: torch.Tensor) -> list[torch.Tensor]:
-        """All outputs, of as many pictures as were given or more, for pictures on the host or on this device."""
+        """All outputs, for at least as many pictures as given, which are on the host or on this device."""
         if self._device == "cpu":
             return self._network.run(given)
         batch = 1 << (len(given) - 1).bit_length()
@@ -145,7 +145,7 @@ class TorchRuntime:
         captured = self._captured.get(shape) or self._capture(shape)
         captured.input[: len(given)].copy_(given)
         captured.graph.replay()
-        # Nothing of a picture stays in memory that does.
+        # No picture remains in memory that persists.
         captured.input.zero_()
         return captured.outputs
 
@@ -159,12 +159,12 @@ class TorchRuntime:
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         try:
-            # What other threads do with the device meanwhile, decoders for one, is no business of this recording.
+            # Other threads may use the device meanwhile, decoders for example.
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 outputs = self._network.run(given)
         except RuntimeError as error:
             raise CudaError(
-                f"PyTorch {torch.__version__} could not record a CUDA graph of {list(shape)}: {error}; do without: set "
+                f"PyTorch {torch.__version__} could not record a CUDA graph of {list(shape)}: {error}; set "
                 "graphs = false in [models]"
             ) from error
         captured = Captured(graph=graph, input=given, outputs=outputs)
@@ -175,8 +175,8 @@ class TorchRuntime:
 def open_torch(model: Model, *, device: Device = "cpu", graphs: bool = True) -> TorchRuntime:
     """Load ``model`` for PyTorch on ``device``: float32 on the CPU, fp16 on CUDA, there as CUDA graphs if ``graphs``.
 
-    Raises ``ModelError`` where the file was altered or uses an operator that is not known here, and ``CudaError``
-    where PyTorch finds no CUDA device.
+    Raises ``ModelError`` if the file was altered or uses an unsupported operator, and ``CudaError`` if PyTorch finds no
+    CUDA device.
     """
     if device == "cuda" and not torch.cuda.is_available():
         built = torch.version.cuda or "no CUDA"
@@ -202,8 +202,8 @@ def _read(proto: onnx.ModelProto, device: Device) -> Network:
     graph = proto.graph
     unknown = sorted({node.op_type for node in graph.node} - set(OPERATORS))
     if unknown:
-        raise ValueError(f"it uses {', '.join(unknown)}, which pylfr does not know")
-    # How far a picture is resized is read on the host: from the device it could not be while a graph is recorded.
+        raise ValueError(f"it uses {', '.join(unknown)}, which pylfr does not support")
+    # Scale factors are read on the host: they cannot be read from the device while a graph is recorded.
     read_here = {name for node in graph.node if node.op_type == "Resize" for name in node.input[1:]}
     weights = {each.name: _tensor(each, "cpu" if each.name in read_here else device) for each in graph.initializer}
     inputs = [each.name for each in graph.input if each.name not in weights]
@@ -229,7 +229,7 @@ def _read(proto: onnx.ModelProto, device: Device) -> Network:
 
 
 def _tensor(proto: onnx.TensorProto, device: Device) -> torch.Tensor:
-    """A weight in the network's precision on its device; whole numbers, which are shapes, stay on the CPU."""
+    """A weight in the network's precision on its device; integers, which are shapes, stay on the CPU."""
     tensor = torch.from_numpy(np.array(onnx.numpy_helper.to_array(proto)))
     if not tensor.is_floating_point():
         return tensor

@@ -87,7 +87,7 @@ def test_a_failure_of_the_library_is_an_error(runtime: TensorRtRuntime, engine: 
 def test_an_engine_that_cannot_be_loaded_or_has_other_ends_is_refused(engine: Engine) -> None:
     with pytest.raises(ModelError, match="cannot load this engine here"):
         TensorRtRuntime(made_up_trt(engine), b"another", device="cpu")
-    with pytest.raises(ModelError, match="must read and write float32"):
+    with pytest.raises(ModelError, match="inputs and outputs must be float32"):
         TensorRtRuntime(made_up_trt(Engine("float16")), b"engine", device="cpu")
 
 
