@@ -1,6 +1,8 @@
-"""Every plug of pylfr on one page: what a source, a runtime, a detector, an embedder, a gallery and a sink must do.
+"""Every extension point of pylfr: what a source, a runtime, a detector, an embedder, a gallery and a sink must do.
 
-Each has at least two implementations; anything that fits the protocol can be handed to the engine in its place.
+Each has at least two implementations, except ``AheadDetector`` and ``DeviceGallery``: they are what the stages on a
+device can do in addition, and the engine uses it where a stage has it. Any object that fits a protocol can be passed to
+the engine.
 """
 
 from __future__ import annotations
@@ -14,34 +16,34 @@ from pylfr.types import Alert, Candidates, Device, Event, Faces, Float32, Frame,
 
 
 class Source(Protocol):
-    """One camera. ``frames`` blocks in the decoder and is run by one thread of its own."""
+    """One camera. ``frames`` blocks in the decoder and runs on a thread of its own."""
 
     @property
     def camera(self) -> str: ...
 
     @property
     def is_live(self) -> bool:
-        """Whether frames keep coming whether or not anybody takes them (then the newest frames win)."""
+        """Whether frames arrive regardless of demand; then the newest frames replace older ones."""
         ...
 
     def frames(self) -> Iterator[Frame]:
-        """Frames until the end. Raises ``MediaError`` where the picture cannot be had or ends too early."""
+        """Frames until the end. Raises ``MediaError`` if the stream cannot be read, or ends too early."""
         ...
 
     def close(self) -> None:
-        """Stop: a blocked or later ``frames`` ends soon. May be called from any thread, more than once."""
+        """Stop: a running or later ``frames`` ends soon. May be called from any thread, more than once."""
         ...
 
 
 class Runtime(Protocol):
-    """Runs one network on one device."""
+    """Runs one network on one device. Threads may share it."""
 
     @property
     def device(self) -> Device: ...
 
     @property
     def outputs(self) -> Mapping[str, tuple[int | None, ...]]:
-        """Output names in the network's order, each with its shape; None where it depends on the input."""
+        """Output names in the network's order, each with its shape; None for a side that depends on the input."""
         ...
 
     def run(self, tensor: Float32) -> dict[str, Float32]:
@@ -49,15 +51,15 @@ class Runtime(Protocol):
         ...
 
     def run_into(self, tensor: Float32, output: str, out: Float32) -> None:
-        """Write one output, float32 [B, D], straight into ``out``: nothing else of the result is kept."""
+        """Write one output, float32 [B, D], straight into ``out``; no other copy of the result remains."""
         ...
 
 
 @runtime_checkable
 class DeviceRuntime(Protocol):
-    """Runs one network on tensors that lie where it runs: nothing of a batch passes through the host.
+    """Runs one network on tensors of its own device: no data of a batch passes through the host.
 
-    A runtime may be this and a ``Runtime`` at once. One thread at a time.
+    A runtime may be this and a ``Runtime`` at once. Threads may share it.
     """
 
     @property
@@ -75,15 +77,15 @@ class DeviceRuntime(Protocol):
     def run_on(self, stream: Stream, tensor: Tensor, outputs: Mapping[str, Tensor]) -> None:
         """Queue the network on ``stream``: float32 [B, 3, H, W] in, every output named in ``outputs`` written there.
 
-        All tensors are float32, row-major, on this runtime's device, and stay untouched until the stream has passed.
-        Other memory that an output went through is overwritten before this returns to the order of the stream, so that
-        no copy of a template stays behind. Returns without waiting. Raises ``ValueError`` for shapes that do not fit.
+        All tensors are float32, row-major, on this runtime's device, and must not change until the stream has passed.
+        Any other memory that held an output is overwritten in the order of the stream, so that no copy of a template
+        remains. Returns without waiting. Raises ``ValueError`` for shapes that do not match.
         """
         ...
 
 
 class Detector(Protocol):
-    """Finds faces in frames of any sizes."""
+    """Finds faces in frames of any sizes. Threads may share it."""
 
     @property
     def model(self) -> str:
@@ -91,24 +93,24 @@ class Detector(Protocol):
         ...
 
     def detect(self, images: Sequence[Frame | UInt8]) -> Faces:
-        """Faces of all images, of each image the best first; arrays are uint8 [H, W, 3] RGB."""
+        """The faces of all images, image by image, best first; arrays are uint8 [H, W, 3] RGB."""
         ...
 
 
 @runtime_checkable
 class AheadDetector(Detector, Protocol):
-    """A detector that works by itself, while its caller does something else."""
+    """A detector that works in the background while its caller continues."""
 
     def begin(self, images: Sequence[Frame | UInt8]) -> Callable[[], Faces]:
-        """Queue what ``detect`` does, and return without waiting; what is returned waits for the faces.
+        """Queue the work of ``detect`` and return without waiting; the returned function waits for the faces.
 
-        A second batch may begin before the first one's faces were asked for; they are asked for in that order.
+        A second batch may begin before the first one's faces are collected; they are collected in that order.
         """
         ...
 
 
 class Embedder(Protocol):
-    """Turns aligned crops into templates."""
+    """Computes templates of aligned crops. Threads may share it."""
 
     @property
     def model(self) -> str:
@@ -123,7 +125,7 @@ class Embedder(Protocol):
 
     @property
     def landmark_template(self) -> Float32:
-        """Where the five landmarks belong in a crop: float32 [5, 2], pixels."""
+        """The positions of the five landmarks in a crop: float32 [5, 2], pixels."""
         ...
 
     def align(self, frames: Sequence[Frame], faces: Faces) -> Float32:
@@ -131,7 +133,7 @@ class Embedder(Protocol):
         ...
 
     def embed(self, crops: Float32, out: Float32 | None = None) -> Templates:
-        """Templates of the crops, float32 [N, D] of unit length, in ``out`` where it is given."""
+        """Templates of the crops, float32 [N, D] of unit length, in ``out`` if that is given."""
         ...
 
 
@@ -140,7 +142,7 @@ class Gallery(Protocol):
 
     @property
     def model(self) -> str:
-        """sha256 of the embedder whose templates these are."""
+        """sha256 of the embedder that made the templates."""
         ...
 
     @property
@@ -151,17 +153,17 @@ class Gallery(Protocol):
         ...
 
     def search(self, probes: Templates, k: int) -> Candidates:
-        """The k best entries for each probe. Raises ``WatchlistError`` for probes of another model."""
+        """The k best entries for each probe. Raises ``WatchlistError`` for probes of a different model."""
         ...
 
     def reference(self, entry: int) -> Reference:
-        """What may be shown of an entry. Raises ``KeyError`` where there is none of that number."""
+        """The part of an entry that may be shown. Raises ``KeyError`` for an unknown number."""
         ...
 
 
 @runtime_checkable
 class DeviceGallery(Gallery, Protocol):
-    """A gallery that also searches with probes that lie on its device: only scores and entries leave it."""
+    """A gallery that also searches with probes on its device: only scores and entries leave it."""
 
     def search_on(self, probes: Tensor, *, model: str, k: int) -> Candidates:
         """As ``search``, for float32 [N, D] of the network ``model``; waits for the stream of ``probes``."""
@@ -169,7 +171,7 @@ class DeviceGallery(Gallery, Protocol):
 
 
 class GallerySource(Protocol):
-    """Gives the gallery of the watchlist's newest revision; entries come and go without a restart."""
+    """Provides the gallery of the watchlist's newest revision; entries are added and removed without a restart."""
 
     def snapshot(self) -> Gallery: ...
 
@@ -177,50 +179,50 @@ class GallerySource(Protocol):
 
 
 class Sink(Protocol):
-    """Somewhere that recorded alerts go."""
+    """A destination of recorded alerts."""
 
     def send(self, recorded: Recorded[Alert]) -> None:
-        """Deliver, or take into a bounded queue of its own. Raises ``SinkError`` where the alert would be lost."""
+        """Deliver, or put into a bounded queue. Raises ``SinkError`` if the alert would be lost."""
         ...
 
     def close(self) -> None:
-        """Deliver what is queued, within a bounded time. Raises ``SinkError`` saying what was not delivered."""
+        """Deliver what is queued, within a bounded time. Raises ``SinkError`` naming what was not delivered."""
         ...
 
 
 class Audit(Protocol):
-    """The record that an alert enters before anybody sees it."""
+    """The log that an alert enters before anybody sees it."""
 
     def record(self, alert: Alert) -> Recorded[Alert]:
-        """Write ``alert`` down for good. Raises ``AuditError`` where that fails: then it must not be shown."""
+        """Record ``alert`` permanently. Raises ``AuditError`` if that fails: then it must not be shown."""
         ...
 
     def note(self, event: Event) -> None:
-        """Write down something else that happened. Raises ``AuditError`` where that fails."""
+        """Record another event. Raises ``AuditError`` if that fails."""
         ...
 
     def close(self) -> None: ...
 
 
 class Ceiling(Protocol):
-    """Says whether a run does too much harm to go on."""
+    """Decides whether a run causes too many false alerts to continue."""
 
     def require(self, faces_seen: int) -> None:
-        """Raise ``AuthorisationError`` where too many alerts of this run turned out to be false."""
+        """Raise ``AuthorisationError`` if too many alerts of this run turned out to be false."""
         ...
 
 
 class Authority(Protocol):
-    """Says whether recognition may happen here and now."""
+    """Decides whether recognition may happen here and now."""
 
     @property
     def reference(self) -> str:
-        """The name by which alerts and reports refer to it; "rehearsal" where it is one."""
+        """The name by which alerts and reports refer to it; "rehearsal" for a rehearsal."""
         ...
 
     @property
     def ends_at(self) -> datetime | None:
-        """When recognition must stop by itself; None for a rehearsal on recorded material."""
+        """When recognition must stop; None for a rehearsal on recorded material."""
         ...
 
     def require(self, cameras: frozenset[str], captured_at: tuple[datetime, datetime]) -> None:
