@@ -40,6 +40,17 @@ def cases_dir() -> Path:
     return _folder_from("PYLFR_CASES", "cases")
 
 
+@pytest.fixture(scope="session")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with street.mp4, collins.jpg, hopper.jpg and group.jpg, as ``make demo`` leaves them in demo/."""
+    pytest.importorskip("skimage", reason="the portraits come with scikit-image: pip install --group demo")
+    from examples.demo import render_street
+
+    folder = tmp_path_factory.mktemp("street")
+    render_street(folder, seconds=6.0)
+    return folder
+
+
 def why_not_cuda() -> str | None:
     """Why tests marked ``cuda`` cannot run here; None where they can."""
     try:
