@@ -24,8 +24,7 @@ def test_files_that_a_document_names_exist(document: Path) -> None:
     missing = [
         name
         for name in named
-        if not any((folder / name).exists() for folder in (*FOLDERS, document.parent))
-        and name not in ELSEWHERE
+        if not any((folder / name).exists() for folder in (*FOLDERS, document.parent)) and name not in ELSEWHERE
     ]
     assert missing == []
 
