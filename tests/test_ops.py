@@ -18,7 +18,7 @@ def test_the_cpu_is_always_there() -> None:
     ops.require_device("cpu")
 
 
-def test_cuda_is_refused_with_the_reason_where_it_is_not_there() -> None:
+def test_a_missing_cuda_device_is_refused_with_the_reason() -> None:
     if ops.cuda_device_count() > 0:
         pytest.skip("there is a CUDA device: nothing to refuse")
     reason = "no CUDA device was found" if ops.built_with_cuda() else "build with -Ccmake.define.PYLFR_CUDA=ON"
@@ -31,14 +31,14 @@ def test_an_unknown_device_is_refused_by_name() -> None:
         ops.require_device("tpu")  # type: ignore[arg-type]
 
 
-def test_frames_on_a_device_are_never_copied_to_the_host_in_silence() -> None:
+def test_frames_on_a_device_are_never_silently_copied_to_the_host() -> None:
     home = ops.Stream("cpu")
     frame = replace(noise("rgb", 8, 8), planes=(), surfaces=(ops.Tensor((8, 8, 3), "uint8", home),))
     with pytest.raises(CudaError, match="must be on the host"):
         ops.letterbox([frame], width=8, height=8, bgr=False, mean=PLAIN[0], scale=PLAIN[1])
 
 
-def test_the_output_that_is_given_is_the_one_that_is_written() -> None:
+def test_a_given_output_array_is_the_one_that_is_written() -> None:
     frame, out = noise("rgb", 8, 8), np.empty((1, 3, 16, 16), np.float32)
     tensor, _ = ops.letterbox([frame], width=16, height=16, bgr=False, mean=PLAIN[0], scale=PLAIN[1], out=out)
     assert tensor is out

@@ -1,4 +1,4 @@
-"""The nouns refuse to be born with the wrong shape, and say what they wanted."""
+"""The nouns check their shapes and dtypes, and name the expected ones."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_frames_refuse_other_dtypes_layouts_counts_and_naive_times() -> None:
         Frame(camera="a", sequence=0, captured_at=datetime(2026, 1, 1), planes=(rgb,), layout="rgb")  # noqa: DTZ001
 
 
-def test_a_batch_knows_its_cameras_and_its_span() -> None:
+def test_a_batch_has_the_cameras_and_the_time_span_of_its_frames() -> None:
     batch = FrameBatch(frames=(sample_frame(second=2), sample_frame(camera="south", second=1)))
     assert batch.cameras == {"north", "south"}
     assert [moment.second for moment in batch.captured_at] == [1, 2]

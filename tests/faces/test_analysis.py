@@ -1,4 +1,4 @@
-"""Stills in one call: what ``get`` gives is what the stages give, for every kind of picture and from many threads."""
+"""Stills in one call: the results of the single stages, for every kind of picture and from many threads."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def faces(analysis: FaceAnalysis, three: UInt8) -> AnalysedFaces:
     return analysis.get(three)
 
 
-def test_one_call_gives_what_the_stages_give(faces: AnalysedFaces, three: UInt8) -> None:
+def test_one_call_gives_the_results_of_the_single_stages(faces: AnalysedFaces, three: UInt8) -> None:
     found = open_detector("yunet_n").detect([three])
     embedder = open_embedder("face_reid_0095")
     assert len(faces) == 3
@@ -52,7 +52,7 @@ def test_one_call_gives_what_the_stages_give(faces: AnalysedFaces, three: UInt8)
     )
 
 
-def test_a_face_can_be_taken_by_number_and_in_a_loop(faces: AnalysedFaces) -> None:
+def test_faces_can_be_indexed_and_iterated(faces: AnalysedFaces) -> None:
     each = list(faces)
     assert len(each) == 3
     for row, face in enumerate(each):
@@ -125,7 +125,9 @@ def test_a_batch_gives_each_picture_its_own_faces(analysis: FaceAnalysis, three:
     assert analysis.get_batch([]) == []
 
 
-def test_what_is_no_picture_is_refused_with_the_fix(analysis: FaceAnalysis, three: UInt8, tmp_path: Path) -> None:
+def test_arrays_that_are_not_pictures_are_refused_with_the_fix(
+    analysis: FaceAnalysis, three: UInt8, tmp_path: Path
+) -> None:
     with pytest.raises(ValueError, match=r"picture must be uint8 \[any, any, 3\], got shape \[270, 480\]"):
         analysis.get(three[:, :, 0])
     with pytest.raises(TypeError, match=r"picture must be uint8 .* got float32"):
@@ -179,7 +181,7 @@ def test_redaction_hides_every_other_face_from_the_detector(
     np.testing.assert_allclose(left.box, faces.boxes[1], atol=4)
 
 
-def test_templates_are_never_in_the_text_and_can_be_wiped(analysis: FaceAnalysis, three: UInt8) -> None:
+def test_templates_are_never_in_a_repr_and_can_be_wiped(analysis: FaceAnalysis, three: UInt8) -> None:
     faces = analysis.get(three)
     assert repr(faces) == "<3 faces in a picture of 480x270>"
     assert "template" not in repr(faces[0])
@@ -210,7 +212,7 @@ def test_supervision_takes_the_detections(faces: AnalysedFaces) -> None:
     assert len(detections[detections.confidence > faces.scores[1]]) == 1
 
 
-def test_the_best_networks_of_this_machine_are_used_where_none_is_named(
+def test_without_names_the_best_networks_on_this_machine_are_used(
     three: UInt8, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "pylfr")

@@ -1,4 +1,4 @@
-"""Detection on real pictures: any sizes together, in source pixels; networks of one image a call give the same."""
+"""Detection on real pictures: mixed sizes, in source pixels; networks with one image per call agree."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def pictures(media_dir: Path) -> list[UInt8]:
 
 
 @pytest.mark.parametrize("name", ["yunet_n", "scrfd_500m_kps"])
-def test_faces_of_pictures_of_several_sizes_stand_where_they_are(name: str, pictures: list[UInt8]) -> None:
+def test_faces_in_pictures_of_several_sizes_are_found_in_place(name: str, pictures: list[UInt8]) -> None:
     faces = open_detector(name).detect(pictures)
     assert faces.frame_index.tolist() == [0, 0, 0, 1, 1]
     assert (np.diff(faces.scores[:3]) <= 0).all()
@@ -47,7 +47,7 @@ def test_two_detectors_agree_on_the_same_faces(name: str, pictures: list[UInt8])
     assert np.allclose(centres[0], centres[1], atol=3)
 
 
-def test_a_network_of_one_fixed_size_and_one_image_a_call_finds_the_same_faces(pictures: list[UInt8]) -> None:
+def test_a_network_with_a_fixed_input_of_one_image_finds_the_same_faces(pictures: list[UInt8]) -> None:
     model = open_store().resolve("yunet_n")
     assert model.manifest.detect is not None
     bound = model.manifest.model_copy(
@@ -104,7 +104,7 @@ def test_no_pictures_and_no_faces_give_empty_arrays(pictures: list[UInt8]) -> No
     assert embedder.embed(embedder.align(pictures[2:], nobody)).vectors.shape == (0, 256)
 
 
-def test_what_is_no_picture_and_no_detector_is_refused(pictures: list[UInt8]) -> None:
+def test_invalid_pictures_and_networks_of_the_wrong_task_are_refused(pictures: list[UInt8]) -> None:
     with pytest.raises(TypeError, match="uint8"):
         open_detector("yunet_n").detect([pictures[0].astype(np.float32)])
     with pytest.raises(ModelError, match="'detect'"):

@@ -1,4 +1,4 @@
-"""In evidence one face is visible and every other is one flat grey."""
+"""In evidence one face is visible and every other is filled with flat grey."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def noise(height: int, width: int) -> Frame:
     return Frame.still(np.random.default_rng(3).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-def test_the_alerted_face_stands_in_the_middle_of_its_crop() -> None:
+def test_the_alerted_face_is_in_the_middle_of_its_crop() -> None:
     picture = np.zeros((200, 300, 3), np.uint8)
     picture[80:120, 140:180] = 255
     crop = evidence_crop(Frame.still(picture), np.array([[140, 80, 180, 120]], np.float32), 0, side_px=170)

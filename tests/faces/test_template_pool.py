@@ -1,4 +1,4 @@
-"""Probe templates live in the pool and nowhere after it: wiped on return, also when an error ends the loan."""
+"""Probe templates exist only during a loan from the pool: wiped at its end, also when an error ends it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from pylfr.faces.template_pool import ProbePool
 
 
-def test_borrowed_memory_reads_as_zeros_when_it_has_come_back() -> None:
+def test_borrowed_memory_reads_as_zeros_after_its_loan() -> None:
     pool = ProbePool(rows=8, dimension=16)
     with pool.borrow(3, model="m") as probes:
         probes.vectors[:] = 7.0
@@ -37,7 +37,7 @@ def test_an_error_inside_the_loan_wipes_too() -> None:
         pass
 
 
-def test_too_many_rows_and_a_second_loan_are_refused() -> None:
+def test_too_many_rows_and_a_nested_loan_are_refused() -> None:
     pool = ProbePool(rows=2, dimension=4)
     with pytest.raises(ValueError, match="a pool of 2 templates cannot lend 3"), pool.borrow(3, model="m"):
         pass
@@ -64,7 +64,7 @@ def test_threads_that_share_a_pool_take_turns() -> None:
     assert pool.dwell().count == 4 * 64
 
 
-def test_dwell_counts_every_template_and_knows_the_longest() -> None:
+def test_dwell_counts_every_template_and_the_longest_exactly() -> None:
     pool = ProbePool(rows=8, dimension=4)
     assert pool.dwell().count == 0
     for count in (1, 0, 4):

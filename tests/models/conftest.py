@@ -1,4 +1,4 @@
-"""A user with an empty cache, an empty configuration and no networks of his own."""
+"""A user with an empty cache, an empty configuration and no networks."""
 
 from __future__ import annotations
 

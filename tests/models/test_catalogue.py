@@ -1,4 +1,4 @@
-"""What the shipped manifests say, held against the networks that this machine has."""
+"""The shipped manifests, checked against the networks on this machine."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_threshold_is_suggested_only_with_what_it_rests_on() -> None:
 
 
 @pytest.mark.parametrize("name", ["yunet_n", "scrfd_500m_kps"])
-def test_a_detector_answers_as_its_manifest_says(name: str) -> None:
+def test_a_detectors_outputs_match_its_manifest(name: str) -> None:
     model = open_store().resolve(name)
     detect = model.manifest.detect
     assert detect is not None
@@ -69,7 +69,7 @@ def test_a_detector_answers_as_its_manifest_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["face_reid_0095", "mobilefacenet_y1"])
-def test_an_embedder_answers_as_its_manifest_says(name: str) -> None:
+def test_an_embedders_outputs_match_its_manifest(name: str) -> None:
     model = open_store().resolve(name)
     embed = model.manifest.embed
     assert embed is not None

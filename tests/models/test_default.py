@@ -1,4 +1,4 @@
-"""Where no network is named, the choice follows what is here, and says so."""
+"""Without a name, the choice follows the installed networks, and gives its reason."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def store_with(folder: Path, *files: str) -> ModelStore:
     )
 
 
-def test_a_named_network_is_taken_as_it_is_named(tmp_path: Path) -> None:
+def test_a_named_network_is_used_as_named(tmp_path: Path) -> None:
     assert choose("detect", "anything", store_with(tmp_path)).name == "anything"
 
 
-def test_the_strongest_one_here_is_chosen_and_the_reason_names_it(tmp_path: Path) -> None:
+def test_the_strongest_installed_network_is_chosen_and_the_reason_names_it(tmp_path: Path) -> None:
     choice = choose("detect", None, store_with(tmp_path, "yunet_n.onnx"))
     assert choice.name == "yunet_n"
     assert "--detector names another" in choice.reason

@@ -1,4 +1,4 @@
-"""A network without its last layer, and that layer, make what the whole one makes; what has none is left whole."""
+"""A network without its last layer, plus that layer, equals the whole; a network without one stays whole."""
 
 from __future__ import annotations
 
@@ -97,12 +97,12 @@ def agree(content: bytes, given: Float32) -> None:
 
 @pytest.mark.parametrize("name", LINEAR)
 @pytest.mark.parametrize("batch", [1, 4])
-def test_trunk_and_last_layer_make_what_the_whole_network_makes(name: str, batch: int) -> None:
+def test_trunk_and_last_layer_together_equal_the_whole_network(name: str, batch: int) -> None:
     agree(network(LINEAR[name]), numbers(batch, 3, 4, 4))
 
 
 @pytest.mark.parametrize("name", ["face_reid_0095", "mobilefacenet_y1", "pylfr_nano_embed"])
-def test_the_last_layer_of_every_embedder_here_comes_off(name: str, models_dir: object) -> None:
+def test_the_last_layer_of_every_installed_embedder_can_be_separated(name: str, models_dir: object) -> None:
     model = open_store().resolve(name)
     side = model.manifest.embed.side_px if model.manifest.embed is not None else 0
     agree(read_verified(model), RNG.random((2, 3, side, side), np.float32))
@@ -134,7 +134,7 @@ NOT_LINEAR: Mapping[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", NOT_LINEAR)
-def test_what_has_no_linear_last_layer_is_left_whole(name: str) -> None:
+def test_a_network_without_a_linear_last_layer_stays_whole(name: str) -> None:
     assert take_off_last_layer(network(NOT_LINEAR[name])) is None
 
 
@@ -157,7 +157,7 @@ def test_of_two_outputs_neither_is_the_template() -> None:
 
 
 @pytest.mark.parametrize("length", range(0, 400, 7))
-def test_a_file_that_is_cut_off_is_left_to_those_who_refuse_it(length: int) -> None:
+def test_a_truncated_file_stays_whole_and_is_refused_later(length: int) -> None:
     content = network(LINEAR["MatMul, Add"])
     parts = take_off_last_layer(content[:length])
     assert parts is None

@@ -10,7 +10,7 @@ from pylfr.models.manifest import read_manifest
 from tests.models.manifests import DETECTOR, EMBEDDER, fetched_manifest, write
 
 
-def test_a_network_is_called_by_the_stem_of_its_manifest(tmp_path: Path) -> None:
+def test_a_networks_name_is_the_stem_of_its_manifest(tmp_path: Path) -> None:
     assert read_manifest(write(tmp_path, "my_finder_2.5g", DETECTOR)).name == "my_finder_2.5g"
 
 
@@ -61,7 +61,7 @@ def test_a_mistake_is_named_with_file_key_and_expectation(tmp_path: Path, text: 
         read_manifest(path)
 
 
-def test_plain_http_is_no_source(tmp_path: Path) -> None:
+def test_plain_http_is_not_allowed_as_a_source(tmp_path: Path) -> None:
     text = fetched_manifest(b"network", file="x.onnx").replace("https://example.org/get", "http://example.org/get")
     with pytest.raises(ModelError, match="url"):
         read_manifest(write(tmp_path, "x", text))
@@ -78,7 +78,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_manifest(tmp_path / "nowhere.toml")
 
 
-def test_the_example_of_an_own_manifest_is_sound() -> None:
+def test_the_example_manifest_is_valid() -> None:
     manifest = read_manifest(Path(__file__).parents[2] / "examples" / "own_manifest.toml")
     assert manifest.embed is not None
     assert manifest.embed.landmark_template.shape == (5, 2)

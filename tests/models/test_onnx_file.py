@@ -1,4 +1,4 @@
-"""Files made byte by byte, as no exporter would write them: what is more than its own bytes is refused by name."""
+"""Files made byte by byte, as no exporter would write them: whatever needs more than its own bytes is refused."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def refusal(content: bytes) -> str:
     return str(caught.value)
 
 
-def test_a_file_that_is_all_there_is_taken() -> None:
+def test_a_self_contained_file_is_accepted() -> None:
     require_self_contained(PLAIN, name="net.onnx")
 
 
 @pytest.mark.parametrize("name", open_store().names())
-def test_the_networks_of_the_catalogue_that_are_here_are_taken(name: str) -> None:
+def test_installed_networks_of_the_catalogue_are_accepted(name: str) -> None:
     path = open_store().find(name)
     if path is None:
         pytest.skip(f"{name} is not installed")
@@ -68,7 +68,7 @@ def test_the_networks_of_the_catalogue_that_are_here_are_taken(name: str) -> Non
 
 
 @pytest.mark.parametrize("location", ["../../etc/passwd", "/etc/passwd", "weights.bin"])
-def test_weights_in_another_file_are_refused_wherever_that_is(location: str) -> None:
+def test_external_weights_are_refused_whatever_their_location(location: str) -> None:
     said = refusal(model(part(1, node("Relu")) + part(5, tensor(location=location))))
     assert "stores the weights 'weights' in another file" in said
 
@@ -90,11 +90,11 @@ HIDING_PLACES = {
 
 
 @pytest.mark.parametrize("place", HIDING_PLACES)
-def test_weights_in_another_file_are_found_in_every_corner(place: str) -> None:
+def test_external_weights_are_found_in_every_part_of_a_file(place: str) -> None:
     assert "in another file" in refusal(model(HIDING_PLACES[place]))
 
 
-def test_weights_in_another_file_are_found_in_functions_and_in_training() -> None:
+def test_external_weights_are_found_in_functions_and_in_training() -> None:
     constant = node("Constant", attribute=part(5, part(5, OUTSIDE)))
     for more in (part(25, part(1, "mine") + part(7, constant)), part(20, part(1, part(1, constant)))):
         assert "in another file" in refusal(model(part(1, node("Relu")), more=more))
@@ -114,7 +114,7 @@ def test_an_operator_of_another_domain_is_found_in_a_branch() -> None:
 
 
 @pytest.mark.parametrize("domain", ["", "ai.onnx", "ai.onnx.ml", "com.microsoft"])
-def test_operators_of_the_standard_and_of_onnxruntime_are_taken(domain: str) -> None:
+def test_operators_of_the_standard_and_of_onnxruntime_are_accepted(domain: str) -> None:
     require_self_contained(model(part(1, node("FusedConv", domain=domain))), name="net.onnx")
 
 
@@ -137,23 +137,23 @@ def test_the_last_of_two_domains_counts_as_for_every_reader_of_protobuf() -> Non
 
 
 @pytest.mark.parametrize("length", range(1, len(PLAIN)))
-def test_a_file_that_is_cut_off_anywhere_is_refused(length: int) -> None:
+def test_a_file_truncated_anywhere_is_refused(length: int) -> None:
     said = refusal(PLAIN[:length])
     assert "is not a complete ONNX file" in said
     assert "get it again" in said
 
 
 @pytest.mark.parametrize("content", [b"", b"<?xml version='1.0'?><net/>", b"\x18\0\0\0ORTM" + bytes(64), b"\xff" * 64])
-def test_what_is_no_onnx_file_is_refused(content: bytes) -> None:
+def test_bytes_that_are_not_an_onnx_file_are_refused(content: bytes) -> None:
     assert "is not a complete ONNX file" in refusal(content)
 
 
-def test_a_shipped_network_that_is_cut_off_is_refused() -> None:
+def test_a_truncated_shipped_network_is_refused() -> None:
     content = open_store().resolve("pylfr_nano_detect").path.read_bytes()
     assert "it is cut off" in refusal(content[: len(content) // 2])
 
 
-def test_a_graph_within_a_graph_without_end_is_refused_or_read_but_never_overflows() -> None:
+def test_endlessly_nested_graphs_are_refused_or_read_and_never_overflow() -> None:
     graph = b""
     for _ in range(2000):
         graph = part(1, part(5, part(6, graph)))
@@ -161,7 +161,7 @@ def test_a_graph_within_a_graph_without_end_is_refused_or_read_but_never_overflo
 
 
 @pytest.mark.parametrize("runtime", ["onnx", "openvino", "torch"])
-def test_a_manifest_that_vouches_for_such_a_file_does_not_open_it(tmp_path: Path, runtime: str) -> None:
+def test_a_matching_manifest_does_not_make_such_a_file_acceptable(tmp_path: Path, runtime: str) -> None:
     for module in {"onnx": ("onnxruntime",), "openvino": ("openvino",), "torch": ("torch", "onnx")}[runtime]:
         pytest.importorskip(module)
     content = model(part(1, node("Relu")) + part(5, OUTSIDE))

@@ -1,4 +1,4 @@
-"""The networks that come with pylfr work right after install, and say what they are for."""
+"""The networks that ship with pylfr work right after installation, and state their purpose."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_show_prints_the_warning_and_the_essentials(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_corrupted_shipped_file_is_noticed_and_named(name: str, tmp_path: Path) -> None:
+def test_a_corrupted_shipped_file_is_refused_by_name(name: str, tmp_path: Path) -> None:
     places = open_store().places
     assert places.shipped is not None
     shutil.copytree(places.shipped, tmp_path / "shipped")

@@ -64,7 +64,7 @@ def test_an_unknown_name_gives_the_nearest_ones(tmp_path: Path) -> None:
         store_at(tmp_path).resolve("findr")
 
 
-def test_a_network_that_is_nowhere_says_where_it_was_looked_for_and_how_to_get_it(tmp_path: Path) -> None:
+def test_a_missing_network_names_the_folders_searched_and_how_to_get_it(tmp_path: Path) -> None:
     write(tmp_path / "catalogue", "net", fetched_manifest(NETWORK, file="net.onnx", licence="study-only"))
     own = tmp_path / "own"
     own.mkdir()
@@ -94,7 +94,7 @@ def test_a_fetched_network_is_verified_and_then_found(tmp_path: Path) -> None:
     assert store_at(tmp_path).fetch("net") == model, "what is there is not fetched again"
 
 
-def test_a_member_of_a_pack_is_fetched_from_whatever_folder_it_lies_in(tmp_path: Path) -> None:
+def test_a_member_of_an_archive_is_fetched_from_any_folder_in_it(tmp_path: Path) -> None:
     write(tmp_path / "catalogue", "net", fetched_manifest(NETWORK, file="net.onnx", member="det.onnx"))
     store = store_at(tmp_path, open_url=serving(zipped(other=b"x", det=NETWORK)))
     assert store.fetch("net").path.read_bytes() == NETWORK
@@ -109,7 +109,7 @@ def test_a_member_of_a_pack_is_fetched_from_whatever_folder_it_lies_in(tmp_path:
         (b"", None, "must have sha256"),
     ],
 )
-def test_nothing_is_left_of_a_download_that_fails(
+def test_a_failed_download_leaves_nothing_behind(
     tmp_path: Path, content: bytes, promised: int | None, said: str
 ) -> None:
     write(tmp_path / "catalogue", "net", fetched_manifest(NETWORK, file="net.onnx"))
@@ -119,14 +119,14 @@ def test_nothing_is_left_of_a_download_that_fails(
 
 
 @pytest.mark.parametrize("pack", [b"no archive", zipped(other=NETWORK), zipped(det=NETWORK + b"!")])
-def test_a_pack_without_the_right_member_is_refused_and_not_kept(tmp_path: Path, pack: bytes) -> None:
+def test_an_archive_without_the_right_member_is_refused_and_not_stored(tmp_path: Path, pack: bytes) -> None:
     write(tmp_path / "catalogue", "net", fetched_manifest(NETWORK, file="net.onnx", member="det.onnx"))
     with pytest.raises(ModelError, match=r"is not a zip archive|must contain one det.onnx"):
         store_at(tmp_path, open_url=serving(pack)).fetch("net")
     assert files_in(tmp_path / "cache") == []
 
 
-def test_a_server_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_a_clear_error(tmp_path: Path) -> None:
     def refused(url: str) -> Answer:
         raise ConnectionRefusedError(111, "Connection refused")
 
@@ -181,14 +181,14 @@ def test_a_manifest_in_the_users_folder_adds_a_network_with_no_code(tmp_path: Pa
     assert store.resolve("mine").path == own / "mine.onnx"
 
 
-def test_two_manifests_of_one_name_are_both_named(tmp_path: Path) -> None:
+def test_two_manifests_of_the_same_name_are_both_reported(tmp_path: Path) -> None:
     write(tmp_path / "catalogue", "net", DETECTOR)
     write(tmp_path / "own", "net", DETECTOR)
     with pytest.raises(ModelError, match=r"catalogue/net.toml and .*own/net.toml"):
         store_at(tmp_path, own=tmp_path / "own").manifest("net")
 
 
-def test_a_broken_manifest_harms_no_other_network(tmp_path: Path) -> None:
+def test_an_invalid_manifest_affects_no_other_network(tmp_path: Path) -> None:
     write(tmp_path / "catalogue", "net", fetched_manifest(NETWORK, file="net.onnx"))
     write(tmp_path / "config" / "models", "broken", "task = 7")
     store = store_at(tmp_path, open_url=serving(NETWORK))
@@ -221,7 +221,7 @@ def test_a_network_is_imported_by_its_hash_whatever_its_name(tmp_path: Path) -> 
     assert (model.manifest.name, model.path.name) == ("net", "net.onnx")
 
 
-def test_an_archive_is_imported_with_all_the_networks_that_are_known(tmp_path: Path) -> None:
+def test_all_known_networks_of_an_archive_are_imported(tmp_path: Path) -> None:
     write(tmp_path / "catalogue", "one", fetched_manifest(b"first", file="one.onnx", licence="study-only"))
     write(tmp_path / "catalogue", "two", fetched_manifest(b"second", file="two.onnx", licence="study-only"))
     (tmp_path / "pack.zip").write_bytes(zipped(a=b"first", b=b"second", c=b"third!"))
@@ -235,7 +235,7 @@ def test_an_archive_is_imported_with_all_the_networks_that_are_known(tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["nothing-here", "empty", "text.onnx"])
-def test_what_holds_no_known_network_is_refused(tmp_path: Path, name: str) -> None:
+def test_an_import_without_a_known_network_is_refused(tmp_path: Path, name: str) -> None:
     write(tmp_path / "catalogue", "net", fetched_manifest(NETWORK, file="net.onnx"))
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.onnx").write_text("hello")
@@ -251,7 +251,7 @@ def test_an_empty_variable_counts_as_unset(home: Path, monkeypatch: pytest.Monke
     assert list(home.iterdir()) == [], "opening a store writes nothing"
 
 
-def test_a_variable_that_names_no_folder_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_that_is_not_a_folder_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYLFR_MODELS", str(home / "typo"))
     with pytest.raises(ModelError, match=r"PYLFR_MODELS must be a folder of networks, got .*typo"):
         open_store()

@@ -1,4 +1,4 @@
-"""Batches in parts: the same answers in the same order, whatever the parts and however many run at once."""
+"""Batches in parts: the same results in the same order, whatever the parts and their parallelism."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_answer_is_that_of_the_whole_batch(count: int, max_batch: int | None
     assert max(network.batches) <= (max_batch or max(1, count))
 
 
-def test_parts_run_beside_each_other() -> None:
+def test_parts_run_in_parallel() -> None:
     runtime = ChunkedRuntime(Doubling(meet=3), max_batch=None, beside=3)
     assert len(runtime.run(images(3))["doubled"]) == 3
 
@@ -77,7 +77,7 @@ def test_whole_pictures_run_one_by_one_and_crops_together() -> None:
     assert sorted(network.batches) == [8, 16, 16]
 
 
-def test_where_a_part_fails_the_others_have_ended_before_it_is_said() -> None:
+def test_when_a_part_fails_the_others_end_before_the_error_is_raised() -> None:
     network = Doubling()
     runtime = ChunkedRuntime(network, max_batch=1, beside=2)
     tensor = images(4)
@@ -92,7 +92,7 @@ def test_memory_for_another_number_of_images_is_refused() -> None:
         ChunkedRuntime(Doubling(), max_batch=None).run_into(images(3), "doubled", np.empty((2, 4), np.float32))
 
 
-def test_as_many_parts_run_at_once_as_threads_are_allowed_and_never_many() -> None:
+def test_the_number_of_parallel_parts_follows_the_threads_and_is_bounded() -> None:
     assert beside_on_cpu(3) == 3
     assert 1 <= beside_on_cpu(0) <= 8
     assert beside_on_cpu(64) == 8

@@ -1,4 +1,4 @@
-"""Batches go through a graph of the next larger size, give the same answers, and leave nothing in it."""
+"""Batches go through a graph of the next larger size, give the same results, and leave no data in it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_batches_of_every_size_give_the_networks_answers(runtime: TensorRtRuntim
     assert (graphs_of(runtime).captured, graphs_of(runtime).replayed) == (3, 6)
 
 
-def test_what_a_graph_was_recorded_from_is_never_given_another_shape(runtime: TensorRtRuntime, engine: Engine) -> None:
+def test_a_graphs_execution_context_never_sees_another_shape(runtime: TensorRtRuntime, engine: Engine) -> None:
     for batch in (1, 4, 2, 1, 3):
         runtime.run(pictures(batch))
     plain, *recorded = engine.contexts
@@ -64,7 +64,7 @@ def test_batches_of_too_many_sizes_go_without_a_graph(
     assert len(engine.contexts[0].streams) == 1
 
 
-def test_a_network_that_is_let_go_takes_its_graphs_along(engine: Engine) -> None:
+def test_a_released_network_releases_its_graphs(engine: Engine) -> None:
     gc.collect()
     before = memory_counts("cpu").lent_bytes
     runtime = TensorRtRuntime(made_up_trt(engine), b"engine", device="cpu")
@@ -81,7 +81,7 @@ def test_pictures_of_another_size_and_another_stream_have_graphs_of_their_own(ru
     assert graphs_of(runtime).captured == 2
 
 
-def test_nothing_of_a_batch_stays_in_the_graphs_memory(runtime: TensorRtRuntime, engine: Engine) -> None:
+def test_no_data_of_a_batch_remains_in_a_graphs_memory(runtime: TensorRtRuntime, engine: Engine) -> None:
     runtime.run(pictures(4))
     runtime.run(pictures(3))
     addresses = engine.context.addresses
@@ -90,7 +90,7 @@ def test_nothing_of_a_batch_stays_in_the_graphs_memory(runtime: TensorRtRuntime,
     assert not floats_at(addresses["twice"], (4, 2)).any()
 
 
-def test_nothing_of_a_batch_stays_after_a_failure(runtime: TensorRtRuntime, engine: Engine) -> None:
+def test_no_data_of_a_batch_remains_after_a_failure(runtime: TensorRtRuntime, engine: Engine) -> None:
     runtime.run(pictures(4))
     engine.fails = True
     with pytest.raises(CudaError, match="could not queue"):
@@ -98,7 +98,7 @@ def test_nothing_of_a_batch_stays_after_a_failure(runtime: TensorRtRuntime, engi
     assert not floats_at(engine.context.addresses["input"], (4, 3, 4, 5)).any()
 
 
-def test_rows_beyond_a_batch_are_noughts_and_not_somebody_elses_picture(
+def test_rows_beyond_a_batch_are_zeros_and_not_an_earlier_picture(
     runtime: TensorRtRuntime, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime.run(pictures(4))
@@ -117,7 +117,7 @@ def test_rows_beyond_a_batch_are_noughts_and_not_somebody_elses_picture(
     assert not batch[3:].any()
 
 
-def test_the_largest_graph_is_no_larger_than_the_engine_takes() -> None:
+def test_the_largest_graph_has_the_engines_maximum_batch() -> None:
     made: list[int] = []
 
     def prepare(tensors: object) -> Enqueue:
@@ -134,7 +134,7 @@ def test_the_largest_graph_is_no_larger_than_the_engine_takes() -> None:
     assert made == [6, 4]
 
 
-def test_an_output_without_a_row_for_each_image_is_refused() -> None:
+def test_an_output_without_one_row_per_image_is_refused() -> None:
     def prepare(tensors: object) -> Enqueue:
         return lambda _: None
 
@@ -144,7 +144,7 @@ def test_an_output_without_a_row_for_each_image_is_refused() -> None:
         graphs.run_on(stream, Tensor.borrow(pictures(3), stream), {"out": Tensor((3, 2), "float32", stream)})
 
 
-def test_a_failure_while_it_is_recorded_is_said_with_the_way_out(
+def test_a_failure_during_recording_is_reported_with_the_fix(
     runtime: TensorRtRuntime, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Refusing:
@@ -159,7 +159,7 @@ def test_a_failure_while_it_is_recorded_is_said_with_the_way_out(
     assert plain.run(pictures(2))["sum"].shape == (2, 2)
 
 
-def test_a_library_that_records_by_itself_is_left_to_it(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_that_records_graphs_itself_does_so(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     module = made_up_trt(engine)
     module.CudaGraphStrategy = SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole")  # type: ignore[attr-defined]
     config = SimpleNamespace(cuda_graph_strategy=None)
@@ -182,7 +182,7 @@ def test_a_graph_on_the_cpu_does_the_work_again() -> None:
     assert done == [0, 1]
 
 
-def test_a_tensor_takes_over_its_like_alone() -> None:
+def test_a_tensor_takes_only_tensors_of_its_own_kind() -> None:
     stream = Stream("cpu")
     taken = Tensor((2, 3), "float32", stream)
     taken.take(Tensor.borrow(np.arange(6, dtype=np.float32).reshape(2, 3), stream), stream)
@@ -219,7 +219,7 @@ def test_work_on_a_device_is_recorded_and_replayed() -> None:
 
 
 @pytest.mark.cuda
-def test_what_cannot_be_recorded_on_a_device_is_an_error_and_the_stream_goes_on() -> None:
+def test_work_that_cannot_be_recorded_is_an_error_and_the_stream_stays_usable() -> None:
     stream = Stream("cuda")
     tensor = Tensor((4,), "float32", stream)
     with pytest.raises(CudaError):

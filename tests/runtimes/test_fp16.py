@@ -1,4 +1,4 @@
-"""Networks in fp16 agree with float32 on every network there is; one that does not is refused."""
+"""Networks in fp16 agree with float32, or are refused."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_fp16_agrees_with_float32(name: str) -> None:
 
 @pytest.mark.usefixtures("onnx")
 @pytest.mark.parametrize("name", SHIPPED)
-def test_fp16_of_what_is_shipped_agrees_with_float32(name: str) -> None:
+def test_fp16_of_the_shipped_networks_agrees_with_float32(name: str) -> None:
     assert_agrees(name, SHIPPED[name])
 
 
@@ -74,7 +74,7 @@ class Spoilt:
 @pytest.mark.parametrize(
     ("spoil", "words"), [(0.3, "must agree with float32"), (float("nan"), "gives NaN or infinity")]
 )
-def test_a_network_that_answers_otherwise_is_refused(name: str, spoil: float, words: str) -> None:
+def test_a_network_whose_outputs_disagree_is_refused(name: str, spoil: float, words: str) -> None:
     model = open_store().resolve(name)
     height, width = SHIPPED[name]
     pictures = synthetic_pictures(model.manifest, height=height, width=width)
@@ -91,6 +91,6 @@ def test_without_onnx_fp16_is_refused_with_the_extra(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("onnx")
-def test_what_is_no_network_cannot_be_converted() -> None:
+def test_bytes_that_are_not_a_network_cannot_be_converted() -> None:
     with pytest.raises(ModelError, match="cannot be converted to fp16"):
         to_half(b"this is no network")

@@ -1,4 +1,4 @@
-"""onnxruntime works on the tensors of whoever calls it, and never takes the CPU where CUDA was asked for."""
+"""onnxruntime works on the caller's tensors, and never falls back from CUDA to the CPU."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_network_reads_and_writes_tensors_in_place(batch: int) -> None:
         assert np.allclose(np.from_dlpack(outputs[name]), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_shapes_of_no_picture_are_refused() -> None:
+def test_input_shapes_that_are_not_pictures_are_refused() -> None:
     with pytest.raises(ValueError, match=r"must be \[B, 3, H, W\]"):
         open_onnx(open_store().resolve(NAME)).output_shapes((0, 3, 112, 112))
 
@@ -42,7 +42,7 @@ def test_a_build_without_cuda_is_refused_with_what_it_offers() -> None:
         open_onnx(open_store().resolve(NAME), device="cuda")
 
 
-def test_a_session_that_took_the_cpu_instead_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_that_fell_back_to_the_cpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     session = ort.InferenceSession
 
     def fell_back(content: bytes, options: ort.SessionOptions, providers: object) -> object:

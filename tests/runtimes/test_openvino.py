@@ -59,7 +59,7 @@ def test_float32_agrees_with_onnxruntime_whatever_the_batch(name: str) -> None:
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("batch", [0, 1, 2, 5, 40])
-def test_parts_that_run_beside_each_other_come_back_in_their_order(embedder: Model, threads: int, batch: int) -> None:
+def test_parallel_parts_are_returned_in_order(embedder: Model, threads: int, batch: int) -> None:
     tensor = crops(batch)
     (alone,) = open_openvino(embedder, precision="f32").outputs
     runtime = open_runtime(embedder, runtime="openvino", threads=threads)
@@ -84,7 +84,7 @@ def test_templates_in_bfloat16_point_the_same_way(name: str) -> None:
 
 
 @pytest.mark.parametrize("batch", [0, 1, 2, 17])
-def test_templates_are_written_straight_into_the_memory_that_is_lent(embedder: Model, batch: int) -> None:
+def test_templates_are_written_straight_into_the_callers_memory(embedder: Model, batch: int) -> None:
     runtime = open_openvino(embedder, precision="f32")
     (name, shape), *_ = runtime.outputs.items()
     assert shape[-1] is not None
@@ -117,7 +117,7 @@ def test_an_altered_network_is_refused(embedder: Model, tmp_path: Path) -> None:
         open_openvino(dataclasses.replace(embedder, path=altered), precision="f32")
 
 
-def test_what_is_no_network_is_refused(embedder: Model, tmp_path: Path) -> None:
+def test_bytes_that_are_not_a_network_are_refused(embedder: Model, tmp_path: Path) -> None:
     rubbish = tmp_path / "rubbish.onnx"
     rubbish.write_bytes(b"not a network")
     digest = hashlib.sha256(rubbish.read_bytes()).hexdigest()
@@ -132,7 +132,7 @@ def test_bfloat16_is_refused_where_the_processor_has_none(embedder: Model, monke
 
 
 @pytest.mark.parametrize(("native", "chosen"), [(True, "openvino-bf16"), (False, "onnx")])
-def test_auto_takes_what_this_processor_is_fast_in_and_says_why(
+def test_auto_takes_the_fastest_arithmetic_of_this_processor_with_the_reason(
     native: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "_bf16_is_native", lambda: native)
@@ -162,7 +162,7 @@ runtime.run(np.zeros((2, 3, 112, 112), np.float32))
 """
 
 
-def test_two_threads_may_give_a_new_process_its_first_arrays_at_once() -> None:
+def test_two_threads_may_pass_a_new_process_its_first_arrays_at_once() -> None:
     """Without what is made when the module is imported, half of such processes never ended."""
     for _ in range(6):
         subprocess.run([sys.executable, "-c", FIRST_OF_TWO_THREADS], check=True, timeout=60)

@@ -13,12 +13,12 @@ from pylfr.runtimes import registry
 from pylfr.runtimes.registry import open_runtime
 
 
-def test_an_unknown_runtime_is_refused_with_the_names_there_are() -> None:
+def test_an_unknown_runtime_is_refused_with_the_known_names() -> None:
     with pytest.raises(ConfigError, match="one of auto, onnx, openvino, openvino-bf16, tensorrt, tensorrt-rtx, torch"):
         open_runtime(open_store().resolve("pylfr_nano_embed"), runtime="onyx")
 
 
-def test_a_runtime_that_is_not_installed_is_refused_and_nothing_takes_its_place(
+def test_a_runtime_that_is_not_installed_is_refused_without_a_fallback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(registry, "find_spec", lambda _: None)
@@ -26,14 +26,14 @@ def test_a_runtime_that_is_not_installed_is_refused_and_nothing_takes_its_place(
         open_runtime(open_store().resolve("pylfr_nano_embed"), runtime="torch")
 
 
-def test_auto_without_openvino_is_onnxruntime_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_without_openvino_is_onnxruntime_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "find_spec", lambda _: None)
     choice = registry.choose_runtime("auto")
     assert choice.name == "onnx"
     assert "OpenVINO is not installed" in choice.reason
 
 
-def test_every_runtime_says_what_it_computes_in() -> None:
+def test_every_runtime_states_its_arithmetic() -> None:
     assert {name: registry.arithmetic_of(name) for name in get_args(registry.RuntimeName)} == {
         "onnx": "float32",
         "openvino": "float32",
@@ -45,7 +45,7 @@ def test_every_runtime_says_what_it_computes_in() -> None:
     assert registry.arithmetic_of("auto") is None
 
 
-def test_auto_keeps_to_the_arithmetic_of_a_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_follows_the_arithmetic_of_a_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "find_spec", lambda _: object())
     monkeypatch.setattr(registry, "_bf16_is_native", lambda: True)
     assert registry.choose_runtime("auto").name == "openvino-bf16"
@@ -55,14 +55,14 @@ def test_auto_keeps_to_the_arithmetic_of_a_certificate(monkeypatch: pytest.Monke
     assert "the calibration certificate is for float32, not openvino-bf16" in kept.reason
 
 
-def test_auto_refuses_a_certificate_in_an_arithmetic_that_is_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_refuses_a_certificate_in_an_arithmetic_that_no_runtime_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=r"is for bfloat16; the default here .* is onnx in float32 .* calibrate"):
         registry.choose_runtime("auto", arithmetic="bfloat16")
 
 
 @pytest.mark.parametrize(("found", "chosen"), [(object(), "torch"), (None, "onnx")])
-def test_auto_on_cuda_is_torch_where_that_is_installed(
+def test_auto_on_cuda_is_torch_if_that_is_installed(
     found: object, chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ops, "require_device", lambda _: None)
@@ -73,7 +73,7 @@ def test_auto_on_cuda_is_torch_where_that_is_installed(
 
 
 @pytest.mark.skipif(ops.cuda_device_count() > 0, reason="there is a CUDA device")
-def test_auto_on_a_device_that_is_not_there_is_refused() -> None:
+def test_auto_on_a_missing_device_is_refused() -> None:
     with pytest.raises(CudaError, match="cuda"):
         registry.choose_runtime("auto", device="cuda")
 

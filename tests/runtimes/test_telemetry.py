@@ -1,4 +1,4 @@
-"""Telemetry is off in every process that runs a network, and what came too late is said."""
+"""Telemetry is off in every process that runs a network; a library that was imported too early is a warning."""
 
 from __future__ import annotations
 

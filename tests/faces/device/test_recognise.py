@@ -1,4 +1,4 @@
-"""The stages on a device find, align, embed and search what those of the host do; on the CPU and on CUDA."""
+"""The stages on a device agree with those on the host; on the CPU and on CUDA."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_detector_on_the_device_finds_the_faces_of_the_host(
     assert detector.detect([]).boxes.shape == (0, 4)
 
 
-def test_a_second_batch_begins_before_the_first_is_asked_for(uploads: Uploads, frames: tuple[Frame, ...]) -> None:
+def test_a_second_batch_may_begin_before_the_first_is_collected(uploads: Uploads, frames: tuple[Frame, ...]) -> None:
     """Also where the first has more faces than there was room for, and is searched again behind the second."""
     detector = detector_on(uploads, "pylfr_nano_detect", score_floor=0.02)
     batches = [tuple(frames), frames[:1], (), frames[1:], tuple(frames)]
@@ -167,7 +167,7 @@ def test_probes_on_the_device_read_as_zeros_after_their_loan_and_after_an_error(
         DeviceProbePool(rows=0, dimension=8, stream=uploads.stream)
 
 
-def test_a_batch_is_uploaded_once_however_many_stages_ask(uploads: Uploads, frames: tuple[Frame, ...]) -> None:
+def test_a_batch_is_uploaded_once_for_all_stages(uploads: Uploads, frames: tuple[Frame, ...]) -> None:
     first = uploads.of(frames)
     assert uploads.of(tuple(frames)) is first
     second = uploads.of(frames[:2])
@@ -212,7 +212,7 @@ def test_threads_that_share_the_stages_get_their_own_faces_and_candidates(
     assert found == wanted * 15
 
 
-def test_after_warm_up_a_batch_asks_the_system_for_no_memory(uploads: Uploads, frames: tuple[Frame, ...]) -> None:
+def test_after_warm_up_a_batch_allocates_no_memory(uploads: Uploads, frames: tuple[Frame, ...]) -> None:
     detector = detector_on(uploads, "pylfr_nano_detect", score_floor=0.3)
     for _ in range(2):
         detector.detect(frames[:1])

@@ -1,4 +1,4 @@
-"""TensorRT-RTX reads the networks and builds fp16 engines for GPUs that this machine has not."""
+"""TensorRT-RTX reads the networks and builds fp16 engines for GPUs that this machine does not have."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def build(name: str, target: str, cache: EngineCache, heard: Heard | None = None
 @pytest.mark.usefixtures("models_dir", "rtx")
 @pytest.mark.parametrize("target", get_args(RtxTarget))
 @pytest.mark.parametrize("name", REAL)
-def test_fp16_engines_are_built_without_a_gpu_and_kept(name: str, target: str, cache: EngineCache) -> None:
+def test_fp16_engines_are_built_without_a_gpu_and_cached(name: str, target: str, cache: EngineCache) -> None:
     built = build(name, target, cache)
     assert len(built) > 50_000
     assert build(name, target, cache) == built
@@ -61,12 +61,12 @@ def test_fp16_engines_are_built_without_a_gpu_and_kept(name: str, target: str, c
 @pytest.mark.usefixtures("rtx")
 @pytest.mark.parametrize("target", get_args(RtxTarget))
 @pytest.mark.parametrize("name", SHIPPED)
-def test_what_is_shipped_is_built_too(name: str, target: str, cache: EngineCache) -> None:
+def test_the_shipped_networks_are_built_too(name: str, target: str, cache: EngineCache) -> None:
     assert len(build(name, target, cache)) > 50_000
 
 
 @pytest.mark.usefixtures("rtx")
-def test_a_build_is_heard_and_never_printed(cache: EngineCache, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_builds_progress_is_logged_and_never_printed(cache: EngineCache, capfd: pytest.CaptureFixture[str]) -> None:
     heard = Heard()
     build("pylfr_nano_embed", "SM89", cache, heard)
     assert heard.phases
@@ -88,7 +88,7 @@ def test_an_unknown_library_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("usual", "most"), [(0, 1), (2, 1)])
-def test_a_profile_that_makes_no_sense_is_refused(usual: int, most: int) -> None:
+def test_an_invalid_profile_is_refused(usual: int, most: int) -> None:
     with pytest.raises(ValueError, match="1 <= least <= usual <= most"):
         Profile.of_size(width=64, height=64, usual=usual, most=most)
 

@@ -1,4 +1,4 @@
-"""A built engine comes back as it was written, or is refused."""
+"""A cached engine is returned as it was stored, or refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def cache(tmp_path: Path) -> EngineCache:
     return EngineCache(tmp_path / "engines", tmp_path / "keys" / "engine.key")
 
 
-def test_what_was_written_is_read(cache: EngineCache, tmp_path: Path) -> None:
+def test_a_stored_engine_is_read_back(cache: EngineCache, tmp_path: Path) -> None:
     assert cache.read(NAME) is None
     cache.write(NAME, ENGINE)
     assert cache.read(NAME) == ENGINE
@@ -29,7 +29,7 @@ def test_what_was_written_is_read(cache: EngineCache, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("field", [each.name for each in dataclasses.fields(EngineName)])
-def test_an_engine_is_for_nothing_else_than_its_name_says(cache: EngineCache, field: str) -> None:
+def test_an_engine_is_found_only_under_its_full_name(cache: EngineCache, field: str) -> None:
     cache.write(NAME, ENGINE)
     assert cache.read(dataclasses.replace(NAME, **{field: "another"})) is None
 

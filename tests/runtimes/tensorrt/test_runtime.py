@@ -1,4 +1,4 @@
-"""An engine is run on the caller's memory and stream; what does not fit it is refused. No device is needed."""
+"""An engine runs on the caller's memory and stream; mismatched tensors are refused. No device is needed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_engine_reads_and_writes_the_callers_memory_on_the_callers_stream(ba
     assert np.allclose(np.from_dlpack(out)[:, 0], given.sum(axis=(1, 2, 3)))
 
 
-def test_an_engine_serves_arrays_of_the_host_as_every_runtime_does(runtime: TensorRtRuntime) -> None:
+def test_an_engine_also_runs_on_arrays_of_the_host(runtime: TensorRtRuntime) -> None:
     given = pictures(2)
     results = runtime.run(given)
     assert list(results) == list(runtime.outputs) == ["sum", "twice"]
@@ -84,7 +84,7 @@ def test_a_failure_of_the_library_is_an_error(runtime: TensorRtRuntime, engine: 
         runtime.run(pictures(1))
 
 
-def test_an_engine_that_cannot_be_loaded_or_has_other_ends_is_refused(engine: Engine) -> None:
+def test_an_engine_that_cannot_be_loaded_or_is_not_float32_is_refused(engine: Engine) -> None:
     with pytest.raises(ModelError, match="cannot load this engine here"):
         TensorRtRuntime(made_up_trt(engine), b"another", device="cpu")
     with pytest.raises(ModelError, match="inputs and outputs must be float32"):
@@ -101,7 +101,7 @@ def test_a_library_that_is_not_installed_is_refused_with_its_extra(
 
 
 @pytest.mark.parametrize("library", ["tensorrt", "tensorrt-rtx"])
-def test_more_pictures_than_an_engine_is_built_for_go_in_parts(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_pictures_than_an_engines_maximum_run_in_parts(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, asked = open_store().resolve("pylfr_nano_embed"), []
 
     class Counting(HostedRuntime):
@@ -132,7 +132,7 @@ def test_tensorrt_on_the_cpu_is_refused() -> None:
 
 
 @pytest.mark.skipif(why_not_cuda() is None, reason="this machine has a CUDA device")
-def test_without_a_driver_no_gpu_is_made_up() -> None:
+def test_without_a_driver_no_gpu_is_reported() -> None:
     with pytest.raises(CudaError, match=r"driver"):
         current_gpu()
 

@@ -1,4 +1,4 @@
-"""PyTorch on the CPU agrees with onnxruntime on every network; what it cannot run is refused by name."""
+"""PyTorch on the CPU agrees with onnxruntime on every network; unsupported operators are refused by name."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_torch_agrees_with_onnxruntime(name: str) -> None:
 
 @pytest.mark.usefixtures("models_dir")
 @pytest.mark.parametrize("name", [*NETWORKS, *SHIPPED])
-def test_no_number_is_asked_of_the_device_while_a_network_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_value_is_read_from_the_device_while_a_network_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It could not be while a CUDA graph is recorded. Tensors without any numbers stand for those of the device."""
     monkeypatch.setattr(torch_runtime, "_on_cuda", lambda tensor: tensor.to("meta", torch.float16))
     proto = onnx.load_from_string(read_verified(open_store().resolve(name)))
@@ -67,7 +67,7 @@ def test_no_number_is_asked_of_the_device_while_a_network_runs(name: str, monkey
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_torch_agrees_with_onnxruntime_on_what_is_shipped(name: str) -> None:
+def test_torch_agrees_with_onnxruntime_on_the_shipped_networks(name: str) -> None:
     model = open_store().resolve(name)
     fixed = model.manifest.detect.fixed_size if model.manifest.detect is not None else None
     side = model.manifest.embed.side_px if model.manifest.embed is not None else 0
@@ -87,7 +87,7 @@ def test_a_template_is_written_into_the_memory_that_was_given(embedder: Runtime)
     assert np.isnan(out[2]).all()
 
 
-def test_tensors_come_and_go_without_the_host_in_between(embedder: Runtime) -> None:
+def test_tensors_are_exchanged_without_the_host(embedder: Runtime) -> None:
     assert isinstance(embedder, TorchRuntime)
     given, stream = crops(3, (128, 128)), Stream("cpu")
     out = Tensor(embedder.output_shapes(given.shape)["embedding"], "float32", stream)
@@ -106,7 +106,7 @@ def test_tensors_of_torch_and_of_the_core_are_the_same_memory() -> None:
     assert back.data_ptr() == theirs.data_ptr()
 
 
-def test_memory_that_does_not_fit_is_refused(embedder: Runtime) -> None:
+def test_output_memory_of_the_wrong_shape_is_refused(embedder: Runtime) -> None:
     with pytest.raises(ValueError, match="out must be float32"):
         embedder.run_into(crops(2, (128, 128)), "embedding", np.empty((3, 256), np.float32))
     with pytest.raises(TypeError, match="C-contiguous float32"):
