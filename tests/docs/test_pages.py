@@ -52,6 +52,7 @@ ON_THE_STREET = (
     "howto/alerts",
     "howto/cameras",
     "howto/retention",
+    "howto/stills",
     "reference/api",
 )
 

@@ -102,7 +102,7 @@ def make_templates(
 ) -> PeopleTemplates:
     """Templates of the face nearest the middle of each photograph, made by ``workers`` threads (0: one a core).
 
-    ``open_networks`` is called once a worker, as a detector is used by one thread; ``progress`` is told how many
+    ``open_networks`` is called once per worker; ``progress`` is told how many
     photographs have been done since its last call. A file that is no picture is skipped and named.
     """
     workers = workers or os.cpu_count() or 1
