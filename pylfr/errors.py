@@ -34,6 +34,10 @@ class WatchlistError(PylfrError):
     """A watchlist is missing, damaged, in use, or was built with a different network."""
 
 
+class WatchlistAwayError(WatchlistError):
+    """A watchlist cannot be read just now: it is locked, or gone; a run goes on with the last revision for a while."""
+
+
 class AuthorisationError(PylfrError):
     """Recognition is not authorised: here, now, on this camera, or at all."""
 
@@ -43,7 +47,11 @@ class CudaError(PylfrError):
 
 
 class SinkError(PylfrError):
-    """An alert could not be recorded or delivered."""
+    """An alert could not be recorded or delivered; ``undelivered`` counts them where a sink that closes says so."""
+
+    def __init__(self, message: str, *, undelivered: int = 0) -> None:
+        super().__init__(message)
+        self.undelivered = undelivered
 
 
 class AuditError(PylfrError):

@@ -173,7 +173,18 @@ class DeviceGallery(Gallery, Protocol):
 class GallerySource(Protocol):
     """Provides the gallery of the watchlist's newest revision; entries are added and removed without a restart."""
 
-    def snapshot(self) -> Gallery: ...
+    def snapshot(self) -> Gallery:
+        """The newest revision that can be had. Raises ``WatchlistError`` where going on would be worse than to stop."""
+        ...
+
+    def refresh(self) -> None:
+        """Check for a newer revision now. Raises as ``snapshot``."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """Why ``snapshot`` gives an earlier revision for now; "" where it gives the newest."""
+        ...
 
     def close(self) -> None: ...
 

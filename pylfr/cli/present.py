@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -24,14 +24,21 @@ _REFRESH_S = 0.5
 
 
 @contextmanager
-def running(engine: Engine, console: Console) -> Iterator[None]:
-    """Show a live status line on a terminal; SIGINT and SIGTERM stop the engine cleanly, a second one at once."""
+def running(engine: Engine, console: Console, *, on_hangup: Callable[[], None] | None = None) -> Iterator[None]:
+    """Show a live status line on a terminal; SIGINT and SIGTERM stop the engine cleanly, a second one at once.
+
+    SIGHUP calls ``on_hangup``, on a thread of its own, where it is given; else it stops the engine too.
+    """
 
     def stop(number: int, _: FrameType | None) -> None:
         engine.stop(f"stopped by {signal.Signals(number).name}")
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    def hang_up(_: int, __: FrameType | None) -> None:
+        threading.Thread(target=on_hangup, name="pylfr-reload", daemon=True).start()
+
+    handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGHUP: stop if on_hangup is None else hang_up}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     finished = threading.Event()
     with console.status("opening cameras") as status:
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from pylfr.cli.output import surviving_output
 from pylfr.cli.present import print_alert, print_notices, print_summary, running, say_runtime
 from pylfr.deployment.open import engine_of
+from pylfr.deployment.reload import reload_deployment
 from pylfr.deployment.resources import open_resources
+from pylfr.engine.engine import Engine
 from pylfr.governance.keys.memory import close_memory, memory_state
+from pylfr.types import Event
 
 
 def run(
@@ -25,8 +30,15 @@ def run(
 ) -> None:
     """Run a deployment: many cameras against one watchlist. Ctrl-C ends it with its account.
 
-    It refuses to start without an authorisation and stops by itself when the authorised window ends.
+    It refuses to start without an authorisation and stops by itself when the authorised window ends. It goes on where
+    nobody reads its output any more; SIGHUP takes in the newest revision of the watchlist.
     """
+    lost: SimpleQueue[str] = SimpleQueue()
+    with surviving_output(lost.put):
+        _run(deployment, summary_file, debuggable=debuggable, lost=lost)
+
+
+def _run(deployment: Path, summary_file: Path | None, *, debuggable: bool, lost: SimpleQueue[str]) -> None:
     console = Console(stderr=True)
     if not debuggable:
         close_memory()
@@ -37,12 +49,23 @@ def run(
     if models.runtime == "auto":
         say_runtime(resources.runtime, console)
     engine = engine_of(resources, debuggable=debuggable)
-    with running(engine, console):
+
+    def reload() -> None:
+        console.print(reload_deployment(engine, deployment, resources.deployment), highlight=False, soft_wrap=True)
+
+    with running(engine, console, on_hangup=reload):
         for recorded in engine.run():
             print_alert(recorded.value, console)
+            _record_lost(engine, lost)
     summary = engine.summary()
     if summary_file is not None:
         summary_file.write_text(summary.to_json() + "\n", encoding="utf-8")
     print_summary(summary, console)
     if summary.errors:
         raise typer.Exit(1)
+
+
+def _record_lost(engine: Engine, lost: SimpleQueue[str]) -> None:
+    """Write into the record that nobody reads the output any more; the run goes on."""
+    while not lost.empty():
+        engine.note(Event(kind="output-lost", details={"stream": lost.get()}))

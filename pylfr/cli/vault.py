@@ -104,9 +104,19 @@ def picture(
     raise ConfigError(f"there is no sealed picture of alert {row.id}: it was erased, or never sealed")
 
 
-def sweep(deployment: DeploymentArgument) -> None:
-    """Erase what is over: pictures, who was matched, keys past their deadline. Run it from a timer, every minute."""
+def sweep(
+    deployment: DeploymentArgument,
+    confirm_clock: Annotated[
+        str | None,
+        typer.Option(help="Your name: you say that the clock is right although nothing confirms it.", metavar="NAME"),
+    ] = None,
+) -> None:
+    """Erase everything whose retention has ended: pictures, names, expired keys. Run it from a timer, every minute."""
+    if confirm_clock is not None and not confirm_clock.strip():
+        raise ConfigError("--confirm-clock must be your name: it is written into the record")
     with open_resources(deployment) as resources:
+        if confirm_clock is not None:
+            resources.confirm_clock(by=confirm_clock)
         gone = forget_expired(resources)
     say(
         f"erased {gone.pictures} pictures, {gone.lines} lines, {gone.alerts} alerts' names, who decided on "

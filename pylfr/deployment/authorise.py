@@ -54,7 +54,6 @@ def require_authorised(resources: Resources) -> Terms:
         return _permitted(resources)
     profile = resources.profile
     facts = deployment_facts(resources)
-    _require_sealing(resources, profile, resources.signed.authorisation)
     require_fit(
         resources.signed,
         facts,
@@ -64,6 +63,8 @@ def require_authorised(resources: Resources) -> Terms:
         record=resources.record_key.public if resources.record_key is not None else None,
         now=resources.now,
     )
+    # The window is known to be within what the profile allows: no time that is computed from its end is out of range.
+    _require_sealing(resources, profile, resources.signed.authorisation)
     contents = resources.watchlist.contents
     return Terms(
         authority=resources.signed.authorisation,
@@ -172,16 +173,22 @@ def _permitted(resources: Resources) -> Terms:
     if permit is None:
         raise AuthorisationError(f"{deployment.name!r} has neither [authority] nor [authorisation]")
     for camera in deployment.cameras:
-        if not _is_recording(camera):
+        if not is_recording(camera):
             raise AuthorisationError(
                 f"camera {camera.name!r} is live: that needs a signed authorisation, which [authority] names "
                 "(`pylfr authority draft`); [authorisation] is for recordings"
             )
+    length, longest = permit.ends_at - permit.starts_at, timedelta(hours=resources.profile.max_window_h)
+    if length > longest:
+        raise AuthorisationError(
+            f"authorisation.ends_at: {resources.profile.name} allows a window of {resources.profile.max_window_h:g} h, "
+            f"this one has {length}"
+        )
     permit.require(frozenset(camera.name for camera in deployment.cameras), (resources.now, resources.now))
     return Terms(authority=permit, profile=resources.profile, authorised=None, calibrated=False, contents=None)
 
 
-def _is_recording(camera: CameraSection) -> bool:
+def is_recording(camera: CameraSection) -> bool:
     """Whether the camera can only be a file: a device or a pipe under another name counts as live."""
     if "://" in camera.source.removeprefix("file://"):
         return False

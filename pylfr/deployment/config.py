@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from pylfr._internal.toml_model import ConfigModel, read_tables, record_from
 from pylfr.errors import ConfigError
-from pylfr.governance.authorisation.authority import RecordingPermit
+from pylfr.governance.authorisation.authority import Moment, RecordingPermit
 from pylfr.types import Device
 from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions, parse_aspect
@@ -95,6 +95,9 @@ class WatchlistSection(ConfigModel):
         "native", "faiss", "faiss-gpu", "faiss-gpu-float16", "device-float32", "device-float16", "device-int8"
     ] = Field(default="native", description='search index; device-... needs device = "cuda", faiss... needs FAISS')
     poll_ms: float = Field(default=500.0, gt=0, description="how often the file is checked for changes, ms")
+    grace_s: float = Field(
+        default=60.0, ge=0, le=600, description="how long a run goes on with the last revision of a lost watchlist, s"
+    )
 
 
 class RecognitionSection(ConfigModel):
@@ -189,6 +192,11 @@ class CameraSection(ConfigModel):
     )
     loop: bool = Field(default=False, description="start a recording over at its end")
     decode: DecodeOn = Field(default="cpu", description='cpu, or nvdec: on the GPU, with device = "cuda"')
+    recorded_at: Moment | None = Field(
+        default=None,
+        description="when a recording was made (its first frame, with time zone): its frames must then lie inside the "
+        "authorised window; unset: the time at which it is analysed counts",
+    )
     zone: ZoneSection | None = Field(default=None, description="zone of recognition; unset: the whole picture")
     expect: str | None = Field(
         default=None, description='the stream it sends, "h264 1920x1080"; another stream is refused'
@@ -249,11 +257,12 @@ class CameraSection(ConfigModel):
 
     @property
     def digest(self) -> str:
-        """sha256 of the address, the zone and the streams: none of them changes under an authorisation."""
+        """sha256 of address, zone, stream and recording time: none of them changes under an authorisation."""
         zone = "" if self.zone is None else f"\n{self.zone.model_dump_json()}"
         expect = "" if self.expect is None else f"\nexpect {self.expect}"
         picture = "" if self.picture == AS_SENT else f"\n{self.picture.to_json()}"
-        return hashlib.sha256(f"{self.source}{zone}{expect}{picture}".encode()).hexdigest()
+        recorded = "" if self.recorded_at is None else f"\nrecorded {self.recorded_at.isoformat()}"
+        return hashlib.sha256(f"{self.source}{zone}{expect}{picture}{recorded}".encode()).hexdigest()
 
 
 class JsonlSink(ConfigModel):

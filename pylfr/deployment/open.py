@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pylfr.deployment.authorise import deployed, require_authorised
+from pylfr.deployment.authorise import deployed, is_recording, require_authorised
 from pylfr.deployment.cameras import camera_names, open_source
 from pylfr.deployment.config import BatchSection, Deployment, RecognitionSection
 from pylfr.deployment.models import on_host, open_networks
@@ -38,7 +38,6 @@ from pylfr.video.sources.looped import LoopedRecording
 
 log = logging.getLogger(__name__)
 
-# Played recordings run ahead of the clock where they are read as fast as possible.
 _LONGEST_LOAD = timedelta(days=30)
 
 
@@ -72,6 +71,7 @@ def engine_of(resources: Resources, *, debuggable: bool = False, observers: Sequ
 
 
 def _open(resources: Resources, observers: Sequence[Observer]) -> Engine:
+    resources.begin_run()
     deployment, audit = resources.deployment, resources.audit
     forget_expired(resources)
     terms = require_authorised(resources)
@@ -92,7 +92,8 @@ def _open(resources: Resources, observers: Sequence[Observer]) -> Engine:
     gallery = resources.open_gallery(model=networks.embedder.model, authorised=terms.authorised)
     sources = []
     for camera in deployment.cameras:
-        sources.append(open_source(camera, resources.now, deployment.decode.isolation))
+        started_at = camera.recorded_at or resources.now
+        sources.append(open_source(camera, started_at, deployment.decode.isolation))
         resources.closes(sources[-1].close)
     sinks = open_sinks(resources, terms)
     if deployment.aggregates is not None:
@@ -107,6 +108,7 @@ def _open(resources: Resources, observers: Sequence[Observer]) -> Engine:
         audit=audit,
         sinks=sinks,
         observers=observers,
+        undated=frozenset(each.name for each in deployment.cameras if is_recording(each) and each.recorded_at is None),
         on_close=resources.close,
     )
 
@@ -204,6 +206,7 @@ def open_load(
         ceiling=NoCeiling(),
         audit=RehearsalAudit(),
         observers=observers,
+        undated=frozenset(camera.camera for camera in cameras),
     )
 
 

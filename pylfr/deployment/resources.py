@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
 from pylfr._internal.secrets import resolve_secrets
+from pylfr._internal.steady_clock import steady_now, system_now
+from pylfr.deployment.clock import (
+    ClockReading,
+    clock_path,
+    doubt_about,
+    is_synchronised,
+    is_writable,
+    read_clocks,
+    read_last,
+    write_last,
+)
 from pylfr.deployment.config import AuthoritySection, Deployment, EvidenceSink, read_deployment
-from pylfr.errors import ConfigError
+from pylfr.deployment.instance_lock import lock_instance
+from pylfr.errors import AuditError, ConfigError
 from pylfr.gallery.index.reloading import LiveGallery
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.digests import WatchlistContents, contents_of
@@ -34,6 +47,7 @@ from pylfr.governance.keys.keys import PublicKey, SigningKey, read_public_key, r
 from pylfr.governance.keys.vault import VaultKey, VaultKeyFile, make_vault_key, read_key_file, read_vault_key
 from pylfr.models.store import Model, open_store
 from pylfr.runtimes.registry import RuntimeChoice, choose_runtime
+from pylfr.types import Event
 
 # The environment variable with the passphrase of vault keys, where they have one.
 PASSPHRASE = "PYLFR_VAULT_PASSPHRASE"
@@ -57,10 +71,21 @@ class Resources:
     ``AdjudicationError``, ``WatchlistError``, ``ModelError``, ``ConfigError``.
     """
 
-    def __init__(self, deployment: Deployment, *, now: datetime, audit: AuditLog | None = None) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        *,
+        now: datetime,
+        audit: AuditLog | None = None,
+        clocks: ClockReading | None = None,
+    ) -> None:
+        """``clocks`` are checked against the last ones before the audit log is opened; None checks nothing."""
         self.deployment = deployment
         self.now = now
+        self._clocks = clocks
+        self._doubted = True
         self._opened = ExitStack()
+        self.run: str | None = None
         if audit is not None:
             self.audit = audit
 
@@ -79,6 +104,15 @@ class Resources:
     def closes(self, close: Callable[[], None]) -> None:
         """Call ``close`` too, before what was opened earlier is closed."""
         self._opened.callback(close)
+
+    def begin_run(self) -> None:
+        """Give a run its name, and take the deployment's lock for it. Raises ``ConfigError`` while another run has it.
+
+        The audit log writes the name into every entry that follows: call it before ``audit``.
+        """
+        self.run = secrets.token_hex(4)
+        lock = lock_instance(self.deployment.audit.path, name=self.deployment.name, run=self.run, now=self.now)
+        self.closes(lock.release)
 
     @property
     def authority(self) -> AuthoritySection:
@@ -139,11 +173,44 @@ class Resources:
 
     @cached_property
     def audit(self) -> AuditLog:
-        """The audit log, with the key that signs its checkpoints."""
+        """The audit log, with the key that signs its checkpoints.
+
+        Raises ``AuditError`` also where the clock was set forward and nothing confirms it: an entry would be dated
+        wrongly, and what is erased by a wrong clock is gone for good.
+        """
         section = self.deployment.audit
-        return self._opened.enter_context(
-            closing(open_audit(section.path, key=self.record_key, checkpoints=section.checkpoints))
+        self._check_clock(section.path)
+        log = open_audit(
+            section.path,
+            key=self.record_key,
+            checkpoints=section.checkpoints,
+            run=self.run,
+            # A run goes by a clock that nobody sets: one that jumps dates none of its entries.
+            clock=steady_now if self.run is not None else system_now,
         )
+        return self._opened.enter_context(closing(log))
+
+    def confirm_clock(self, *, by: str) -> None:
+        """Believe the clock as it is now, on the word of a person, whose name the record gets."""
+        doubt, self._doubted = self._doubt(self.deployment.audit.path), False
+        self.audit.note(Event(kind="clock-confirmed", details={"by": by, "doubt": doubt}))
+
+    def _check_clock(self, path: Path) -> None:
+        if self._clocks is None:
+            return
+        doubt = self._doubt(path) if self._doubted else ""
+        if doubt:
+            raise AuditError(
+                f"{doubt}. Nothing is recorded or erased: set the clock right; where it is right, "
+                "`pylfr sweep --confirm-clock NAME` says so in the record"
+            )
+        if is_writable(clock_path(path)):
+            write_last(clock_path(path), self._clocks)
+
+    def _doubt(self, path: Path) -> str:
+        if self._clocks is None:
+            return ""
+        return doubt_about(self._clocks, read_last(clock_path(path)), is_synchronised=is_synchronised())
 
     @cached_property
     def records(self) -> Records | None:
@@ -221,6 +288,7 @@ class Resources:
             self.watchlist.snapshot,
             index=section.index,
             poll_ms=section.poll_ms,
+            grace_s=section.grace_s,
             authorised=authorised,
             key=self.watchlist_key,
         )
@@ -243,7 +311,8 @@ def open_resources(deployment: Deployment | Path, *, audit: AuditLog | None = No
     """
     if not isinstance(deployment, Deployment):
         deployment = read_deployment(deployment)
-    return Resources(deployment, now=datetime.now(UTC), audit=audit)
+    clocks = read_clocks()
+    return Resources(deployment, now=clocks.at, audit=audit, clocks=clocks)
 
 
 def require_key(resources: Resources) -> VaultKey:

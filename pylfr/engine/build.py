@@ -64,9 +64,13 @@ def build_engine(
     audit: Audit,
     sinks: Sequence[Sink] = (),
     observers: Sequence[Observer] = (),
+    undated: frozenset[str] = frozenset(),
     on_close: Callable[[], None] = lambda: None,
 ) -> Engine:
-    """The engine of these parts; it closes sinks and audit at its end, and calls ``on_close`` last of all."""
+    """The engine of these parts; it closes gallery, sinks and audit at its end, and calls ``on_close`` last.
+
+    ``undated`` cameras are recordings of which nobody said when they were made: the time of analysis counts for them.
+    """
     decoding = decoding_of(sources)
     log.info("pictures are decoded %s", decoding)
     for source in sources:
@@ -92,6 +96,7 @@ def build_engine(
         audit=audit,
         sinks=sinks,
         observers=tuple(observers),
+        undated=undated,
         decoding=decoding,
         on_close=on_close,
     )

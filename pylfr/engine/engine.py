@@ -6,25 +6,30 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
 
 import numpy as np
 
+from pylfr._internal.steady_clock import STEADY, steady_now
 from pylfr.engine.alert_policy import AlertPolicy, PossibleMatch, compose_alert
+from pylfr.engine.alert_queue import AlertQueue
 from pylfr.engine.observer import Comparison, Observer
 from pylfr.engine.summary import (
     CameraSummary,
     Summary,
     add_causes,
+    camera_refused,
     camera_turned,
+    clock_changed,
     run_began,
     run_ended,
     threshold_raised,
+    watchlist_turned,
 )
+from pylfr.engine.window import AuthorisedWindow
 from pylfr.errors import AuthorisationError, PylfrError, SinkError
 from pylfr.faces.best_shots import BestShotSelector
 from pylfr.faces.device.recognise import DeviceRecogniser
@@ -32,15 +37,21 @@ from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.track import FaceTracker, TrackKey
 from pylfr.governance.authorisation.authority import REHEARSAL
 from pylfr.protocols import AheadDetector, Audit, Authority, Ceiling, Detector, Gallery, GallerySource, Sink
-from pylfr.types import Alert, Faces, FrameBatch, Recorded, Tracks
+from pylfr.types import Alert, Event, Faces, Frame, FrameBatch, Recorded, Tracks
 from pylfr.video.batching.batcher import Batcher
 
 log = logging.getLogger(__name__)
 
+# From this on a difference between two clocks is somebody who set one, and not their drift.
+_STEP_S = 2.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Stages:
-    """The parts of an engine, in the order in which a frame meets them."""
+    """The parts of an engine, in the order in which a frame meets them.
+
+    ``undated`` are the cameras that are recordings of which nobody said when they were made.
+    """
 
     batches: Batcher
     authority: Authority
@@ -54,6 +65,7 @@ class Stages:
     audit: Audit
     sinks: Sequence[Sink]
     observers: tuple[Observer, ...] = ()
+    undated: frozenset[str] = frozenset()
     decoding: str = "in this process"
     on_close: Callable[[], None] = lambda: None
 
@@ -78,11 +90,18 @@ class Engine:
         self._dropped: Counter[str] = Counter()
         self._faces: Counter[str] = Counter()
         self._tracks: Counter[str] = Counter()
+        self._left_out: dict[str, Counter[str]] = {}
         self._alerts: Counter[str] = Counter()
         self._recognised = 0
         self._undelivered = 0
         self._errors: list[str] = []
         self._stopped_because = ""
+        self._failure: BaseException | None = None
+        self._window = AuthorisedWindow(stages.authority, undated=stages.undated)
+        self._unread: AlertQueue | None = None
+        self._gallery: Gallery | None = None
+        self._step_s = 0.0
+        self._trouble = ""
         self._began = self._seconds = 0.0
 
     def __enter__(self) -> Engine:
@@ -106,16 +125,47 @@ class Engine:
         self._stages.batches.stop()
 
     def run(self) -> Iterator[Recorded[Alert]]:
-        """Yield each alert once it stands in the audit record and its sinks have it.
+        """Yield each alert once it is in the audit record and its sinks have it.
 
-        Ends when every recording has ended, when ``stop`` is called, or when the authorisation does. Raises
-        ``AuthorisationError`` where nothing is authorised now, and ``AuditError`` where the record cannot be written.
+        Ends when every recording has ended, when ``stop`` is called, or when the authorised window does. Whoever stops
+        reading ends the run too, and the record says so; whoever reads slowly does not slow it (``AlertQueue``). Raises
+        ``AuthorisationError`` where nothing is authorised now, ``AuditError`` where the record cannot be written, and
+        what else ended the run; ``summary`` and the record name it.
         """
+        if self._began:
+            raise RuntimeError("an Engine runs once: open another for another run")
         stages = self._stages
-        now = datetime.now(UTC)
+        with STEADY.held():
+            try:
+                self._require_start()
+            except BaseException:
+                self.close()
+                raise
+            self._began = time.perf_counter()
+            alerts = self._unread = AlertQueue(is_live=stages.batches.is_live)
+            worker = threading.Thread(target=self._work, args=(alerts,), name="pylfr-engine", daemon=True)
+            worker.start()
+            try:
+                yield from alerts
+            except GeneratorExit:
+                self.stop("the program stopped reading alerts before the run had ended")
+                raise
+            except BaseException as error:
+                self.stop(f"the program was interrupted ({type(error).__name__})")
+                raise
+            finally:
+                alerts.abandon()
+                worker.join()
+            if self._failure is not None:
+                raise self._failure
+
+    def _require_start(self) -> None:
+        """Record that the run begins. Raises where nothing is authorised now, or the watchlist cannot be had."""
+        stages, now = self._stages, steady_now()
         stages.authority.require(stages.batches.cameras, (now, now))
         if stages.authority.reference == REHEARSAL and stages.batches.is_live:
             raise AuthorisationError("a rehearsal is for recorded material: live cameras need an authorisation")
+        self._gallery = stages.gallery.snapshot()
         stages.audit.note(
             run_began(
                 stages.authority.reference,
@@ -124,17 +174,45 @@ class Engine:
                 decoding=stages.decoding,
             )
         )
-        alarm = self._window_alarm(now)
-        self._began = time.perf_counter()
+
+    def refresh(self) -> tuple[int, str]:
+        """Check the watchlist now: the revision that is used from now on, and why it is not the newest, or "".
+
+        May be called from any thread. Raises ``WatchlistError`` as the next batch would.
+        """
+        gallery = self._stages.gallery
+        gallery.refresh()
+        return gallery.snapshot().revision, gallery.trouble
+
+    def note(self, event: Event) -> None:
+        """Write something that happened around the run into its record. May be called from any thread."""
+        self._stages.audit.note(event)
+
+    def _work(self, alerts: AlertQueue) -> None:
+        """The whole run, on a thread of its own: whatever ends it is in the record before the reader is told."""
+        self._window.watch(self.stop)
         try:
-            with stages.batches:
+            with self._stages.batches:
                 for batch, faces in self._detected():
-                    yield from self._recognise(batch, faces)
+                    for recorded in self._recognise(batch, faces):
+                        alerts.put(recorded)
+        except BaseException as error:  # the reader gets it, on the reader's thread
+            self._fail(error)
         finally:
+            self._window.close()
             self._seconds = time.perf_counter() - self._began
-            if alarm is not None:
-                alarm.cancel()
-            self._close()
+            try:
+                self._close()
+            except BaseException as error:
+                self._fail(error)
+            alerts.close()
+
+    def _fail(self, error: BaseException) -> None:
+        """Remember what ended the run: the first failure is raised, every one is in the summary."""
+        words = str(error) if isinstance(error, PylfrError) else f"{type(error).__name__}: {error}"
+        self._failure = self._failure or error
+        self._note(words)
+        self.stop(f"failed: {words}")
 
     def raise_threshold(self, threshold: float, *, by: str) -> None:
         """Ask for more before an alert, from now on; recorded with who wanted it. May be called from any thread.
@@ -154,16 +232,16 @@ class Engine:
         """The account so far; complete once ``run`` has ended. May be called from any thread."""
         stages = self._stages
         counts = stages.batches.counts()
-        gallery = stages.gallery.snapshot()
+        gallery = self._gallery or stages.gallery.snapshot()
         seconds = self._seconds or (time.perf_counter() - self._began if self._began else 0.0)
         cameras = {
             camera: CameraSummary(
                 frames=count.came,
-                detected_frames=count.passed_on,
+                detected_frames=count.passed_on - self._left_out.get(camera, Counter()).total(),
                 faces=self._faces[camera],
                 tracks=self._tracks[camera],
                 alerts=self._alerts[camera],
-                dropped=count.dropped,
+                dropped=add_causes([count.dropped, self._left_out.get(camera, {})]),
                 error=count.error,
             )
             for camera, count in counts.items()
@@ -181,6 +259,7 @@ class Engine:
             alerts=sum(self._alerts.values()),
             suppressed=stages.policy.suppressed,
             undelivered=self._undelivered,
+            unread=self._unread.unread if self._unread is not None else 0,
             dropped=add_causes(
                 [
                     self._dropped,
@@ -202,7 +281,7 @@ class Engine:
             watchlist_revision=gallery.revision,
             cameras=cameras,
             errors=(*failures, *self._errors),
-            stopped_because=self._stopped_because or "every recording has ended",
+            stopped_because=self._stopped_because or (_ending_of(cameras) if self._seconds else ""),
         )
 
     def _detected(self) -> Iterator[tuple[FrameBatch, Faces]]:
@@ -212,7 +291,11 @@ class Engine:
         begun: deque[tuple[FrameBatch, Callable[[], Faces]]] = deque()
         while True:
             batch = batches.take(wait=not begun)
-            if batch is not None and self._is_permitted(batch):
+            if batch is not None:
+                batch = self._permitted(batch)
+                if batch is None and not self._stopped_because:
+                    continue
+            if batch is not None:
                 for each in self._stages.observers:
                     each.batch_taken(batch)
                 begun.append((batch, _begin(detector, batch)))
@@ -226,20 +309,42 @@ class Engine:
                 each.faces_found(earliest, faces)
             yield earliest, faces
 
-    def _is_permitted(self, batch: FrameBatch) -> bool:
-        """Whether these pictures may be looked at; where not, the run ends."""
+    def _permitted(self, batch: FrameBatch) -> FrameBatch | None:
+        """The frames of the batch that may be analysed; where no camera may be any more, the run ends."""
         self._note_cameras()
+        self._note_clock()
+        before = set(self._window.refused)
+        admitted, outside = self._window.admit(batch)
+        self._leave_out(outside, "outside_window")
+        for camera in sorted(self._window.refused.keys() - before):
+            self._refuse(camera, self._window.refused[camera])
+        if not admitted:
+            return None
         try:
-            self._stages.authority.require(batch.cameras, batch.captured_at)
             self._stages.ceiling.require(self._tracks.total() + self._stages.tracker.alive)
         except AuthorisationError as error:
             self.stop(str(error))
-            return False
-        return True
+            self._leave_out(admitted, "stopped")
+            return None
+        return FrameBatch(frames=admitted) if outside else batch
+
+    def _leave_out(self, frames: Sequence[Frame], cause: str) -> None:
+        for frame in frames:
+            self._left_out.setdefault(frame.camera, Counter())[cause] += 1
+
+    def _refuse(self, camera: str, reason: str) -> None:
+        """Take no more frames of a camera; the run ends with the last one."""
+        if self._window.refused.keys() >= self._stages.batches.cameras:
+            self.stop(reason)
+            return
+        self._stages.batches.end(camera)
+        self._stages.audit.note(camera_refused(camera, reason))
+        self._note(f"camera {camera}: {reason}; the others go on")
 
     def _recognise(self, batch: FrameBatch, faces: Faces) -> Iterator[Recorded[Alert]]:
         stages = self._stages
-        gallery = stages.gallery.snapshot()
+        gallery = self._gallery = stages.gallery.snapshot()
+        self._note_gallery()
         faces = self._capped(batch, faces)
         tracks = stages.tracker.update(batch, faces)
         for each in stages.observers:
@@ -305,22 +410,28 @@ class Engine:
             each.tracks_ended(closed)
         self._tracks.update(key.camera for key in ended)
 
-    def _window_alarm(self, now: datetime) -> threading.Timer | None:
-        """A timer that stops the run when the authorised window ends, also while no frame arrives."""
-        ends_at = self._stages.authority.ends_at
-        if ends_at is None:
-            return None
-        because = f"the authorised window ended at {ends_at.astimezone(UTC).isoformat(timespec='seconds')}"
-        alarm = threading.Timer((ends_at - now).total_seconds(), self.stop, (because,))
-        alarm.daemon = True
-        alarm.start()
-        return alarm
-
     def _note_cameras(self) -> None:
         for event in self._stages.batches.take_events():
             self._stages.audit.note(camera_turned(event))
             for each in self._stages.observers:
                 each.camera_changed(event)
+
+    def _note_clock(self) -> None:
+        """Record that somebody set the system's clock. The run goes on by its own, which does not step."""
+        step_s = STEADY.step_s()
+        if abs(step_s - self._step_s) >= _STEP_S:
+            self._stages.audit.note(clock_changed(step_s - self._step_s))
+            log.warning("the system's clock was set by %+.1f s: the run goes on by its own", step_s - self._step_s)
+            self._step_s = step_s
+
+    def _note_gallery(self) -> None:
+        """Record when the watchlist cannot be read, and when it can again."""
+        trouble = self._stages.gallery.trouble
+        if bool(trouble) != bool(self._trouble):
+            self._stages.audit.note(watchlist_turned(trouble))
+            if trouble:
+                self._note(f"the watchlist cannot be read, its last revision is used: {trouble}")
+        self._trouble = trouble
 
     def _note(self, error: str) -> None:
         self._errors.append(error)
@@ -338,13 +449,21 @@ class Engine:
             try:
                 sink.close()
             except SinkError as error:
+                self._undelivered += error.undelivered
                 self._note(str(error))
         try:
             self._note_cameras()
             self._stages.audit.note(run_ended(self.summary()))
         finally:
+            self._stages.gallery.close()
             self._stages.audit.close()
             self._stages.on_close()
+
+
+def _ending_of(cameras: Mapping[str, CameraSummary]) -> str:
+    """How a run ended that nobody stopped."""
+    failed = sorted(name for name, camera in cameras.items() if camera.error)
+    return f"every camera has ended or failed: {', '.join(failed)} failed" if failed else "every recording has ended"
 
 
 def _begin(detector: Detector, batch: FrameBatch) -> Callable[[], Faces]:

@@ -13,7 +13,7 @@ from pylfr.video.sources.observer import CameraEvent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraSummary:
-    """One camera's part: ``frames`` were decoded, ``detected_frames`` of them were looked at."""
+    """One camera's part: ``frames`` were decoded, ``detected_frames`` of them analysed, ``dropped`` lost by cause."""
 
     frames: int
     detected_frames: int
@@ -30,7 +30,9 @@ class Summary:
 
     ``faces`` counts detections, ``tracks`` the faces followed through the picture, ``recognised`` the probes that were
     compared, ``suppressed`` repeat alerts inside the cool-down. ``dropped`` counts frames and faces by cause.
-    ``dwell_ms`` says how long probe templates existed. ``undelivered`` are alerts that a sink could not take.
+    ``dwell_ms`` says how long probe templates existed. ``undelivered`` counts deliveries that failed:
+    each alert once for each sink that refused it, or that its receiver had not confirmed when the run ended. ``unread``
+    are alerts that the program which reads ``Engine.run`` did not take; they are recorded, and sent to the sinks.
     """
 
     rehearsal: bool
@@ -43,6 +45,7 @@ class Summary:
     alerts: int
     suppressed: int
     undelivered: int
+    unread: int
     dropped: Mapping[str, int]
     dwell_ms: Dwell
     template_memory_locked: bool
@@ -85,6 +88,23 @@ def camera_turned(event: CameraEvent) -> Event:
     )
 
 
+def camera_refused(camera: str, reason: str) -> Event:
+    """What the record says when one camera's frames are no longer authorised and the others' are."""
+    return Event(kind="camera-refused", details={"camera": camera, "detail": reason})
+
+
+def clock_changed(by_s: float) -> Event:
+    """What the record says when somebody set the system's clock: by how many seconds."""
+    return Event(kind="clock-changed", details={"by_s": round(by_s, 3)})
+
+
+def watchlist_turned(trouble: str) -> Event:
+    """What the record says when the watchlist cannot be read, and its last revision is used, or can be read again."""
+    if not trouble:
+        return Event(kind="watchlist-recovered", details={})
+    return Event(kind="watchlist-unreachable", details={"detail": trouble})
+
+
 def threshold_raised(before: float, threshold: float, by: str) -> Event:
     """What the record says when somebody asks for more before an alert."""
     return Event(kind="threshold-raised", details={"from": before, "to": threshold, "by": by})
@@ -92,7 +112,17 @@ def threshold_raised(before: float, threshold: float, by: str) -> Event:
 
 def run_ended(summary: Summary) -> Event:
     """What the record says when a run ends: its counts, and no more."""
-    counts = ("frames", "detected_frames", "faces", "tracks", "recognised", "alerts", "suppressed", "undelivered")
+    counts = (
+        "frames",
+        "detected_frames",
+        "faces",
+        "tracks",
+        "recognised",
+        "alerts",
+        "suppressed",
+        "undelivered",
+        "unread",
+    )
     return Event(
         kind="run-ended",
         details={

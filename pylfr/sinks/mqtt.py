@@ -97,7 +97,10 @@ class MqttSink:
         self._client.disconnect()
         self._client.loop_stop()
         if lost:
-            raise SinkError(f"alerts not delivered to {self._address} ({self._reason}): {lost}, see the audit record")
+            raise SinkError(
+                f"alerts not delivered to {self._address} ({self._reason}): {lost}, see the audit record",
+                undelivered=lost,
+            )
 
     def _on_connect(
         self, client: Client, _: object, __: ConnectFlags, reason: ReasonCode, ___: Properties | None

@@ -130,7 +130,10 @@ class WebhookSink:
             # The thread may still wait for an answer: whatever comes now is too late.
             self._queue.clear()
         if lost:
-            raise SinkError(f"alerts not delivered to {self._address}{self._because()}: {lost}, see the audit record")
+            raise SinkError(
+                f"alerts not delivered to {self._address}{self._because()}: {lost}, see the audit record",
+                undelivered=lost,
+            )
 
     def _because(self) -> str:
         return f" ({self._reason})" if self._reason else ""

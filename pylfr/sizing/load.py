@@ -161,6 +161,13 @@ class _TimedGallery:
         self._source = source
         self._stopwatch = stopwatch
 
+    def refresh(self) -> None:
+        self._source.refresh()
+
+    @property
+    def trouble(self) -> str:
+        return ""
+
     def snapshot(self) -> Gallery:
         return _TimedSearch(self._source.snapshot(), self._stopwatch)
 

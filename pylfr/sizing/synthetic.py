@@ -25,6 +25,13 @@ class SyntheticWatchlist:
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
 
+    def refresh(self) -> None:
+        """Nothing ever changes."""
+
+    @property
+    def trouble(self) -> str:
+        return ""
+
     def snapshot(self) -> Gallery:
         return self._gallery
 

@@ -14,6 +14,7 @@ import pytest
 
 from pylfr.engine.alert_policy import AlertPolicy, AlertRules
 from pylfr.engine.engine import Engine, EngineLimits, Stages
+from pylfr.engine.observer import Comparison, Observer
 from pylfr.engine.summary import Summary
 from pylfr.errors import AuditError, AuthorisationError, MediaError, SinkError
 from pylfr.faces.best_shots import BestShotSelector, SelectionRules
@@ -68,6 +69,7 @@ class Street:
         self._error = error
         self._at = at
         self._closed = False
+        self.step = timedelta(milliseconds=100)
 
     def frames(self) -> Iterator[Frame]:
         for number in range(self._frames):
@@ -76,7 +78,7 @@ class Street:
             yield Frame(
                 camera=self.camera,
                 sequence=number,
-                captured_at=self._at + timedelta(milliseconds=100 * number),
+                captured_at=self._at + number * self.step,
                 planes=(np.full((240, 320, 3), 99, np.uint8),),
                 layout="rgb",
             )
@@ -157,6 +159,13 @@ class OnePerson:
     def __len__(self) -> int:
         return 1
 
+    def refresh(self) -> None:
+        """Nothing ever changes."""
+
+    @property
+    def trouble(self) -> str:
+        return ""
+
     def snapshot(self) -> Gallery:
         return self
 
@@ -209,6 +218,8 @@ def build(
     ceiling: Ceiling | None = None,
     audit: Audit | None = None,
     sinks: Sequence[Sink] = (),
+    observers: Sequence[Observer] = (),
+    undated: frozenset[str] = frozenset(),
     embedder: SameFace | None = None,
     gallery: OnePerson | None = None,
     dimension: int = DIMENSION,
@@ -228,6 +239,8 @@ def build(
         policy=AlertPolicy(AlertRules(threshold=0.5)),
         audit=audit or RehearsalAudit(),
         sinks=sinks,
+        observers=tuple(observers),
+        undated=undated,
     )
     return Engine(
         stages,
@@ -272,11 +285,13 @@ def test_one_face_gives_one_alert_and_a_whole_account() -> None:
 
 def test_no_probe_template_outlives_its_batch() -> None:
     embedder = SameFace()
-    engine = build(
-        [Street("north")], boxes=[[10, 10, 60, 70], [100, 80, 160, 150], [200, 80, 260, 150]], embedder=embedder
-    )
-    for _ in engine.run():
-        assert not any(vectors.any() for vectors in embedder.written)
+
+    class Looks(Observer):
+        def faces_compared(self, comparison: Comparison) -> None:
+            assert not any(vectors.any() for vectors in embedder.written)
+
+    boxes = [[10.0, 10.0, 60.0, 70.0], [100.0, 80.0, 160.0, 150.0], [200.0, 80.0, 260.0, 150.0]]
+    run(build([Street("north")], boxes=boxes, embedder=embedder, observers=(Looks(),)))
     assert len(embedder.written) > 1
     assert not any(vectors.any() for vectors in embedder.written)
 
@@ -396,14 +411,19 @@ def test_what_people_say_while_it_runs_pauses_it_where_it_is_too_often_no(tmp_pa
     audit = open_audit(tmp_path / "audit.log")
     since = datetime.now(UTC) - timedelta(seconds=1)
     hour = timedelta(hours=1)
+
+    class Deciding(Observer):
+        def alert_recorded(self, recorded: Recorded[Alert]) -> None:
+            records.adjudicate(recorded.value.id, by="Ann", verdict=verdict, audit=audit)
+
     engine = build(
         [Street(name, frames=200) for name in ("north", "south", "west")],
         ceiling=FalseAlertCeiling(records, authorisation="rehearsal", since=since, ceiling=0.001, every_s=0),
         audit=audit,
         sinks=[RecordsSink(records, min_adjudicators=1, retention=hour, outcomes=hour)],
+        observers=(Deciding(),),
     )
-    for recorded in engine.run():
-        records.adjudicate(recorded.value.id, by="Ann", verdict=verdict, audit=audit)
+    run(engine)
     records.close()
     summary = engine.summary()
     if verdict == "same person":

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from pylfr.errors import WatchlistError
+from pylfr.errors import WatchlistAwayError, WatchlistError
 from pylfr.gallery.index.device import open_device_index
 from pylfr.gallery.index.faiss import open_faiss, open_faiss_gpu
 from pylfr.gallery.index.native import NativeGallery
@@ -26,6 +26,9 @@ from pylfr.types import Candidates, Reference, Templates
 IndexName = Literal[
     "native", "faiss", "faiss-gpu", "faiss-gpu-float16", "device-float32", "device-float16", "device-int8"
 ]
+
+# Whoever may go on with the last revision does not wait for others to write: it tries again at the next poll.
+_BUSY_S = 0.05
 
 _BUILDERS: Mapping[IndexName, Callable[[WatchlistSnapshot], Gallery]] = {
     "native": NativeGallery,
@@ -51,7 +54,8 @@ class LiveGallery:
     """A ``Gallery`` and ``GallerySource`` whose contents are those of the watchlist's newest revision.
 
     A new revision is built aside and put in place in one step: a search under way keeps the snapshot it began with.
-    Entries stop being found the moment they expire. Safe for concurrent use.
+    Entries stop being found the moment they expire. Where the watchlist is locked or gone the last revision is used for
+    ``grace_s`` and ``trouble`` says why. Safe for concurrent use.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class LiveGallery:
         poll_ms: float | None,
         authorised: frozenset[str] | None,
         key: VaultKey | None,
+        grace_s: float = 0.0,
     ) -> None:
         self._path = path
         self._key = key
@@ -71,6 +76,9 @@ class LiveGallery:
         self._poll_s = None if poll_ms is None else poll_ms / 1000
         self._lock = threading.Lock()
         self._checked_at = time.monotonic()
+        self._grace_s = grace_s
+        self._away_since: float | None = None
+        self._trouble = ""
         self._current = (snapshot, self._build(snapshot))
 
     @property
@@ -92,16 +100,16 @@ class LiveGallery:
         return self.snapshot().reference(entry)
 
     def snapshot(self) -> Gallery:
-        """The gallery of now, immutable. Looks at the file once in ``poll_ms``, and at the clock always.
+        """The gallery of now, immutable. Checks the file once in ``poll_ms``, and the clock always.
 
-        Raises ``WatchlistError`` where the watchlist is gone, damaged, or was built anew with another network: to go on
-        with people who may have been removed is worse than to stop.
+        Raises ``WatchlistError`` where the watchlist is damaged, was built anew with another network, or has been
+        locked or gone for ``grace_s``: to go on with people who may have been removed is worse than to stop.
         """
         snapshot, gallery = self._current
         is_due = self._poll_s is not None and time.monotonic() - self._checked_at >= self._poll_s
         if is_due and self._lock.acquire(blocking=False):
             try:
-                snapshot, gallery = self._followed()
+                snapshot, gallery = self._followed_or_last()
             finally:
                 self._lock.release()
         now = sqlite_file.now()
@@ -109,10 +117,31 @@ class LiveGallery:
             snapshot, gallery = self._without_expired(now)
         return gallery
 
+    @property
+    def trouble(self) -> str:
+        """Why the last revision is used although there may be a newer one; "" where it is the newest."""
+        return self._trouble
+
     def refresh(self) -> None:
-        """Look at the file now, whatever ``poll_ms`` says. Raises as ``snapshot`` does."""
+        """Check the file now, whatever ``poll_ms`` says. Raises as ``snapshot`` does."""
         with self._lock:
-            self._followed()
+            self._followed_or_last()
+
+    def _followed_or_last(self) -> tuple[WatchlistSnapshot, Gallery]:
+        """The newest revision; for ``grace_s`` the last one, where the newest cannot be had."""
+        try:
+            current = self._followed()
+        except WatchlistAwayError as error:
+            now_s = time.monotonic()
+            self._away_since = now_s if self._away_since is None else self._away_since
+            if now_s - self._away_since >= self._grace_s:
+                if not self._grace_s:
+                    raise
+                raise WatchlistError(f"{error}; it has been so for {self._grace_s:g} s") from error
+            self._trouble, self._checked_at = str(error), now_s
+            return self._current
+        self._away_since, self._trouble = None, ""
+        return current
 
     def close(self) -> None:
         """Nothing is held open between two looks at the file."""
@@ -133,7 +162,9 @@ class LiveGallery:
                     f"the sealed watchlist {path} is an older one than before: somebody who was taken off may be back"
                 )
         with (
-            closing(connect_either(path, self._key)) as connection,
+            closing(
+                connect_either(path, self._key, busy_s=_BUSY_S if self._grace_s else sqlite_file.BUSY_S)
+            ) as connection,
             sqlite_file.explained(path),
             sqlite_file.reading(connection),
         ):

@@ -71,11 +71,11 @@ def sealed_bytes(path: Path) -> bytes | None:
         return None
 
 
-def connect_either(path: Path, key: VaultKey | None) -> sqlite3.Connection:
+def connect_either(path: Path, key: VaultKey | None, *, busy_s: float = sqlite_file.BUSY_S) -> sqlite3.Connection:
     """A connection to a plain watchlist, or with its key to a sealed one. Raises ``WatchlistError`` without the key."""
     content = sealed_bytes(path)
     if content is None:
-        return sqlite_file.connect(path)
+        return sqlite_file.connect(path, busy_s=busy_s)
     if key is None:
         raise WatchlistError(f"watchlist {path} is sealed: name its key")
     return _open_content(path, content, key)

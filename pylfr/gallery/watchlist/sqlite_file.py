@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pylfr.errors import WatchlistError
+from pylfr._internal.steady_clock import steady_now
+from pylfr.errors import WatchlistAwayError, WatchlistError
 
 # "PLFR" in the file's header, so that another program's database is never taken for a watchlist.
 APPLICATION_ID = int.from_bytes(b"PLFR", "big")
 FORMAT_VERSION = 2
-_BUSY_S = 5.0
+BUSY_S = 5.0
 
 # Ids are never used again, so that an old alert cannot point to a new person.
 SCHEMA = """
@@ -110,12 +111,15 @@ def create(path: Path, *, embedder: str, model: str, dimension: int, profile: st
         raise
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection to a watchlist. Raises ``WatchlistError`` where there is none, or one of another kind."""
+def connect(path: Path, *, busy_s: float = BUSY_S) -> sqlite3.Connection:
+    """A connection to a watchlist, which waits ``busy_s`` for other processes.
+
+    Raises ``WatchlistAwayError`` where there is none, or it is locked, ``WatchlistError`` for one of another kind.
+    """
     if not path.is_file():
-        raise WatchlistError(f"watchlist {path} does not exist: make it with `pylfr watchlist create {path}`")
+        raise WatchlistAwayError(f"watchlist {path} does not exist: make it with `pylfr watchlist create {path}`")
     with explained(path):
-        connection = _open(path)
+        connection = _open(path, busy_s=busy_s)
         try:
             version = _version(connection, path)
             if version in _UPGRADES:
@@ -189,19 +193,21 @@ def explained(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            said = f"watchlist {path} has been in use by another process for {_BUSY_S:g} s: try again"
+            raise WatchlistAwayError(f"watchlist {path} is locked by another process: try again") from error
         elif code == sqlite3.SQLITE_NOTADB:
             said = f"{path} must be a pylfr watchlist, it is another kind of file"
         elif code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT):
             said = f"watchlist {path} is damaged ({error}): enrol into a new one"
+        elif code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
+            raise WatchlistAwayError(f"watchlist {path} cannot be read ({error}): nothing was changed") from error
         else:
             said = f"watchlist {path} cannot be used ({error}): nothing was changed"
         raise WatchlistError(said) from error
 
 
 def now() -> datetime:
-    """The time that expiry is judged by, UTC."""
-    return datetime.now(UTC)
+    """The time that expiry is judged by, UTC; in a run it does not step when somebody sets the system's clock."""
+    return steady_now()
 
 
 def to_text(time: datetime) -> str:
@@ -220,9 +226,9 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, *, busy_s: float = BUSY_S) -> sqlite3.Connection:
     # mode=rw creates nothing, and lets a reader roll back what a killed writer left.
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=_BUSY_S, isolation_level=None)
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=busy_s, isolation_level=None)
     # What is removed is overwritten, and no second file keeps it: the journal lives as long as a transaction.
     # EXTRA is FULL, and a removal cannot come back after a power cut.
     # What does not fit into the cache is sorted in memory, not in a file.

@@ -79,8 +79,18 @@ class AuditLog:
     Made by ``open_audit``.
     """
 
-    def __init__(self, path: Path, descriptor: int, key: SigningKey | None, checkpoints: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        path: Path,
+        descriptor: int,
+        key: SigningKey | None,
+        checkpoints: int,
+        clock: Clock,
+        *,
+        run: str | None = None,
+    ) -> None:
         self._path = path
+        self._run = run
         self._descriptor = descriptor
         self._key = key
         self._public = key.public if key is not None else None
@@ -181,7 +191,12 @@ class AuditLog:
 
     def _write_entry(self, kind: str, details: dict[str, Plain]) -> LogEntry:
         entry = LogEntry(
-            sequence=self._head.sequence + 1, at=self._clock(), kind=kind, details=details, previous=self._head.digest
+            sequence=self._head.sequence + 1,
+            at=self._clock(),
+            kind=kind,
+            details=details,
+            previous=self._head.digest,
+            run=self._run,
         )
         line = entry.line()
         self._write(self._descriptor, line)
@@ -329,9 +344,14 @@ class AuditLog:
 
 
 def open_audit(
-    path: Path, *, key: SigningKey | None = None, checkpoints: Path | None = None, clock: Clock = system_clock
+    path: Path,
+    *,
+    key: SigningKey | None = None,
+    checkpoints: Path | None = None,
+    clock: Clock = system_clock,
+    run: str | None = None,
 ) -> AuditLog:
-    """The audit log at ``path``, made where there is none.
+    """The audit log at ``path``, made where there is none. ``run`` is written into each entry, where it is given.
 
     ``key`` signs a checkpoint of every entry into the file ``checkpoints``, which belongs on another machine's disk;
     without it the log is chained but not signed. Raises ``AuditError`` where it is damaged, out of reach, shorter than
@@ -346,7 +366,7 @@ def open_audit(
     except AuditError:
         os.close(descriptor)
         raise
-    log = AuditLog(path, descriptor, key, exported, clock)
+    log = AuditLog(path, descriptor, key, exported, clock, run=run)
     try:
         log.follow()
     except BaseException:

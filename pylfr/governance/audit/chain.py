@@ -24,13 +24,17 @@ _UNSIGNED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
-    """One thing that happened. ``previous`` is the digest of the entry before it; ``digest`` covers all of this one."""
+    """One thing that happened. ``previous`` is the digest of the entry before it; ``digest`` covers all of this one.
+
+    ``run`` names the run of a deployment that wrote it; None for a command.
+    """
 
     sequence: int
     at: datetime
     kind: str
     details: dict[str, Plain]
     previous: str
+    run: str | None = None
 
     @property
     def digest(self) -> str:
@@ -47,6 +51,7 @@ class LogEntry:
             "kind": self.kind,
             "details": self.details,
             "previous": self.previous,
+            **({"run": self.run} if self.run is not None else {}),
         }
 
 
@@ -107,6 +112,7 @@ def parse_entry(line: bytes) -> LogEntry:
             kind=str(fields["kind"]),
             details=dict(fields["details"]),
             previous=str(fields["previous"]),
+            run=str(fields["run"]) if "run" in fields else None,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError("it is no entry: it was damaged") from error

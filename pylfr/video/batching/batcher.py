@@ -147,6 +147,12 @@ class Batcher:
         with self._lock:
             return lane.counts()
 
+    def end(self, camera: str) -> None:
+        """Let a camera send no more frames; its counts stay. Raises ``KeyError`` where there is none of that name."""
+        with self._lock:
+            source = self._lanes[camera].source
+        source.close()
+
     def counts(self) -> Mapping[str, CameraCounts]:
         """What became of every camera's frames so far."""
         with self._lock:

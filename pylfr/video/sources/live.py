@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 
 import av
@@ -16,6 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pylfr._internal.secrets import redact, resolve_secrets
+from pylfr._internal.steady_clock import steady_now
 from pylfr.errors import MediaError
 from pylfr.types import Frame
 from pylfr.video.decoding.backend import ON_CPU, Decoding
@@ -115,7 +115,7 @@ class LiveSource(CameraSource):
                     if skipped:
                         watch.skipped(skipped)
                         sequence += skipped
-                    captured_at = datetime.now(UTC)
+                    captured_at = steady_now()
                     if watch.is_due(captured_at):
                         yield builder.build(picture, sequence=sequence, captured_at=captured_at)
                     sequence += 1

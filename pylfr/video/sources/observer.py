@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 
+from pylfr._internal.steady_clock import steady_now
 from pylfr.protocols import Source
 from pylfr.types import Frame
 
@@ -60,7 +61,7 @@ class CameraEvent:
 
     @classmethod
     def now(cls, camera: str, kind: EventKind, detail: str = "") -> CameraEvent:
-        return cls(camera=camera, kind=kind, at=datetime.now(UTC), detail=detail)
+        return cls(camera=camera, kind=kind, at=steady_now(), detail=detail)
 
 
 class FrameObserver(Protocol):
