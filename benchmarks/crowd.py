@@ -1,4 +1,4 @@
-"""Pass-level accuracy on a made-up crowd, through the whole engine, and fusion rules at equal FPIR.
+"""Pass-level accuracy on a synthetic crowd, through the whole engine, and fusion rules at equal FPIR.
 
     python -m benchmarks.crowd [--mated 300] [--non-mated 600] [--fillers 100] [--detector yunet_n --embedder ...]
 

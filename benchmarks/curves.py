@@ -91,8 +91,8 @@ def over_cameras(setting: Setting, counts: Sequence[int], probe_s: float) -> Cur
             )
         )
     return curve(
-        "capture to having been looked at, played in real time", "cameras", points,
-        "flat while everything fits; beyond that cameras are looked at less often, evenly, and what is passed over is "
+        "capture to analysed, played in real time", "cameras", points,
+        "flat while everything fits; beyond that cameras are analysed less often, evenly, and skipped frames are "
         "counted. Where decoding itself cannot keep up latency grows without end: no rate of detection helps there.",
     )  # fmt: skip
 
@@ -114,7 +114,7 @@ def over_faces(detector: FaceDetector, embedder: FaceEmbedder) -> list[Curve]:
         embedded.append(Point(at=len(faces), ms=time_ms(partial(embedder.embed, crops), repeats=repeats, warmup=1)))
     return [
         curve("detect", "faces in the frame", found,
-              "nearly flat: the network looks at the same number of pixels whoever stands there."),
+              "nearly flat: the network processes the same number of pixels whoever is in the picture."),
         curve("quality", "faces in the frame", quality, "a straight line: every face is sampled on the same grid."),
         curve("embed", "faces due at once", embedded,
               "a straight line: the network runs once for each face, so only the best few of a track are due."),

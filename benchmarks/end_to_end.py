@@ -1,4 +1,4 @@
-"""Frames a second of the whole engine against those of decoding alone, in every runtime that is here.
+"""Frames a second of the whole engine against those of decoding alone, in every installed runtime.
 
     python -m benchmarks.end_to_end [--cameras 4] [--repeats 5]
 

@@ -27,7 +27,7 @@ def face_pictures(count: int) -> list[Path]:
 
 
 def make_clip(*, faces: int, seconds: int, seed: int = 1) -> Path:
-    """The 1080p25 H.264 clip with that many faces in every frame; made once and kept in the user's cache."""
+    """The 1080p25 H.264 clip with that many faces in every frame; made once and stored in the user's cache."""
     portraits = find_portraits(lfw_folder(), count=faces)
     with Progress(transient=True) as progress:
         task = progress.add_task(f"making the clip of {faces} faces (once)")

@@ -183,7 +183,7 @@ class RuleOnCrowd:
 
     ``tpir_low`` and ``tpir_high`` are 95 % over resampled people, each resample with a threshold of its own;
     ``over_single`` is TPIR less that of any single face in the same resamples. Alerts are counted three ways: every
-    compared face that stands above (what a program without tracks raises), one a track and entry, and one a
+    compared face that is above (what a program without tracks raises), one a track and entry, and one a
     camera and entry in 60 s (the engine). Each is divided by the passes in which any alert was raised.
     """
 

@@ -37,7 +37,7 @@ def make_deployments(
 ) -> dict[Isolation, Path]:
     """Two deployment files under ``uk-police`` that differ in where recordings are decoded, each signed and sealed.
 
-    The certificates are made up: they are asked for and checked like real ones.
+    The certificates are placeholders: they are required and checked like real ones.
     """
     for key in ("officer", "record", "ann", "bob"):
         _pylfr("authority", "keygen", folder / f"{key}.key")

@@ -6,7 +6,7 @@ Networks of the usual sizes have random weights, so that detectors find nobody: 
 might have them. Beside them stand the networks that are installed. All lies on the device from the start; decoding by
 NVDEC is measured by itself. ``--quick`` takes small sizes, ``--dry-run`` writes no results; both together with
 ``--device cpu`` show in seconds that the program works. Needs PyTorch for the ceilings, the networks of the usual sizes
-and the comparison with its operators; what is left out is said, and stands in the results.
+and the comparison with its operators; what is left out is named in the results.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def _measure_faiss(results: Results, block: Float32, size: Size) -> None:
     import faiss  # noqa: TID251 - measured beside pylfr's own search
 
     if not hasattr(faiss, "StandardGpuResources"):
-        results.leave_out("FAISS: it is here without its GPU half")
+        results.leave_out("FAISS: installed without its GPU half")
         return
     if faiss.get_num_gpus() == 0:
         results.leave_out("FAISS: it counts no GPU")

@@ -80,7 +80,7 @@ class SearchRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraLoad:
-    """So many simulated cameras of 25 frames a second, each frame looked at."""
+    """So many simulated cameras of 25 frames a second, each frame analysed."""
 
     cameras: int
     frames_a_second: float

@@ -1,4 +1,4 @@
-"""Is a calibrated threshold's promise kept on other people? Calibrated on half of LFW, tried on the other half.
+"""Does a calibrated threshold hold on other people? Calibrated on half of LFW, tried on the other half.
 
     python -m benchmarks.holdout [--splits 20] [--detector yunet_n --embedder face_reid_0095]
 

@@ -165,7 +165,7 @@ def main() -> None:
     )
     for name, load in (("fits", fits), ("twice", twice)):
         print(f"{name}: {load.cameras} cameras, p99 {load.seen.p99_ms:.0f} ms, dropped {load.dropped or 'nothing'}, "
-              f"the least looked at got {load.least_share:.0%} of the mean")  # fmt: skip
+              f"the least analysed got {load.least_share:.0%} of the mean")  # fmt: skip
     print(f"after half of the cameras had left: {recovery.seconds:.2f} s to the last drop, {recovery.dropped_before:g} "
           f"dropped a second before, {recovery.dropped_after:g} afterwards")  # fmt: skip
     print(f"written to {write_results('overload', machine, result)}")

@@ -159,7 +159,7 @@ def watch(
         found = recognise(picture)
         scores = found.templates @ templates.T
         for row in range(len(scores)):
-            # A pipeline without a tracker: every face stands for itself.
+            # A pipeline without a tracker: every face is a track of its own.
             best = np.argsort(-scores[row])[:_CANDIDATES]
             x1, y1, x2, y2 = (float(side) for side in found.boxes[row])
             face = Compared(

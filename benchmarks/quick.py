@@ -48,7 +48,7 @@ def reference() -> Callable[[], object]:
 
 
 def stages() -> Mapping[str, Callable[[], object]]:
-    """One call of each stage on made-up input, with the networks that come with pylfr."""
+    """One call of each stage on synthetic input, with the networks that come with pylfr."""
     detector, embedder = open_detector("pylfr_nano_detect", threads=1), open_embedder("pylfr_nano_embed", threads=1)
     frame = sample_frame(width=1920, height=1080)
     batch = FrameBatch(frames=(frame,))

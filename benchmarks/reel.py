@@ -52,7 +52,7 @@ def save_people(folder: Path) -> dict[str, Path]:
 
 
 def make_reel() -> Path:
-    """The clip, made once and kept in the user's cache."""
+    """The clip, made once and stored in the user's cache."""
     folder = user_cache_path("pylfr") / "footage"
     path = folder / f"reel-{sum(length for _, _, length in SCENES)}s-{WIDTH}x{HEIGHT}.mp4"
     if path.exists():
@@ -66,7 +66,7 @@ def make_reel() -> Path:
             stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
             stream.options = {"preset": "veryfast", "crf": "26", "g": "50"}
             for number, picture in enumerate(_pictures()):
-                # A camera's picture never stands still: without grain the repeated pictures would cost nothing.
+                # A camera's picture is never still: without grain the repeated pictures would cost nothing.
                 grain = np.random.default_rng(number).integers(0, 3, picture.shape, dtype=np.uint8)
                 noisy = np.minimum(picture, 250) + grain
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(noisy, format="rgb24")))

@@ -40,7 +40,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stages:
-    """The table, and what stands outside the networks: conversion, decoding of heads, tracking, search."""
+    """The table, and what is outside the networks: conversion, decoding of heads, tracking, search."""
 
     clip: str
     detector: str

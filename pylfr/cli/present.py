@@ -73,7 +73,7 @@ def print_alert(alert: Alert, console: Console) -> None:
 
 
 def chosen_network(task: Task, named: str | None, console: Console | None = None) -> str:
-    """The network to use for a task; where none was named, which one and why is said."""
+    """The network to use for a task; where none was named, the choice and its reason are printed."""
     choice = choose(task, named, open_store())
     if named is None:
         (console or Console(stderr=True)).print(escape(choice.reason), highlight=False, soft_wrap=True)
@@ -81,7 +81,7 @@ def chosen_network(task: Task, named: str | None, console: Console | None = None
 
 
 def chosen_runtime(named: str, device: Device, console: Console) -> str:
-    """What runs the networks; where it was left open, what it is and why is said."""
+    """What runs the networks; where it was left open, the choice and its reason are printed."""
     choice = choose_runtime(named, device=device)
     if named == "auto":
         say_runtime(choice, console)
@@ -110,7 +110,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     dropped = ", ".join(f"{cause} {count}" for cause, count in summary.dropped.items()) or "none"
     dwell = summary.dwell_ms
     rows = {
-        "frames": f"{summary.frames} decoded, {summary.detected_frames} looked at, {summary.fps:.0f} a second",
+        "frames": f"{summary.frames} decoded, {summary.detected_frames} analysed, {summary.fps:.0f} a second",
         "faces": f"{summary.faces} detections, {summary.tracks} tracks, {summary.recognised} compared",
         "alerts": f"{summary.alerts} (repeats suppressed: {summary.suppressed}, undelivered: {summary.undelivered})",
         "dropped": dropped,

@@ -30,15 +30,16 @@ def size(
     seconds: Annotated[float, typer.Option(help="How long the answer must hold.", min=1)] = 60.0,
     bound_ms: Annotated[float, typer.Option(help="Bound on p99 from capture to alert, ms.", min=1)] = 250.0,
     limit: Annotated[int, typer.Option(help="Try no more cameras than this.", min=1)] = 200,
-    faces: Annotated[int, typer.Option(help="Faces in every frame of the made-up footage.", min=0)] = 3,
-    watchlist: Annotated[int, typer.Option(help="Size of the made-up watchlist.", min=1)] = 10_000,
+    faces: Annotated[int, typer.Option(help="Faces in every frame of the synthetic footage.", min=0)] = 3,
+    watchlist: Annotated[int, typer.Option(help="Size of the synthetic watchlist.", min=1)] = 10_000,
     codec: Annotated[str, typer.Option(help="h264 or hevc.")] = "h264",
     resolution: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the cameras.")] = "1920x1080",
     video: Annotated[
-        Path | None, typer.Option(help="A recording of yours to play instead of made-up footage.", show_default=False)
+        Path | None, typer.Option(help="A recording of yours to play instead of synthetic footage.", show_default=False)
     ] = None,
     portraits: Annotated[
-        Path | None, typer.Option(help="Folder of portraits to make the footage from.", show_default="what is here")
+        Path | None,
+        typer.Option(help="Folder of portraits to make the footage from.", show_default="any installed"),
     ] = None,
     detector: Annotated[
         str | None, typer.Option(help="The network that finds faces.", show_default="best here")
@@ -181,7 +182,8 @@ def print_sizing(sizing: Sizing) -> None:
         "decoding alone": f"would allow {sizing.decode_only_cameras:.0f} cameras",
         "memory": f"{sizing.memory_mb_a_camera:.0f} MB a camera, {load.memory_mb:.0f} MB in all",
         "power": f"{load.watts:.0f} W" if load.watts is not None else f"not readable: {load.watts_missing}",
-        "seen": f"{load.faces_a_frame:.1f} faces a frame looked at, {load.recognised:,} compared, {load.alerts} alerts",
+        "seen": f"{load.faces_a_frame:.1f} faces per analysed frame, {load.recognised:,} compared, "
+        f"{load.alerts} alerts",
         "cameras": f"{conditions.width}x{conditions.height} {conditions.codec} at 25 frames a second, "
         f"{conditions.megabits_a_second:.1f} Mbit/s; {conditions.made_of}",
         "networks": f"{conditions.detector} at {conditions.detect_hz:g} Hz, {conditions.embedder}, "

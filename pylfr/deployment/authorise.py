@@ -76,7 +76,7 @@ def require_authorised(resources: Resources) -> Terms:
 
 
 def deployed(resources: Resources, terms: Terms, *, memory: str) -> Event:
-    """What the record says before a run: which list, where its key is kept, to whom alerts are handed over.
+    """What the record says before a run: which list, where its key is stored, to whom alerts are handed over.
 
     ``memory`` says who can read the memory of the process.
     """

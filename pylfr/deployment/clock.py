@@ -1,8 +1,8 @@
 """Is the system's clock to be believed? A jump forward only where a second source confirms it.
 
 A clock that is once a day ahead would destroy keys for good. What has passed since the deployment was last opened is
-known from a clock that nobody sets, as long as the machine was not restarted; whether the system's clock is kept right
-over the network the kernel knows. Where both say nothing, a person has to.
+known from a clock that nobody sets, as long as the machine was not restarted; whether NTP disciplines the
+system's clock, the kernel knows. Where neither confirms it, a person has to.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def doubt_about(now: ClockReading, last: ClockReading | None, *, is_synchronised
     """Why the clock is not to be believed; "" where it is.
 
     ``last`` is what the clocks said when the deployment was last opened, None where that is not known.
-    ``is_synchronised`` says whether the clock is kept right over the network.
+    ``is_synchronised`` says whether NTP disciplines the clock.
     """
     if last is None or is_synchronised:
         return ""
@@ -70,7 +70,7 @@ def doubt_about(now: ClockReading, last: ClockReading | None, *, is_synchronised
 
 
 def is_synchronised() -> bool:
-    """Whether the kernel says that its clock is kept right over the network (adjtimex)."""
+    """Whether the kernel reports that NTP disciplines its clock (adjtimex)."""
     record = ctypes.create_string_buffer(_TIMEX_BYTES)
     try:
         state = ctypes.CDLL(None, use_errno=True).adjtimex(record)

@@ -233,7 +233,7 @@ class Resources:
 
     @cached_property
     def watchlist_key_file(self) -> VaultKeyFile | None:
-        """When the watchlist's key expires and where it is kept; None where no key is named."""
+        """When the watchlist's key expires and where it is stored; None where no key is named."""
         path = self.deployment.watchlist.key
         return read_key_file(path) if path is not None else None
 

@@ -38,7 +38,7 @@ def open_sinks(resources: Resources, terms: Terms) -> list[Sink]:
 
 
 def false_alert_limit(resources: Resources, terms: Terms) -> Ceiling:
-    """What pauses a run of which people find too many alerts false; nothing does where no records are kept."""
+    """Pauses a run when reviewers find too many of its alerts false; without records nothing does."""
     if resources.records is None:
         return NoCeiling()
     return FalseAlertCeiling(

@@ -16,7 +16,7 @@ from pylfr.governance.keys.vault import destroy_key, read_key_file
 from pylfr.governance.retention.sweeper import RetentionPolicy, sweep, sweep_lines, sweep_pictures
 from pylfr.types import Event
 
-# Longer than anything is kept.
+# Longer than anything is retained.
 _EVER = timedelta(days=365_000)
 
 

@@ -69,7 +69,7 @@ def build_engine(
 ) -> Engine:
     """The engine of these parts; it closes gallery, sinks and audit at its end, and calls ``on_close`` last.
 
-    ``undated`` cameras are recordings of which nobody said when they were made: the time of analysis counts for them.
+    ``undated`` cameras play recordings without a stated recording time: they are judged by the time of analysis.
     """
     decoding = decoding_of(sources)
     log.info("pictures are decoded %s", decoding)

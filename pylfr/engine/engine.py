@@ -1,4 +1,4 @@
-"""The loop, nothing else: frames in, faces found, tracked, recognised, forgotten; alerts recorded, then sent."""
+"""The loop, nothing else: detect, track, select, compare and forget faces; record alerts, then send them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _STEP_S = 2.0
 class Stages:
     """The parts of an engine, in the order in which a frame meets them.
 
-    ``undated`` are the cameras that are recordings of which nobody said when they were made.
+    ``undated`` are the cameras that play recordings without a stated recording time.
     """
 
     batches: Batcher
@@ -120,7 +120,7 @@ class Engine:
             self._stages.on_close()
 
     def stop(self, because: str = "stopped by the operator") -> None:
-        """End the run soon and cleanly. May be called from any thread, more than once; the first reason stands."""
+        """End the run soon and cleanly. May be called from any thread, more than once; the first reason counts."""
         self._stopped_because = self._stopped_because or because
         self._stages.batches.stop()
 
@@ -215,7 +215,7 @@ class Engine:
         self.stop(f"failed: {words}")
 
     def raise_threshold(self, threshold: float, *, by: str) -> None:
-        """Ask for more before an alert, from now on; recorded with who wanted it. May be called from any thread.
+        """Raise the threshold from now on; recorded with who asked for it. May be called from any thread.
 
         Raises ``AuthorisationError`` for a lower one: that needs another authorisation.
         """
@@ -285,7 +285,7 @@ class Engine:
         )
 
     def _detected(self) -> Iterator[tuple[FrameBatch, Faces]]:
-        """Each batch with its faces. A detector that works by itself has the next batch, where one waits, meanwhile."""
+        """Each batch with its faces. A detector that works asynchronously is given the next batch meanwhile."""
         batches, detector = self._stages.batches, self._stages.detector
         at_once = 2 if isinstance(detector, AheadDetector) else 1
         begun: deque[tuple[FrameBatch, Callable[[], Faces]]] = deque()
@@ -393,10 +393,10 @@ class Engine:
     def _capped(self, batch: FrameBatch, faces: Faces) -> Faces:
         """The best faces of each frame, up to the cap, counted by camera."""
         rank = np.arange(len(faces)) - np.searchsorted(faces.frame_index, faces.frame_index)
-        kept = rank < self._limits.max_faces_a_frame
-        if not kept.all():
-            self._dropped["face_over_cap"] += int(np.count_nonzero(~kept))
-            faces = faces.select(kept)
+        within = rank < self._limits.max_faces_a_frame
+        if not within.all():
+            self._dropped["face_over_cap"] += int(np.count_nonzero(~within))
+            faces = faces.select(within)
         for index, count in zip(*np.unique(faces.frame_index, return_counts=True), strict=True):
             self._faces[batch.frames[index].camera] += int(count)
         return faces
@@ -467,7 +467,7 @@ def _ending_of(cameras: Mapping[str, CameraSummary]) -> str:
 
 
 def _begin(detector: Detector, batch: FrameBatch) -> Callable[[], Faces]:
-    """What gives the batch's faces; a detector that works by itself has begun."""
+    """A call that gives the batch's faces; a detector that works asynchronously has begun."""
     if isinstance(detector, AheadDetector):
         return detector.begin(batch.frames)
     return partial(detector.detect, batch.frames)

@@ -1,4 +1,4 @@
-"""What a run did, in numbers: nothing is dropped, refused or kept without being counted here."""
+"""What a run did, in numbers: whatever is dropped, refused or not delivered is counted here."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def run_began(authorisation: str, cameras: frozenset[str], threshold: float, *, 
 
 
 def camera_turned(event: CameraEvent) -> Event:
-    """What the record says when a camera comes, breaks off, freezes, fails, or is looked at less often under load."""
+    """What the record says when a camera connects, disconnects, freezes, fails, or is analysed less often."""
     return Event(
         kind=f"camera-{event.kind}",
         details={"camera": event.camera, "at": event.at.isoformat(timespec="milliseconds"), "detail": event.detail},

@@ -1,8 +1,8 @@
 """What a deployment's cameras see, as counts over tracks: no face, no name, no order, no time finer than an hour.
 
-This is what drift is found from. A track enters each histogram once, when it has ended. An hour of a camera with fewer
-than ``LEAST_TRACKS`` waits for the next ones, and is dropped if the run ends first; at the ends of a histogram, bins of
-fewer than ``LEAST_IN_BIN`` are added to the next one inwards, so that nobody stands alone at an edge.
+Drift is detected from these counts. A track enters each histogram once, when it has ended. An hour of a camera with
+fewer than ``LEAST_TRACKS`` waits for the next ones, and is dropped if the run ends first; at the ends of a histogram,
+bins of fewer than ``LEAST_IN_BIN`` are added to the next one inwards, so that no track is alone at an edge.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ _CHECK_S = 1.0
 class AuthorisedWindow:
     """Judges each camera by itself, on the steady clock; none is stopped because of another one's times.
 
-    A frame counts by when it was captured. Cameras in ``undated`` are recordings of which nobody said when they were
-    made: their frames count by when they are analysed.
+    A frame is judged by its capture time. Cameras in ``undated`` are recordings without a stated recording time: their
+    frames are judged by the time of analysis.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""How many cameras a machine holds: made-up footage played as live cameras, measured and not calculated."""
+"""How many cameras a machine holds: synthetic footage played as live cameras, measured and not calculated."""

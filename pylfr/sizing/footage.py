@@ -92,7 +92,7 @@ def make_clip(
     folder: Path | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Path:
-    """The clip, made once and kept in ``folder`` (by default the user's cache); fewer portraits are shown again."""
+    """The clip, made once and cached in ``folder`` (by default the user's cache); fewer portraits are shown again."""
     shown = [portraits.pictures[number % len(portraits.pictures)] for number in range(rules.faces)]
     told = hashlib.sha256(f"3 {rules}".encode())
     for picture in shown:

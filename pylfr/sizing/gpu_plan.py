@@ -79,7 +79,7 @@ def read_gpu_rates(path: Path) -> GpuRates:
         results = json.loads(path.read_text(encoding="utf-8"))["results"]
         best: dict[str, float] = {}
         for rate in results["rates"]:
-            # Of a detector's sizes the smallest is the one that cameras are looked at in by default.
+            # Of a detector's sizes the smallest is the default for cameras.
             key = f"{rate['network']} {int(rate['width']) * int(rate['height'])}"
             best[key] = max(best.get(key, 0.0), float(rate["images_a_second"]))
         smallest: dict[str, tuple[int, float]] = {}

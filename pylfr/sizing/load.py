@@ -1,4 +1,4 @@
-"""Run so many cameras for so long, and see what came of it: latency, drops, processor time, memory."""
+"""Run a number of cameras for some time and measure latency, drops, processor time and memory."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ STAGES = ("decode", "detect", "track", "embed", "search", "Python")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Setting:
-    """What every camera of a load shows, and what looks at it."""
+    """What every camera of a load plays, and the networks and rules that analyse it."""
 
     video: Path
     detector: FaceDetector
@@ -65,9 +65,9 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What came of ``cameras`` cameras over ``seconds``, once all of them ran.
+    """The measurements of ``cameras`` cameras over ``seconds``, once all of them ran.
 
-    ``decided`` is the latency of every frame with a recognised face, ``seen`` that of every frame looked at.
+    ``decided`` is the latency of every frame with a recognised face, ``seen`` that of every analysed frame.
     ``late`` is the share of frames due that had not been decoded. ``cpu_s`` is processor seconds by stage;
     ``cores_busy`` and ``others_busy`` are the shares of the machine that this program and all others used (None where
     that cannot be read).
@@ -99,7 +99,7 @@ class Load:
 
     @property
     def latency(self) -> Latency:
-        """Of decisions; of frames looked at where no face was recognised at all."""
+        """Of decisions; of analysed frames where no face was recognised at all."""
         return self.decided if self.decided.count else self.seen
 
     @property
@@ -111,7 +111,7 @@ class Load:
         if self.errors:
             return self.errors[0]
         if not self.looked_at:
-            return "no frame was looked at in time"
+            return "no frame was analysed in time"
         if self.dropped:
             return "dropped " + ", ".join(f"{count:,} ({cause})" for cause, count in self.dropped.items())
         if self.late > 0.01:
@@ -124,7 +124,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """How a load stands while it runs, for whoever shows it."""
+    """The state of a running load, for a progress display."""
 
     cameras: int
     elapsed_s: float
