@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pylfr._internal.secrets import resolve_secrets
-from pylfr._internal.steady_clock import steady_now, system_now
+from pylfr._internal.steady_clock import STEADY, steady_now, system_now
 from pylfr.deployment.clock import (
     ClockReading,
     clock_path,
@@ -111,6 +111,7 @@ class Resources:
         The audit log writes the name into every entry that follows: call it before ``audit``.
         """
         self.run = secrets.token_hex(4)
+        self._opened.enter_context(STEADY.held())
         lock = lock_instance(self.deployment.audit.path, name=self.deployment.name, run=self.run, now=self.now)
         self.closes(lock.release)
 
@@ -179,7 +180,9 @@ class Resources:
         wrongly, and what is erased by a wrong clock is gone for good.
         """
         section = self.deployment.audit
-        self._check_clock(section.path)
+        self._require_clock()
+        if self._clocks is not None and is_writable(clock_path(section.path)):
+            write_last(clock_path(section.path), self._clocks)
         log = open_audit(
             section.path,
             key=self.record_key,
@@ -195,17 +198,14 @@ class Resources:
         doubt, self._doubted = self._doubt(self.deployment.audit.path), False
         self.audit.note(Event(kind="clock-confirmed", details={"by": by, "doubt": doubt}))
 
-    def _check_clock(self, path: Path) -> None:
-        if self._clocks is None:
-            return
-        doubt = self._doubt(path) if self._doubted else ""
+    def _require_clock(self) -> None:
+        """Raise ``AuditError`` where the clock is not to be believed: by it keys would be destroyed."""
+        doubt = self._doubt(self.deployment.audit.path) if self._doubted else ""
         if doubt:
             raise AuditError(
                 f"{doubt}. Nothing is recorded or erased: set the clock right; where it is right, "
                 "`pylfr sweep --confirm-clock NAME` says so in the record"
             )
-        if is_writable(clock_path(path)):
-            write_last(clock_path(path), self._clocks)
 
     def _doubt(self, path: Path) -> str:
         if self._clocks is None:
@@ -240,6 +240,7 @@ class Resources:
     @cached_property
     def watchlist_key(self) -> VaultKey | None:
         """The key of a sealed watchlist; None where none is named."""
+        self._require_clock()
         file = self.watchlist_key_file
         return file.open(now=self.now, passphrase=vault_passphrase()) if file is not None else None
 
@@ -297,6 +298,7 @@ class Resources:
 
     def evidence_key(self, sink: EvidenceSink, *, expires_at: datetime) -> VaultKey | None:
         """The key that seals evidence, made where there is none yet; None where pictures are not sealed."""
+        self._require_clock()
         if sink.key is None:
             return None
         if not sink.key.exists():

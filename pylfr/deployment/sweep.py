@@ -43,6 +43,8 @@ def forget_expired(resources: Resources) -> Forgotten:
     An entry whose withdrawal a crash cut short leaves the sealed watchlist now. Raises ``VaultError`` where that needs
     the watchlist's key, and it cannot be read.
     """
+    # Before anything is erased: the record can be written, and the clock is to be believed.
+    audit = resources.audit
     deployment, now = resources.deployment, resources.now
     revoked = _is_revoked(resources)
     destroyed = [path for path in _keys(deployment) if path.exists() and (revoked or now >= _deadline(path, resources))]
@@ -73,10 +75,10 @@ def forget_expired(resources: Resources) -> Forgotten:
         unfinished=unfinished,
     )
     if any((pictures, alerts, destroyed, lines, outcomes, unfinished)):
-        resources.audit.note(_erased(forgotten, revoked=revoked))
+        audit.note(_erased(forgotten, revoked=revoked))
     key = deployment.watchlist.key
     if key is not None and key.exists() and deployment.watchlist.file.exists():
-        finish_withdrawal(resources.listed_files, lambda: require_key(resources), resources.audit)
+        finish_withdrawal(resources.listed_files, lambda: require_key(resources), audit)
     return forgotten
 
 

@@ -82,10 +82,8 @@ class FaceDetector:
     def __init__(
         self, manifest: ModelManifest, runtime: Runtime, *, model: str, side_px: int, score_floor: float
     ) -> None:
-        if manifest.detect is None:
-            raise ModelError(f"{manifest.name} is a network for {manifest.task!r}: give one for 'detect'")
         self._manifest = manifest
-        self._detect = manifest.detect
+        self._detect = manifest.detection
         self._runtime = runtime
         self._model = model
         self._side_px = side_px
@@ -163,6 +161,15 @@ class FaceDetector:
         )
 
 
+def detector_side_px(manifest: ModelManifest, asked_px: int | None) -> int:
+    """The long side of a detector's picture: as asked, or the manifest's. Raises ``ModelError`` if it is too small."""
+    table = manifest.detection
+    side_px = table.side_px if asked_px is None else asked_px
+    if side_px < table.multiple_of:
+        raise ModelError(f"side_px must be at least {table.multiple_of} for {manifest.name}, got {side_px}")
+    return side_px
+
+
 def open_detector(
     name: str,
     *,
@@ -180,15 +187,11 @@ def open_detector(
     """
     model = open_store().resolve(name)
     manifest = model.manifest
-    if manifest.detect is None:
-        raise ModelError(f"{name} is a network for {manifest.task!r}: name one for 'detect' (see `pylfr models list`)")
-    side = manifest.detect.side_px if side_px is None else side_px
-    if side < manifest.detect.multiple_of:
-        raise ModelError(f"side_px must be at least {manifest.detect.multiple_of} for {name}, got {side}")
+    side = detector_side_px(manifest, side_px)
     return FaceDetector(
         manifest,
         open_runtime(model, runtime=runtime, device=device, threads=threads, side_px=side),
         model=model.sha256,
         side_px=side,
-        score_floor=manifest.detect.score_threshold if score_floor is None else score_floor,
+        score_floor=manifest.detection.score_threshold if score_floor is None else score_floor,
     )

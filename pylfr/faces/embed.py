@@ -29,16 +29,14 @@ class FaceEmbedder:
     def __init__(
         self, manifest: ModelManifest, runtime: Runtime, *, model: str, last_layer: LastLayer | None = None
     ) -> None:
-        if manifest.embed is None:
-            raise ModelError(f"{manifest.name} is a network for {manifest.task!r}: give one for 'embed'")
+        self._embed = manifest.embedding
         self._output, shape = next(iter(runtime.outputs.items()))
         gives = shape[-1] if last_layer is None else last_layer.weight.shape[1]
-        if gives not in (None, manifest.embed.dimension):
-            raise ModelError(f"{manifest.name} must give {manifest.embed.dimension} numbers per face, it gives {gives}")
+        if gives not in (None, self._embed.dimension):
+            raise ModelError(f"{manifest.name} must give {self._embed.dimension} numbers per face, it gives {gives}")
         self._last_layer = last_layer
         self._sides = (1,) * (len(shape) - 2)
         self._manifest = manifest
-        self._embed = manifest.embed
         self._runtime = runtime
         self._model = model
 
@@ -99,10 +97,7 @@ def open_embedder(name: str, *, device: Device = "cpu", runtime: str = "onnx", t
     missing, altered or not an embedder.
     """
     model = open_store().resolve(name)
-    if model.manifest.embed is None:
-        raise ModelError(
-            f"{name} is a network for {model.manifest.task!r}: name one for 'embed' (see `pylfr models list`)"
-        )
+    model.manifest.embedding  # noqa: B018 - a network of another task is refused before it is loaded
     parts = trunk_of(model) if device == "cpu" else None
     if parts is None:
         log.warning("%s runs whole: its runtime's memory may retain template values until it is used again", name)

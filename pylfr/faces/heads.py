@@ -65,9 +65,7 @@ def decode(
     manifest: ModelManifest, outputs: Mapping[str, Float32], *, width: int, height: int, score_floor: float
 ) -> RawFaces:
     """Decode ``outputs`` by the manifest's head. Raises ``ModelError`` if they do not match it."""
-    detect = manifest.detect
-    if detect is None:
-        raise ModelError(f"{manifest.name} is a network for {manifest.task!r}: give one for 'detect'")
+    detect = manifest.detection
     head = split_head(manifest, outputs)
     try:
         if manifest.head == "yunet":

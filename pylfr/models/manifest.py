@@ -147,6 +147,25 @@ class ModelManifest(ConfigModel):
         parts = [each for each in (licence, self.warning) if each]
         return f"{self.name}: {'; '.join(parts)}" if parts else None
 
+    @property
+    def detection(self) -> DetectTable:
+        """The table [detect]. Raises ``ModelError`` for a network of another task."""
+        if self.detect is None:
+            raise self._of_another_task("detect")
+        return self.detect
+
+    @property
+    def embedding(self) -> EmbedTable:
+        """The table [embed]. Raises ``ModelError`` for a network of another task."""
+        if self.embed is None:
+            raise self._of_another_task("embed")
+        return self.embed
+
+    def _of_another_task(self, wanted: Task) -> ModelError:
+        return ModelError(
+            f"{self.name} is a network for {self.task!r}: name one for {wanted!r} (see `pylfr models list`)"
+        )
+
     @model_validator(mode="after")
     def _parts_fit_the_task(self) -> ModelManifest:
         if (self.detect is not None, self.embed is not None) != (self.task == "detect", self.task == "embed"):

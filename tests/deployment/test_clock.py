@@ -74,6 +74,8 @@ def test_a_clock_27_hours_ahead_destroys_no_key_until_a_person_says_that_it_is_r
         pytest.raises(AuditError, match=r"somebody set it forward\. Nothing is recorded or erased"),
     ):
         forget_expired(resources)
+    with Resources(deployment, now=ahead.at, clocks=ahead) as resources, pytest.raises(AuditError, match="set it fo"):
+        assert resources.watchlist_key
     assert left(tmp_path) | {"record.key"} == kept
     assert len(read_audit(tmp_path / "audit.log").entries) == 1, "no entry of a wrong time keeps the log from opening"
 

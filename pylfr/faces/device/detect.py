@@ -10,7 +10,7 @@ import numpy as np
 
 from pylfr import ops
 from pylfr.errors import ModelError
-from pylfr.faces.detect import SUPPRESSION_IOU, input_size
+from pylfr.faces.detect import SUPPRESSION_IOU, detector_side_px, input_size
 from pylfr.faces.device.uploads import Uploads
 from pylfr.faces.heads import HeadTensors, split_head
 from pylfr.models.manifest import ModelManifest
@@ -55,10 +55,8 @@ class DeviceDetector:
         stream: ops.Stream | None = None,
     ) -> None:
         """Work is queued on ``stream``, by default on that of ``uploads``."""
-        if manifest.detect is None:
-            raise ModelError(f"{manifest.name} is a network for {manifest.task!r}: give one for 'detect'")
         self._manifest = manifest
-        self._detect = manifest.detect
+        self._detect = manifest.detection
         self._runtime = runtime
         self._uploads = uploads
         self._stream = stream or uploads.stream
@@ -204,17 +202,13 @@ def open_device_detector(
     """
     model = open_store().resolve(name)
     manifest = model.manifest
-    if manifest.detect is None:
-        raise ModelError(f"{name} is a network for {manifest.task!r}: name one for 'detect' (see `pylfr models list`)")
-    side = manifest.detect.side_px if side_px is None else side_px
-    if side < manifest.detect.multiple_of:
-        raise ModelError(f"side_px must be at least {manifest.detect.multiple_of} for {name}, got {side}")
+    side = detector_side_px(manifest, side_px)
     return DeviceDetector(
         manifest,
         open_device_runtime(model, runtime=runtime, device=uploads.stream.device, side_px=side, graphs=graphs),
         uploads,
         model=model.sha256,
         side_px=side,
-        score_floor=manifest.detect.score_threshold if score_floor is None else score_floor,
+        score_floor=manifest.detection.score_threshold if score_floor is None else score_floor,
         stream=stream,
     )

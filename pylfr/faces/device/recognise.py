@@ -11,7 +11,7 @@ from pylfr import ops
 from pylfr.errors import ConfigError, ModelError
 from pylfr.faces.device.uploads import Uploads
 from pylfr.faces.template_pool import DeviceProbePool
-from pylfr.models.manifest import EmbedTable, ModelManifest
+from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import open_store
 from pylfr.protocols import DeviceGallery, DeviceRuntime, Gallery
 from pylfr.runtimes.registry import open_device_runtime
@@ -34,15 +34,13 @@ class DeviceEmbedder:
         stream: ops.Stream | None = None,
     ) -> None:
         """Work is queued on ``stream``, by default on that of ``uploads``."""
-        if manifest.embed is None:
-            raise ModelError(f"{manifest.name} is a network for {manifest.task!r}: give one for 'embed'")
+        self._embed = manifest.embedding
         self._output, shape = next(iter(runtime.outputs.items()))
-        if shape[-1] not in (None, manifest.embed.dimension):
+        if shape[-1] not in (None, self._embed.dimension):
             raise ModelError(
-                f"{manifest.name} must give {manifest.embed.dimension} numbers per face, it gives {shape[-1]}"
+                f"{manifest.name} must give {self._embed.dimension} numbers per face, it gives {shape[-1]}"
             )
         self._manifest = manifest
-        self._embed = manifest.embed
         self._runtime = runtime
         self._uploads = uploads
         self._staging = ops.Staging(stream or uploads.stream)
@@ -152,11 +150,11 @@ class HostEmbedderAdapter:
 
     @property
     def side_px(self) -> int:
-        return self._embed.side_px
+        return self._embedder.manifest.embedding.side_px
 
     @property
     def landmark_template(self) -> Float32:
-        return self._embed.landmark_template
+        return self._embedder.manifest.embedding.landmark_template
 
     def align(self, frames: Sequence[Frame], faces: Faces) -> Float32:
         with self._embedder.turn:
@@ -179,13 +177,6 @@ class HostEmbedderAdapter:
                 stream.synchronise()
         return Templates(vectors=vectors, model=self.model)
 
-    @property
-    def _embed(self) -> EmbedTable:
-        table = self.manifest.embed
-        if table is None:
-            raise ModelError(f"{self.manifest.name} is a network for {self.manifest.task!r}: give one for 'embed'")
-        return table
-
 
 def open_device_embedder(
     name: str, uploads: Uploads, *, runtime: str, stream: ops.Stream | None = None, graphs: bool = True
@@ -195,10 +186,7 @@ def open_device_embedder(
     Its work is queued on ``stream``, by default on that of ``uploads``; ``graphs`` as for ``open_runtime``.
     """
     model = open_store().resolve(name)
-    if model.manifest.embed is None:
-        raise ModelError(
-            f"{name} is a network for {model.manifest.task!r}: name one for 'embed' (see `pylfr models list`)"
-        )
+    model.manifest.embedding  # noqa: B018 - a network of another task is refused before it is loaded
     return DeviceEmbedder(
         model.manifest,
         open_device_runtime(model, runtime=runtime, device=uploads.stream.device, graphs=graphs),
