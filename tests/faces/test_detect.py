@@ -63,17 +63,6 @@ def test_a_network_with_a_fixed_input_of_one_image_finds_the_same_faces(pictures
     assert np.allclose(faces.boxes, free.boxes, atol=2)
 
 
-def test_embedding_in_parts_gives_the_same_templates(pictures: list[UInt8]) -> None:
-    embedder = open_embedder("face_reid_0095")
-    faces = open_detector("yunet_n").detect(pictures)
-    crops = embedder.align(pictures, faces)
-    model = open_store().resolve("face_reid_0095")
-    bound = model.manifest.model_copy(update={"pixels": model.manifest.pixels.model_copy(update={"max_batch": 2})})
-    runtime = open_runtime(type(model)(manifest=bound, path=model.path, sha256=model.sha256))
-    parts = type(embedder)(bound, runtime, model=model.sha256).embed(crops).vectors
-    assert np.allclose(parts, embedder.embed(crops).vectors, atol=1e-5)
-
-
 @pytest.mark.parametrize("runtime", ["onnx", "openvino", "torch"])
 def test_threads_that_share_a_detector_and_an_embedder_get_their_own_templates(
     media_dir: Path, runtime: RuntimeName
@@ -113,14 +102,6 @@ def test_invalid_pictures_and_networks_of_the_wrong_task_are_refused(pictures: l
         open_embedder("yunet_n")
     with pytest.raises(ModelError, match="side_px must be at least 32"):
         open_detector("yunet_n", side_px=8)
-
-
-def test_crops_of_the_wrong_size_and_a_wrong_out_are_refused() -> None:
-    embedder = open_embedder("face_reid_0095")
-    with pytest.raises(ValueError, match=r"crops must be float32 \[N, 3, 128, 128\]"):
-        embedder.embed(np.zeros((1, 3, 112, 112), np.float32))
-    with pytest.raises(ValueError, match=r"out must be float32 \[1, 256\]"):
-        embedder.embed(np.zeros((1, 3, 128, 128), np.float32), out=np.zeros((1, 128), np.float32))
 
 
 def test_the_network_input_is_the_smallest_that_holds_every_frame() -> None:
