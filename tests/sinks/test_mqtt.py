@@ -211,8 +211,9 @@ def test_closing_says_how_many_alerts_nobody_took(tmp_path: Path) -> None:
     sink.send(alert_number(2))
     with pytest.raises(
         SinkError, match=r"alerts not delivered to mqtt://.* \((not connected|Connection refused)\): 2, see the audit"
-    ):
+    ) as lost:
         sink.close()
+    assert lost.value.undelivered == 2
 
 
 def test_a_full_queue_is_an_error_and_not_a_loss(tmp_path: Path) -> None:

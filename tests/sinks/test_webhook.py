@@ -181,8 +181,11 @@ def test_closing_says_how_many_alerts_nobody_took() -> None:
     sink = open_webhook(url, close_s=0.5)
     sink.send(alert_number(1))
     sink.send(alert_number(2))
-    with pytest.raises(SinkError, match=r"alerts not delivered to .* \(Connection refused\): 2, see the audit record"):
+    with pytest.raises(
+        SinkError, match=r"alerts not delivered to .* \(Connection refused\): 2, see the audit record"
+    ) as lost:
         sink.close()
+    assert lost.value.undelivered == 2
     sink.close()
 
 
