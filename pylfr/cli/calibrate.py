@@ -20,7 +20,7 @@ from pylfr.errors import ConfigError
 from pylfr.evaluation.calibration import NonMated, Threshold, calibrate, search_non_mated
 from pylfr.evaluation.drift import histogram_of
 from pylfr.evaluation.video.tracks import TrackMaterial
-from pylfr.governance.authorisation.certificates import CalibrationCertificate, Rate
+from pylfr.governance.authorisation.certificates import CalibrationCertificate, CertifiedRate
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import choose_runtime
 from pylfr.types import Arithmetic
@@ -150,7 +150,7 @@ def _certificate(
         arithmetic=arithmetic,
         watchlist_size=threshold.watchlist_size,
         threshold=threshold.value,
-        fpir=Rate(
+        fpir=CertifiedRate(
             value=threshold.fpir,
             numerator=threshold.alerts,
             denominator=threshold.searches,

@@ -33,7 +33,7 @@ from pylfr.evaluation.images.verification import (
 from pylfr.evaluation.report import write_report
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
-from pylfr.governance.authorisation.certificates import CohortCertificate, Rate
+from pylfr.governance.authorisation.certificates import CertifiedRate, CohortCertificate
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import choose_runtime
 from pylfr.types import Arithmetic
@@ -208,7 +208,7 @@ def _cohort_certificate(
         arithmetic=arithmetic,
         threshold=report.threshold,
         groups={
-            each.group: Rate(
+            each.group: CertifiedRate(
                 value=each.fpir.value or 0.0,
                 numerator=each.fpir.numerator,
                 denominator=each.fpir.denominator,

@@ -265,14 +265,14 @@ class CameraSection(ConfigModel):
         return hashlib.sha256(f"{self.source}{zone}{expect}{picture}{recorded}".encode()).hexdigest()
 
 
-class JsonlSink(ConfigModel):
+class JsonlSection(ConfigModel):
     """Each alert as one line of JSON in a file."""
 
     type: Literal["jsonl"] = Field(description="jsonl")
     path: FilePath = Field(description="the file; lines are appended, and erased when their retention ends")
 
 
-class WebhookSink(ConfigModel):
+class WebhookSection(ConfigModel):
     """Each alert as an HTTP POST, retried until it is accepted."""
 
     type: Literal["webhook"] = Field(description="webhook")
@@ -281,7 +281,7 @@ class WebhookSink(ConfigModel):
     pictures: bool = Field(default=False, description="send the probe and the reference image with each alert")
 
 
-class MqttSink(ConfigModel):
+class MqttSection(ConfigModel):
     """Each alert as an MQTT message on the topic prefix/CAMERA/alert."""
 
     type: Literal["mqtt"] = Field(description="mqtt")
@@ -298,7 +298,7 @@ class MqttSink(ConfigModel):
     pictures: bool = Field(default=False, description="send the probe and the reference image with each alert")
 
     @model_validator(mode="after")
-    def _tls_is_on(self) -> MqttSink:
+    def _tls_is_on(self) -> MqttSection:
         files = {"ca": self.ca, "certificate": self.certificate, "private_key": self.private_key}
         named = [name for name, file in files.items() if file is not None]
         if named and not self.tls:
@@ -308,7 +308,7 @@ class MqttSink(ConfigModel):
         return self
 
 
-class EvidenceSink(ConfigModel):
+class EvidenceSection(ConfigModel):
     """Each alert as a picture for the operator: the probe beside the reference image."""
 
     type: Literal["evidence"] = Field(description="evidence")
@@ -318,7 +318,7 @@ class EvidenceSink(ConfigModel):
     )
 
 
-SinkSection = Annotated[JsonlSink | WebhookSink | MqttSink | EvidenceSink, Field(discriminator="type")]
+SinkSection = Annotated[JsonlSection | WebhookSection | MqttSection | EvidenceSection, Field(discriminator="type")]
 
 
 class AuditSection(ConfigModel):

@@ -24,7 +24,7 @@ from pylfr.deployment.clock import (
     read_last,
     write_last,
 )
-from pylfr.deployment.config import AuthoritySection, Deployment, EvidenceSink, read_deployment
+from pylfr.deployment.config import AuthoritySection, Deployment, EvidenceSection, read_deployment
 from pylfr.deployment.instance_lock import lock_instance
 from pylfr.errors import AuditError, ConfigError
 from pylfr.gallery.index.reloading import LiveGallery
@@ -296,7 +296,7 @@ class Resources:
         self.closes(gallery.close)
         return gallery
 
-    def evidence_key(self, sink: EvidenceSink, *, expires_at: datetime) -> VaultKey | None:
+    def evidence_key(self, sink: EvidenceSection, *, expires_at: datetime) -> VaultKey | None:
         """The key that seals evidence, made where there is none yet; None where pictures are not sealed."""
         self._require_clock()
         if sink.key is None:

@@ -24,7 +24,7 @@ from pylfr.evaluation.video.passes import SubjectPass
 from pylfr.evaluation.video.replay import REPLAY_BEGAN, Replay, run_replay
 from pylfr.evaluation.video.tracks import non_mated_tracks
 from pylfr.faces.detect import open_detector
-from pylfr.governance.authorisation.certificates import CalibrationCertificate, Rate
+from pylfr.governance.authorisation.certificates import CalibrationCertificate, CertifiedRate
 from pylfr.models.store import open_store
 from pylfr.protocols import Source
 from pylfr.runtimes.registry import choose_runtime
@@ -89,7 +89,7 @@ def seen(media_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
         rules=fusion_rules_of(RecognitionSection()),
         watchlist_size=4,
         threshold=0.5,
-        fpir=Rate(value=0.001, numerator=0, denominator=65, low=0, high=0.05),
+        fpir=CertifiedRate(value=0.001, numerator=0, denominator=65, low=0, high=0.05),
         material="65 made-up passes",
         non_mated_best=histogram_of(material.non_mated.best),
         conditions=dict(material.conditions),

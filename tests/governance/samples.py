@@ -7,7 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 from pylfr.deployment.config import RecognitionSection
 from pylfr.deployment.recognition import fusion_rules_of
 from pylfr.governance.authorisation.authority import Authorisation, plain_fields
-from pylfr.governance.authorisation.certificates import CalibrationCertificate, CohortCertificate, FusionRules, Rate
+from pylfr.governance.authorisation.certificates import (
+    CalibrationCertificate,
+    CertifiedRate,
+    CohortCertificate,
+    FusionRules,
+)
 from pylfr.governance.authorisation.checks import DeploymentFacts
 from pylfr.governance.authorisation.enrolment import Origin, Review, ReviewedReference
 from pylfr.governance.keys.keys import PublicKey
@@ -20,7 +25,7 @@ CAMERAS = {"north": "a1" * 32, "south": "a2" * 32}
 DETECTOR, EMBEDDER, PREPROCESSING = "d1" * 32, "e1" * 32, "f1" * 32
 LIST, CALIBRATION, COHORTS = "b1" * 32, "c1" * 32, "c2" * 32
 RULES = fusion_rules_of(RecognitionSection())
-RATE = Rate(value=0.001, numerator=10, denominator=10_000, low=0.0005, high=0.0018)
+RATE = CertifiedRate(value=0.001, numerator=10, denominator=10_000, low=0.0005, high=0.0018)
 
 
 def authorisation(**changes: object) -> Authorisation:

@@ -15,7 +15,7 @@ from pylfr.governance.authorisation.authority import Digest, Moment
 from pylfr.types import Arithmetic
 
 
-class Rate(ConfigModel):
+class CertifiedRate(ConfigModel):
     """A rate with what it was counted from and its 95 % interval."""
 
     value: float = Field(ge=0, le=1)
@@ -55,7 +55,7 @@ class CalibrationCertificate(ConfigModel):
     arithmetic: Arithmetic = Field(description="what the networks were computed in: scores differ between them")
     watchlist_size: int = Field(ge=1)
     threshold: float = Field(ge=-1, le=1)
-    fpir: Rate
+    fpir: CertifiedRate
     material: str = Field(min_length=1, description="what it was measured on")
     unit: Literal["photographs", "tracks"] = "photographs"
     detector: Digest | None = None
@@ -83,7 +83,7 @@ class CohortCertificate(ConfigModel):
     preprocessing: Digest
     arithmetic: Arithmetic
     threshold: float = Field(ge=-1, le=1)
-    groups: dict[str, Rate] = Field(min_length=2, description="FPIR of each group")
+    groups: dict[str, CertifiedRate] = Field(min_length=2, description="FPIR of each group")
     conclusion: str = Field(min_length=1)
     issued_at: Moment
     expires_at: Moment

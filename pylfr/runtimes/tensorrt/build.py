@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class ShapeProfile:
     """The inputs [B, 3, H, W] that an engine takes: each side from ``least`` to ``most``, fastest at ``usual``."""
 
     least: Shape
@@ -47,7 +47,7 @@ class Profile:
             raise ValueError(f"a profile must have three channels and 1 <= least <= usual <= most, got {self}")
 
     @classmethod
-    def of_size(cls, *, width: int, height: int, usual: int, most: int) -> Profile:
+    def of_size(cls, *, width: int, height: int, usual: int, most: int) -> ShapeProfile:
         """Pictures of one size, 1 to ``most`` per call."""
         size = (3, height, width)
         return cls(least=(1, *size), usual=(usual, *size), most=(most, *size))
@@ -92,27 +92,27 @@ def open_library(library: str) -> ModuleType:
     return import_module(module)
 
 
-def profile_of(manifest: ModelManifest, *, side_px: int | None = None, usual: int = 8, most: int = 32) -> Profile:
+def profile_of(manifest: ModelManifest, *, side_px: int | None = None, usual: int = 8, most: int = 32) -> ShapeProfile:
     """The inputs of a network: crops of its size, or pictures with sides up to ``side_px`` (usually 16:9)."""
     most = min(most, manifest.pixels.max_batch or most)
     usual = min(usual, most)
     if manifest.embed is not None:
-        return Profile.of_size(width=manifest.embed.side_px, height=manifest.embed.side_px, usual=usual, most=most)
+        return ShapeProfile.of_size(width=manifest.embed.side_px, height=manifest.embed.side_px, usual=usual, most=most)
     if manifest.detect is None:
         raise ModelError(f"{manifest.name} is a network for {manifest.task!r}: give one for 'detect' or 'embed'")
     if manifest.detect.fixed_size is not None:
         width, height = manifest.detect.fixed_size
-        return Profile.of_size(width=width, height=height, usual=usual, most=most)
+        return ShapeProfile.of_size(width=width, height=height, usual=usual, most=most)
     step = manifest.detect.multiple_of
     side = -(-(side_px or manifest.detect.side_px) // step) * step
     low = min(side, -(-side * 9 // 16 // step) * step)
-    return Profile(least=(1, 3, step, step), usual=(usual, 3, low, side), most=(most, 3, side, side))
+    return ShapeProfile(least=(1, 3, step, step), usual=(usual, 3, low, side), most=(most, 3, side, side))
 
 
 def engine_of(
     trt: ModuleType,
     model: Model,
-    profile: Profile,
+    profile: ShapeProfile,
     *,
     target: str,
     precision: Precision,
@@ -143,7 +143,7 @@ def engine_of(
     return engine
 
 
-def checked_half(model: Model, content: bytes, profile: Profile) -> bytes:
+def checked_half(model: Model, content: bytes, profile: ShapeProfile) -> bytes:
     """The network in fp16, verified by onnxruntime to agree with float32. Raises ``ModelError`` if it does not."""
     half = to_half(content)
     pictures = synthetic_pictures(model.manifest, height=profile.usual[2], width=profile.usual[3])
@@ -155,7 +155,7 @@ def _build(
     trt: ModuleType,
     model: Model,
     content: bytes,
-    profile: Profile,
+    profile: ShapeProfile,
     *,
     target: str,
     known: bytes,

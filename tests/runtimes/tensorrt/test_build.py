@@ -9,7 +9,7 @@ import pytest
 
 from pylfr.errors import ConfigError, ModelError
 from pylfr.models.store import open_store
-from pylfr.runtimes.tensorrt.build import Profile, RtxTarget, engine_of, open_library, profile_of
+from pylfr.runtimes.tensorrt.build import RtxTarget, ShapeProfile, engine_of, open_library, profile_of
 from pylfr.runtimes.tensorrt.engine_cache import EngineCache
 
 REAL = ["yunet_n", "scrfd_500m_kps", "face_reid_0095", "mobilefacenet_y1"]
@@ -90,7 +90,7 @@ def test_an_unknown_library_is_refused() -> None:
 @pytest.mark.parametrize(("usual", "most"), [(0, 1), (2, 1)])
 def test_an_invalid_profile_is_refused(usual: int, most: int) -> None:
     with pytest.raises(ValueError, match="1 <= least <= usual <= most"):
-        Profile.of_size(width=64, height=64, usual=usual, most=most)
+        ShapeProfile.of_size(width=64, height=64, usual=usual, most=most)
 
 
 def test_profiles_follow_the_manifests() -> None:
@@ -98,7 +98,7 @@ def test_profiles_follow_the_manifests() -> None:
     embed, detect = (store.manifest(name) for name in ("mobilefacenet_y1", "yunet_n"))
     one = store.manifest("scrfd_10g")
     assert profile_of(embed, usual=8, most=64).most == (64, 3, 112, 112)
-    assert profile_of(detect, side_px=640) == Profile(
+    assert profile_of(detect, side_px=640) == ShapeProfile(
         least=(1, 3, 32, 32), usual=(8, 3, 384, 640), most=(32, 3, 640, 640)
     )
     assert profile_of(one).most[0] == 1
