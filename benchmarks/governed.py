@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +11,8 @@ from pathlib import Path
 from pylfr._internal.canonical_json import utc_text
 from pylfr.cli import command_line
 from pylfr.deployment.recognition import preprocessing_of
+from pylfr.governance.authorisation.certificates import CalibrationCertificate, CohortCertificate, sign_certificate
+from pylfr.governance.keys.keys import read_signing_key
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import choose_runtime
 from pylfr.video.open import Isolation
@@ -34,13 +35,20 @@ def make_deployments(
     runtime: str,
     threshold: float,
     batch_size: int,
+    poll_ms: float = 500.0,
 ) -> dict[Isolation, Path]:
     """Two deployment files under ``uk-police`` that differ in where recordings are decoded, each signed and sealed.
 
     The certificates are placeholders: they are required and checked like real ones.
     """
-    for key in ("officer", "record", "ann", "bob"):
+    for key in ("officer", "record", "ann", "bob", "measurer"):
         _pylfr("authority", "keygen", folder / f"{key}.key")
+    # Beside the deployment, where root alone may have it: in earnest it belongs to somebody else, elsewhere.
+    keys = {name: (folder / f"{name}.pub").read_text().strip() for name in ("officer", "measurer")}
+    officer, measurer = _WORDS["authorising_officer"], "Benchmark"
+    (folder / "trusted.toml").write_text(
+        f'[officers]\n"{officer}" = "{keys["officer"]}"\n[measurers]\n"{measurer}" = "{keys["measurer"]}"\n'
+    )
     plain = folder / "square.watchlist"
     _pylfr("watchlist", "create", plain, "--embedder", embedder, "--profile", "uk-police")
     for name, image in people.items():
@@ -66,7 +74,7 @@ def make_deployments(
         own = folder / isolation
         own.mkdir()
         path = folder / f"{isolation}.toml"
-        path.write_text(_deployment(videos, isolation, detector, embedder, runtime, threshold, batch_size))
+        path.write_text(_deployment(videos, isolation, detector, embedder, runtime, threshold, batch_size, poll_ms))
         _pylfr("authority", "draft", path, "--case", folder / "case.toml", "--out", own / "draft.json")
         _pylfr(
             "authority",
@@ -98,11 +106,18 @@ def _write_certificates(folder: Path, embedder: str, runtime: str, threshold: fl
         "issued_at": utc_text(now - timedelta(days=1)),
         "expires_at": utc_text(now + timedelta(days=1)),
     }
-    for kind, also in (
-        ("calibration", {"watchlist_size": 500, "fpir": rate, "material": "made up"}),
-        ("cohorts", {"groups": {"one": rate, "other": rate}, "conclusion": "made up"}),
-    ):
-        (folder / f"{kind}.json").write_text(json.dumps({"type": kind, **about, **also}))
+    key, words = (
+        read_signing_key(folder / "measurer.key"),
+        {"measurer": "Benchmark", "tool": "a benchmark", "material_sha256": "00" * 32},
+    )
+    calibration = {"type": "calibration", "watchlist_size": 500, "fpir": rate, "material": "made up"}
+    cohorts = {"type": "cohorts", "groups": {"one": rate, "other": rate}, "conclusion": "made up"}
+    signed = {
+        "calibration": sign_certificate(CalibrationCertificate.model_validate(about | calibration), key, **words),
+        "cohorts": sign_certificate(CohortCertificate.model_validate(about | cohorts), key, **words),
+    }
+    for name, certificate in signed.items():
+        (folder / f"{name}.json").write_text(certificate.model_dump_json())
 
 
 def _deployment(
@@ -113,6 +128,7 @@ def _deployment(
     runtime: str,
     threshold: float,
     batch_size: int,
+    poll_ms: float,
 ) -> str:
     cameras = "".join(
         f'[[cameras]]\nname = "camera {number}"\nsource = "{path}"\npace = "as-fast-as-possible"\n'
@@ -125,6 +141,7 @@ profile = "uk-police"
 place = "{PLACE}"
 signed = "{isolation}/authorisation.json"
 officer_key = "officer.pub"
+trusted_officers = "trusted.toml"
 calibration = "calibration.json"
 cohorts = "cohorts.json"
 [models]
@@ -135,6 +152,7 @@ runtime = "{runtime}"
 file = "square.sealed"
 key = "square.key"
 manifest = "listed.json"
+poll_ms = {poll_ms:g}
 [recognition]
 threshold = {threshold}
 [batch]

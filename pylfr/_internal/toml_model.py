@@ -16,7 +16,7 @@ from pylfr.errors import PylfrError
 class ConfigModel(BaseModel):
     """One table of a file. A key that it does not know is refused with the nearest one that it does."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="wrap")
     @classmethod

@@ -42,6 +42,7 @@ COMMANDS = {
     "size": _at("size:size", "Measure how many cameras this machine can run."),
     "report": _at("report:report", "Write the public report of a deployment."),
     "sweep": _at("vault:sweep", "Erase everything whose retention has ended; run it from a timer."),
+    "retention": _at("vault:retention_commands", "Show what is retained, where, and until when."),
     "watchlist": _at("watchlist:commands", "Create, enrol, review, seal and list watchlists."),
     "models": _at("models:commands", "List, show, verify, fetch and import networks."),
     "authority": _at("authority:commands", "Make keys; draft, sign and check authorisations."),

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
 
-from pylfr.cli.console import escape, results, say
+from pylfr.cli.console import escape, results, say, warn
 from pylfr.cli.passphrase import PassphraseOption, open_key
-from pylfr.cli.vault import picture
-from pylfr.deployment.resources import open_resources
+from pylfr.deployment.resources import Resources, open_resources
+from pylfr.errors import ConfigError
 from pylfr.governance.adjudication.case import Decision, Finding, Verdict
-from pylfr.governance.adjudication.database import AlertRow
+from pylfr.governance.adjudication.replay import Difference
+from pylfr.governance.adjudication.reviewed import AlertRow
 from pylfr.governance.keys.keys import SigningKey
+from pylfr.governance.retention.sweeper import SUFFIX, read_sealed
 
 commands = typer.Typer(help="Possible matches and what people decide about them.", no_args_is_help=True)
 
 DeploymentArgument = Annotated[Path, typer.Argument(help="The deployment file (TOML).", show_default=False)]
 AlertArgument = Annotated[str, typer.Argument(help="The alert's id, or how it begins.", show_default=False)]
 KeyOption = Annotated[Path | None, typer.Option("--key", help="Your private key, which signs the decision.")]
+ReasonOption = Annotated[str, typer.Option(help="Why. It is in the record for good: name nobody who was seen.")]
 ByOption = Annotated[str, typer.Option(help="Who decides: your own name.", show_default=False)]
 
 # What is typed, and what it means.
@@ -33,32 +41,64 @@ _FINDINGS: dict[str, Finding] = {"true": "true alert", "false": "false alert", "
 
 @commands.command(name="list")
 def list_(deployment: DeploymentArgument) -> None:
-    """Every alert and how far people have come with it."""
+    """Every alert and how far people have come with it, as the signed log has it."""
     table = Table(box=None, pad_edge=False)
     for column in ("alert", "captured", "camera", "possible match", "score", "threshold", "state"):
         table.add_column(column, overflow="fold")
     with open_resources(deployment) as resources:
-        for row in resources.require_records().alerts():
-            table.add_row(*(escape(cell) for cell in _cells(row)))
+        reviewed = resources.review.read()
+    for row in reviewed.alerts:
+        table.add_row(*(escape(cell) for cell in _cells(row)))
     results().print(table)
+    _warn_of(reviewed.differences)
 
 
 @commands.command()
 def show(deployment: DeploymentArgument, alert: AlertArgument) -> None:
     """One alert. Verdicts are shown only when all are in: nobody is led by the one before."""
     with open_resources(deployment) as resources:
-        row = resources.require_records().alert(alert)
+        row = resources.review.alert(alert)
     case = row.case
     names = ("alert", "captured", "camera", "possible match", "score", "threshold", "state")
     for name, cell in zip(names, _cells(row), strict=True):
         say(f"{name}: {cell}")
     say(f"verdicts: {len(case.adjudications)} of {case.min_adjudicators}")
     for each in case.visible_adjudications:
-        say(f"  {each.at:%Y-%m-%d %H:%M:%S} UTC, {each.adjudicator}: {each.verdict}")
-    if case.engagement is not None:
-        say(f"engagement: {case.engagement.at:%Y-%m-%d %H:%M:%S} UTC, {case.engagement.officer}: {_decided(row)}")
+        say(f"  {_decided(each.at, each.adjudicator, each.verdict, each.reason)}")
+    if (engagement := case.engagement) is not None:
+        say(f"engagement: {_decided(engagement.at, engagement.officer, engagement.decision, engagement.reason)}")
     if case.outcome is not None:
-        say(f"outcome: {case.outcome.at:%Y-%m-%d %H:%M:%S} UTC, {case.outcome.officer}: {case.outcome.finding}")
+        say(f"outcome: {_decided(case.outcome.at, case.outcome.officer, case.outcome.finding, case.outcome.reason)}")
+    _warn_of(row.differences)
+
+
+@commands.command()
+def picture(
+    deployment: DeploymentArgument,
+    alert: AlertArgument,
+    viewer: Annotated[
+        str | None,
+        typer.Option(
+            help="A program that shows a JPEG from its standard input, for example 'feh -'.", metavar="COMMAND"
+        ),
+    ] = None,
+) -> None:
+    """Show the sealed picture of an alert to the person who decides: in a viewer, or on standard output.
+
+    It is written into no file: what is opened from the seal must not outlive its retention.
+    """
+    with open_resources(deployment) as resources:
+        content = _sealed_picture(resources, alert)
+    if viewer is not None:
+        program = shlex.split(viewer)
+        try:
+            subprocess.run(program, input=content, check=True)
+        except (OSError, subprocess.CalledProcessError, IndexError) as error:
+            raise ConfigError(f"--viewer {viewer!r} could not show the picture: {error}") from error
+        return
+    if sys.stdout.isatty():
+        raise ConfigError("a picture is not written to a terminal: name a --viewer, or pipe it into one")
+    sys.stdout.buffer.write(content)
 
 
 @commands.command()
@@ -67,14 +107,16 @@ def adjudicate(
     alert: AlertArgument,
     by: ByOption,
     verdict: Annotated[Literal["same", "different", "cannot-tell"], typer.Option(help="What the two pictures show.")],
+    reason: ReasonOption = "",
     key: KeyOption = None,
     passphrase_env: PassphraseOption = None,
 ) -> None:
     """Give your verdict on the two pictures. The next person is not told."""
     with open_resources(deployment) as resources:
-        records, audit = resources.require_records(), resources.audit
-        records.adjudicate(alert, by=by, verdict=_VERDICTS[verdict], audit=audit, key=_key(key, passphrase_env))
-        say(f"recorded; the alert is {records.alert(alert).case.state}")
+        resources.review.adjudicate(
+            alert, by=by, verdict=_VERDICTS[verdict], reason=reason, key=_key(key, passphrase_env)
+        )
+        say(f"recorded; the alert is {resources.review.alert(alert).case.state}")
 
 
 @commands.command()
@@ -83,16 +125,16 @@ def engage(
     alert: AlertArgument,
     by: ByOption,
     decision: Annotated[Literal["engage", "none"], typer.Option(help="Whether somebody is spoken to.")],
+    reason: ReasonOption = "",
     key: KeyOption = None,
     passphrase_env: PassphraseOption = None,
 ) -> None:
     """Decide whether the person is spoken to; only an alert that people have confirmed can be engaged on."""
     with open_resources(deployment) as resources:
-        records, audit = resources.require_records(), resources.audit
-        recorded = records.engage(
-            alert, by=by, decision=_DECISIONS[decision], audit=audit, key=_key(key, passphrase_env)
+        recorded = resources.review.engage(
+            alert, by=by, decision=_DECISIONS[decision], reason=reason, key=_key(key, passphrase_env)
         )
-        say(f"recorded as entry {recorded.sequence}: {recorded.value.decision}")
+    say(f"recorded as entry {recorded.sequence}: {recorded.value.decision}")
 
 
 @commands.command()
@@ -101,16 +143,65 @@ def outcome(
     alert: AlertArgument,
     by: ByOption,
     finding: Annotated[Literal["true", "false", "unresolved"], typer.Option(help="What it turned out to be.")],
+    reason: ReasonOption = "",
     key: KeyOption = None,
     passphrase_env: PassphraseOption = None,
 ) -> None:
-    """Record what it turned out to be."""
+    """Record what it turned out to be, also where nobody was engaged."""
     with open_resources(deployment) as resources:
-        records, audit = resources.require_records(), resources.audit
-        recorded = records.close_case(
-            alert, by=by, finding=_FINDINGS[finding], audit=audit, key=_key(key, passphrase_env)
+        recorded = resources.review.close_case(
+            alert, by=by, finding=_FINDINGS[finding], reason=reason, key=_key(key, passphrase_env)
         )
-        say(f"recorded as entry {recorded.sequence}: {recorded.value.finding}")
+    say(f"recorded as entry {recorded.sequence}: {recorded.value.finding}")
+
+
+@commands.command()
+def amend(
+    deployment: DeploymentArgument,
+    alert: AlertArgument,
+    by: ByOption,
+    reason: Annotated[str, typer.Option(help="What was mistaken. Name nobody who was seen.", show_default=False)],
+    verdict: Annotated[
+        Literal["same", "different", "cannot-tell"] | None, typer.Option(help="Your verdict, as it should have been.")
+    ] = None,
+    finding: Annotated[
+        Literal["true", "false", "unresolved"] | None, typer.Option(help="The outcome, as it should have been.")
+    ] = None,
+    key: KeyOption = None,
+    passphrase_env: PassphraseOption = None,
+) -> None:
+    """Correct your own verdict, or the outcome. The mistaken one stays in the record beside the correction."""
+    if (verdict is None) == (finding is None):
+        raise ConfigError("give either --verdict or --finding: what was mistaken, as it should have been")
+    signing = _key(key, passphrase_env)
+    with open_resources(deployment) as resources:
+        if verdict is not None:
+            resources.review.amend_verdict(alert, by=by, verdict=_VERDICTS[verdict], reason=reason, key=signing)
+        if finding is not None:
+            resources.review.amend_outcome(alert, by=by, finding=_FINDINGS[finding], reason=reason, key=signing)
+        say(f"amended; the alert is {resources.review.alert(alert).case.state}")
+
+
+@commands.command()
+def restore(deployment: DeploymentArgument, by: ByOption) -> None:
+    """Put the records back to what the signed log says. Each difference is logged first, as an incident."""
+    with open_resources(deployment) as resources:
+        differences = resources.review.restore(by=by)
+    for each in differences:
+        say(str(each))
+    say(f"{len(differences)} differences; the records are what the log says")
+
+
+def _sealed_picture(resources: Resources, alert: str) -> bytes:
+    """The JPEG of an alert. Raises ``ConfigError`` where there is none, or it was never sealed."""
+    row = resources.review.alert(alert)
+    for sink in resources.deployment.sinks:
+        if sink.type == "evidence" and sink.key is not None:
+            key = resources.evidence_key(sink, expires_at=resources.now)
+            path = sink.folder / f"{row.id}{SUFFIX}"
+            if key is not None and path.exists():
+                return read_sealed(path, key, now=resources.now)
+    raise ConfigError(f"there is no sealed picture of alert {row.id}: it was erased, or never sealed")
 
 
 def _key(path: Path | None, passphrase_env: str | None) -> SigningKey | None:
@@ -129,8 +220,11 @@ def _cells(row: AlertRow) -> tuple[str, ...]:
     )
 
 
-def _decided(row: AlertRow) -> str:
-    return row.case.engagement.decision if row.case.engagement is not None else ""
+def _decided(at: datetime, by: str, what: str, reason: str) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC, {by}: {what}" + (f" ({reason})" if reason else "")
 
 
-commands.command(name="picture")(picture)
+def _warn_of(differences: Iterable[Difference]) -> None:
+    """Name the rows that are not what the log says; not how, for that may be a verdict that is not to be seen yet."""
+    for row in dict.fromkeys(each.row for each in differences):
+        warn("error", f"the records are not what the log says, so nothing is decided: row {row}")

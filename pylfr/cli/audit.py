@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from pylfr._internal.secrets import resolve_secrets
 from pylfr.cli.console import escape, results, say, warn
 from pylfr.errors import AuditError
+from pylfr.governance.adjudication.database import StoredRecords, open_records
+from pylfr.governance.adjudication.reviewed import review_log
 from pylfr.governance.adjudication.signatures import verify_decisions
 from pylfr.governance.audit.audit import read_audit
 from pylfr.governance.audit.chain import LogEntry
-from pylfr.governance.authorisation.signed import read_signed
+from pylfr.governance.audit.receiver import Tls, open_receiver
+from pylfr.governance.authorisation.signed import SignedAuthorisation, read_signed
 from pylfr.governance.keys.keys import read_public_key
 
 commands = typer.Typer(help="The record: verify, show, export.", no_args_is_help=True)
@@ -37,6 +42,10 @@ def verify_(
         str | None,
         typer.Option(help="A digest that was published or noted, for example in a report: the log must contain it."),
     ] = None,
+    records: Annotated[
+        str | None,
+        typer.Option(help="The records, a SQLite file or a URL: every row must be what the log says."),
+    ] = None,
 ) -> None:
     """Say whether the log is as it was written; exit status 1 names every place where it is not.
 
@@ -53,6 +62,9 @@ def verify_(
     ]
     if expect is not None and all(entry.digest != expect for entry in read.entries):
         flaws.append(f"{log} has no entry with the digest {expect}: it was cut, or written anew, after that was noted")
+    if records is not None:
+        reviewed = review_log(read.entries, _stored(records))
+        flaws += [f"the records are not what the log says: {each}" for each in reviewed.differences]
     for flaw in flaws:
         warn("error", flaw)
     if flaws:
@@ -62,6 +74,13 @@ def verify_(
         say(f"digest of the last: {read.entries[-1].digest}")
     if decisions := sum("signature" in entry.details for entry in read.entries):
         say(f"{decisions} decisions, each signed by who decided")
+    if signed is not None:
+        say(f"authorisation {signed.authorisation.reference}: signed by {_fingerprints(signed)}")
+    if records is not None:
+        say(
+            f"{records}: {len(reviewed.alerts)} alerts, as the log has them; only who holds the record's key can tell "
+            "whether the names of those who were matched are the true ones (`pylfr alerts list`)"
+        )
     if read.unsigned is not None:
         warn("notice", f"entry {read.unsigned.sequence} ({read.unsigned.kind}) has no checkpoint: {_UNSIGNED}")
     if not read.is_signed:
@@ -69,7 +88,7 @@ def verify_(
             "notice",
             "without --checkpoints and --key a cut tail, added entries and a log that was written anew are not noticed",
         )
-    elif checkpoints is not None and checkpoints.stat().st_dev == log.stat().st_dev:
+    elif not read.are_checkpoints_apart:
         warn("notice", f"{checkpoints} is on the log's own file system: whoever can cut one can cut both")
 
 
@@ -78,7 +97,7 @@ def show(
     log: LogArgument,
     kind: Annotated[str | None, typer.Option(help="Only entries of this kind, for example alert.")] = None,
 ) -> None:
-    """The record as a table. It names nobody: people and pictures stand in it as keyed digests."""
+    """The log as a table. People and pictures appear as keyed digests."""
     table = Table(box=None, pad_edge=False)
     for column in ("entry", "at", "kind", "details"):
         table.add_column(column, overflow="fold")
@@ -102,6 +121,52 @@ def export(
         if source is not None:
             shutil.copyfile(source, out / name)
     say(f"{out}: `pylfr audit verify audit.log --checkpoints audit.checkpoints --key record.pub`, run there")
+
+
+@commands.command()
+def receive(
+    folder: Annotated[Path, typer.Argument(help="Where checkpoints go, one file per log.", show_default=False)],
+    key: Annotated[list[Path], typer.Option(help="The public key of a log; again for another.", show_default=False)],
+    host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen at; 0 for any that is free.", min=0, max=65535)] = 8470,
+    certificate: Annotated[Path | None, typer.Option(help="Certificate for TLS (PEM), with --private-key.")] = None,
+    private_key: Annotated[Path | None, typer.Option(help="Private key of that certificate (PEM).")] = None,
+) -> None:
+    """Receive the checkpoints of logs from another machine, out of reach of whoever takes that over.
+
+    A sender is known by the log's key, and checkpoints are only ever added. Runs until Ctrl-C.
+    """
+    if (certificate is None) != (private_key is None):
+        raise AuditError("TLS needs a certificate and its private key: give both, or neither")
+    tls = None
+    if certificate is not None and private_key is not None:
+        tls = Tls(certificate=certificate, private_key=private_key)
+    keys = [read_public_key(path) for path in key]
+    receiver = open_receiver(folder, keys, host=host, port=port, tls=tls)
+    scheme = "https" if tls is not None else "http"
+    say(f"receiving at {scheme}://{host}:{receiver.server_port} into {folder}")
+    for each in keys:
+        head = receiver.stores[each.fingerprint].head
+        say(f"{each.fingerprint}.checkpoints: {head.sequence} entries so far")
+    try:
+        receiver.serve_forever()
+    except KeyboardInterrupt:
+        say("stopped")
+    finally:
+        receiver.server_close()
+
+
+def _fingerprints(signed: SignedAuthorisation) -> str:
+    return ", ".join(sorted(f"key {each.fingerprint}" for each in signed.signers))
+
+
+def _stored(records: str) -> StoredRecords:
+    """Everything in the records. Raises ``AuditError`` where there is no such file."""
+    if "://" not in records and not Path(records).is_file():
+        raise AuditError(f"{records}: no such file; give the records' file, or their url")
+    url = records if "://" in records else f"sqlite:///{records}"
+    with closing(open_records(resolve_secrets(url, name="the records' url", percent_encoded=True))) as opened:
+        return opened.stored()
 
 
 def _whole(log: Path) -> tuple[LogEntry, ...]:

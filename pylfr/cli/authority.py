@@ -13,7 +13,7 @@ from pylfr._internal.canonical_json import utc_text
 from pylfr._internal.toml_model import read_tables
 from pylfr.cli.console import say
 from pylfr.cli.passphrase import PassphraseOption, named_passphrase, open_key
-from pylfr.deployment.authorise import draft_authorisation, require_authorised
+from pylfr.deployment.authorise import draft_authorisation, measurements_of, officers_of, require_authorised
 from pylfr.deployment.resources import open_resources
 from pylfr.errors import AuthorisationError, ConfigError
 from pylfr.governance.authorisation.authority import Authorisation
@@ -30,7 +30,7 @@ def keygen(
     key: Annotated[Path, typer.Argument(help="Where the private key goes; the public one gets .pub.")],
     passphrase_env: PassphraseOption = None,
 ) -> None:
-    """Make an Ed25519 key. An officer keeps the private half where the operator cannot reach it."""
+    """Make an Ed25519 key. An officer stores the private half where the operator cannot reach it."""
     public = make_key(key, passphrase=named_passphrase(passphrase_env))
     say(f"{key} is private, {key.with_suffix('.pub')} is public: {public.text}")
     if passphrase_env is None:
@@ -48,6 +48,7 @@ def draft(
     """Write what has to be authorised: everything measurable is filled in, the words come from CASE or stay blank."""
     with open_resources(deployment) as resources:
         fields = draft_authorisation(resources)
+        certificates = measurements_of(resources)
     if case is not None:
         words = read_tables(case, ConfigError)
         unknown = sorted(set(words) - set(Authorisation.model_fields))
@@ -59,6 +60,8 @@ def draft(
         fields |= {name: utc_text(each) if isinstance(each, datetime) else each for name, each in words.items()}
     fields.pop("signed_at")
     _write(out, json.dumps(fields, indent=2, ensure_ascii=False).encode() + b"\n")
+    for line in certificates:
+        say(line)
     blank = [name for name, value in fields.items() if value == ""]
     say(f"{out}: to be read, " + (f"completed ({', '.join(blank)}) " if blank else "") + "and signed by the officer")
 
@@ -80,8 +83,8 @@ def sign(
     authorisation = parse_authorisation(draft, {**fields, "signed_at": datetime.now(UTC).isoformat()})
     keys = tuple(open_key(each, passphrase_env) for each in key)
     _write(out, sign_authorisation(authorisation, keys))
-    until = utc_text(authorisation.ends_at)
-    say(f"{out}: authorisation {authorisation.reference}, {authorisation.place}, until {until}, signed")
+    until, signers = utc_text(authorisation.ends_at), ", ".join(each.public.fingerprint for each in keys)
+    say(f"{out}: authorisation {authorisation.reference}, {authorisation.place}, until {until}, signed by {signers}")
 
 
 @commands.command()
@@ -89,10 +92,14 @@ def check(deployment: DeploymentArgument) -> None:
     """Say whether the deployment may run now; exit status 1 names everything that does not fit."""
     with open_resources(deployment) as resources:
         terms = require_authorised(resources)
+        certificates = measurements_of(resources)
+        signers = officers_of(resources)
     say(
         f"authorisation {terms.authority.reference} fits under profile {terms.profile.name}; "
         f"it ends at {utc_text(terms.authority.ends_at)}"
     )
+    for line in (*signers, *certificates):
+        say(line)
 
 
 def _write(path: Path, content: bytes) -> None:

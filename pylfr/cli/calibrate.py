@@ -13,6 +13,8 @@ from rich.console import Console
 
 from pylfr.cli.console import say, warn
 from pylfr.cli.evaluate import templates_of_folder
+from pylfr.cli.measured import MeasurerKeyOption, MeasurerOption, signed_by
+from pylfr.cli.passphrase import PassphraseOption
 from pylfr.cli.present import print_notices, say_runtime
 from pylfr.cli.tracks import TrackSetting, crowd_tracks, of_tracks, recorded_tracks, track_setting
 from pylfr.deployment.recognition import preprocessing_of
@@ -56,6 +58,9 @@ def calibrate_command(
     days: Annotated[int, typer.Option(help="Days until the certificate expires.", min=1)] = 180,
     workers: Annotated[int, typer.Option(help="Threads; 0 for one a core.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="The same seed draws the same watchlists and crowds.")] = 0,
+    key: MeasurerKeyOption = None,
+    by: MeasurerOption = "",
+    passphrase_env: PassphraseOption = None,
 ) -> None:
     """Find the threshold that keeps FPIR at or below the target, or say why these people cannot support it.
 
@@ -96,6 +101,8 @@ def calibrate_command(
         certificate = _certificate(threshold, non_mated, setting, choice.arithmetic, described, days)
         if tracks is not None:
             certificate = of_tracks(certificate, tracks, setting)
+        measured_on = [place for place in (folder, truth, references) if place is not None]
+        certificate = signed_by(certificate, key, by, passphrase_env, material=measured_on)
         out.write_text(certificate.model_dump_json(indent=1, exclude_none=True), encoding="utf-8")
         say(f"certificate for {certificate.unit}: {out}, until {certificate.expires_at:%Y-%m-%d}")
 

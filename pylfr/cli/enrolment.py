@@ -1,4 +1,4 @@
-"""Who looked at the people on a watchlist: ``watchlist review``, ``show``, ``copy``, ``upgrade``, ``withdraw``."""
+"""The entries of a watchlist: ``watchlist review``, ``show``, ``copy``, ``upgrade``, ``withdraw``."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ KeyOption = Annotated[Path | None, typer.Option(help="The key of a sealed watchl
 
 def review(
     file: FileArgument,
-    names: Annotated[list[str], typer.Argument(help="The entries that you looked at.", show_default=False)],
+    names: Annotated[list[str], typer.Argument(help="The entries that you reviewed.", show_default=False)],
     by: ByOption,
     deployment: Annotated[
         str, typer.Option("--for", help="For which deployment, by the name in its file.", show_default=False)
     ],
 ) -> None:
-    """Say that you looked at these entries and that they may be looked for in one deployment."""
+    """Record that you reviewed these entries, and that they may be searched for in one deployment."""
     with open_watchlist(file) as opened:
         for name in names:
             count = opened.review(name, by=by, deployment=deployment)
@@ -75,7 +75,7 @@ def withdraw(
     deployment: Annotated[Path, typer.Argument(help="The deployment file (TOML).", show_default=False)],
     name: EntryArgument,
     by: ByOption,
-    because: Annotated[str, typer.Option(help="Why. It stands in the record: name nobody.", show_default=False)],
+    because: Annotated[str, typer.Option(help="Why. It is in the log for good: name nobody.", show_default=False)],
 ) -> None:
     """Take somebody off the sealed watchlist of a deployment, also while it runs. The signature stays good."""
     if not by.strip() or not because.strip():
@@ -98,10 +98,10 @@ def read_key(path: Path | None) -> VaultKey | None:
 def _said(reference: ReviewedReference) -> str:
     origin, review = reference.origin, reference.review
     parts = [
-        f"source {origin.source or '(not said)'}",
-        f"lawful basis {origin.lawful_basis or '(not said)'}",
-        f"captured {origin.captured_on or '(not said)'}",
-        f"proposed by {origin.proposed_by or '(not said)'}",
+        f"source {origin.source or '(not given)'}",
+        f"lawful basis {origin.lawful_basis or '(not given)'}",
+        f"captured {origin.captured_on or '(not given)'}",
+        f"proposed by {origin.proposed_by or '(not given)'}",
         f"reviewed by {review.by} for {review.deployment}, {review.at:%Y-%m-%d %H:%M} UTC"
         if review is not None
         else "not reviewed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pylfr.cli.console import say, warn
+from pylfr.cli.measured import MeasurerKeyOption, MeasurerOption, signed_by
 from pylfr.cli.passes import evaluate_passes
+from pylfr.cli.passphrase import PassphraseOption
 from pylfr.cli.present import print_notices
 from pylfr.deployment.recognition import preprocessing_of
 from pylfr.errors import ConfigError
@@ -75,6 +78,9 @@ def evaluate(
     ] = "auto",
     workers: Annotated[int, typer.Option(help="Threads; 0 for one a core.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="The same seed draws the same splits.")] = 0,
+    key: MeasurerKeyOption = None,
+    by: MeasurerOption = "",
+    passphrase_env: PassphraseOption = None,
 ) -> None:
     """Measure verification and open-set identification on a folder of people, or passes on videos (--truth)."""
     console = Console(stderr=True)
@@ -126,6 +132,9 @@ def evaluate(
         certificate = _cohort_certificate(
             evaluation.cohorts, people.model, embedder, choice.arithmetic, conclusion, days
         )
+        measured_on = [place for place in (folder, groups) if place is not None]
+        results = hashlib.sha256(as_json(evaluation).encode()).hexdigest()
+        certificate = signed_by(certificate, key, by, passphrase_env, material=measured_on, result_sha256=results)
         cohort_certificate.write_text(certificate.model_dump_json(indent=1), encoding="utf-8")
         say(f"cohort certificate: {cohort_certificate}, until {certificate.expires_at:%Y-%m-%d}")
     if json_file is not None:

@@ -1,4 +1,4 @@
-"""Private keys of whoever types: their passphrase is asked for, or named, and never stands on the command line."""
+"""Private keys at the command line: a passphrase is asked for, or named by a variable, and never an argument."""
 
 from __future__ import annotations
 

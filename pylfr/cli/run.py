@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from pylfr.cli.console import escape
 from pylfr.cli.output import surviving_output
 from pylfr.cli.present import print_alert, print_notices, print_summary, running, say_runtime
+from pylfr.deployment.authorise import measurements_of, officers_of
 from pylfr.deployment.open import engine_of
 from pylfr.deployment.reload import reload_deployment
 from pylfr.deployment.resources import open_resources
@@ -48,6 +50,8 @@ def _run(deployment: Path, summary_file: Path | None, *, debuggable: bool, lost:
     print_notices([models.detector, models.embedder], console)
     if models.runtime == "auto":
         say_runtime(resources.runtime, console)
+    for line in (*officers_of(resources), *measurements_of(resources)):
+        console.print(escape(line), highlight=False, soft_wrap=True)
     engine = engine_of(resources, debuggable=debuggable)
 
     def reload() -> None:

@@ -1,19 +1,21 @@
-"""Sealed, and gone at its time: ``watchlist seal``, ``watchlist was-listed``, ``alerts picture``, ``sweep``."""
+"""Sealed, and gone at its time: ``watchlist seal``, ``watchlist was-listed``, ``sweep``."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from rich.table import Table
 
 from pylfr._internal.atomic_file import erase
 from pylfr._internal.canonical_json import utc_text
-from pylfr.cli.console import say
+from pylfr.cli.console import escape, results, say
 from pylfr.cli.passphrase import PassphraseOption, open_key
 from pylfr.deployment.resources import PASSPHRASE, open_resources, vault_passphrase
+from pylfr.deployment.retention import Retained, retained
 from pylfr.deployment.sweep import forget_expired
 from pylfr.errors import ConfigError
 from pylfr.gallery.watchlist.digests import read_contents
@@ -23,14 +25,15 @@ from pylfr.governance.keys.keyring import keyring_works
 from pylfr.governance.keys.keys import read_public_key
 from pylfr.governance.keys.vault import KeyPlace, VaultKey, make_vault_key, place_of
 from pylfr.governance.retention.past_listing import read_manifest, write_manifest
-from pylfr.governance.retention.sweeper import SUFFIX, read_sealed
+
+retention_commands = typer.Typer(help="What is retained, and until when.", no_args_is_help=True)
 
 DeploymentArgument = Annotated[Path, typer.Argument(help="The deployment file (TOML).", show_default=False)]
 
 _KEPT: dict[KeyPlace, str] = {
     "the kernel's keyring": "a key in the kernel's keyring, which a restart of the machine destroys",
     "a file under a passphrase": "a key under the passphrase",
-    "a file in the open": "a key in the open: keep it apart from the list",
+    "a file in the open": "an unencrypted key: store it apart from the list",
 }
 
 
@@ -42,16 +45,16 @@ def seal(
     manifest: Annotated[Path, typer.Option(help="Where the list of record references goes.", show_default=False)],
     record_key: Annotated[Path, typer.Option(help="The record's private key, which signs it.", show_default=False)],
     passphrase_env: PassphraseOption = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the plain watchlist where it is.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Do not remove the plain watchlist.")] = False,
     key_in: Annotated[
         Literal["best", "keyring", "passphrase", "file"],
-        typer.Option(help="Where the key is kept: best takes the first that can be had, and says which."),
+        typer.Option(help="Where the key is stored: best takes the first that is available, and says which."),
     ] = "best",
 ) -> None:
     """Encrypt a watchlist for one deployment, sign who was on it, and remove the plain one.
 
     Best is: under the passphrase in PYLFR_VAULT_PASSPHRASE where that is set; else in the kernel's keyring, from which
-    a restart of the machine loses it; else, where the kernel keeps no keys, in a file in the open.
+    a restart of the machine loses it; else, where the kernel stores no keys, in an unencrypted file.
     """
     signing = open_key(record_key, passphrase_env)
     expires_at = expires if expires.tzinfo is not None else expires.replace(tzinfo=UTC)
@@ -82,30 +85,11 @@ def was_listed(
         raise typer.Exit(3)
 
 
-def picture(
-    deployment: DeploymentArgument,
-    alert: Annotated[str, typer.Argument(help="The alert's id, or how it begins.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Where the picture goes (JPEG); remove it when you have looked.")],
-) -> None:
-    """Open the sealed picture of an alert for the person who decides."""
-    with open_resources(deployment) as resources:
-        now = resources.now
-        row = resources.require_records().alert(alert)
-        for sink in resources.deployment.sinks:
-            if sink.type == "evidence" and sink.key is not None:
-                key = resources.evidence_key(sink, expires_at=now)
-                path = sink.folder / f"{row.id}{SUFFIX}"
-                if key is not None and path.exists():
-                    descriptor = os.open(out, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-                    with os.fdopen(descriptor, "wb") as file:
-                        file.write(read_sealed(path, key, now=now))
-                    say(f"{out}: possible match, for a person to review")
-                    return
-    raise ConfigError(f"there is no sealed picture of alert {row.id}: it was erased, or never sealed")
-
-
 def sweep(
     deployment: DeploymentArgument,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be erased now, and erase nothing.")
+    ] = False,
     confirm_clock: Annotated[
         str | None,
         typer.Option(help="Your name: you say that the clock is right although nothing confirms it.", metavar="NAME"),
@@ -114,6 +98,14 @@ def sweep(
     """Erase everything whose retention has ended: pictures, names, expired keys. Run it from a timer, every minute."""
     if confirm_clock is not None and not confirm_clock.strip():
         raise ConfigError("--confirm-clock must be your name: it is written into the record")
+    if dry_run:
+        with open_resources(deployment) as resources:
+            over = [each for each in retained(resources) if each.until is not None and each.until <= resources.now]
+        for line in _by_place(over):
+            say(f"would erase {line}")
+        if not over:
+            say("nothing is over")
+        return
     with open_resources(deployment) as resources:
         if confirm_clock is not None:
             resources.confirm_clock(by=confirm_clock)
@@ -122,6 +114,35 @@ def sweep(
         f"erased {gone.pictures} pictures, {gone.lines} lines, {gone.alerts} alerts' names, who decided on "
         f"{gone.outcomes} alerts, keys: {', '.join(gone.keys) or 'none'}"
     )
+
+
+@retention_commands.command()
+def show(deployment: DeploymentArgument) -> None:
+    """Everything that is retained, where, and until when."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("what", "count", "where", "first erased", "last erased"):
+        table.add_column(column, overflow="fold")
+    with open_resources(deployment) as resources:
+        items = retained(resources)
+    for (what, place), times in _grouped(items).items():
+        ends = sorted(each for each in times if each is not None)
+        first, last = (
+            (f"{ends[0]:%Y-%m-%d %H:%M} UTC", f"{ends[-1]:%Y-%m-%d %H:%M} UTC") if ends else ("stays", "stays")
+        )
+        table.add_row(*(escape(cell) for cell in (what, str(len(times)), place, first, last)))
+    results().print(table)
+
+
+def _grouped(items: Iterable[Retained]) -> dict[tuple[str, str], list[datetime | None]]:
+    grouped: dict[tuple[str, str], list[datetime | None]] = {}
+    for each in items:
+        grouped.setdefault((each.what, each.place), []).append(each.until)
+    return grouped
+
+
+def _by_place(items: Iterable[Retained]) -> Iterator[str]:
+    for (what, place), times in _grouped(items).items():
+        yield f"{len(times)} x {what}, {place}"
 
 
 def _make_key(path: Path, key_in: Literal["best", "keyring", "passphrase", "file"], expires_at: datetime) -> VaultKey:

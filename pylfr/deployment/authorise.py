@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from pylfr._internal.canonical_json import utc_text
+from pylfr._internal.canonical_json import digest, utc_text
 from pylfr.deployment.config import CameraSection
 from pylfr.deployment.recognition import fusion_rules_of, preprocessing_of, threshold_of
 from pylfr.deployment.resources import Resources
+from pylfr.deployment.signed_settings import camera_digests, signed_settings
 from pylfr.errors import AuthorisationError
 from pylfr.gallery.watchlist.digests import WatchlistContents
 from pylfr.governance.authorisation.authority import Authorisation, RecordingPermit, plain_fields
+from pylfr.governance.authorisation.certificates import describe
 from pylfr.governance.authorisation.checks import DeploymentFacts, require_fit
 from pylfr.governance.authorisation.enrolment import enrollers_of
 from pylfr.governance.authorisation.profiles import Profile
@@ -88,6 +90,7 @@ def deployed(resources: Resources, terms: Terms, *, memory: str) -> Event:
         kind="deployed",
         details={
             "authorisation": terms.authority.reference,
+            "terms": digest(plain_fields(terms.authority)),
             "watchlist": contents.digest if contents is not None else None,
             "references": len(contents) if contents is not None else None,
             "withdrawn": len(contents.withdrawn) if contents is not None else None,
@@ -96,9 +99,45 @@ def deployed(resources: Resources, terms: Terms, *, memory: str) -> Event:
             "watchlist_key": key.place if key is not None else "not sealed",
             "evidence": "sealed" if evidence and None not in evidence else "in the open" if evidence else "not kept",
             "memory": memory,
+            "checkpoints_apart": resources.audit.are_checkpoints_apart or resources.exporter is not None,
+            **_signers(resources),
+            "calibration": describe(resources.calibration[0]) if resources.calibration is not None else None,
+            "cohorts": describe(resources.cohorts[0]) if resources.cohorts is not None else None,
             "handed_over": ", ".join(sorted({sink.type for sink in deployment.sinks} & HANDED_OVER)),
         },
     )
+
+
+def _signers(resources: Resources) -> dict[str, str | None]:
+    """Whose keys the authorisation was signed with, and by what these keys count."""
+    if resources.deployment.authority is None:
+        return {"officer_key": None, "second_officer_key": None, "trusted_officers": None}
+    second, trust = resources.second_officer, resources.trust
+    return {
+        "officer_key": resources.officer.fingerprint,
+        "second_officer_key": second.fingerprint if second is not None else None,
+        "trusted_officers": None if trust is None else f"{trust.path} (sha256 {trust.sha256[:16]})",
+        "trust_in_reach": None if trust is None else "; ".join(trust.reach),
+    }
+
+
+def officers_of(resources: Resources) -> list[str]:
+    """Whose keys the authorisation was signed with, and whether anybody outside the deployment says that they count."""
+    if resources.deployment.authority is None:
+        return ["nobody has signed: recordings alone, under an unsigned permit"]
+    said = [f"officer's key: {resources.officer.fingerprint}"]
+    if resources.second_officer is not None:
+        said.append(f"second officer's key: {resources.second_officer.fingerprint}")
+    if resources.trust is None:
+        return [*said, "nobody outside the deployment says that these keys count: [authority] trusted_officers"]
+    said.append(f"these keys count by {resources.trust.path} (sha256 {resources.trust.sha256[:16]})")
+    return said + [f"which whoever runs this could have written: {reach}" for reach in resources.trust.reach]
+
+
+def measurements_of(resources: Resources) -> list[str]:
+    """What was measured before, on what, when and by whom: what an officer relies on without having seen it."""
+    named = (("calibration", resources.calibration), ("cohorts", resources.cohorts))
+    return [f"{name}: {describe(measured[0])}" for name, measured in named if measured is not None]
 
 
 def draft_authorisation(resources: Resources) -> dict[str, object]:
@@ -118,6 +157,7 @@ def draft_authorisation(resources: Resources) -> dict[str, object]:
         "threshold": facts.threshold,
         "calibration": facts.calibration[1] if facts.calibration is not None else None,
         "cohorts": facts.cohorts[1] if facts.cohorts is not None else None,
+        "settings": dict(facts.settings),
         "signage_confirmed": False,
         "urgent": False,
         "confirms": None,
@@ -133,7 +173,7 @@ def deployment_facts(resources: Resources) -> DeploymentFacts:
         deployment=deployment.name,
         profile=section.profile,
         place=section.place,
-        cameras={camera.name: camera.digest for camera in deployment.cameras},
+        cameras=camera_digests(deployment),
         people={name: key.text for name, key in resources.people.items()},
         watchlist=contents.digest,
         watchlist_size=contents.signed_size,
@@ -149,6 +189,10 @@ def deployment_facts(resources: Resources) -> DeploymentFacts:
         rules=fusion_rules_of(deployment.recognition, side_px=deployment.models.side_px),
         calibration=resources.calibration,
         cohorts=resources.cohorts,
+        settings=signed_settings(
+            deployment, record_key=resources.record_key, watchlist_key=resources.watchlist_key_file
+        ),
+        trust=resources.trust,
     )
 
 

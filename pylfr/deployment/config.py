@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from pylfr.errors import ConfigError
 from pylfr.governance.authorisation.authority import Moment, RecordingPermit
 from pylfr.types import Device
 from pylfr.video.decoding.expected_stream import ExpectedStream
-from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions, parse_aspect
+from pylfr.video.decoding.picture_options import PictureOptions, parse_aspect
 from pylfr.video.open import DecodeOn, Isolation
 from pylfr.video.sources.zone import Polygon, Zone
 
@@ -50,6 +49,10 @@ class AuthoritySection(ConfigModel):
     signed: FilePath = Field(description="the authorisation that `pylfr authority sign` wrote")
     officer_key: FilePath = Field(
         description="public key of the authorising officer, whose private key is not on this machine"
+    )
+    trusted_officers: FilePath | None = Field(
+        default=None,
+        description="file of another owner, outside this folder, that names officers and measurers with their keys",
     )
     second_officer_key: FilePath | None = Field(
         default=None, description="public key of the officer who approves categories that need a higher approval"
@@ -94,7 +97,7 @@ class WatchlistSection(ConfigModel):
     index: Literal[
         "native", "faiss", "faiss-gpu", "faiss-gpu-float16", "device-float32", "device-float16", "device-int8"
     ] = Field(default="native", description='search index; device-... needs device = "cuda", faiss... needs FAISS')
-    poll_ms: float = Field(default=500.0, gt=0, description="how often the file is checked for changes, ms")
+    poll_ms: float = Field(default=500.0, gt=0, le=60_000, description="how often the file is checked for changes, ms")
     grace_s: float = Field(
         default=60.0, ge=0, le=600, description="how long a run goes on with the last revision of a lost watchlist, s"
     )
@@ -255,15 +258,6 @@ class CameraSection(ConfigModel):
         """Whether it is attached to this machine."""
         return self.source.startswith(("v4l2://", "/dev/"))
 
-    @property
-    def digest(self) -> str:
-        """sha256 of address, zone, stream and recording time: none of them changes under an authorisation."""
-        zone = "" if self.zone is None else f"\n{self.zone.model_dump_json()}"
-        expect = "" if self.expect is None else f"\nexpect {self.expect}"
-        picture = "" if self.picture == AS_SENT else f"\n{self.picture.to_json()}"
-        recorded = "" if self.recorded_at is None else f"\nrecorded {self.recorded_at.isoformat()}"
-        return hashlib.sha256(f"{self.source}{zone}{expect}{picture}{recorded}".encode()).hexdigest()
-
 
 class JsonlSection(ConfigModel):
     """Each alert as one line of JSON in a file."""
@@ -329,6 +323,14 @@ class AuditSection(ConfigModel):
     passphrase: str | None = Field(
         default=None, description="passphrase of that key, by variable: ${NAME}; never the passphrase itself"
     )
+    checkpoint_receiver: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/@]+/?$",
+        description="http(s)://host:port of a `pylfr audit receive` on another machine",
+    )
+    receiver_ca: FilePath | None = Field(
+        default=None, description="authorities (PEM) to trust for the receiver instead of the system's"
+    )
     checkpoints: FilePath | None = Field(
         default=None, description="signed checkpoints, on another machine's disk: they reveal a rewritten log"
     )
@@ -337,6 +339,8 @@ class AuditSection(ConfigModel):
     def _checkpoints_are_signed(self) -> AuditSection:
         if (self.key is None) != (self.checkpoints is None):
             raise ValueError("checkpoints are signed and stored elsewhere: give both key and checkpoints, or neither")
+        if self.checkpoint_receiver is not None and self.key is None:
+            raise ValueError("checkpoint_receiver receives signed checkpoints: give key and checkpoints too")
         if self.passphrase is not None and not _REFERENCE.fullmatch(self.passphrase):
             raise ValueError(
                 "passphrase must name an environment variable, ${NAME}, and never be the passphrase itself"

@@ -16,6 +16,7 @@ from pylfr.deployment.recognition import preprocessing_of, settings_of
 from pylfr.deployment.resources import Resources, open_resources
 from pylfr.deployment.sinks import false_alert_limit, open_sinks
 from pylfr.deployment.sweep import forget_expired
+from pylfr.deployment.whole_record import require_whole_record
 from pylfr.engine.build import EngineSettings, Networks, build_engine
 from pylfr.engine.engine import Engine
 from pylfr.engine.observer import Observer
@@ -73,6 +74,7 @@ def engine_of(resources: Resources, *, debuggable: bool = False, observers: Sequ
 def _open(resources: Resources, observers: Sequence[Observer]) -> Engine:
     resources.begin_run()
     deployment, audit = resources.deployment, resources.audit
+    require_whole_record(resources)
     forget_expired(resources)
     terms = require_authorised(resources)
     audit.note(deployed(resources, terms, memory=memory_state()))

@@ -33,8 +33,11 @@ from pylfr.gallery.watchlist.digests import WatchlistContents, contents_of
 from pylfr.gallery.watchlist.sealed import connect_either, is_in_memory
 from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot, read_snapshot, require_snapshot_of
 from pylfr.gallery.watchlist.withdrawal import ListedFiles
+from pylfr.gallery.watchlist.withdrawn import WithdrawnEntries
 from pylfr.governance.adjudication.database import Records, open_records
+from pylfr.governance.adjudication.review import Review
 from pylfr.governance.audit.audit import AuditLog, open_audit
+from pylfr.governance.audit.exporter import CheckpointExporter, ReceiverClient
 from pylfr.governance.authorisation.certificates import (
     CalibrationCertificate,
     CohortCertificate,
@@ -43,6 +46,7 @@ from pylfr.governance.authorisation.certificates import (
 )
 from pylfr.governance.authorisation.profiles import Profile, read_profile
 from pylfr.governance.authorisation.signed import SignedAuthorisation, read_signed
+from pylfr.governance.authorisation.trust import TrustRoot, read_trust_root
 from pylfr.governance.keys.keys import PublicKey, SigningKey, read_public_key, read_signing_key
 from pylfr.governance.keys.vault import VaultKey, VaultKeyFile, make_vault_key, read_key_file, read_vault_key
 from pylfr.models.store import Model, open_store
@@ -86,6 +90,8 @@ class Resources:
         self._doubted = True
         self._opened = ExitStack()
         self.run: str | None = None
+        # What sends checkpoints to another machine, once the log is open and where one is named.
+        self.exporter: CheckpointExporter | None = None
         if audit is not None:
             self.audit = audit
 
@@ -144,6 +150,12 @@ class Resources:
         return read_public_key(path) if path is not None else None
 
     @cached_property
+    def trust(self) -> TrustRoot | None:
+        """Whose keys count, by a root outside the deployment; None where none is named."""
+        path = self.authority.trusted_officers
+        return read_trust_root(path) if path is not None else None
+
+    @cached_property
     def people(self) -> dict[str, PublicKey]:
         """Who may decide on alerts, by name."""
         return {name: read_public_key(path) for name, path in self.deployment.people.items()}
@@ -191,7 +203,9 @@ class Resources:
             # A run goes by a clock that nobody sets: one that jumps dates none of its entries.
             clock=steady_now if self.run is not None else system_now,
         )
-        return self._opened.enter_context(closing(log))
+        audit = self._opened.enter_context(closing(log))
+        self.exporter = self._start_exporter(audit)
+        return audit
 
     def confirm_clock(self, *, by: str) -> None:
         """Believe the clock as it is now, on the word of a person, whose name the record gets."""
@@ -211,6 +225,17 @@ class Resources:
         if self._clocks is None:
             return ""
         return doubt_about(self._clocks, read_last(clock_path(path)), is_synchronised=is_synchronised())
+
+    def _start_exporter(self, audit: AuditLog) -> CheckpointExporter | None:
+        """What sends checkpoints to another machine; None where none is named. Raises ``AuditError`` as it does."""
+        section, key = self.deployment.audit, self.record_key
+        if section.checkpoint_receiver is None or section.checkpoints is None or key is None:
+            return None
+        client = ReceiverClient(url=section.checkpoint_receiver, key=key.public, ca=section.receiver_ca)
+        exporter = CheckpointExporter(audit, section.checkpoints, client)
+        exporter.start()
+        self.closes(exporter.close)
+        return exporter
 
     @cached_property
     def records(self) -> Records | None:
@@ -238,6 +263,11 @@ class Resources:
         return read_key_file(path) if path is not None else None
 
     @cached_property
+    def review(self) -> Review:
+        """The alerts and what people decide on them. Raises ``ConfigError`` where the deployment has no records."""
+        return Review(self.require_records(), self.audit)
+
+    @cached_property
     def watchlist_key(self) -> VaultKey | None:
         """The key of a sealed watchlist; None where none is named."""
         self._require_clock()
@@ -245,13 +275,20 @@ class Resources:
         return file.open(now=self.now, passphrase=vault_passphrase()) if file is not None else None
 
     @cached_property
+    def withdrawn(self) -> WithdrawnEntries:
+        """Who was taken off the watchlist, as the log has it."""
+        return WithdrawnEntries(self.audit)
+
+    @cached_property
     def watchlist(self) -> OpenedWatchlist:
+        """The watchlist now. Raises ``WatchlistError`` where it holds anybody whom the log has as withdrawn."""
         path = self.deployment.watchlist.file
         with (
             closing(connect_either(path, self.watchlist_key)) as connection,
             sqlite_file.explained(path),
             sqlite_file.reading(connection),
         ):
+            self.withdrawn.require_none(connection, path)
             return OpenedWatchlist(
                 contents=contents_of(connection),
                 snapshot=read_snapshot(connection, path, now=self.now),
@@ -292,6 +329,7 @@ class Resources:
             grace_s=section.grace_s,
             authorised=authorised,
             key=self.watchlist_key,
+            withdrawn=self.withdrawn,
         )
         self.closes(gallery.close)
         return gallery

@@ -42,7 +42,7 @@ def false_alert_limit(resources: Resources, terms: Terms) -> Ceiling:
     if resources.records is None:
         return NoCeiling()
     return FalseAlertCeiling(
-        resources.records,
+        resources.review,
         authorisation=terms.authority.reference,
         since=resources.now,
         ceiling=terms.profile.fpir_ceiling,

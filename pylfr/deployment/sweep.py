@@ -10,7 +10,8 @@ from pylfr._internal.atomic_file import sweep_parts
 from pylfr.deployment.config import Deployment
 from pylfr.deployment.resources import Resources, require_key
 from pylfr.errors import AuthorisationError, VaultError
-from pylfr.gallery.watchlist.withdrawal import finish_withdrawal
+from pylfr.gallery.watchlist.withdrawal import finish_withdrawals
+from pylfr.governance.authorisation.authority import Authorisation
 from pylfr.governance.authorisation.signed import read_signed
 from pylfr.governance.keys.vault import destroy_key, read_key_file
 from pylfr.governance.retention.sweeper import RetentionPolicy, sweep, sweep_lines, sweep_pictures
@@ -46,8 +47,8 @@ def forget_expired(resources: Resources) -> Forgotten:
     # Before anything is erased: the record can be written, and the clock is to be believed.
     audit = resources.audit
     deployment, now = resources.deployment, resources.now
-    revoked = _is_revoked(resources)
-    destroyed = [path for path in _keys(deployment) if path.exists() and (revoked or now >= _deadline(path, resources))]
+    revoked = is_revoked(resources)
+    destroyed = [path for path, until in deadlines(resources).items() if revoked or now >= until]
     for path in destroyed:
         destroy_key(path)
     # Whatever belongs to a revoked deployment is over, whenever it would have been.
@@ -55,11 +56,11 @@ def forget_expired(resources: Resources) -> Forgotten:
     retention = RetentionPolicy.of(resources.profile).alerts
     pictures = lines = 0
     unfinished = sum(1 for folder in _part_folders(deployment) for _ in sweep_parts(folder))
-    for folder in _folders(deployment):
+    for folder in evidence_folders(deployment):
         if folder.is_dir():
             pictures += sum(1 for _ in sweep(folder, now=until))
             pictures += sum(1 for _ in sweep_pictures(folder, retention=retention, now=until))
-    for path in _line_files(deployment):
+    for path in line_files(deployment):
         if path.is_file():
             lines += sweep_lines(path, retention=retention, now=until)
     alerts = outcomes = 0
@@ -78,7 +79,7 @@ def forget_expired(resources: Resources) -> Forgotten:
         audit.note(_erased(forgotten, revoked=revoked))
     key = deployment.watchlist.key
     if key is not None and key.exists() and deployment.watchlist.file.exists():
-        finish_withdrawal(resources.listed_files, lambda: require_key(resources), audit)
+        finish_withdrawals(resources.listed_files, lambda: require_key(resources), audit)
     return forgotten
 
 
@@ -97,7 +98,30 @@ def _erased(forgotten: Forgotten, *, revoked: bool) -> Event:
     )
 
 
-def _is_revoked(resources: Resources) -> bool:
+def _ends_at(resources: Resources) -> datetime | None:
+    """When what was signed ends, also by what confirms it; None where nothing was signed, or it cannot be read."""
+    if resources.deployment.authority is None:
+        return None
+    try:
+        authorisation = resources.signed.authorisation
+        later = _confirming(resources)
+    except AuthorisationError:
+        return None
+    return authorisation.ends_at if later is None else max(authorisation.ends_at, later.ends_at)
+
+
+def _confirming(resources: Resources) -> Authorisation | None:
+    """The later authorisation that confirms an urgent one, signed by its officer; None where there is none."""
+    path = resources.authority.confirmed_by
+    if path is None or not path.exists():
+        return None
+    later = read_signed(path)
+    if resources.officer not in later.signers or later.authorisation.urgent:
+        return None
+    return later.authorisation if later.authorisation.confirms == resources.signed.authorisation.reference else None
+
+
+def is_revoked(resources: Resources) -> bool:
     """Whether the deployment's authorisation was provisional, has ended, and was not confirmed by a later one."""
     if resources.deployment.authority is None:
         return False
@@ -107,21 +131,28 @@ def _is_revoked(resources: Resources) -> bool:
         return False
     if not authorisation.urgent or resources.now < authorisation.ends_at:
         return False
-    confirming = resources.authority.confirmed_by
-    if confirming is None or not confirming.exists():
-        return True
-    later = read_signed(confirming)
-    if resources.officer not in later.signers:
-        return True
-    return later.authorisation.urgent or later.authorisation.confirms != authorisation.reference
+    return _confirming(resources) is None
 
 
-def _keys(deployment: Deployment) -> tuple[Path, ...]:
-    keys = [deployment.watchlist.key, *(sink.key for sink in deployment.sinks if sink.type == "evidence")]
-    return tuple(dict.fromkeys(key for key in keys if key is not None))
+def deadlines(resources: Resources) -> dict[Path, datetime]:
+    """When each key that there is must be destroyed: at its own deadline, and never after what was signed.
+
+    That holds whatever the key's file says. One that cannot be read opens nothing, and goes at once.
+    """
+    deployment, retention = resources.deployment, RetentionPolicy.of(resources.profile)
+    ends_at = _ends_at(resources)
+    keys = {sink.key: retention.alerts for sink in deployment.sinks if sink.type == "evidence" and sink.key is not None}
+    if deployment.watchlist.key is not None:
+        keys[deployment.watchlist.key] = retention.watchlist
+    return {
+        path: _deadline(path, ends_at + kept if ends_at is not None else None, resources)
+        for path, kept in keys.items()
+        if path.exists()
+    }
 
 
-def _folders(deployment: Deployment) -> tuple[Path, ...]:
+def evidence_folders(deployment: Deployment) -> tuple[Path, ...]:
+    """Where evidence pictures are."""
     return tuple(sink.folder for sink in deployment.sinks if sink.type == "evidence")
 
 
@@ -131,13 +162,15 @@ def _part_folders(deployment: Deployment) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(file.parent for file in files if file is not None and file.parent.is_dir()))
 
 
-def _line_files(deployment: Deployment) -> tuple[Path, ...]:
+def line_files(deployment: Deployment) -> tuple[Path, ...]:
+    """Files with one alert per line."""
     return tuple(sink.path for sink in deployment.sinks if sink.type == "jsonl")
 
 
-def _deadline(path: Path, resources: Resources) -> datetime:
+def _deadline(path: Path, latest: datetime | None, resources: Resources) -> datetime:
     try:
         file = resources.watchlist_key_file if path == resources.deployment.watchlist.key else read_key_file(path)
-        return file.expires_at if file is not None else resources.now
     except VaultError:
         return resources.now  # a key that cannot be read opens nothing: it goes too
+    expires_at = file.expires_at if file is not None else resources.now
+    return expires_at if latest is None else min(expires_at, latest)

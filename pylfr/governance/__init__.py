@@ -1,1 +1,1 @@
-"""May we, did we, who decided, when it goes."""
+"""Authorisation, the audit log, decisions on alerts, keys, retention and the public report."""

@@ -20,7 +20,7 @@ from pylfr.deployment.sweep import Forgotten, forget_expired
 from pylfr.gallery.watchlist.digests import read_contents
 from pylfr.gallery.watchlist.sealed import seal_watchlist
 from pylfr.gallery.watchlist.withdrawal import ListedFiles, withdraw
-from pylfr.governance.audit.audit import AuditLog, open_audit
+from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.audit.chain import parse_entry, read_log
 from pylfr.governance.authorisation.profiles import profile_names, read_profile
 from pylfr.governance.authorisation.signed import sign_authorisation
@@ -29,10 +29,12 @@ from pylfr.governance.keys.vault import make_vault_key, read_vault_key
 from pylfr.governance.retention.sweeper import RetentionPolicy, write_sealed
 from pylfr.sinks.jsonl import open_jsonl
 from tests.gallery.watchlist.test_sealed import enrolled
+from tests.governance.reviews import signed_log
 from tests.governance.samples import NOON, authorisation
 from tests.samples import sample_alert
 
 NOTHING = Forgotten(pictures=0, alerts=0, keys=())
+LATE = NOON + timedelta(days=2)
 END = NOON + timedelta(hours=6)
 
 DEPLOYMENT = """
@@ -73,7 +75,7 @@ folder = "open"
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[AuditLog]:
-    with closing(open_audit(tmp_path / "audit.log", clock=lambda: NOON)) as opened:
+    with closing(signed_log(tmp_path, clock=lambda: NOON)) as opened:
         yield opened
 
 
@@ -81,13 +83,13 @@ def deployed(folder: Path, log: AuditLog, *, urgent: bool = True, profile: str =
     """A deployment at noon with one alert, its sealed picture, and keys that live until two days later."""
     make_key(folder / "officer.key")
     policy = RetentionPolicy.of(read_profile(profile))
-    words = authorisation(profile=profile, urgent=urgent)
+    words = authorisation(profile=profile, urgent=urgent) if urgent else authorisation(profile=profile, ends_at=LATE)
     (folder / "authorisation.json").write_bytes(sign_authorisation(words, (read_signing_key(folder / "officer.key"),)))
     (folder / "deployment.toml").write_text(DEPLOYMENT.replace("eu-leo", profile))
     deployment = read_deployment(folder / "deployment.toml")
     (folder / "evidence").mkdir()
-    make_vault_key(folder / "square.key", expires_at=NOON + timedelta(days=2))
-    key = make_vault_key(folder / "evidence.key", expires_at=NOON + timedelta(days=2))
+    make_vault_key(folder / "square.key", expires_at=LATE)
+    key = make_vault_key(folder / "evidence.key", expires_at=LATE)
     write_sealed(folder / "evidence", "a1", b"a face, as it were", key, erase_at=NOON + policy.alerts)
     with Resources(deployment, now=NOON) as resources:
         records = resources.require_records()
@@ -107,7 +109,7 @@ def swept(deployment: Deployment, log: AuditLog, now: datetime) -> Forgotten:
 
 
 def confirm(folder: Path, *, reference: str, by: str = "officer.key") -> None:
-    words = authorisation(profile="eu-leo", confirms=reference)
+    words = authorisation(profile="eu-leo", confirms=reference, ends_at=LATE)
     (folder / "confirmed.json").write_bytes(sign_authorisation(words, (read_signing_key(folder / by),)))
 
 
@@ -115,6 +117,7 @@ def left(folder: Path) -> set[str]:
     return {path.name for path in [*folder.glob("*.key"), *(folder / "evidence").iterdir()]} - {
         "officer.key",
         "operator.key",
+        "record.key",
     }
 
 
@@ -151,7 +154,7 @@ def test_what_is_published_is_what_is_enforced_to_the_minute(profile: str, tmp_p
 
     def kept() -> tuple[bool, bool, bool]:
         with Resources(deployment, now=NOON) as resources:
-            [alert] = resources.require_records().alerts()
+            [alert] = resources.require_records().stored().alerts
         line = b"Ada" in (tmp_path / "alerts.jsonl").read_bytes()
         return alert.entry is not None, line, (tmp_path / "open" / "a1.jpg").exists()
 
@@ -161,6 +164,17 @@ def test_what_is_published_is_what_is_enforced_to_the_minute(profile: str, tmp_p
     assert kept() == (False, False, False)
     assert swept(deployment, log, NOON + outcomes - minute).outcomes == 0
     assert swept(deployment, log, NOON + outcomes + minute).outcomes == 1
+
+
+def test_a_deadline_that_was_moved_in_a_keys_file_does_not_keep_the_key(tmp_path: Path, log: AuditLog) -> None:
+    deployment = deployed(tmp_path, log, urgent=False)
+    for name in ("square.key", "evidence.key"):
+        path = tmp_path / name
+        path.write_text(json.dumps({**json.loads(path.read_bytes()), "expires_at": "2099-01-01T00:00:00.000Z"}))
+    policy = RetentionPolicy.of(read_profile("eu-leo"))
+    assert swept(deployment, log, LATE + min(policy.watchlist, policy.alerts) - timedelta(minutes=1)).keys == ()
+    gone = swept(deployment, log, LATE + max(policy.watchlist, policy.alerts))
+    assert set(gone.keys) == {"square.key", "evidence.key"}
 
 
 def found(pattern: str, words: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -36,10 +38,15 @@ def people_of(media: Path, folder: Path, *, several: int, single: int) -> None:
 
 
 @pytest.mark.slow
-def test_the_tutorial_leads_from_the_key_to_the_shred(street: Path, media_dir: Path, tmp_path: Path) -> None:
+def test_the_tutorial_leads_from_the_key_to_the_shred(
+    street: Path, media_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIEWER", f"{sys.executable} -c 'import sys; print(sys.stdin.buffer.read(11)[6:])'")
     shutil.copytree(street, tmp_path, dirs_exist_ok=True)
     people_of(media_dir, tmp_path, several=100, single=1000)
-    text = PAGE.read_text(encoding="utf-8")
+    if os.geteuid() != 0:
+        pytest.skip("the root of trust must belong to another user, which root alone can arrange (unshare -r pytest)")
+    text = PAGE.read_text(encoding="utf-8").replace("/etc/pylfr", str(tmp_path / "etc")).replace("sudo ", "")
     assert text.count(BOB) == 1
     before, after = text.replace(BOB, f"{LOOK}{BOB}").split("## 8.")
     printed = run(before, tmp_path)
@@ -65,7 +72,7 @@ def test_the_tutorial_leads_from_the_key_to_the_shred(street: Path, media_dir: P
     ]  # fmt: skip
 
     [picture] = (tmp_path / "evidence").iterdir()
-    assert b"JFIF" in (tmp_path / "look.jpg").read_bytes()
+    assert "b'JFIF\\x00'" in printed
     assert b"JFIF" not in picture.read_bytes()
 
     # A day and more after the window, by a clock of the test's own.
@@ -74,7 +81,7 @@ def test_the_tutorial_leads_from_the_key_to_the_shred(street: Path, media_dir: P
         gone = forget_expired(resources)
         assert (gone.lines, gone.outcomes) == (0, 0)
         assert (gone.pictures, gone.alerts, sorted(gone.keys)) == (1, 1, ["evidence.key", "square.key"])
-        assert [row.entry for row in resources.require_records().alerts()] == [None]
+        assert [row.entry for row in resources.require_records().stored().alerts] == [None]
         with pytest.raises(VaultError, match="was destroyed"):
             require_authorised(resources)
 

@@ -25,6 +25,7 @@ from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.governance.adjudication.case import Verdict
 from pylfr.governance.adjudication.database import RecordsSink, open_records
 from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling, NoCeiling
+from pylfr.governance.adjudication.review import Review
 from pylfr.governance.audit.audit import RehearsalAudit, open_audit
 from pylfr.governance.authorisation.authority import RecordingPermit, Rehearsal
 from pylfr.protocols import Audit, Authority, Ceiling, Detector, Gallery, Sink, Source
@@ -43,6 +44,8 @@ from pylfr.types import (
 )
 from pylfr.video.batching.batcher import Batcher
 from pylfr.video.sources.replay_detection import ReplayCheckedSource, ReplayRules
+from tests.governance.reviews import deploy
+from tests.governance.samples import authorisation
 from tests.samples import NOON, faces_at
 
 MODEL = "ab" * 32
@@ -409,16 +412,26 @@ def test_what_people_say_while_it_runs_pauses_it_where_it_is_too_often_no(tmp_pa
     """The whole way: an alert is recorded and put before people, who refute it or do not; the next batch asks."""
     records = open_records(f"sqlite:///{tmp_path / 'records.sqlite'}")
     audit = open_audit(tmp_path / "audit.log")
+    terms = authorisation(people={}, profile="research")
+    deploy(records, audit, terms)
+    review = Review(records, open_audit(tmp_path / "audit.log"))
+
+    class AnyTime(Rehearsal):
+        @property
+        def reference(self) -> str:
+            return terms.reference
+
     since = datetime.now(UTC) - timedelta(seconds=1)
     hour = timedelta(hours=1)
 
     class Deciding(Observer):
         def alert_recorded(self, recorded: Recorded[Alert]) -> None:
-            records.adjudicate(recorded.value.id, by="Ann", verdict=verdict, audit=audit)
+            review.adjudicate(recorded.value.id, by="Ann", verdict=verdict)
 
     engine = build(
         [Street(name, frames=200) for name in ("north", "south", "west")],
-        ceiling=FalseAlertCeiling(records, authorisation="rehearsal", since=since, ceiling=0.001, every_s=0),
+        ceiling=FalseAlertCeiling(review, authorisation=terms.reference, since=since, ceiling=0.001, every_s=0),
+        authority=AnyTime(),
         audit=audit,
         sinks=[RecordsSink(records, min_adjudicators=1, retention=hour, outcomes=hour)],
         observers=(Deciding(),),

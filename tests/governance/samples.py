@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pylfr.deployment.config import RecognitionSection
 from pylfr.deployment.recognition import fusion_rules_of
@@ -12,10 +15,13 @@ from pylfr.governance.authorisation.certificates import (
     CertifiedRate,
     CohortCertificate,
     FusionRules,
+    Kind,
+    sign_certificate,
 )
 from pylfr.governance.authorisation.checks import DeploymentFacts
 from pylfr.governance.authorisation.enrolment import Origin, Review, ReviewedReference
-from pylfr.governance.keys.keys import PublicKey
+from pylfr.governance.authorisation.trust import TrustRoot
+from pylfr.governance.keys.keys import PublicKey, SigningKey
 from pylfr.types import Arithmetic
 
 NOON = datetime(2026, 1, 11, 12, tzinfo=UTC)
@@ -24,6 +30,16 @@ PEOPLE = {name: PublicKey(bytes([60 + place]) * 32).text for place, name in enum
 CAMERAS = {"north": "a1" * 32, "south": "a2" * 32}
 DETECTOR, EMBEDDER, PREPROCESSING = "d1" * 32, "e1" * 32, "f1" * 32
 LIST, CALIBRATION, COHORTS = "b1" * 32, "c1" * 32, "c2" * 32
+SETTINGS = {"audit.path": "/srv/audit.log", "decode.isolation": "process"}
+OFFICER_KEY, SECOND_KEY = (PublicKey(bytes([number]) * 32) for number in range(2))
+MEASURER = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+TRUST = TrustRoot(
+    path=Path("/etc/pylfr/trusted.toml"),
+    officers={OFFICER_KEY: OFFICER, SECOND_KEY: "Superintendent S. Example"},
+    measurers={MEASURER.public: "Evaluation unit"},
+    sha256="aa" * 32,
+    reach=(),
+)
 RULES = fusion_rules_of(RecognitionSection())
 RATE = CertifiedRate(value=0.001, numerator=10, denominator=10_000, low=0.0005, high=0.0018)
 
@@ -55,6 +71,7 @@ def authorisation(**changes: object) -> Authorisation:
         "threshold": 0.568,
         "calibration": CALIBRATION,
         "cohorts": COHORTS,
+        "settings": SETTINGS,
         "signed_at": NOON - timedelta(hours=1),
     }
     return Authorisation.model_validate(fields | changes)
@@ -77,7 +94,7 @@ def calibration(**changes: object) -> CalibrationCertificate:
         "issued_at": NOON - timedelta(days=30),
         "expires_at": NOON + timedelta(days=300),
     }
-    return CalibrationCertificate.model_validate(fields | changes)
+    return _signed(CalibrationCertificate.model_validate(fields | changes))
 
 
 def cohorts(**changes: object) -> CohortCertificate:
@@ -92,7 +109,11 @@ def cohorts(**changes: object) -> CohortCertificate:
         "issued_at": NOON - timedelta(days=30),
         "expires_at": NOON + timedelta(days=300),
     }
-    return CohortCertificate.model_validate(fields | changes)
+    return _signed(CohortCertificate.model_validate(fields | changes))
+
+
+def _signed(certificate: Kind) -> Kind:
+    return sign_certificate(certificate, MEASURER, measurer="Evaluation unit", tool="a test", material_sha256="ab" * 32)
 
 
 ORIGIN = Origin(source="custody", lawful_basis="s. 64A PACE", captured_on=date(2025, 3, 1), proposed_by="DC D. Example")
@@ -126,6 +147,8 @@ def facts(
     compared: CohortCertificate | None = None,
     calibration_digest: str = CALIBRATION,
     cohorts_digest: str = COHORTS,
+    settings: dict[str, str] | None = None,
+    trust: TrustRoot | None = TRUST,
     measured_none: bool = False,
     compared_none: bool = False,
 ) -> DeploymentFacts:
@@ -149,4 +172,6 @@ def facts(
         rules=rules,
         calibration=None if measured_none else (measured or calibration(), calibration_digest),
         cohorts=None if compared_none else (compared or cohorts(), cohorts_digest),
+        settings=SETTINGS if settings is None else settings,
+        trust=trust,
     )

@@ -29,10 +29,10 @@ LOG = [
 
 def test_troubles_are_counted_by_camera_and_kind_in_this_authorisations_runs() -> None:
     assert list(_camera_incidents(LOG, "A-1")) == [
-        "the live cameras were looked at less often because more came than could be looked at, 1 time",
+        "the live cameras were analysed less often under overload, 1 time",
         "camera north sent nothing, 2 times",
         "camera south had time stamps that did not run forward, 1 time",
-        "camera south sent another stream than was authorised, which was not looked at, 1 time",
+        "camera south sent another stream than was authorised, which was not analysed, 1 time",
         "camera south sent pictures again that it had sent before, 1 time",
         "camera south sent the same picture for many seconds, 1 time",
     ]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from pylfr._internal.canonical_json import utc_text
 from pylfr.deployment.recognition import preprocessing_of
+from pylfr.governance.authorisation.certificates import CalibrationCertificate, CohortCertificate, sign_certificate
+from pylfr.governance.keys.keys import make_key, read_signing_key
 from pylfr.models.store import open_store
 from tests.cli.command import PYLFR
 from tests.footage import WALKING_AND_PAUSE, save_references, video
@@ -21,6 +24,8 @@ pylfr authority keygen record.key
 pylfr authority keygen ann.key --passphrase-env ANN_PASSPHRASE
 pylfr authority keygen bob.key
 pylfr authority keygen cem.key
+printf '[officers]\n"Supt A" = "%s"\n[measurers]\n"Evaluation unit" = "%s"\n' \
+    "$(cat officer.pub)" "$(cat measurer.pub)" > trusted.toml
 
 pylfr watchlist create square.watchlist --embedder face_reid_0095 --profile uk-police
 pylfr watchlist enrol square.watchlist "REF-1" woman.png --category "wanted on warrant" --justification "warrant 7" \
@@ -49,7 +54,13 @@ def shell(folder: Path, script: str, *, tomorrow: datetime) -> subprocess.Comple
 
 
 def write_case(folder: Path, media: Path, *, ends_at: datetime) -> None:
-    """What is there before: a deployment file, the words of the case, and two certificates."""
+    """What is there before: a deployment file, the words of the case, and two certificates.
+
+    Skips the test where whoever runs it is not root: the root of trust would have to belong to somebody else.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("the root of trust must belong to another user, which root alone can arrange (unshare -r pytest)")
+    make_key(folder / "measurer.key")
     save_references(media, folder)
     (folder / "deployment.toml").write_text(f"""
 name = "Market Square"
@@ -58,6 +69,7 @@ profile = "uk-police"
 place = "Market Square"
 signed = "authorisation.json"
 officer_key = "officer.pub"
+trusted_officers = "trusted.toml"
 calibration = "calibration.json"
 cohorts = "cohorts.json"
 [models]
@@ -114,4 +126,15 @@ key = "evidence.key"
         ("calibration", {"watchlist_size": 500, "fpir": rate, "material": "10,000 passes"}),
         ("cohorts", {"groups": {"one": rate, "other": rate}, "conclusion": "none found"}),
     ):
-        (folder / f"{kind}.json").write_text(json.dumps({"type": kind, **certificate, **also}))
+        write_signed(folder, kind, {"type": kind, **certificate, **also})
+
+
+def write_signed(folder: Path, kind: str, fields: dict[str, object]) -> None:
+    """A certificate with these fields, signed with measurer.key."""
+    words = {"measurer": "Evaluation unit", "tool": "a test", "material_sha256": "ab" * 32}
+    key, unsigned = read_signing_key(folder / "measurer.key"), {**fields, "measured": None}
+    if kind == "calibration":
+        text = sign_certificate(CalibrationCertificate.model_validate(unsigned), key, **words).model_dump_json()
+    else:
+        text = sign_certificate(CohortCertificate.model_validate(unsigned), key, **words).model_dump_json()
+    (folder / f"{kind}.json").write_text(text)

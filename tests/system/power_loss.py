@@ -11,14 +11,16 @@ import json
 import os
 import random
 import select
+import shutil
 import signal
+import sqlite3
 import sys
 import time
 import traceback
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,6 +31,7 @@ from pylfr.deployment.sweep import forget_expired
 from pylfr.gallery.watchlist.sealed import open_sealed, seal_watchlist
 from pylfr.gallery.watchlist.withdrawal import ListedFiles, withdraw
 from pylfr.governance.adjudication.database import Records, RecordsSink, open_records
+from pylfr.governance.adjudication.review import Review
 from pylfr.governance.audit.audit import AuditLog, open_audit
 from pylfr.governance.keys.keys import read_signing_key
 from pylfr.governance.keys.vault import VaultKey, destroy_key, make_vault_key, read_vault_key
@@ -37,6 +40,7 @@ from pylfr.sinks.jsonl import open_jsonl
 from pylfr.types import Event
 from tests.engine.test_engine import Street, build
 from tests.governance.canary import DIMENSION, AnybodyScores, Canary
+from tests.governance.reviews import TWO_PEOPLE, deploy
 from tests.governance.samples import NOON
 from tests.samples import sample_alert
 from tests.system.power_loss_check import Acknowledged, flaws_of
@@ -110,12 +114,14 @@ class Child:
             with Resources(deployment, now=self._now, audit=audit) as resources:
                 forget_expired(resources)
             records = open_records(f"sqlite:///{deployment.records.file}", clock=lambda: self._now)  # type: ignore[union-attr]
+            deploy(records, audit)
+            review = Review(records, audit)
             path = self._folder / "evidence.key"
             expires_at = NOON + timedelta(days=2)
             key = read_vault_key(path, now=self._now) if path.exists() else make_vault_key(path, expires_at=expires_at)
         while True:
             alert = self.watch(audit, records, key)
-            self.decide(alert, audit, records)
+            self.decide(alert, review)
             self.seal(audit)
             with self.stage("sweep") as said:
                 with Resources(deployment, now=self._now, audit=audit) as resources:
@@ -139,7 +145,7 @@ class Child:
             [recorded] = list(engine.run())
             said |= {"alert": recorded.value.id, "sequence": recorded.sequence}
         lines = open_jsonl(self._folder / "alerts.jsonl")
-        alert = replace(sample_alert(entry=WITHDRAWN), id=str(uuid.uuid4()))
+        alert = replace(sample_alert(entry=WITHDRAWN, authorisation=TWO_PEOPLE.reference), id=str(uuid.uuid4()))
         with self.stage("alert", alert=alert.id) as said:
             recorded = audit.record(alert)
             said["sequence"] = recorded.sequence
@@ -152,15 +158,15 @@ class Child:
         lines.close()
         return alert.id
 
-    def decide(self, one: str, audit: AuditLog, records: Records) -> None:
+    def decide(self, one: str, review: Review) -> None:
         for name, by in (("first verdict", "Ann"), ("second verdict", "Bob")):
             with self.stage(name, alert=one, by=by) as said:
-                done = records.adjudicate(one, by=by, verdict="same person", audit=audit)
+                done = review.adjudicate(one, by=by, verdict="same person")
                 said["sequence"] = done.sequence
         with self.stage("engagement", alert=one, by="Cem") as said:
-            said["sequence"] = records.engage(one, by="Cem", decision="engage", audit=audit).sequence
+            said["sequence"] = review.engage(one, by="Cem", decision="engage").sequence
         with self.stage("outcome", alert=one, by="Cem") as said:
-            said["sequence"] = records.close_case(one, by="Cem", finding="true alert", audit=audit).sequence
+            said["sequence"] = review.close_case(one, by="Cem", finding="true alert").sequence
 
     def seal(self, audit: AuditLog) -> None:
         """A watchlist under a key of its own: sealed, opened, sealed anew without one person, and gone with its key."""
@@ -168,8 +174,14 @@ class Child:
         path, key_path = self._folder / f"{name}.sealed", self._folder / f"{name}.key"
         with self.stage("key", list=name):
             key = make_vault_key(key_path, expires_at=self._now + timedelta(hours=1))
+        # Another watchlist each time, outside of the folder that is searched for what lies in the open.
+        plain = self._folder.parent / f"{name}.watchlist"
+        shutil.copy(self._folder.parent / "plain.watchlist", plain)
+        with closing(sqlite3.connect(plain)) as connection, connection:
+            connection.execute("UPDATE watchlist SET identity = ?", (name,))
         with self.stage("sealing", list=name):
-            seal_watchlist(self._folder.parent / "plain.watchlist", path, key)
+            seal_watchlist(plain, path, key)
+        plain.unlink()
         with self.stage("vault opened", list=name):
             open_sealed(path, read_vault_key(key_path, now=self._now)).close()
         with self.stage("withdrawal", list=name) as said:

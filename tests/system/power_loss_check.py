@@ -20,10 +20,11 @@ from pylfr.deployment.sweep import forget_expired
 from pylfr.errors import PylfrError
 from pylfr.gallery.watchlist.portrait import encode_jpeg
 from pylfr.gallery.watchlist.sealed import open_sealed
-from pylfr.gallery.watchlist.withdrawal import ListedFiles, finish_withdrawal
+from pylfr.gallery.watchlist.withdrawal import ListedFiles, finish_withdrawals
 from pylfr.governance.adjudication.database import open_records
+from pylfr.governance.adjudication.reviewed import review_log
 from pylfr.governance.audit.audit import open_audit
-from pylfr.governance.audit.chain import LogEntry, parse_checkpoint, parse_entry, read_log
+from pylfr.governance.audit.chain import LogEntry, parse_checkpoint, read_log
 from pylfr.governance.keys.keys import read_signing_key
 from pylfr.governance.keys.vault import VaultKey, read_vault_key
 from pylfr.governance.retention.sweeper import read_sealed
@@ -75,8 +76,9 @@ def flaws_of(folder: Path, known: Acknowledged, *, now: datetime) -> Iterator[st
         with Resources(deployment, now=now, audit=audit) as resources:
             forget_expired(resources)
     log, checkpoints = (folder / "audit.log").read_bytes(), (folder / "elsewhere").read_bytes()
-    yield from (f"the log, line {flaw.line}: {flaw.what}" for flaw in read_log(log, checkpoints, key.public).flaws)
-    entries = {entry.sequence: entry for entry in map(parse_entry, log.splitlines())}
+    read = read_log(log, checkpoints, key.public)
+    yield from (f"the log, line {flaw.line}: {flaw.what}" for flaw in read.flaws)
+    entries = {entry.sequence: entry for entry in read.entries}
     signed = {parse_checkpoint(line).sequence for line in checkpoints.splitlines()}
     for sequence, (kind, alert) in known.entries.items():
         entry = entries.get(sequence)
@@ -95,8 +97,8 @@ def flaws_of(folder: Path, known: Acknowledged, *, now: datetime) -> Iterator[st
 
 def _records(folder: Path, known: Acknowledged, log: list[LogEntry]) -> Iterator[str]:
     with closing(open_records(f"sqlite:///{folder / 'records.sqlite'}")) as records:
-        cases = {row.id: row.case for row in records.alerts()}
-    decided = {(each.kind, each.details["alert"], each.details.get("by")) for each in log if "alert" in each.details}
+        reviewed = review_log(log, records.stored())
+    cases = {row.id: row.case for row in reviewed.alerts}
     for stage, alert in known.done:
         case = cases.get(alert)
         there = case is not None and {
@@ -107,14 +109,10 @@ def _records(folder: Path, known: Acknowledged, log: list[LogEntry]) -> Iterator
         }.get(stage, True)
         if not there and stage not in ("alert", "evidence", "line"):
             yield f"{stage} of alert {alert} was acknowledged and is lost"
-    for alert, case in cases.items():
-        said: list[tuple[str, str | None]] = [("alert", None)]
-        said += [("adjudication", each.adjudicator) for each in case.adjudications]
-        said += [("engagement", case.engagement.officer)] if case.engagement is not None else []
-        said += [("outcome", case.outcome.officer)] if case.outcome is not None else []
-        for kind, by in said:
-            if (kind, alert, by) not in decided:
-                yield f"the records have a {kind} of alert {alert} that the log has not"
+    # A kill leaves the log ahead of the records, by what was never acknowledged; never behind, and never otherwise.
+    for each in reviewed.differences:
+        if not each.what.startswith(("missing", "the terms are missing")):
+            yield f"the records differ: {each}"
 
 
 def _evidence(folder: Path, known: Acknowledged, log: list[LogEntry], now: datetime) -> Iterator[str]:
@@ -184,7 +182,7 @@ def _finish(folder: Path, path: Path, key: VaultKey, now: datetime) -> None:
     with closing(
         open_audit(folder / "audit.log", key=signing, checkpoints=folder / "elsewhere", clock=lambda: now)
     ) as audit:
-        finish_withdrawal(ListedFiles(sealed=path), lambda: key, audit)
+        finish_withdrawals(ListedFiles(sealed=path), lambda: key, audit)
 
 
 def in_the_open(folder: Path) -> Iterator[str]:

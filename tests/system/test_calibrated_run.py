@@ -11,7 +11,7 @@ import pytest
 from pylfr.governance.authorisation.certificates import read_calibration
 from tests.cli.command import pylfr
 from tests.footage import MAN, WALKING_AND_PAUSE, video
-from tests.system.governed_case import PREPARE, shell, write_case
+from tests.system.governed_case import PREPARE, shell, write_case, write_signed
 
 pytestmark = pytest.mark.usefixtures("models_dir")
 
@@ -29,12 +29,13 @@ def deployed(media_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = pylfr(
         "calibrate", folder / "people", "--target-fpir", "0.02", "--watchlist-size", "2",
         "--out", folder / "calibration.json", "--material", "news photographs",
+        "--key", folder / "measurer.key", "--by", "Evaluation unit",
     )  # fmt: skip
     assert made.returncode == 0, made.stdout + made.stderr
     # Of one arithmetic, whatever runs networks by itself here.
     cohorts = json.loads((folder / "cohorts.json").read_text())
     cohorts["arithmetic"] = read_calibration(folder / "calibration.json")[0].arithmetic
-    (folder / "cohorts.json").write_text(json.dumps(cohorts))
+    write_signed(folder, "cohorts", cohorts)
     path = folder / "deployment.toml"
     text = path.read_text().replace('pace = "as-fast-as-possible"', 'pace = "real-time"')
     text = text.replace(str(video(media_dir, WALKING_AND_PAUSE)), str(video(media_dir, MAN)))
@@ -93,8 +94,12 @@ def test_a_certificate_for_fewer_people_or_for_another_way_of_fusing_is_refused(
             ({"unit": "tracks", "rules": {**rules, "best_k": 8}}, "measured by earlier rules (best_k)"),
             ({"unit": "tracks"}, "one way of fusing: give both"),
             ({"model": "ab" * 32}, "calibration: the certificate is for another network"),
+            ({"threshold": 0.2, "measured": None}, "calibration: the certificate is not signed by who measured"),
         ):
-            path.write_text(json.dumps({**fields, **change}))
+            if "one way of fusing" in said or "measured" in change:
+                path.write_text(json.dumps({**fields, **change}))
+            else:
+                write_signed(deployed, "calibration", {**fields, **change})
             done = pylfr("run", deployed / "deployment.toml")
             assert done.returncode != 0
             assert said in " ".join(done.stderr.split())

@@ -19,6 +19,7 @@ from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.digests import require_nothing_added
 from pylfr.gallery.watchlist.sealed import connect_either, is_sealed, sealed_revision
 from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot, read_snapshot, require_model
+from pylfr.gallery.watchlist.withdrawn import WithdrawnEntries
 from pylfr.governance.keys.vault import VaultKey
 from pylfr.protocols import Gallery
 from pylfr.types import Candidates, Reference, Templates
@@ -53,7 +54,7 @@ def build_gallery(snapshot: WatchlistSnapshot, index: IndexName = "native") -> G
 class LiveGallery:
     """A ``Gallery`` and ``GallerySource`` whose contents are those of the watchlist's newest revision.
 
-    A new revision is built aside and put in place in one step: a search under way keeps the snapshot it began with.
+    A new revision is built aside and put in place in one step: a search under way finishes on its own snapshot.
     Entries stop being found the moment they expire. Where the watchlist is locked or gone the last revision is used for
     ``grace_s`` and ``trouble`` says why. Safe for concurrent use.
     """
@@ -68,10 +69,12 @@ class LiveGallery:
         authorised: frozenset[str] | None,
         key: VaultKey | None,
         grace_s: float = 0.0,
+        withdrawn: WithdrawnEntries | None = None,
     ) -> None:
         self._path = path
         self._key = key
         self._authorised = authorised
+        self._withdrawn = withdrawn
         self._build = _BUILDERS[index]
         self._poll_s = None if poll_ms is None else poll_ms / 1000
         self._lock = threading.Lock()
@@ -144,7 +147,7 @@ class LiveGallery:
         return current
 
     def close(self) -> None:
-        """Nothing is held open between two looks at the file."""
+        """Nothing is open between two checks of the file."""
 
     def _followed(self) -> tuple[WatchlistSnapshot, Gallery]:
         now = sqlite_file.now()
@@ -155,6 +158,7 @@ class LiveGallery:
         # To open a sealed watchlist costs and leaves more copies: it is opened anew where it says that it changed.
         if self._key is not None and path.is_file() and is_sealed(path):
             if sealed_revision(path) == (known.identity, known.revision):
+                self._take_off(self._numbers(known.identity))
                 self._checked_at = time.monotonic()
                 return self._current
             if sealed_revision(path)[1] < known.revision:
@@ -174,9 +178,22 @@ class LiveGallery:
                 if self._authorised is not None:
                     require_nothing_added(connection, path, self._authorised)
                 fresh = read_snapshot(connection, path, now=now, known=known)
+                if self._withdrawn is not None:
+                    fresh = fresh.without(frozenset(number for number, *_ in self._withdrawn.found_in(connection)))
                 self._current = (fresh, self._build(fresh))
+            else:
+                self._take_off(self._numbers(identity))
         self._checked_at = time.monotonic()
         return self._current
+
+    def _numbers(self, identity: str) -> frozenset[int]:
+        return self._withdrawn.numbers(identity) if self._withdrawn is not None else frozenset()
+
+    def _take_off(self, entries: frozenset[int]) -> None:
+        """Search no more for these, though the file may still hold them."""
+        snapshot = self._current[0].without(entries)
+        if snapshot is not self._current[0]:
+            self._current = (snapshot, self._build(snapshot))
 
     def _without_expired(self, now: datetime) -> tuple[WatchlistSnapshot, Gallery]:
         with self._lock:
@@ -194,15 +211,17 @@ def open_gallery(
     poll_ms: float | None = None,
     authorised: frozenset[str] | None = None,
     key: VaultKey | None = None,
+    withdrawn: WithdrawnEntries | None = None,
 ) -> LiveGallery:
     """The gallery of the watchlist at ``path``, for the embedder with sha256 ``model``.
 
     With ``poll_ms`` it follows the file, looking at most that often; without, it stays as it is now, less what
     expires. With ``authorised``, digests of references (``read_contents``), it refuses, now and later, a watchlist that
-    holds any other: people may be removed but not added. A sealed one needs
-    its ``key``. Raises ``WatchlistError`` where the watchlist is missing,
-    damaged or of another network, or the FAISS that ``index`` needs is not installed, and ``CudaError`` where its
-    device is not there.
+    holds any other: people may be removed but not added. A sealed one needs its ``key``, and with a key nothing but a
+    sealed one is followed. ``withdrawn`` are those whom the log has as withdrawn: a list that holds any of them is
+    refused, and while it is followed they are left out, whatever file is there. Raises ``WatchlistError`` where the
+    watchlist is missing, damaged or of another network, or the FAISS that ``index`` needs is not installed, and
+    ``CudaError`` where its device is missing.
     """
     if index not in _BUILDERS:
         raise ValueError(f"index must be one of {', '.join(_BUILDERS)}, got {index!r}")
@@ -211,5 +230,9 @@ def open_gallery(
         require_model(connection, path, model)
         if authorised is not None:
             require_nothing_added(connection, path, authorised)
+        if withdrawn is not None:
+            withdrawn.require_none(connection, path)
         snapshot = read_snapshot(connection, path, now=sqlite_file.now())
-    return LiveGallery(path, snapshot, index=index, poll_ms=poll_ms, authorised=authorised, key=key)
+    return LiveGallery(
+        path, snapshot, index=index, poll_ms=poll_ms, authorised=authorised, key=key, withdrawn=withdrawn
+    )

@@ -48,7 +48,7 @@ class EnrolmentGate:
     """The least that a reference image must be; None switches a test off.
 
     - ``interocular_px`` 24: half to two thirds of the 35 to 47 px between the eyes in the crops of the catalogue's
-      embedders; below that a crop is mostly made-up pixels. ISO/IEC 19794-5 asks 90 of a passport photograph.
+      embedders; below that a crop is mostly interpolated pixels. ISO/IEC 19794-5 asks 90 of a passport photograph.
     - ``sharpness`` 40: a fifth of what 99 of 100 news photographs of LFW have (194 and more, the median is 690; 500
       measured with yunet_n); under a Gaussian blur of 4 pixels three quarters of them are refused, of 2 pixels few.
     - ``yaw_deg`` 40, ``pitch_deg`` 35: estimates from five landmarks, so wider than the 5 degrees of ISO/IEC 19794-5;
@@ -79,7 +79,7 @@ class EnrolmentGate:
         )
 
     def check(self, faces: Sequence[ReferenceQuality], nearest: NearestEntry | None) -> tuple[str, ...]:
-        """Every reason to refuse an image with these faces, whose likest other entry is ``nearest``; none to accept."""
+        """Every reason to refuse an image with these faces; none to accept. ``nearest`` is the closest other entry."""
         if not faces:
             return ("no face was found: the face must be upright, uncovered and large enough",)
         if len(faces) > 1:

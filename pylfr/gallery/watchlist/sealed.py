@@ -72,13 +72,22 @@ def sealed_bytes(path: Path) -> bytes | None:
 
 
 def connect_either(path: Path, key: VaultKey | None, *, busy_s: float = sqlite_file.BUSY_S) -> sqlite3.Connection:
-    """A connection to a plain watchlist, or with its key to a sealed one. Raises ``WatchlistError`` without the key."""
+    """A connection to a plain watchlist, or with its key to a sealed one.
+
+    Raises ``WatchlistError`` for a sealed one without its key, and for a plain one where a key is given: whoever asks
+    for a sealed watchlist follows no file that somebody could write without the key.
+    """
     content = sealed_bytes(path)
-    if content is None:
-        return sqlite_file.connect(path, busy_s=busy_s)
-    if key is None:
-        raise WatchlistError(f"watchlist {path} is sealed: name its key")
-    return _open_content(path, content, key)
+    if content is not None:
+        if key is None:
+            raise WatchlistError(f"watchlist {path} is sealed: name its key")
+        return _open_content(path, content, key)
+    if key is not None and path.is_file():
+        raise WatchlistError(
+            f"watchlist {path} is not sealed, and a key is named for it: seal it (`pylfr watchlist seal`), or leave "
+            "the key out"
+        )
+    return sqlite_file.connect(path, busy_s=busy_s)
 
 
 def is_in_memory(connection: sqlite3.Connection) -> bool:

@@ -71,17 +71,25 @@ class WatchlistSnapshot:
         """The same revision without what has expired by ``now``."""
         if self.next_expiry is None or self.next_expiry > now:
             return self
-        listed = {
-            number: each for number, each in self.listed.items() if each.expires_at is None or each.expires_at > now
-        }
-        kept = np.isin(self.entry, np.fromiter(listed, np.int64, len(listed)))
+        return self._of(
+            {number: each for number, each in self.listed.items() if each.expires_at is None or each.expires_at > now}
+        )
+
+    def without(self, entries: frozenset[int]) -> WatchlistSnapshot:
+        """The same revision without the entries of these numbers."""
+        if entries.isdisjoint(self.listed):
+            return self
+        return self._of({number: each for number, each in self.listed.items() if number not in entries})
+
+    def _of(self, listed: Mapping[int, ListedEntry]) -> WatchlistSnapshot:
+        rows = np.isin(self.entry, np.fromiter(listed, np.int64, len(listed)))
         return WatchlistSnapshot(
             identity=self.identity,
             embedder=self.embedder,
             model=self.model,
             revision=self.revision,
-            entry=self.entry[kept],
-            vectors=self.vectors[kept],
+            entry=self.entry[rows],
+            vectors=self.vectors[rows],
             listed=listed,
         )
 
@@ -137,7 +145,7 @@ def _require_model(embedder: str, built_with: str, path: Path, model: str) -> No
 def read_snapshot(
     connection: sqlite3.Connection, path: Path, *, now: datetime, known: WatchlistSnapshot | None = None
 ) -> WatchlistSnapshot:
-    """The references that stand in the watchlist now, without what has expired. Call it inside one transaction.
+    """The references in the watchlist now, without what has expired. Call it inside one transaction.
 
     What ``known``, an earlier snapshot of the same watchlist, has of pictures is not read again: an entry's number is
     never used twice and its first picture never changes. Raises ``WatchlistError`` as ``read_vectors`` does.

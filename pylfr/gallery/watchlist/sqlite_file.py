@@ -1,4 +1,4 @@
-"""A watchlist file: one SQLite database, its tables, and its errors in words."""
+"""A watchlist file: one SQLite database, its tables, and its errors explained."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def connect(path: Path, *, busy_s: float = BUSY_S) -> sqlite3.Connection:
 def upgrade(path: Path) -> int:
     """Bring a watchlist of an older format to this one, in place, all of it or nothing; the format that it had.
 
-    Nothing is made up: what the older format did not hold is empty. Its digest changes, so that an authorisation that
+    Nothing is invented: what the older format did not hold is empty. Its digest changes, so that an authorisation that
     names it must be signed anew.
     """
     if not path.is_file():
@@ -162,7 +162,7 @@ def upgrade(path: Path) -> int:
 
 @contextmanager
 def writing(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of it or nothing, and the revision goes up with it."""
+    """A transaction: all of it or nothing, and the revision is incremented."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -229,7 +229,7 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
 def _open(path: Path, *, busy_s: float = BUSY_S) -> sqlite3.Connection:
     # mode=rw creates nothing, and lets a reader roll back what a killed writer left.
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=busy_s, isolation_level=None)
-    # What is removed is overwritten, and no second file keeps it: the journal lives as long as a transaction.
+    # What is removed is overwritten, and no second file retains it: the journal lasts as long as a transaction.
     # EXTRA is FULL, and a removal cannot come back after a power cut.
     # What does not fit into the cache is sorted in memory, not in a file.
     for pragma in (

@@ -14,16 +14,22 @@ from pylfr import ops
 from pylfr.errors import EnrolmentError, WatchlistError
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.digests import origins_of
-from pylfr.gallery.watchlist.portrait import encode_jpeg, portrait
-from pylfr.gallery.watchlist.quality_gate import EnrolmentGate, NearestEntry, ReferenceQuality
+from pylfr.gallery.watchlist.quality_gate import EnrolmentGate, ReferenceQuality
+from pylfr.gallery.watchlist.reference_image import (
+    ReferenceImage,
+    insert_reference,
+    nearest_entry,
+    picture_of,
+    upsert_entry,
+)
 from pylfr.gallery.watchlist.sealed import connect_either
-from pylfr.gallery.watchlist.snapshot import read_vectors, require_model
+from pylfr.gallery.watchlist.snapshot import require_model
 from pylfr.governance.authorisation.enrolment import Origin, ReviewedReference, enrolment_gaps, is_same_person
 from pylfr.governance.authorisation.profiles import read_profile
 from pylfr.governance.keys.vault import VaultKey
 from pylfr.models.store import open_store
 from pylfr.protocols import Detector, Embedder
-from pylfr.types import Faces, Float32, Frame, UInt8
+from pylfr.types import Frame, UInt8
 
 _LONGEST_NAME = 200
 
@@ -52,16 +58,6 @@ class Enrolment:
     entry: Entry
     quality: ReferenceQuality
     revision: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Reference:
-    """A face that is ready to be enrolled: its template float32 [1, D], its picture as a JPEG, its measures."""
-
-    template: Float32
-    picture: bytes
-    quality: ReferenceQuality
-    image_sha256: str
 
 
 class Watchlist:
@@ -148,20 +144,24 @@ class Watchlist:
         qualities = [ReferenceQuality.of(row) for row in ops.measure_quality([frame], faces)] if len(faces) else []
         if len(faces) != 1:
             raise _refused(name, gate.check(qualities, None))
-        reference = _Reference(
+        reference = ReferenceImage(
             template=embedder.embed(embedder.align([frame], faces)).vectors,
-            picture=_picture(frame, faces, embedder),
+            picture=picture_of(frame, faces, embedder),
             quality=qualities[0],
             image_sha256=image_sha256 if image_sha256 is not None else hashlib.sha256(image.tobytes()).hexdigest(),
         )
         with sqlite_file.explained(self._path), sqlite_file.writing(self._connection):
             require_model(self._connection, self._path, embedder.model)
-            nearest = self._nearest(name, reference.template) if gate.duplicate_score is not None else None
+            nearest = (
+                nearest_entry(self._connection, self._path, name, reference.template)
+                if gate.duplicate_score is not None
+                else None
+            )
             reasons = gate.check(qualities, nearest)
             if reasons:
                 raise _refused(name, reasons)
-            number = self._upsert(name, expires_at, category, justification)
-            self._insert(number, reference, origin)
+            number = upsert_entry(self._connection, name, expires_at, category, justification)
+            insert_reference(self._connection, number, reference, origin)
         entry = next(each for each in self.entries() if each.id == number)
         return Enrolment(entry=entry, quality=reference.quality, revision=self.revision)
 
@@ -173,7 +173,7 @@ class Watchlist:
                 raise self._unknown(name)
 
     def review(self, name: str, *, by: str, deployment: str) -> int:
-        """Record that ``by`` looked at an entry and lets it count in ``deployment``; how many reference images it has.
+        """Record that ``by`` reviewed an entry for ``deployment``; gives the number of its reference images.
 
         Raises ``EnrolmentError`` where the watchlist's policy wants another person than who proposed an image, and
         ``WatchlistError`` for no such entry.
@@ -253,7 +253,7 @@ class Watchlist:
             return self._connection.execute(f"SELECT {column} FROM watchlist").fetchone()[0]
 
     def _require_policy(self, name: str, origin: Origin, category: str | None, justification: str | None) -> None:
-        """Raise ``EnrolmentError`` naming everything that the watchlist's policy asks for and nobody said."""
+        """Raise ``EnrolmentError`` naming everything that the watchlist's policy requires and that is missing."""
         if self.profile is None:
             return
         known = next((each for each in self.entries() if each.name == name), None)
@@ -277,66 +277,6 @@ class Watchlist:
     def _expired(self, moment: str) -> tuple[str, ...]:
         rows = self._connection.execute("SELECT name FROM entries WHERE expires_at <= ? ORDER BY id", (moment,))
         return tuple(name for (name,) in rows)
-
-    def _nearest(self, name: str, template: Float32) -> NearestEntry | None:
-        """The entry of another name that the template, float32 [1, D], is most like; None where there is no other."""
-        entry, vectors = read_vectors(self._connection, self._path, now=sqlite_file.now())
-        row = self._connection.execute("SELECT id FROM entries WHERE name = ?", (name,)).fetchone()
-        others = entry != (row[0] if row is not None else -1)
-        if not others.any():
-            return None
-        scores, rows = ops.search_exact(template, vectors[others], 1)
-        number = int(entry[others][rows[0, 0]])
-        (likest,) = self._connection.execute("SELECT name FROM entries WHERE id = ?", (number,)).fetchone()
-        return NearestEntry(name=likest, score=float(scores[0, 0]))
-
-    def _upsert(self, name: str, expires_at: datetime | None, category: str | None, justification: str | None) -> int:
-        moment = sqlite_file.now()
-        until = sqlite_file.to_text(expires_at) if expires_at is not None else None
-        row = self._connection.execute("SELECT id, expires_at FROM entries WHERE name = ?", (name,)).fetchone()
-        if row is None:
-            added = self._connection.execute(
-                "INSERT INTO entries (name, category, justification, expires_at, added_at) VALUES (?, ?, ?, ?, ?)",
-                (name, category, justification, until, sqlite_file.to_text(moment)),
-            )
-            return int(added.lastrowid or 0)
-        number, expired_at = int(row[0]), row[1]
-        if until is None and expired_at is not None and sqlite_file.to_time(expired_at) <= moment:
-            raise WatchlistError(
-                f"entry {name!r} expired at {expired_at}: give it a new expiry, or remove it and enrol anew"
-            )
-        self._connection.execute(
-            "UPDATE entries SET expires_at = coalesce(?, expires_at), category = coalesce(?, category),"
-            " justification = coalesce(?, justification) WHERE id = ?",
-            (until, category, justification, number),
-        )
-        return number
-
-    def _insert(self, number: int, reference: _Reference, origin: Origin) -> None:
-        quality = reference.quality
-        self._connection.execute(
-            "INSERT INTO reference_images (entry, template, picture, sharpness, interocular_px, yaw, pitch, roll,"
-            " brightness, contrast, image_sha256, added_at, source, lawful_basis, captured_on, proposed_by)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                number,
-                reference.template.astype("<f4").tobytes(),
-                reference.picture,
-                quality.sharpness,
-                quality.interocular_px,
-                quality.yaw,
-                quality.pitch,
-                quality.roll,
-                quality.brightness,
-                quality.contrast,
-                reference.image_sha256,
-                sqlite_file.to_text(sqlite_file.now()),
-                origin.source,
-                origin.lawful_basis,
-                origin.captured_on.isoformat() if origin.captured_on is not None else None,
-                origin.proposed_by,
-            ),
-        )
 
 
 def create_watchlist(path: Path | str, embedder: Embedder, *, profile: str | None = None) -> Watchlist:
@@ -374,12 +314,6 @@ def open_watchlist(path: Path | str, *, model: str | None = None, key: VaultKey 
         connection.close()
         raise
     return Watchlist(path, connection)
-
-
-def _picture(frame: Frame, faces: Faces, embedder: Embedder) -> bytes:
-    return encode_jpeg(
-        portrait(frame, faces.landmarks[0], embedder.landmark_template, template_side_px=embedder.side_px)
-    )
 
 
 def _entry(row: tuple[int, str, str | None, str | None, str | None, str, int, int]) -> Entry:

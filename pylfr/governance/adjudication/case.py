@@ -23,6 +23,7 @@ class Adjudication:
     adjudicator: str
     verdict: Verdict
     at: datetime
+    reason: str = ""
     key: str | None = None
     signature: str | None = None
 
@@ -35,6 +36,7 @@ class Engagement:
     officer: str
     decision: Decision
     at: datetime
+    reason: str = ""
     key: str | None = None
     signature: str | None = None
 
@@ -47,6 +49,7 @@ class Outcome:
     officer: str
     finding: Finding
     at: datetime
+    reason: str = ""
     key: str | None = None
     signature: str | None = None
 
@@ -56,7 +59,8 @@ class Case:
     """An alert and everything that people have decided about it.
 
     ``min_adjudicators`` distinct people must see the same person in both pictures before it counts as confirmed; one
-    who does not, or cannot tell, refutes it.
+    who does not, or cannot tell, refutes it. A verdict or an outcome that was a mistake is amended, with a reason, by
+    another entry of the log; an engagement that was decided on meanwhile remains a fact.
     """
 
     alert: str
@@ -76,6 +80,13 @@ class Case:
         return "confirmed" if all(each.verdict == "same person" for each in self.adjudications) else "refuted"
 
     @property
+    def finding(self) -> Finding:
+        """What the alert counts as: its outcome, or else false where somebody saw two different people."""
+        if self.outcome is not None:
+            return self.outcome.finding
+        return "false alert" if any(each.verdict == "different person" for each in self.adjudications) else "unresolved"
+
+    @property
     def visible_adjudications(self) -> tuple[Adjudication, ...]:
         """The verdicts that may be shown: none before all are in, so that nobody is led by the one before."""
         return () if self.state in ("open", "partly adjudicated") else self.adjudications
@@ -83,11 +94,10 @@ class Case:
     def adjudicate(self, adjudication: Adjudication) -> Case:
         """With one more verdict. Raises ``AdjudicationError`` where all are in, or this person has given one."""
         self._require(adjudication.alert, adjudication.adjudicator, "adjudicated", ("open", "partly adjudicated"))
-        known = {identity_of(each.adjudicator) for each in self.adjudications}
-        if identity_of(adjudication.adjudicator) in known:
+        if self._place_of(adjudication.adjudicator) is not None:
             raise AdjudicationError(
                 f"alert {self.alert} has a verdict of {adjudication.adjudicator!r} already: another person must give "
-                "the next one"
+                "the next one; `pylfr alerts amend` corrects a mistake"
             )
         if adjudication.key is not None and adjudication.key in {each.key for each in self.adjudications}:
             raise AdjudicationError(
@@ -102,9 +112,40 @@ class Case:
         return replace(self, engagement=engagement)
 
     def close(self, outcome: Outcome) -> Case:
-        """With what it turned out to be. Raises ``AdjudicationError`` where nobody decided to engage."""
-        self._require(outcome.alert, outcome.officer, "given an outcome", ("engaged",))
+        """With what it turned out to be, whether or not somebody was engaged.
+
+        Raises ``AdjudicationError`` before people have refuted the alert or decided on an engagement.
+        """
+        self._require(outcome.alert, outcome.officer, "given an outcome", ("engaged", "not engaged", "refuted"))
         return replace(self, outcome=outcome)
+
+    def amend_verdict(self, adjudication: Adjudication) -> Case:
+        """With another verdict of the same person in place of a mistaken one.
+
+        Raises ``AdjudicationError`` without a reason, or where this person has given no verdict.
+        """
+        place = self._place_of(adjudication.adjudicator)
+        if place is None:
+            raise AdjudicationError(
+                f"alert {self.alert} has no verdict of {adjudication.adjudicator!r}: only one's own can be amended"
+            )
+        self._require_amendment(adjudication.alert, adjudication.reason)
+        amended = (*self.adjudications[:place], adjudication, *self.adjudications[place + 1 :])
+        return replace(self, adjudications=amended)
+
+    def amend_outcome(self, outcome: Outcome) -> Case:
+        """With another outcome in place of a mistaken one.
+
+        Raises ``AdjudicationError`` without a reason, or where there is no outcome.
+        """
+        self._require(outcome.alert, outcome.officer, "amended in its outcome", ("closed",))
+        self._require_amendment(outcome.alert, outcome.reason)
+        return replace(self, outcome=outcome)
+
+    def _place_of(self, adjudicator: str) -> int | None:
+        """Where this person's verdict is among all; None where there is none."""
+        known = [identity_of(each.adjudicator) for each in self.adjudications]
+        return known.index(identity_of(adjudicator)) if identity_of(adjudicator) in known else None
 
     def _require(self, alert: str, who: str, done: str, states: tuple[State, ...]) -> None:
         if alert != self.alert:
@@ -117,3 +158,9 @@ class Case:
             raise AdjudicationError(
                 f"alert {self.alert} is {self.state}: it can be {done} only while it is {' or '.join(states)}"
             )
+
+    def _require_amendment(self, alert: str, reason: str) -> None:
+        if alert != self.alert:
+            raise AdjudicationError(f"a decision about alert {alert} does not belong to alert {self.alert}")
+        if not reason.strip():
+            raise AdjudicationError("an amendment must give its reason: say what was mistaken")

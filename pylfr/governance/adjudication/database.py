@@ -1,15 +1,17 @@
-"""Alerts and what people decided about them, in a database: SQLite by default, PostgreSQL by its URL."""
+"""Alerts and decisions in a database, SQLite by default, PostgreSQL by its URL: for people to query, not to believe.
+
+The audit log is the record. ``pylfr.governance.adjudication.review`` compares these rows with it on every read.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import TypedDict, cast, get_args
+from typing import Literal
 
 import sqlalchemy as sa
 from alembic import command
@@ -17,44 +19,189 @@ from alembic.config import Config
 
 from pylfr._internal.canonical_json import utc_text
 from pylfr.errors import AdjudicationError, SinkError
-from pylfr.governance.adjudication.case import Adjudication, Case, Decision, Engagement, Finding, Outcome, Verdict
-from pylfr.governance.adjudication.schema import ADJUDICATIONS, ALERTS, DEPLOYMENTS, ENGAGEMENTS, OUTCOMES
-from pylfr.governance.adjudication.signatures import require_decider, sign_decision
-from pylfr.governance.audit.audit import AuditLog, Clock, system_clock
-from pylfr.governance.keys.keys import SigningKey
-from pylfr.types import Alert, Event, Recorded
+from pylfr.governance.adjudication.case import Adjudication, Engagement, Outcome
+from pylfr.governance.adjudication.schema import ADJUDICATIONS, ALERTS, DEPLOYMENTS, ENGAGEMENTS, LOG_HEADS, OUTCOMES
+from pylfr.governance.audit.audit import Clock, LogHead, system_clock
+from pylfr.types import Alert, Recorded
 
 # Alembic keeps the migration under way in a variable of its module.
 _MIGRATION = threading.Lock()
+DecisionTable = Literal["adjudications", "engagements", "outcomes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlertRow:
-    """An alert as it is kept: the facts, no picture. ``entry`` is None once its retention has ended."""
+class StoredAlert:
+    """A row of ``alerts``. ``entry`` is None once its retention has ended, ``forget_at`` once deciders were erased."""
 
     id: str
+    sequence: int
     authorisation: str
     camera: str
-    captured_at: datetime
+    captured_at: str
+    recorded_at: str
     entry: str | None
     score: float
     threshold: float
-    case: Case
+    min_adjudicators: int
+    erase_at: str
+    forget_at: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDecision:
+    """A row of one of the three tables of decisions; ``number`` is the place of a verdict among those of an alert."""
+
+    table: DecisionTable
+    alert: str
+    number: int
+    by: str
+    what: str
+    at: str
+    reason: str
+    key: str | None
+    signature: str | None
+
+    @classmethod
+    def of(cls, decision: Adjudication | Engagement | Outcome, *, number: int = 1) -> StoredDecision:
+        """The row that ``decision`` makes."""
+        match decision:
+            case Adjudication():
+                table: DecisionTable = "adjudications"
+                by, what = decision.adjudicator, str(decision.verdict)
+            case Engagement():
+                table, by, what = "engagements", decision.officer, decision.decision
+            case Outcome():
+                table, by, what = "outcomes", decision.officer, decision.finding
+        return cls(
+            table=table,
+            alert=decision.alert,
+            number=number,
+            by=by,
+            what=what,
+            at=utc_text(decision.at),
+            reason=decision.reason,
+            key=decision.key,
+            signature=decision.signature,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRecords:
+    """Everything in the database at one moment.
+
+    ``words`` are the terms of deployments, JSON, by their authorisation; ``head`` is how far the audit log had come.
+    """
+
+    alerts: tuple[StoredAlert, ...]
+    decisions: tuple[StoredDecision, ...]
+    words: dict[str, str]
+    head: LogHead
+
+
+class Transaction:
+    """One transaction on the records: all of it is written, or nothing."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def lock(self, alert: str) -> None:
+        """Keep other deciders from this alert until the end of the transaction."""
+        self._connection.execute(sa.select(ALERTS.c.id).where(ALERTS.c.id == alert).with_for_update()).all()
+
+    def stored(self) -> StoredRecords:
+        """Everything that is stored."""
+        alerts = self._connection.execute(sa.select(ALERTS).order_by(ALERTS.c.captured_at, ALERTS.c.id)).all()
+        head = self._connection.execute(sa.select(LOG_HEADS)).one()
+        words = self._connection.execute(sa.select(DEPLOYMENTS.c.authorisation, DEPLOYMENTS.c.words)).all()
+        return StoredRecords(
+            alerts=tuple(StoredAlert(**row._mapping) for row in alerts),
+            decisions=tuple(self._decisions()),
+            words={str(authorisation): str(text) for authorisation, text in words},
+            head=LogHead(sequence=head.sequence, digest=head.digest),
+        )
+
+    def write(self, row: StoredDecision) -> None:
+        """Store a decision, in place of the one with its number where there is one."""
+        table, who, what = _TABLES[row.table]
+        number = {"number": row.number} if row.table == "adjudications" else {}
+        this = table.c.alert == row.alert
+        if number:
+            this &= table.c.number == row.number
+        self._connection.execute(table.delete().where(this))
+        values = {
+            who: row.by,
+            what: row.what,
+            "at": row.at,
+            "reason": row.reason,
+            "key": row.key,
+            "signature": row.signature,
+        }
+        self._connection.execute(table.insert().values(alert=row.alert, **number, **values))
+
+    def remember(self, head: LogHead) -> None:
+        """Store how far the log had come: whoever cuts it must cut the records alike."""
+        further = LOG_HEADS.c.sequence < head.sequence
+        values = {"sequence": head.sequence, "digest": head.digest}
+        self._connection.execute(LOG_HEADS.update().where(further).values(**values))
+
+    def replace(self, alerts: list[StoredAlert], decisions: list[StoredDecision], *, gone: list[str]) -> None:
+        """Store these alerts with these decisions in place of what there was of them and of ``gone``."""
+        ids = [*(row.id for row in alerts), *gone]
+        for table in (ADJUDICATIONS, ENGAGEMENTS, OUTCOMES):
+            self._connection.execute(table.delete().where(table.c.alert.in_(ids)))
+        self._connection.execute(ALERTS.delete().where(ALERTS.c.id.in_(ids)))
+        for row in alerts:
+            self._connection.execute(ALERTS.insert().values(**asdict(row)))
+        for decision in decisions:
+            self.write(decision)
+
+    def _decisions(self) -> Iterator[StoredDecision]:
+        for name, (table, who, what) in _TABLES.items():
+            order = (table.c.alert, table.c.number) if name == "adjudications" else (table.c.alert,)
+            for row in self._connection.execute(sa.select(table).order_by(*order)).all():
+                yield StoredDecision(
+                    table=name,
+                    alert=row.alert,
+                    number=row.number if name == "adjudications" else 1,
+                    by=getattr(row, who),
+                    what=getattr(row, what),
+                    at=row.at,
+                    reason=row.reason or "",
+                    key=row.key,
+                    signature=row.signature,
+                )
+
+
+_TABLES: dict[DecisionTable, tuple[sa.Table, str, str]] = {
+    "adjudications": (ADJUDICATIONS, "adjudicator", "verdict"),
+    "engagements": (ENGAGEMENTS, "officer", "decision"),
+    "outcomes": (OUTCOMES, "officer", "finding"),
+}
 
 
 class Records:
-    """The database. A decision is acknowledged when it stands here and in the audit log. Made by ``open_records``."""
+    """The database. Made by ``open_records``."""
 
     def __init__(self, engine: sa.Engine, *, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
 
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A transaction, which is undone where the block raises."""
+        with self._engine.begin() as connection:
+            yield Transaction(connection)
+
     def add(
         self, recorded: Recorded[Alert], *, min_adjudicators: int, retention: timedelta, outcomes: timedelta
     ) -> None:
-        """Take in an alert that waits for people: who was matched stays for ``retention``, who decided ``outcomes``."""
+        """Queue an alert for review: who was matched is erased after ``retention``, who decided after ``outcomes``."""
         alert = recorded.value
-        with self._writing() as connection:
+        with self._engine.begin() as connection:
             connection.execute(
                 ALERTS.insert().values(
                     id=alert.id,
@@ -72,85 +219,14 @@ class Records:
                 )
             )
 
-    def alerts(self, authorisation: str | None = None) -> tuple[AlertRow, ...]:
-        """Every alert, the oldest first; of one authorisation where it is named."""
-        wanted = sa.select(ALERTS).order_by(ALERTS.c.captured_at, ALERTS.c.id)
-        if authorisation is not None:
-            wanted = wanted.where(ALERTS.c.authorisation == authorisation)
-        with self._engine.connect() as connection:
-            return tuple(_alert(row, _case(connection, row)) for row in connection.execute(wanted).all())
-
-    def alert(self, id_: str) -> AlertRow:
-        """The alert whose id is, or begins with, ``id_``. Raises ``AdjudicationError`` where it is not just one."""
-        with self._engine.connect() as connection:
-            return _find(connection, id_)
-
-    def adjudicate(
-        self, id_: str, *, by: str, verdict: Verdict, audit: AuditLog, key: SigningKey | None = None
-    ) -> Recorded[Adjudication]:
-        """Record one person's verdict, signed with their ``key`` where the authorisation names who may decide.
-
-        Raises ``AdjudicationError`` where it is not theirs to give.
-        """
-        with self._writing() as connection:
-            row = _find(connection, id_, lock=True)
-            case, at = row.case, self._clock()
-            signed = _signature(connection, row, key, "adjudication", by, verdict, at)
-            decided = Adjudication(alert=case.alert, adjudicator=by, verdict=verdict, at=at, **signed)
-            number = len(case.adjudicate(decided).adjudications)
-            connection.execute(
-                ADJUDICATIONS.insert().values(
-                    alert=case.alert, number=number, adjudicator=by, verdict=verdict, at=utc_text(at), **signed
-                )
-            )
-            return audit.decide(decided, Event(kind="adjudication", details=_said(case.alert, by, verdict, at, signed)))
-
-    def engage(
-        self, id_: str, *, by: str, decision: Decision, audit: AuditLog, key: SigningKey | None = None
-    ) -> Recorded[Engagement]:
-        """Record the decision to engage or not: what acts needs what this returns."""
-        with self._writing() as connection:
-            row = _find(connection, id_, lock=True)
-            case, at = row.case, self._clock()
-            signed = _signature(connection, row, key, "engagement", by, decision, at)
-            decided = Engagement(alert=case.alert, officer=by, decision=decision, at=at, **signed)
-            case.engage(decided)
-            connection.execute(
-                ENGAGEMENTS.insert().values(alert=case.alert, officer=by, decision=decision, at=utc_text(at), **signed)
-            )
-            return audit.decide(decided, Event(kind="engagement", details=_said(case.alert, by, decision, at, signed)))
-
-    def close_case(
-        self, id_: str, *, by: str, finding: Finding, audit: AuditLog, key: SigningKey | None = None
-    ) -> Recorded[Outcome]:
-        """Record what it turned out to be."""
-        with self._writing() as connection:
-            row = _find(connection, id_, lock=True)
-            case, at = row.case, self._clock()
-            signed = _signature(connection, row, key, "outcome", by, finding, at)
-            decided = Outcome(alert=case.alert, officer=by, finding=finding, at=at, **signed)
-            case.close(decided)
-            connection.execute(
-                OUTCOMES.insert().values(alert=case.alert, officer=by, finding=finding, at=utc_text(at), **signed)
-            )
-            return audit.decide(decided, Event(kind="outcome", details=_said(case.alert, by, finding, at, signed)))
-
-    def count_false(self, authorisation: str, *, since: datetime) -> int:
-        """How many alerts recorded since then people have refuted, or found to be false afterwards."""
-        different = sa.select(ADJUDICATIONS.c.alert).where(ADJUDICATIONS.c.verdict == "different person")
-        false = sa.select(OUTCOMES.c.alert).where(OUTCOMES.c.finding == "false alert")
-        wanted = (
-            sa.select(sa.func.count())
-            .select_from(ALERTS)
-            .where(ALERTS.c.authorisation == authorisation, ALERTS.c.recorded_at >= utc_text(since))
-            .where(ALERTS.c.id.in_(different) | ALERTS.c.id.in_(false))
-        )
-        with self._engine.connect() as connection:
-            return int(connection.execute(wanted).scalar_one())
+    def stored(self) -> StoredRecords:
+        """Everything that is stored, as it is: compare it with the log before anybody acts on it."""
+        with self.transaction() as transaction:
+            return transaction.stored()
 
     def erase(self, *, now: datetime) -> int:
         """Erase who was matched from alerts whose retention has ended; how many there were."""
-        with self._writing() as connection:
+        with self._engine.begin() as connection:
             over = ALERTS.c.erase_at <= utc_text(now), ALERTS.c.entry.is_not(None)
             return connection.execute(ALERTS.update().where(*over).values(entry=None)).rowcount
 
@@ -159,23 +235,24 @@ class Records:
 
         What was decided stays: it counts, and names nobody.
         """
-        with self._writing() as connection:
+        with self._engine.begin() as connection:
             over = connection.execute(sa.select(ALERTS).where(ALERTS.c.forget_at <= utc_text(now))).all()
             for row in over:
-                day = {"captured_at": _day(row.captured_at), "recorded_at": _day(row.recorded_at)}
-                cleared = {**day, "erase_at": _day(row.erase_at), "entry": None, "forget_at": None}
+                day = {"captured_at": day_of(row.captured_at), "recorded_at": day_of(row.recorded_at)}
+                cleared = {**day, "erase_at": day_of(row.erase_at), "entry": None, "forget_at": None}
                 connection.execute(ALERTS.update().where(ALERTS.c.id == row.id).values(**cleared))
-                for table, who in ((ADJUDICATIONS, "adjudicator"), (ENGAGEMENTS, "officer"), (OUTCOMES, "officer")):
+                for table, who, _ in _TABLES.values():
                     for each in connection.execute(sa.select(table).where(table.c.alert == row.id)).all():
                         number = each.number if table is ADJUDICATIONS else 1
                         this = (table.c.alert == row.id) & (table.c[who] == getattr(each, who))
-                        nobody = {who: f"(erased {number})", "at": _day(each.at), "key": None, "signature": None}
+                        erased = {"reason": "", "key": None, "signature": None}
+                        nobody = {who: erased_name(number), "at": day_of(each.at), **erased}
                         connection.execute(table.update().where(this).values(**nobody))
         return len(over)
 
     def add_deployment(self, authorisation: str, *, name: str, profile: str, words: str) -> None:
-        """Keep under what words, JSON, a deployment runs; once, however often it is started."""
-        with self._writing() as connection:
+        """Store under what terms, JSON, a deployment runs; once, however often it is started."""
+        with self._engine.begin() as connection:
             known = sa.select(DEPLOYMENTS.c.authorisation).where(DEPLOYMENTS.c.authorisation == authorisation)
             if connection.execute(known).one_or_none() is None:
                 connection.execute(
@@ -188,23 +265,12 @@ class Records:
                     )
                 )
 
-    def deployments(self) -> dict[str, str]:
-        """The words, JSON, of every deployment by the reference of its authorisation, in the order of first runs."""
-        with self._engine.connect() as connection:
-            rows = connection.execute(sa.select(DEPLOYMENTS).order_by(DEPLOYMENTS.c.first_run_at))
-            return {str(row.authorisation): str(row.words) for row in rows}
-
     def close(self) -> None:
         self._engine.dispose()
 
-    @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        with self._engine.begin() as connection:
-            yield connection
-
 
 class RecordsSink:
-    """A ``Sink`` that puts alerts before people, under the rules of one deployment."""
+    """A ``Sink`` that queues alerts for review, under the rules of one deployment."""
 
     def __init__(self, records: Records, *, min_adjudicators: int, retention: timedelta, outcomes: timedelta) -> None:
         self._records = records
@@ -221,7 +287,7 @@ class RecordsSink:
                 outcomes=self._outcomes,
             )
         except sa.exc.SQLAlchemyError as error:
-            raise SinkError(f"alert {recorded.value.id} cannot be put before people: {error}") from error
+            raise SinkError(f"alert {recorded.value.id} could not be queued for review: {error}") from error
 
     def close(self) -> None:
         self._records.close()
@@ -240,7 +306,7 @@ def open_records(url: str, *, clock: Clock = system_clock) -> Records:
             f"the records' url cannot be used ({type(error).__name__}): write it like postgresql+psycopg://user@host/base"
         ) from None
     if engine.dialect.name == "sqlite":
-        _keep_private(engine.url.database)
+        _make_private(engine.url.database)
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
     config = Config()
@@ -258,10 +324,20 @@ def open_records(url: str, *, clock: Clock = system_clock) -> Records:
     return Records(engine, clock=clock)
 
 
-def _keep_private(file: str | None) -> None:
+def erased_name(number: int) -> str:
+    """What is shown in place of whoever decided, once that was erased."""
+    return f"(erased {number})"
+
+
+def day_of(time: str) -> str:
+    """The midnight before a time."""
+    return f"{time[:10]}T00:00:00.000Z"
+
+
+def _make_private(file: str | None) -> None:
     """Make the file as its owner's alone, for it names who was matched; SQLite's own files beside it take after it."""
     if file and file != ":memory:":
-        # What stands in the way is said when the database is opened.
+        # What prevents it is reported when the database is opened.
         with suppress(OSError):
             os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
@@ -277,105 +353,3 @@ def _prepare_sqlite(connection: sa.engine.interfaces.DBAPIConnection, _: object)
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _find(connection: sa.Connection, id_: str, *, lock: bool = False) -> AlertRow:
-    wanted = sa.select(ALERTS).where(ALERTS.c.id.startswith(id_, autoescape=True))
-    rows = connection.execute(wanted.with_for_update() if lock else wanted).all()
-    if len(rows) != 1:
-        raise AdjudicationError(f"there must be one alert that begins with {id_!r}, there are {len(rows)}")
-    return _alert(rows[0], _case(connection, rows[0]))
-
-
-def _case(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> Case:
-    alert = str(row.id)
-    verdicts = connection.execute(
-        sa.select(ADJUDICATIONS).where(ADJUDICATIONS.c.alert == alert).order_by(ADJUDICATIONS.c.number)
-    ).all()
-    engaged = connection.execute(sa.select(ENGAGEMENTS).where(ENGAGEMENTS.c.alert == alert)).one_or_none()
-    closed = connection.execute(sa.select(OUTCOMES).where(OUTCOMES.c.alert == alert)).one_or_none()
-    return Case(
-        alert=alert,
-        min_adjudicators=row.min_adjudicators,
-        adjudications=tuple(
-            Adjudication(
-                alert=alert,
-                adjudicator=each.adjudicator,
-                verdict=cast("Verdict", _one_of(each.verdict, get_args(Verdict))),
-                at=datetime.fromisoformat(each.at),
-                key=each.key,
-                signature=each.signature,
-            )
-            for each in verdicts
-        ),
-        engagement=None
-        if engaged is None
-        else Engagement(
-            alert=alert,
-            officer=engaged.officer,
-            decision=cast("Decision", _one_of(engaged.decision, get_args(Decision))),
-            at=datetime.fromisoformat(engaged.at),
-            key=engaged.key,
-            signature=engaged.signature,
-        ),
-        outcome=None
-        if closed is None
-        else Outcome(
-            alert=alert,
-            officer=closed.officer,
-            finding=cast("Finding", _one_of(closed.finding, get_args(Finding))),
-            at=datetime.fromisoformat(closed.at),
-            key=closed.key,
-            signature=closed.signature,
-        ),
-    )
-
-
-def _alert(row: sa.Row[tuple[object, ...]], case: Case) -> AlertRow:
-    return AlertRow(
-        id=case.alert,
-        authorisation=row.authorisation,
-        camera=row.camera,
-        captured_at=datetime.fromisoformat(row.captured_at),
-        entry=row.entry,
-        score=row.score,
-        threshold=row.threshold,
-        case=case,
-    )
-
-
-def _one_of(word: str, words: tuple[str, ...]) -> str:
-    if word not in words:
-        raise AdjudicationError(f"the records say {word!r} where one of {', '.join(words)} belongs: they were changed")
-    return word
-
-
-def _day(time: str) -> str:
-    """The midnight before a time."""
-    return f"{time[:10]}T00:00:00.000Z"
-
-
-class _Signed(TypedDict):
-    key: str | None
-    signature: str | None
-
-
-def _signature(
-    connection: sa.Connection, row: AlertRow, key: SigningKey | None, kind: str, by: str, what: str, at: datetime
-) -> _Signed:
-    """Whoever decides is one of those whom the authorisation names, and signs; nothing where it names none."""
-    words = connection.execute(
-        sa.select(DEPLOYMENTS.c.words).where(DEPLOYMENTS.c.authorisation == row.authorisation)
-    ).scalar_one_or_none()
-    require_decider(json.loads(words).get("people", {}) if words is not None else {}, by, key)
-    if key is None:
-        return {"key": None, "signature": None}
-    signature = sign_decision(key, kind=kind, alert=row.id, by=by, what=what, at=at)
-    return {"key": key.public.text, "signature": signature}
-
-
-def _said(alert: str, by: str, what: str, at: datetime, signed: _Signed) -> dict[str, str]:
-    said = {"alert": alert, "by": by, "what": what}
-    if signed["key"] is None or signed["signature"] is None:
-        return said
-    return {**said, "decided_at": utc_text(at), "key": signed["key"], "signature": signed["signature"]}

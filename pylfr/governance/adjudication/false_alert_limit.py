@@ -1,4 +1,4 @@
-"""A ceiling on false alerts: when what people refuted shows that it is passed, recognition pauses by itself."""
+"""A limit on false alerts: when what people refuted shows that it is exceeded, recognition pauses by itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from datetime import datetime
 
 from pylfr.errors import AuthorisationError
-from pylfr.governance.adjudication.database import Records
+from pylfr.governance.adjudication.review import Review
 
 # One-sided: the rate is above the ceiling with this confidence.
 _CONFIDENCE = 0.95
@@ -25,27 +25,27 @@ class NoCeiling:
 class FalseAlertCeiling:
     """Pauses a run when the lower bound of its false-alert rate, refuted alerts a face seen, passes ``ceiling``.
 
-    It looks at the records at most once in ``every_s``. Safe for use from one thread at a time.
+    It reads the log at most once in ``every_s``. Safe for use from one thread at a time.
     """
 
     def __init__(
-        self, records: Records, *, authorisation: str, since: datetime, ceiling: float, every_s: float = 5.0
+        self, review: Review, *, authorisation: str, since: datetime, ceiling: float, every_s: float = 5.0
     ) -> None:
-        self._records = records
+        self._review = review
         self._authorisation = authorisation
         self._since = since
         self._ceiling = ceiling
         self._every_s = every_s
-        self._looked_at = -math.inf
+        self._read_at = -math.inf
         self._lock = threading.Lock()
 
     def require(self, faces_seen: int) -> None:
         """Raise ``AuthorisationError`` where the ceiling is passed; ``faces_seen`` counts the tracks of the run."""
         with self._lock:
-            if time.monotonic() - self._looked_at < self._every_s:
+            if time.monotonic() - self._read_at < self._every_s:
                 return
-            self._looked_at = time.monotonic()
-        refuted = self._records.count_false(self._authorisation, since=self._since)
+            self._read_at = time.monotonic()
+        refuted = self._review.count_false(self._authorisation, since=self._since)
         bound = lower_bound(refuted, max(faces_seen, refuted))
         if bound > self._ceiling:
             raise AuthorisationError(

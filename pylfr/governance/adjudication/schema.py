@@ -8,7 +8,7 @@ METADATA = MetaData()
 
 # Times are ISO 8601 in UTC, so that they sort and read the same in every database. ``entry`` is erased when the
 # alert's retention ends; at ``forget_at``, then null, who decided goes and times become days. ``key`` and ``signature``
-# are those of the person who decided, where decisions are signed.
+# are those of the person who decided, where decisions are signed. ``log_heads`` holds how far the audit log had come.
 ALERTS = Table(
     "alerts",
     METADATA,
@@ -33,6 +33,7 @@ ADJUDICATIONS = Table(
     Column("adjudicator", Text, nullable=False),
     Column("verdict", String(32), nullable=False),
     Column("at", String(32), nullable=False),
+    Column("reason", Text),
     Column("key", String(80)),
     Column("signature", String(96)),
     UniqueConstraint("alert", "adjudicator"),
@@ -44,6 +45,7 @@ ENGAGEMENTS = Table(
     Column("officer", Text, nullable=False),
     Column("decision", String(32), nullable=False),
     Column("at", String(32), nullable=False),
+    Column("reason", Text),
     Column("key", String(80)),
     Column("signature", String(96)),
 )
@@ -54,6 +56,7 @@ OUTCOMES = Table(
     Column("officer", Text, nullable=False),
     Column("finding", String(32), nullable=False),
     Column("at", String(32), nullable=False),
+    Column("reason", Text),
     Column("key", String(80)),
     Column("signature", String(96)),
 )
@@ -65,4 +68,11 @@ DEPLOYMENTS = Table(
     Column("profile", String(64), nullable=False),
     Column("first_run_at", String(32), nullable=False),
     Column("words", Text, nullable=False),
+)
+LOG_HEADS = Table(
+    "log_heads",
+    METADATA,
+    Column("only", Integer, primary_key=True, autoincrement=False),
+    Column("sequence", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
 )

@@ -1,4 +1,7 @@
-"""Who decides, and how that is known: a signature over alert, decision and time with a key that only they hold."""
+"""Who decides, and how that is known: a signature over alert, decision, reason and time with a key that only they hold.
+
+Entries of the first version have no reason, and are verified without one.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,14 @@ from pylfr.governance.authorisation.enrolment import identity_of
 from pylfr.governance.keys.keys import PublicKey, SigningKey
 
 # What people decide, by the kind of its entry in the audit log.
-DECISIONS = ("adjudication", "engagement", "outcome")
-_FORMAT = "pylfr-decision-1"
+DECISIONS = ("adjudication", "engagement", "outcome", "verdict-amended", "outcome-amended")
+_FORMAT_1, _FORMAT_2 = "pylfr-decision-1", "pylfr-decision-2"
 
 
 def require_decider(people: Mapping[str, str], by: str, key: SigningKey | None) -> None:
     """Raise ``AdjudicationError`` unless ``by`` is one of ``people`` (names and their public keys) and holds the key.
 
-    Nobody named: whoever says a name is taken at it.
+    Nobody named: whoever gives a name is taken at their word.
     """
     if not people:
         return
@@ -34,42 +37,45 @@ def require_decider(people: Mapping[str, str], by: str, key: SigningKey | None) 
         raise AdjudicationError(f"the key is not that of {by!r}: everybody decides with a key of their own")
 
 
-def sign_decision(key: SigningKey, *, kind: str, alert: str, by: str, what: str, at: datetime) -> str:
+def sign_decision(key: SigningKey, *, kind: str, alert: str, by: str, what: str, at: datetime, reason: str) -> str:
     """The signature of a decision, base64."""
-    return base64.b64encode(key.sign(_message(kind, alert, by, what, utc_text(at)))).decode("ascii")
+    message = _message([_FORMAT_2, kind, alert, by, what, utc_text(at), reason])
+    return base64.b64encode(key.sign(message)).decode("ascii")
+
+
+def signature_flaw(entry: LogEntry, people: Mapping[str, str] | None) -> str | None:
+    """Why a decision in the log cannot be that person's; None where it can.
+
+    With ``people``, as an authorisation names them, it must be signed, with that person's key; without, a signature is
+    checked against the key beside it.
+    """
+    known = {identity_of(name): text for name, text in (people or {}).items()}
+    by = str(entry.details.get("by"))
+    if "signature" not in entry.details:
+        return f"the {entry.kind} of {by!r} is not signed" if known else None
+    if known and known.get(identity_of(by)) != entry.details.get("key"):
+        return f"the {entry.kind} is signed with a key that is not that of {by!r}"
+    return None if _verifies(entry) else f"the {entry.kind} is not the one that {by!r} signed"
 
 
 def verify_decisions(log: Iterable[LogEntry], people: Mapping[str, str] | None) -> Iterator[Flaw]:
-    """Every decision in the log that its signature does not cover.
-
-    With ``people``, as an authorisation names them, also every one without a signature, or with a key that is not that
-    person's; without, a signature is checked against the key that stands beside it.
-    """
-    known = {identity_of(name): text for name, text in (people or {}).items()}
+    """Every decision in the log that is not of who is named in it; see ``signature_flaw``."""
     for line, entry in enumerate(log, start=1):
-        if entry.kind not in DECISIONS:
-            continue
-        said = {
-            name: str(entry.details.get(name)) for name in ("alert", "by", "what", "decided_at", "key", "signature")
-        }
-        if "signature" not in entry.details:
-            if known:
-                yield Flaw(line=line, what=f"the {entry.kind} of {said['by']!r} is not signed")
-            continue
-        if known and known.get(identity_of(said["by"])) != said["key"]:
-            yield Flaw(line=line, what=f"the {entry.kind} is signed with a key that is not that of {said['by']!r}")
-        elif not _verifies(entry.kind, said):
-            yield Flaw(line=line, what=f"the {entry.kind} is not the one that {said['by']!r} signed")
+        if entry.kind in DECISIONS and (flaw := signature_flaw(entry, people)) is not None:
+            yield Flaw(line=line, what=flaw)
 
 
-def _verifies(kind: str, said: Mapping[str, str]) -> bool:
+def _verifies(entry: LogEntry) -> bool:
+    said = {name: str(entry.details.get(name)) for name in ("alert", "by", "what", "decided_at", "key", "signature")}
+    words: list[Plain] = [entry.kind, said["alert"], said["by"], said["what"], said["decided_at"]]
+    reason = entry.details.get("reason")
+    words = [_FORMAT_1, *words] if reason is None else [_FORMAT_2, *words, str(reason)]
     try:
         key, signature = PublicKey.parse(said["key"]), base64.b64decode(said["signature"], validate=True)
     except (ValueError, binascii.Error):
         return False
-    return key.verifies(_message(kind, said["alert"], said["by"], said["what"], said["decided_at"]), signature)
+    return key.verifies(_message(words), signature)
 
 
-def _message(kind: str, alert: str, by: str, what: str, at: str) -> bytes:
-    words: list[Plain] = [_FORMAT, kind, alert, by, what, at]
+def _message(words: list[Plain]) -> bytes:
     return canonical(words)

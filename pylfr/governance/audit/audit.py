@@ -10,7 +10,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -36,7 +36,7 @@ Decision = TypeVar("Decision")
 # Two machines that share a log, or one that sets its clock, may differ by this much.
 _CLOCK_SLACK = timedelta(seconds=2)
 _SEE_VERIFY = "`pylfr audit verify` says more. Keep both files and begin others"
-# What an entry without a checkpoint is kept as: its whole line, for whoever investigates; it acts on nothing.
+# The kind of entry that quotes a line without a checkpoint, for whoever investigates; nothing acts on it.
 SET_ASIDE = "unsigned-entry-set-aside"
 _LONGEST_QUOTE = 4096
 
@@ -94,7 +94,7 @@ class AuditLog:
         self._descriptor = descriptor
         self._key = key
         self._public = key.public if key is not None else None
-        self._digest_key = key.derived(b"pylfr audit digests") if key is not None else secrets.token_bytes(32)
+        self._keyed_digest = keyed_digest_of(key)
         self._checkpoints = checkpoints
         self._clock = clock
         self._lock = threading.RLock()
@@ -163,7 +163,7 @@ class AuditLog:
 
     def keyed_digest(self, content: bytes) -> str:
         """What the log has in place of ``content``: only the holder of the key can tell whether it is this."""
-        return hmac.new(self._digest_key, content, hashlib.sha256).hexdigest()
+        return self._keyed_digest(content)
 
     def close(self) -> None:
         with self._lock:
@@ -343,6 +343,12 @@ class AuditLog:
         }
 
 
+def keyed_digest_of(key: SigningKey | None) -> Callable[[bytes], str]:
+    """What a log has in place of pictures and names: HMAC-SHA256 under the record's key, or a random one without it."""
+    secret = key.derived(b"pylfr audit digests") if key is not None else secrets.token_bytes(32)
+    return lambda content: hmac.new(secret, content, hashlib.sha256).hexdigest()
+
+
 def open_audit(
     path: Path,
     *,
@@ -359,7 +365,7 @@ def open_audit(
     backwards would let expired things live.
     """
     if (key is None) != (checkpoints is None):
-        raise ValueError("checkpoints are signed and kept elsewhere: give both key and checkpoints, or neither")
+        raise ValueError("checkpoints are signed and stored elsewhere: give both key and checkpoints, or neither")
     descriptor = _open(path)
     try:
         exported = _open(checkpoints) if checkpoints is not None else -1
@@ -383,7 +389,9 @@ def read_audit(path: Path, *, checkpoints: Path | None = None, key: PublicKey | 
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
-            return read_log(file.read(), checkpoints.read_bytes() if checkpoints is not None else None, key)
+            read = read_log(file.read(), checkpoints.read_bytes() if checkpoints is not None else None, key)
+            is_apart = checkpoints is None or checkpoints.stat().st_dev != os.fstat(file.fileno()).st_dev
+            return replace(read, are_checkpoints_apart=is_apart)
     except OSError as error:
         raise AuditError(f"{error.filename or path} cannot be read: {error.strerror}") from error
 

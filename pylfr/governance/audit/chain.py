@@ -41,7 +41,7 @@ class LogEntry:
         return hashlib.sha256(canonical(self._fields())).hexdigest()
 
     def line(self) -> bytes:
-        """The entry as it stands in the log, with its end of line."""
+        """The entry as it is written to the log, with its end of line."""
         return canonical({**self._fields(), "digest": self.digest}) + b"\n"
 
     def _fields(self) -> dict[str, Plain]:
@@ -88,12 +88,14 @@ class ReadLog:
     With the record's public key, ``entries`` are those that have a valid checkpoint of their own, and ``unsigned`` is a
     last entry that has none yet: its writer died in between, or somebody without the key wrote it. Without the key,
     ``entries`` is the whole chain, which proves nothing about who wrote it (``is_signed`` is False).
+    ``are_checkpoints_apart`` is False where the checkpoints are on the log's own file system.
     """
 
     entries: tuple[LogEntry, ...]
     unsigned: LogEntry | None
     flaws: tuple[Flaw, ...]
     is_signed: bool
+    are_checkpoints_apart: bool = True
 
 
 def sign_checkpoint(entry: LogEntry, key: SigningKey) -> Checkpoint:
@@ -161,7 +163,7 @@ def read_log(log: bytes, checkpoints: bytes | None = None, key: PublicKey | None
         tail = None
     left = [number for number in unsigned if tail is None or number != tail.sequence]
     flaws += [Flaw(line=_line_of(chained, each), what=_UNSIGNED.format(each)) for each in left]
-    if chained and not signed:
+    if len(chained) > (tail is not None) and not signed:
         flaws.append(Flaw(line=0, what="there is no valid checkpoint: nothing in this log is vouched for"))
     return ReadLog(
         entries=tuple(entry for number, entry in chained.items() if number in signed),

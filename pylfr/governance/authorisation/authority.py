@@ -94,6 +94,9 @@ class Authorisation(ConfigModel):
     people: dict[str, str] = Field(
         default_factory=dict, description="who may decide on alerts: names and their public keys"
     )
+    settings: dict[str, str] = Field(
+        default_factory=dict, description="every other setting of the deployment file that matters, by its place"
+    )
     urgent: bool = False
     confirms: str | None = None
     signed_at: Moment
@@ -161,10 +164,10 @@ def _check_window(starts_at: datetime, ends_at: datetime) -> None:
 
 
 def _require_cameras(cameras: frozenset[str], authorised: frozenset[str]) -> None:
-    strangers = sorted(cameras - authorised)
-    if strangers:
+    unauthorised = sorted(cameras - authorised)
+    if unauthorised:
         raise AuthorisationError(
-            f"camera {strangers[0]!r} is not authorised; authorised are {', '.join(sorted(authorised))}"
+            f"camera {unauthorised[0]!r} is not authorised; authorised are {', '.join(sorted(authorised))}"
         )
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 
-from pylfr._internal.canonical_json import digest
+from pylfr._internal.canonical_json import canonical, digest
 from pylfr._internal.toml_model import ConfigModel, explain
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authorisation.authority import Digest, Moment
+from pylfr.governance.keys.keys import PublicKey, SigningKey
 from pylfr.types import Arithmetic
+
+_FORMAT = b"pylfr-certificate-1\n"
 
 
 class CertifiedRate(ConfigModel):
@@ -35,6 +39,19 @@ class FusionRules(ConfigModel):
     candidates: int = Field(ge=1)
     min_interocular_px: float = Field(ge=0)
     side_px: int | None = None
+
+
+class Measurement(ConfigModel):
+    """Who measured, on what, and their signature over the whole certificate."""
+
+    measurer: str = Field(min_length=1)
+    tool: str = Field(description="the program that measured, with its version")
+    material_sha256: Digest
+    result_sha256: Digest | None = Field(
+        default=None, description="of the file with all results; None where the certificate holds all of them"
+    )
+    key: str
+    signature: str
 
 
 class CalibrationCertificate(ConfigModel):
@@ -64,6 +81,7 @@ class CalibrationCertificate(ConfigModel):
     conditions: dict[str, tuple[NonNegativeInt, ...]] = Field(default_factory=dict)
     issued_at: Moment
     expires_at: Moment
+    measured: Measurement | None = None
 
     @model_validator(mode="after")
     def _tracks_have_rules(self) -> CalibrationCertificate:
@@ -87,9 +105,74 @@ class CohortCertificate(ConfigModel):
     conclusion: str = Field(min_length=1)
     issued_at: Moment
     expires_at: Moment
+    measured: Measurement | None = None
 
 
 Kind = TypeVar("Kind", CalibrationCertificate, CohortCertificate)
+
+
+def sign_certificate(
+    certificate: Kind,
+    key: SigningKey,
+    *,
+    measurer: str,
+    tool: str,
+    material_sha256: str,
+    result_sha256: str | None = None,
+) -> Kind:
+    """The same certificate with the signature of who measured it, by what program."""
+    measured = Measurement(
+        measurer=measurer,
+        tool=tool,
+        material_sha256=material_sha256,
+        result_sha256=result_sha256,
+        key=key.public.text,
+        signature="",
+    )
+    unsigned = certificate.model_copy(update={"measured": measured})
+    signature = base64.b64encode(key.sign(_message(unsigned))).decode("ascii")
+    return unsigned.model_copy(update={"measured": measured.model_copy(update={"signature": signature})})
+
+
+def signer_of(certificate: CalibrationCertificate | CohortCertificate) -> PublicKey | None:
+    """Whose signature is under a certificate; None where none is.
+
+    Raises ``AuthorisationError`` where the signature does not verify.
+    """
+    measured = certificate.measured
+    if measured is None:
+        return None
+    try:
+        key, signature = PublicKey.parse(measured.key), base64.b64decode(measured.signature, validate=True)
+    except ValueError as error:
+        raise AuthorisationError(f"the signature of {measured.measurer!r} cannot be read: {error}") from error
+    if not key.verifies(_message(certificate), signature):
+        raise AuthorisationError(f"it is not the certificate that {measured.measurer!r} signed: it was changed")
+    return key
+
+
+def describe(certificate: CalibrationCertificate | CohortCertificate) -> str:
+    """What was measured, on what, when and by whom, in one line: for whoever signs, starts or reads about a run."""
+    measured = certificate.measured
+    by = "unsigned" if measured is None else f"by {measured.measurer}, key {PublicKey.parse(measured.key).fingerprint}"
+    when = f"{certificate.issued_at:%Y-%m-%d}, {by}"
+    if isinstance(certificate, CohortCertificate):
+        groups = ", ".join(
+            f"{name} {rate.numerator} in {rate.denominator:,}" for name, rate in sorted(certificate.groups.items())
+        )
+        return f"FPIR by group at threshold {certificate.threshold:g}: {groups}; {certificate.conclusion}; {when}"
+    rate = certificate.fpir
+    return (
+        f"FPIR {rate.value:.2g} ({rate.numerator} in {rate.denominator:,}, 95 % interval {rate.low:.2g} to "
+        f"{rate.high:.2g}) at threshold {certificate.threshold:g} with {certificate.watchlist_size:,} on the "
+        f"watchlist; {certificate.material}; {when}"
+    )
+
+
+def _message(certificate: CalibrationCertificate | CohortCertificate) -> bytes:
+    fields = certificate.model_dump(mode="json")
+    fields["measured"] = {name: value for name, value in fields["measured"].items() if name != "signature"}
+    return _FORMAT + canonical(fields)
 
 
 def read_calibration(path: Path) -> tuple[CalibrationCertificate, str]:
@@ -102,11 +185,20 @@ def read_cohorts(path: Path) -> tuple[CohortCertificate, str]:
     return _read(path, CohortCertificate)
 
 
+def _require_own_signature(path: Path, certificate: CalibrationCertificate | CohortCertificate) -> None:
+    try:
+        signer_of(certificate)
+    except AuthorisationError as error:
+        raise AuthorisationError(f"the certificate {path}: {error}") from error
+
+
 def _read(path: Path, kind: type[Kind]) -> tuple[Kind, str]:
     try:
         fields = json.loads(path.read_bytes())
         _require_present_rules(path, fields)
-        return kind.model_validate(fields), digest(fields)
+        certificate = kind.model_validate(fields)
+        _require_own_signature(path, certificate)
+        return certificate, digest(fields)
     except OSError as error:
         raise AuthorisationError(f"the certificate {path} cannot be read: {error.strerror}") from error
     except ValidationError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,10 +10,16 @@ from datetime import datetime, timedelta
 from pylfr._internal.canonical_json import utc_text
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authorisation.authority import Authorisation
-from pylfr.governance.authorisation.certificates import CalibrationCertificate, CohortCertificate, FusionRules
+from pylfr.governance.authorisation.certificates import (
+    CalibrationCertificate,
+    CohortCertificate,
+    FusionRules,
+    signer_of,
+)
 from pylfr.governance.authorisation.enrolment import ReviewedReference, identity_of, review_gaps
 from pylfr.governance.authorisation.profiles import Profile
 from pylfr.governance.authorisation.signed import SignedAuthorisation
+from pylfr.governance.authorisation.trust import TrustRoot
 from pylfr.governance.keys.keys import PublicKey
 from pylfr.types import Arithmetic
 
@@ -31,8 +38,9 @@ class DeploymentFacts:
     ``cameras`` gives the digest of each camera's address, zone and expected stream; ``people`` may decide, by name with
     their public keys; ``categories`` are those on the watchlist; ``unjustified`` counts its entries without a
     justification; ``references`` are where its images come from and who reviewed them; ``sealed`` says whether it is
-    encrypted under a key that expires; ``arithmetic`` is None where the runtime is left open, which then keeps to the
-    certificate's.
+    encrypted under a key that expires; ``arithmetic`` is None where the runtime is left open, which then follows the
+    certificate's; ``settings`` is every other setting that is signed, by its place in the deployment file; ``trust``
+    the root outside the deployment that says whose keys count.
     """
 
     deployment: str
@@ -54,6 +62,8 @@ class DeploymentFacts:
     rules: FusionRules
     calibration: tuple[CalibrationCertificate, str] | None
     cohorts: tuple[CohortCertificate, str] | None
+    settings: Mapping[str, str]
+    trust: TrustRoot | None
 
 
 def require_fit(
@@ -72,7 +82,9 @@ def require_fit(
     """
     reasons = [
         *_signatures(signed, facts, profile, officer, second_officer, record),
+        *_trust(signed.authorisation, facts, profile, officer, second_officer),
         *_mismatches(signed.authorisation, facts),
+        *_settings(signed.authorisation, facts),
         *_deciders(signed.authorisation, facts, profile),
         *_policy(signed.authorisation, facts, profile),
         *_enrolment(facts, profile, now),
@@ -101,6 +113,45 @@ def _signatures(
             yield f"second_officer_key: category {higher[0]!r} needs a second officer's approval, none is named"
         elif second_officer not in signed.signers:
             yield f"second signature: category {higher[0]!r} needs a second officer's approval, who has not signed"
+
+
+def _trust(
+    authorisation: Authorisation,
+    facts: DeploymentFacts,
+    profile: Profile,
+    officer: PublicKey,
+    second_officer: PublicKey | None,
+) -> Iterator[str]:
+    """Whether the officers' keys are those of officers by a root that the operator could not have written."""
+    if facts.trust is None:
+        if profile.requires_trusted_officers:
+            yield (
+                f"trusted_officers: {profile.name} needs a file of its own owner, outside the deployment, that names "
+                "the officers with their keys"
+            )
+        return
+    if (flaw := facts.trust.officer_flaw(officer, authorisation.authorising_officer)) is not None:
+        yield f"officer_key: {flaw}"
+    if second_officer is not None and second_officer not in facts.trust.officers:
+        yield f"second_officer_key: the key {second_officer.fingerprint} is none of the officers' in {facts.trust.path}"
+    # Root can write every file: that cannot be prevented, and the log and the report say so.
+    if os.geteuid() != 0:
+        yield from (f"trusted_officers: {reach}" for reach in facts.trust.reach)
+
+
+def _settings(authorisation: Authorisation, facts: DeploymentFacts) -> Iterator[str]:
+    """Every setting that is not the one that was signed."""
+    if not authorisation.settings:
+        yield "settings: this authorisation was signed before settings were: draft and sign it anew"
+        return
+    for place in sorted(set(authorisation.settings) | set(facts.settings)):
+        allowed, found = authorisation.settings.get(place), facts.settings.get(place)
+        if allowed != found:
+            yield f"{place}: authorised is {_said(allowed)}, the deployment has {_said(found)}"
+
+
+def _said(setting: str | None) -> str:
+    return "nothing" if setting is None else repr(setting)
 
 
 def _mismatches(authorisation: Authorisation, facts: DeploymentFacts) -> Iterator[str]:
@@ -184,7 +235,7 @@ def _measurements(facts: DeploymentFacts, profile: Profile, now: datetime) -> It
             yield f"calibration: {profile.name} needs a calibration certificate, the deployment names none"
     else:
         calibration = facts.calibration[0]
-        yield from _certificate("calibration", calibration, facts, profile.calibration_max_age_days, now)
+        yield from _certificate("calibration", calibration, facts, profile, profile.calibration_max_age_days, now)
         yield from _fusion(calibration, facts)
         if facts.watchlist_size > calibration.watchlist_size:
             yield (
@@ -195,7 +246,7 @@ def _measurements(facts: DeploymentFacts, profile: Profile, now: datetime) -> It
         if profile.requires_cohorts:
             yield f"cohorts: {profile.name} needs a cohort certificate, the deployment names none"
     else:
-        yield from _certificate("cohorts", facts.cohorts[0], facts, profile.cohorts_max_age_days, now)
+        yield from _certificate("cohorts", facts.cohorts[0], facts, profile, profile.cohorts_max_age_days, now)
 
 
 def _fusion(calibration: CalibrationCertificate, facts: DeploymentFacts) -> Iterator[str]:
@@ -219,14 +270,16 @@ def _certificate(
     name: str,
     certificate: CalibrationCertificate | CohortCertificate,
     facts: DeploymentFacts,
+    profile: Profile,
     max_age_days: float,
     now: datetime,
 ) -> Iterator[str]:
+    yield from _measurer(name, certificate, facts, profile)
     if certificate.model != facts.embedder:
         yield f"{name}: the certificate is for another network ({certificate.model[:12]})"
     if certificate.preprocessing != facts.preprocessing:
         yield f"{name}: the certificate is for another preprocessing ({certificate.preprocessing[:12]})"
-    # A runtime that is left open keeps to the arithmetic of the calibration.
+    # A runtime that is left open uses the arithmetic of the calibration.
     computed = facts.arithmetic or (facts.calibration[0].arithmetic if facts.calibration is not None else None)
     if computed not in (None, certificate.arithmetic):
         yield (
@@ -240,6 +293,19 @@ def _certificate(
         yield f"{name}: the certificate of {utc_text(certificate.issued_at)} is too old; measure again"
     if certificate.issued_at > now:
         yield f"{name}: the certificate is dated {utc_text(certificate.issued_at)}, which lies in the future"
+
+
+def _measurer(
+    name: str, certificate: CalibrationCertificate | CohortCertificate, facts: DeploymentFacts, profile: Profile
+) -> Iterator[str]:
+    """Whether the certificate was signed by somebody whose measurements count."""
+    if not profile.requires_signed_certificates:
+        return
+    signer = signer_of(certificate)
+    if signer is None:
+        yield f"{name}: the certificate is not signed by who measured (`pylfr calibrate --key`, `pylfr evaluate --key`)"
+    elif facts.trust is not None and signer not in facts.trust.measurers:
+        yield f"{name}: the key {signer.fingerprint} that signed it is none of the measurers' in {facts.trust.path}"
 
 
 def _time(authorisation: Authorisation, profile: Profile, now: datetime) -> Iterator[str]:

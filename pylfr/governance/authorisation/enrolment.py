@@ -1,4 +1,4 @@
-"""Where a reference image comes from, and who looked at it: what it must say before a policy lets it count."""
+"""The origin and the review of a reference image, which a policy asks for before the image may be searched for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pylfr.governance.authorisation.profiles import Profile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What is said of a reference image when it is enrolled. ``captured_on`` is the day on which it was taken."""
+    """The origin of a reference image, given at enrolment. ``captured_on`` is the day on which it was taken."""
 
     source: str | None = None
     lawful_basis: str | None = None
@@ -20,7 +20,7 @@ class Origin:
     proposed_by: str | None = None
 
     def missing(self) -> tuple[str, ...]:
-        """What it does not say, in the words of the command line."""
+        """What is missing, in the words of the command line."""
         said = {
             "source": self.source,
             "lawful basis": self.lawful_basis,
@@ -41,7 +41,7 @@ class Review:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewedReference:
-    """A reference image as the policy sees it: whose entry, where from, and who looked at it last; no picture."""
+    """A reference image as the policy sees it: its entry, its origin and its last review; no picture."""
 
     entry: str
     origin: Origin

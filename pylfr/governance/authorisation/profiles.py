@@ -24,6 +24,12 @@ class Profile(ConfigModel):
     requires_impact_assessments: bool
     requires_signage: bool
     requires_sealed_watchlist: bool
+    requires_trusted_officers: bool = Field(
+        description="officers' keys are named in a file that whoever operates cannot write"
+    )
+    requires_signed_certificates: bool = Field(
+        description="certificates are signed by who measured, whom that file names"
+    )
     calibration_max_age_days: float = Field(gt=0)
     cohorts_max_age_days: float = Field(gt=0)
     max_watchlist: int = Field(ge=1)

@@ -22,7 +22,7 @@ _FORMAT = "pylfr-authorisation-1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedAuthorisation:
-    """An authorisation and whose keys verified signatures stand under it."""
+    """An authorisation and the keys that signed it, all signatures verified."""
 
     authorisation: Authorisation
     signers: frozenset[PublicKey]
@@ -49,7 +49,7 @@ def read_signed(path: Path) -> SignedAuthorisation:
     """The authorisation in ``path`` with those who signed it.
 
     Raises ``AuthorisationError`` naming each field that is missing, that was altered, or that does not make sense, and
-    where a signature is not of these words.
+    where a signature does not verify.
     """
     try:
         record = json.loads(path.read_bytes())
@@ -82,7 +82,8 @@ def parse_authorisation(path: Path, fields: Mapping[str, object]) -> Authorisati
 def _require_all(path: Path, fields: dict[str, Plain], digests: dict[str, Plain]) -> None:
     """Every field is there, none is added, and each is as it was when it was signed."""
     expected = _digests(fields)
-    missing = sorted((set(Authorisation.model_fields) | set(digests)) - set(fields))
+    # The first version had no settings. Where they are absent that is signed too, and no deployment fits without them.
+    missing = sorted(((set(Authorisation.model_fields) - {"settings"}) | set(digests)) - set(fields))
     if missing:
         raise AuthorisationError(f"the authorisation {path} lacks {', '.join(missing)}: it must be drafted anew")
     altered = sorted(name for name, value in expected.items() if digests.get(name) != value)

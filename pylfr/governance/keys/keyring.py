@@ -1,4 +1,4 @@
-"""Keys that the kernel keeps in its own memory, on no disk, and forgets at their time (Linux, keyrings(7))."""
+"""Keys in kernel memory, on no disk, which the kernel discards at their deadline (Linux, keyrings(7))."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST_S = 2**31 - 1
 
 
 def keyring_works() -> bool:
-    """Whether this kernel keeps keys for us: many containers forbid it. Tried with a key that is gone at once."""
+    """Whether this kernel stores keys for us, tried with a key that is removed at once: many containers forbid it."""
     name = f"pylfr:trial:{secrets.token_hex(8)}"
     try:
         trial = LockedSecret.copy_of(b"trial")

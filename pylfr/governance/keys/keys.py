@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,11 @@ class PublicKey:
         except InvalidSignature:
             return False
         return True
+
+    @property
+    def fingerprint(self) -> str:
+        """The first 16 hexadecimal digits of the key's sha256: to tell whose it is."""
+        return hashlib.sha256(self.raw).hexdigest()[:16]
 
     @property
     def text(self) -> str:

@@ -6,7 +6,7 @@ import base64
 import json
 import os
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -23,7 +23,8 @@ from pylfr.governance.keys.memory import LockedSecret
 
 KeyPlace = Literal["the kernel's keyring", "a file under a passphrase", "a file in the open"]
 
-_FORMAT = "pylfr-vault-key-1"
+# What a key of the first format sealed is not bound to the key's deadline; it can still be opened.
+_FORMAT_1, _FORMAT = "pylfr-vault-key-1", "pylfr-vault-key-2"
 _NONCE_BYTES = 12
 _SALT_BYTES = 16
 # Interactive strength by RFC 7914's authors: about a tenth of a second and 32 MiB.
@@ -32,22 +33,36 @@ _SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**15, 8, 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VaultKey:
-    """A key of 256 bits for AES-GCM, in locked memory, and when it must be destroyed. Its text never shows it."""
+    """A key of 256 bits for AES-GCM, in locked memory, and when it must be destroyed. Its text never shows it.
+
+    What it seals is bound to that deadline: under a later one, which somebody wrote into its file, nothing opens.
+    ``binds_deadline`` is False for keys of the first format.
+    """
 
     secret: LockedSecret = field(repr=False)
     expires_at: datetime
+    binds_deadline: bool = True
 
     def seal(self, content: bytes, about: Plain) -> bytes:
-        """``content``, encrypted and bound to ``about``: it opens with the same words only."""
+        """``content``, encrypted and bound to ``about`` and to the deadline: it opens with the same words only."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + AESGCM(self.secret.view).encrypt(nonce, content, canonical(about))
+        return nonce + AESGCM(self.secret.view).encrypt(nonce, content, self._bound(about))
 
     def open(self, sealed: bytes, about: Plain) -> bytes:
-        """What was sealed. Raises ``VaultError`` where it was changed, moved elsewhere, or sealed under another key."""
+        """What was sealed.
+
+        Raises ``VaultError`` where it was changed, moved elsewhere, or sealed under another key or another deadline.
+        """
         try:
-            return AESGCM(self.secret.view).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], canonical(about))
+            return AESGCM(self.secret.view).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], self._bound(about))
         except (InvalidTag, ValueError) as error:
-            raise VaultError("what was sealed cannot be opened: it was changed, or sealed under another key") from error
+            raise VaultError(
+                "what was sealed cannot be opened: it was changed, it was sealed under another key, or the key's "
+                "deadline was changed"
+            ) from error
+
+    def _bound(self, about: Plain) -> bytes:
+        return canonical([about, {"key_expires_at": utc_text(self.expires_at)}] if self.binds_deadline else about)
 
 
 def make_vault_key(
@@ -55,9 +70,9 @@ def make_vault_key(
 ) -> VaultKey:
     """A new key in ``path``, for its owner alone; with ``passphrase`` the file alone opens nothing.
 
-    With ``in_keyring_for_s`` the file holds no key but the name of one that the kernel keeps in memory for so many
+    With ``in_keyring_for_s`` the file holds no key but the name of one that the kernel holds in memory for so many
     seconds: after that, or a restart of the machine, nobody has it. Raises ``VaultError`` where there is a file
-    already, or the kernel keeps no keys.
+    already, or the kernel stores no keys.
     """
     key = VaultKey(secret=LockedSecret.random(32), expires_at=expires_at)
     salt = secrets.token_bytes(_SALT_BYTES)
@@ -106,13 +121,14 @@ class VaultKeyFile:
     salt: bytes = field(repr=False)
     content: bytes = field(repr=False)
     is_private: bool
+    format: str = _FORMAT
 
     def open(self, *, now: datetime, passphrase: str | None = None) -> VaultKey:
         """The key. One whose deadline has passed is destroyed instead, whoever asks.
 
         Raises ``VaultError`` where it is gone, over, readable for others, or its passphrase is another.
         """
-        path, expires_at = self.path, self.expires_at
+        path, expires_at, binds_deadline = self.path, self.expires_at, self.format != _FORMAT_1
         if now >= expires_at:
             destroy_key(path)
             raise VaultError(f"the key {path} ended at {utc_text(expires_at)} and is destroyed: what it sealed is gone")
@@ -125,13 +141,14 @@ class VaultKeyFile:
                     f"the key {path} was kept in the kernel's keyring and is gone: its time came, the machine was "
                     "started anew, or another user asks; what it sealed cannot be opened"
                 )
-            return VaultKey(secret=secret, expires_at=expires_at)
+            return VaultKey(secret=secret, expires_at=expires_at, binds_deadline=binds_deadline)
         content = self.content
         if self.place == "a file under a passphrase":
             if passphrase is None:
                 raise VaultError(f"the key {path} needs its passphrase")
-            content = _wrapping(passphrase, self.salt, expires_at).open(content, _FORMAT)
-        return VaultKey(secret=LockedSecret.copy_of(content), expires_at=expires_at)
+            wrapping = replace(_wrapping(passphrase, self.salt, expires_at), binds_deadline=binds_deadline)
+            content = wrapping.open(content, self.format)
+        return VaultKey(secret=LockedSecret.copy_of(content), expires_at=expires_at, binds_deadline=binds_deadline)
 
 
 def read_key_file(path: Path) -> VaultKeyFile:
@@ -140,7 +157,7 @@ def read_key_file(path: Path) -> VaultKeyFile:
         with path.open("rb") as file:
             record = json.loads(file.read())
             mode = os.fstat(file.fileno()).st_mode
-        if record["format"] != _FORMAT:
+        if record["format"] not in (_FORMAT, _FORMAT_1):
             raise ValueError("another format")
         keyring = record.get("keyring")
         place: KeyPlace = "a file under a passphrase" if record["passphrase"] else "a file in the open"
@@ -152,6 +169,7 @@ def read_key_file(path: Path) -> VaultKeyFile:
             salt=base64.b64decode(record["salt"]),
             content=base64.b64decode(record["key"]),
             is_private=not mode & 0o077,
+            format=record["format"],
         )
     except FileNotFoundError as error:
         raise VaultError(f"the key {path} does not exist: it was destroyed, or never made") from error
@@ -160,7 +178,7 @@ def read_key_file(path: Path) -> VaultKeyFile:
 
 
 def place_of(path: Path) -> KeyPlace:
-    """Where the key that ``path`` stands for is kept. Raises ``VaultError`` where there is none."""
+    """Where the key behind ``path`` is stored. Raises ``VaultError`` where there is none."""
     return read_key_file(path).place
 
 

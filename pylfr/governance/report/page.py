@@ -26,7 +26,7 @@ def markdown_of(report: DeploymentReport) -> str:
     for title, rows in _sections(report):
         lines += [f"## {title}", "", *(f"- {_plain(name)}: {_plain(text)}" for name, text in rows), ""]
     lines += ["## Incidents", "", *(f"- {_plain(sentence)}" for sentence in _incidents(report)), ""]
-    lines += ["## What is kept, and how long", "", *(f"- {_plain(sentence)}" for sentence in report.retention), ""]
+    lines += ["## What is retained, and how long", "", *(f"- {_plain(sentence)}" for sentence in report.retention), ""]
     return "\n".join([*lines, _ABOUT, ""])
 
 
@@ -53,7 +53,7 @@ def page_of(report: DeploymentReport) -> str:
         cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows)
         parts.append(f"<section><h2>{escape(title)}</h2><table>{cells}</table></section>")
     parts.append(f"<section><h2>Incidents</h2>{_list(_incidents(report))}</section>")
-    parts.append(f"<section><h2>What is kept, and how long</h2>{_list(report.retention)}</section>")
+    parts.append(f"<section><h2>What is retained, and how long</h2>{_list(report.retention)}</section>")
     parts.append(f'<p class="note">{escape(_ABOUT)}</p>')
     return _PAGE.format(title=escape(report.deployment), style=_STYLE, body="\n".join(parts))
 
@@ -69,7 +69,7 @@ def _in_short(report: DeploymentReport) -> tuple[str, ...]:
     elif rate.high <= report.false_alert_ceiling:
         verdict = f"The rate of false alerts is below the ceiling: {_rate(rate)}; {ceiling}."
     else:
-        verdict = f"Whether the rate of false alerts keeps the ceiling cannot be told yet: {_rate(rate)}; {ceiling}."
+        verdict = f"Whether the rate of false alerts is below the ceiling cannot be told yet: {_rate(rate)}; {ceiling}."
     return (
         f"{_count(report.faces_seen, 'face')} of people who passed {_were(report.faces_seen)} followed in "
         f"{_duration(report.seconds)} ({_count(report.runs, 'run')}); "
@@ -79,7 +79,7 @@ def _in_short(report: DeploymentReport) -> tuple[str, ...]:
         f"count as neither. People have decided on {_decided(report):,} of them; "
         f"{_count(report.engagements, 'engagement')} followed.",
         verdict,
-        f"{_count(len(report.incidents), 'incident')} stand{'s' if len(report.incidents) == 1 else ''} below."
+        f"{_count(len(report.incidents), 'incident')} {'is' if len(report.incidents) == 1 else 'are'} listed below."
         if report.incidents
         else "There was no incident.",
     )
@@ -105,6 +105,9 @@ def _sections(report: DeploymentReport) -> Iterator[tuple[str, Rows]]:
             ("window", _window(report.starts_at, report.ends_at)),
             ("senior accountable person", report.senior_accountable_person),
             ("assessments", f"DPIA {report.dpia or 'none'}, EIA {report.eia or 'none'}"),
+            ("authorised with the key", report.officers_keys),
+            ("calibration", report.calibration),
+            ("groups of people compared", report.cohorts),
         ],
     )
     categories = ", ".join(f"{name or '(none)'} {count:,}" for name, count in report.watchlist_categories.items())

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from pylfr._internal.canonical_json import utc_text
-from pylfr.governance.adjudication.database import AlertRow
 from pylfr.governance.adjudication.false_alert_limit import lower_bound, upper_bound
-from pylfr.governance.audit.chain import LogEntry
+from pylfr.governance.adjudication.reviewed import AlertRow, Reviewed
+from pylfr.governance.audit.audit import SET_ASIDE
+from pylfr.governance.audit.chain import LogEntry, ReadLog
 from pylfr.governance.authorisation.authority import Authorisation
 from pylfr.governance.authorisation.profiles import Profile
 from pylfr.governance.retention.sweeper import RetentionPolicy
@@ -19,12 +20,12 @@ _CAMERA_TROUBLE = {
     "camera-disconnected": "broke off",
     "camera-frozen": "sent nothing",
     "camera-failed": "failed",
-    "camera-late": "was decoded too slowly and had frames passed over",
+    "camera-late": "was decoded too slowly, so that frames were skipped",
     "camera-unchanged": "sent the same picture for many seconds",
     "camera-repeating": "sent pictures again that it had sent before",
     "camera-backwards": "had time stamps that did not run forward",
-    "camera-mismatched": "sent another stream than was authorised, which was not looked at",
-    "camera-slowed": "looked at less often because more came than could be looked at",
+    "camera-mismatched": "sent another stream than was authorised, which was not analysed",
+    "camera-slowed": "analysed less often under overload",
 }
 
 
@@ -71,6 +72,9 @@ class DeploymentReport:
     senior_accountable_person: str
     dpia: str
     eia: str
+    officers_keys: str
+    calibration: str
+    cohorts: str
     watchlist_size: int
     watchlist_categories: dict[str, int]
     threshold: float
@@ -107,16 +111,15 @@ def compose_report(
     deployment: str,
     authorisation: Authorisation,
     profile: Profile,
-    log: Iterable[LogEntry],
-    alerts: Iterable[AlertRow],
+    log: ReadLog,
+    reviewed: Reviewed,
     categories: dict[str, int],
 ) -> DeploymentReport:
-    """The report of what the audit log and the records hold under one authorisation."""
-    reference, log = authorisation.reference, tuple(log)
-    ended = [e for e in log if e.kind == "run-ended" and e.details.get("authorisation") == reference]
-    rows = [row for row in alerts if row.authorisation == reference]
-    true, false = (_found(rows, finding) for finding in ("true alert", "false alert"))
-    refuted = sum(any(each.verdict == "different person" for each in row.case.adjudications) for row in rows)
+    """The report of what the audit log holds under one authorisation, and of what the records have otherwise."""
+    reference, entries = authorisation.reference, log.entries
+    ended = [e for e in entries if e.kind == "run-ended" and e.details.get("authorisation") == reference]
+    rows = [row for row in reviewed.alerts if row.authorisation == reference]
+    true, false = (sum(row.case.finding == finding for row in rows) for finding in ("true alert", "false alert"))
     faces = sum(_whole(entry, "tracks") for entry in ended)
     incidents = [
         f"a run stopped itself: {entry.details['because']}"
@@ -135,6 +138,9 @@ def compose_report(
         senior_accountable_person=authorisation.senior_accountable_person,
         dpia=authorisation.dpia,
         eia=authorisation.eia,
+        officers_keys=_officers_keys(entries, reference),
+        calibration=_deployed(entries, reference, "calibration") or "none was named",
+        cohorts=_deployed(entries, reference, "cohorts") or "none was named",
         watchlist_size=authorisation.watchlist_size,
         watchlist_categories=categories,
         threshold=authorisation.threshold,
@@ -150,21 +156,22 @@ def compose_report(
         alerts=len(rows),
         alerts_by_state=dict(sorted(Counter(row.case.state for row in rows).items())),
         true_alerts=true,
-        false_alerts=false + refuted,
-        unresolved=len(rows) - true - false - refuted,
+        false_alerts=false,
+        unresolved=len(rows) - true - false,
         engagements=sum(row.case.engagement is not None and row.case.engagement.decision == "engage" for row in rows),
-        false_alert_rate=ReportedRate.of(false + refuted, max(faces, false + refuted)),
+        false_alert_rate=ReportedRate.of(false, max(faces, false)),
         false_alert_ceiling=profile.fpir_ceiling,
-        retention=(*RetentionPolicy.of(profile).sentences(), *_declared(log, reference)),
-        incidents=(*incidents, *_losses(log, reference, rows), *_camera_incidents(log, reference)),
-        controls=_controls(log, reference, rows),
-        log_entries=len(log),
-        log_digest=log[-1].digest if log else "",
+        retention=(*RetentionPolicy.of(profile).sentences(), *_declared(entries, reference)),
+        incidents=(
+            *_doubts(log, reviewed),
+            *incidents,
+            *_losses(entries, reference),
+            *_camera_incidents(entries, reference),
+        ),
+        controls=_controls(entries, reference, rows),
+        log_entries=len(entries),
+        log_digest=entries[-1].digest if entries else "",
     )
-
-
-def _found(rows: Iterable[AlertRow], finding: str) -> int:
-    return sum(row.case.outcome is not None and row.case.outcome.finding == finding for row in rows)
 
 
 def _is_incident(because: str) -> bool:
@@ -189,21 +196,42 @@ def _controls(log: Iterable[LogEntry], reference: str, rows: Iterable[AlertRow])
     }
 
 
-def _losses(log: Iterable[LogEntry], reference: str, rows: Iterable[AlertRow]) -> Iterator[str]:
-    """What is missing from the account, said instead of passed over."""
+def _doubts(log: ReadLog, reviewed: Reviewed) -> Iterator[str]:
+    """Why the record itself may not be what was written: before anything else, for all of it rests on that."""
+    for flaw in log.flaws:
+        yield f"the audit log is not as it was written, line {flaw.line}: {flaw.what}"
+    if log.unsigned is not None:
+        yield f"the last entry of the audit log, {log.unsigned.sequence}, has no checkpoint and counts for nothing here"
+    if not log.is_signed:
+        yield "the audit log is not signed: whoever could write to it could write it anew"
+    if log.entries and not log.are_checkpoints_apart:
+        yield "the checkpoints are on the audit log's own file system: whoever could cut one could cut both"
+    for row, count in Counter(each.published for each in reviewed.differences).items():
+        yield f"the records are not what the audit log says: {row}" + (f" ({count} times)" if count > 1 else "")
+
+
+def _losses(log: Iterable[LogEntry], reference: str) -> Iterator[str]:
+    """What is missing from the account."""
     ours = [entry for entry in log if entry.details.get("authorisation") == reference]
     kinds = Counter(entry.kind for entry in ours)
     if broken := kinds["run-began"] - kinds["run-ended"]:
         yield f"{_times(broken, 'run')} broke off, or had not ended: the faces seen in it are in no count"
-    known = {row.id for row in rows}
-    if lost := sum(entry.kind == "alert" and entry.details["alert"] not in known for entry in ours):
-        yield f"{_times(lost, 'alert')} recorded but never put before people: the engine stopped in between"
+    if aside := sum(entry.kind == SET_ASIDE for entry in log):
+        yield (
+            f"{_times(aside, 'entry')} without a checkpoint was found at the end of the log and set aside: its writer "
+            "died, or somebody without the record's key wrote it"
+        )
+    if restored := sum(entry.kind == "records-restored" for entry in log):
+        yield f"the records were put back to what the log says, in {_times(restored, 'row')}"
+    if away := sum(entry.kind == "checkpoint-receiver-away" for entry in log):
+        yield f"the receiver of checkpoints was away, {_times(away, 'time')}"
     if undelivered := sum(_whole(entry, "undelivered") for entry in ours if entry.kind == "run-ended"):
         yield f"{_times(undelivered, 'alert')} recorded but not delivered to every receiver"
 
 
 def _times(count: int, what: str) -> str:
-    return f"{count} {what}{'s' if count > 1 else ''}"
+    many = {"entry": "entries"}.get(what, f"{what}s")
+    return f"{count} {many if count > 1 else what}"
 
 
 def _during(log: Iterable[LogEntry], reference: str) -> Iterator[LogEntry]:
@@ -227,8 +255,32 @@ def _camera_incidents(log: Iterable[LogEntry], reference: str) -> Iterator[str]:
         yield f"{who} {words}, {_times(count, 'time')}"
 
 
+def _officers_keys(log: Iterable[LogEntry], reference: str) -> str:
+    """Whose keys authorised it, and who says that these are officers' keys."""
+    log = tuple(log)
+    names = ("officer_key", "second_officer_key")
+    keys = " and ".join(key for key in (_deployed(log, reference, name) for name in names) if key)
+    if not keys:
+        return "not in the log"
+    trusted = _deployed(log, reference, "trusted_officers")
+    if not trusted:
+        return f"{keys}; nobody outside the deployment says that this is an officer's key"
+    reach = _deployed(log, reference, "trust_in_reach")
+    return f"{keys}, by {trusted}" + (f"; but {reach}" if reach else "")
+
+
+def _deployed(log: Iterable[LogEntry], reference: str, name: str) -> str:
+    """What the log has about one thing from the last start under an authorisation; empty where it has nothing."""
+    said = [
+        entry.details.get(name)
+        for entry in log
+        if entry.kind == "deployed" and entry.details.get("authorisation") == reference
+    ]
+    return str(said[-1]) if said and said[-1] is not None else ""
+
+
 def _declared(log: Iterable[LogEntry], reference: str) -> Iterator[str]:
-    """What every start of a run said of keys and receivers: each sentence once."""
+    """What each start recorded about keys and receivers, without repetition."""
     said: dict[str, None] = {}
     for entry in log:
         if entry.kind == "deployed" and entry.details.get("authorisation") == reference:

@@ -69,7 +69,7 @@ def write_manifest(
 ) -> None:
     """Write who is on the list with digest ``watchlist``, signed. Raises ``FileExistsError`` where there is a file.
 
-    Of ``origins``, where its reference images come from, only counts are kept.
+    Of ``origins``, where its reference images come from, only counts are stored.
     """
     salt = secrets.token_bytes(16)
     origins = tuple(origins)

@@ -1,4 +1,4 @@
-"""What is kept is sealed, and goes at its time: also after a crash, and also when nobody was there to delete it."""
+"""Erases what a deployment may no longer retain, on time: also after a crash, and when nothing ran at the deadline."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -18,13 +18,13 @@ from pylfr.governance.authorisation.profiles import Profile
 from pylfr.governance.keys.vault import VaultKey
 
 SUFFIX = ".sealed"
-# What stands where an erased line was, before the blanks.
+# What replaces an erased line, followed by blanks.
 _ERASED: Final = b'{"type":"erased"}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionPolicy:
-    """How long things are kept. The sweeper enforces it and ``sentences`` says it: both from these numbers."""
+    """How long things are retained. The sweeper and the published sentences both use these numbers."""
 
     alerts: timedelta
     watchlist: timedelta
@@ -73,23 +73,23 @@ def read_sealed(path: Path, key: VaultKey, *, now: datetime) -> bytes:
 def sweep(folder: Path, *, now: datetime) -> Iterator[str]:
     """Erase what is over, what cannot be read, and what a crash left half-written; the name of each."""
     yield from sweep_parts(folder)
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        try:
-            is_over = now >= datetime.fromisoformat(str(_parts(path)[0]["erase_at"]))
-        except (VaultError, ValueError, KeyError, TypeError):
-            # Nobody can open it, and nobody can say until when it may be kept.
-            is_over = True
-        if is_over:
+    for path in _sealed(folder):
+        if now >= _sealed_until(path, now=now):
             path.unlink(missing_ok=True)
             yield path.name
+
+
+def sealed_times(folder: Path, *, now: datetime) -> Iterator[datetime]:
+    """When each sealed file in ``folder`` will be erased; now, for one that cannot be read."""
+    return (_sealed_until(path, now=now) for path in _sealed(folder))
 
 
 def sweep_lines(path: Path, *, retention: timedelta, now: datetime) -> int:
     """Overwrite each line (JSON with ``recorded_at``) whose time is over with as many blanks; how many there were.
 
-    Whoever appends meanwhile is not disturbed: the file is not replaced. A line that cannot be read goes too: nobody
-    can say until when it may be kept. So does a last line without its end, unless somebody has the file open to write
-    (and holds a shared lock to say so): it is overwritten and cut off.
+    The file is not replaced, so that writers may append meanwhile. A line that cannot be read is erased too, because
+    nobody can tell how long it may be retained. So is an unfinished last line, unless a writer has the file open (and
+    holds a shared lock to say so): it is overwritten and cut off.
     """
     erased = 0
     with path.open("r+b") as file:
@@ -108,6 +108,20 @@ def sweep_lines(path: Path, *, retention: timedelta, now: datetime) -> int:
     return erased
 
 
+def line_times(path: Path, *, retention: timedelta, now: datetime) -> Iterator[datetime]:
+    """When each line will be erased that was not yet; now, for one that cannot be read."""
+    with path.open("rb") as file:
+        for line in file:
+            if line.strip() and not line.startswith(_ERASED):
+                yield _line_until(line, retention, now)
+
+
+def picture_times(folder: Path, *, retention: timedelta) -> Iterator[datetime]:
+    """When each picture (JPEG) that lies in the open in ``folder`` will be erased."""
+    for path in sorted(folder.glob("*.jpg")):
+        yield datetime.fromtimestamp(path.stat().st_mtime, UTC) + retention
+
+
 def sweep_pictures(folder: Path, *, retention: timedelta, now: datetime) -> Iterator[str]:
     """Erase pictures (JPEG) that lie in the open and were written longer ago than ``retention``; the name of each."""
     for path in sorted(folder.glob("*.jpg")):
@@ -119,14 +133,31 @@ def sweep_pictures(folder: Path, *, retention: timedelta, now: datetime) -> Iter
 def _is_over(line: bytes, retention: timedelta, now: datetime) -> bool:
     if not line.strip() or line.startswith(_ERASED):
         return False
+    return now >= _line_until(line, retention, now)
+
+
+def _line_until(line: bytes, retention: timedelta, now: datetime) -> datetime:
+    """When a line must be erased; now, where nobody can say."""
     try:
-        return now >= datetime.fromisoformat(json.loads(line)["recorded_at"]) + retention
+        return datetime.fromisoformat(json.loads(line)["recorded_at"]) + retention
     except (ValueError, KeyError, TypeError):
-        return True
+        return now
+
+
+def _sealed(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"*{SUFFIX}"))
+
+
+def _sealed_until(path: Path, *, now: datetime) -> datetime:
+    """When a sealed file must be erased; now, where nobody can open it, or say until when it may be retained."""
+    try:
+        return datetime.fromisoformat(str(_parts(path)[0]["erase_at"]))
+    except (VaultError, ValueError, KeyError, TypeError):
+        return now
 
 
 def _is_left_alone(descriptor: int) -> bool:
-    """Whether nobody writes to the file; from then on, nobody does before the descriptor is closed."""
+    """Whether nobody is writing to the file; if so, nobody can until the descriptor is closed."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

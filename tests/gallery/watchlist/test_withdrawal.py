@@ -11,18 +11,23 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from pylfr._internal.canonical_json import Plain
 from pylfr.errors import AuditError, WatchlistError
 from pylfr.gallery.index.reloading import open_gallery
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.digests import read_contents
-from pylfr.gallery.watchlist.sealed import seal_watchlist
+from pylfr.gallery.watchlist.sealed import seal_watchlist, sealed_revision
 from pylfr.gallery.watchlist.watchlist import open_watchlist
-from pylfr.gallery.watchlist.withdrawal import ListedFiles, Withdrawal, finish_withdrawal, withdraw
+from pylfr.gallery.watchlist.withdrawal import ListedFiles, Withdrawal, finish_withdrawals, withdraw
+from pylfr.gallery.watchlist.withdrawn import WithdrawnEntries
 from pylfr.governance.audit.audit import AuditLog, open_audit
+from pylfr.governance.audit.chain import LogEntry, parse_entry
 from pylfr.governance.keys.keys import SigningKey
 from pylfr.governance.keys.vault import VaultKey, make_vault_key
 from pylfr.governance.retention.past_listing import note_withdrawn, read_manifest, write_manifest
+from pylfr.types import Event
 from tests.gallery.watchlist.test_sealed import MODEL, enrolled
+from tests.governance.reviews import signed_log
 
 NAMES = ("Ada Lovelace", "Grace Hopper")
 
@@ -41,7 +46,7 @@ def sealed(tmp_path: Path, key: VaultKey) -> Path:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[AuditLog]:
-    with closing(open_audit(tmp_path / "audit.log")) as opened:
+    with closing(signed_log(tmp_path)) as opened:
         yield opened
 
 
@@ -135,14 +140,14 @@ def test_a_withdrawal_that_a_crash_cut_short_is_recorded_and_finished_once(
     monkeypatch.undo()
     [intended] = log.entries("withdrawn")
     assert (sealed.read_bytes(), list(log.entries("withdrawal-finished"))) == (before, [])
-    done = finish_withdrawal(ListedFiles(sealed=sealed), lambda: key, log)
+    done = finish_withdrawals(ListedFiles(sealed=sealed), lambda: key, log)
     assert done is not None
     assert (done.references, done.revision) == (1, intended.details["watchlist_revision"])
     with open_watchlist(sealed, key=key) as opened:
         assert [entry.name for entry in opened.entries()] == [NAMES[1]]
     [finished] = log.entries("withdrawal-finished")
-    assert finished.details["entry"] == intended.sequence
-    assert finish_withdrawal(ListedFiles(sealed=sealed), lambda: pytest.fail("nothing is left to do"), log) is None
+    assert finished.details["entries"] == str(intended.sequence)
+    assert finish_withdrawals(ListedFiles(sealed=sealed), lambda: pytest.fail("nothing is left to do"), log) is None
 
 
 def test_who_cannot_be_recorded_is_not_withdrawn(sealed: Path, key: VaultKey, log: AuditLog) -> None:
@@ -153,12 +158,90 @@ def test_who_cannot_be_recorded_is_not_withdrawn(sealed: Path, key: VaultKey, lo
     assert sealed.read_bytes() == before
 
 
-def test_a_withdrawal_from_one_sealed_file_says_nothing_about_another_of_the_same_list(
+def test_everybody_who_was_withdrawn_is_taken_off_an_older_copy_that_is_put_back(
     tmp_path: Path, sealed: Path, key: VaultKey, log: AuditLog
 ) -> None:
+    shutil.copy(sealed, tmp_path / "before")
+    for name in NAMES:
+        taken_off(sealed, key, name, log)
+    revision = sealed_revision(sealed)
+    shutil.copy(tmp_path / "before", sealed)
+    done = finish_withdrawals(ListedFiles(sealed=sealed), lambda: key, log)
+    assert done is not None
+    assert (done.references, sealed_revision(sealed)) == (2, revision)
+    assert len(read_contents(sealed, key)) == 0
+    [finished] = log.entries("withdrawal-finished")
+    assert finished.details["entries"] == "1 2"
+
+
+def test_somebody_who_was_withdrawn_is_not_looked_for_whatever_file_is_there(
+    tmp_path: Path, sealed: Path, key: VaultKey, log: AuditLog
+) -> None:
+    """Sealed again from the plain list, as a newer revision and under other numbers: by whoever holds the key."""
+    withdrawn = WithdrawnEntries(log)
     taken_off(sealed, key, NAMES[0], log)
-    seal_watchlist(tmp_path / "plain.watchlist", tmp_path / "again", key)
-    assert finish_withdrawal(ListedFiles(sealed=tmp_path / "again"), lambda: key, log) is None
+    gallery = open_gallery(sealed, model=MODEL, key=key, poll_ms=0.001, withdrawn=withdrawn)
+    with closing(sqlite_file.connect(tmp_path / "plain.watchlist")) as connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("UPDATE watchlist SET revision = 9")
+        connection.execute("UPDATE entries SET id = 7 WHERE id = 1")
+        connection.execute("UPDATE reference_images SET entry = 7 WHERE entry = 1")
+    sealed.unlink()
+    seal_watchlist(tmp_path / "plain.watchlist", sealed, key)
+    assert finish_withdrawals(ListedFiles(sealed=sealed), lambda: key, log) is None
+    gallery.refresh()
+    assert (gallery.revision, len(gallery)) == (9, 1)
+    with pytest.raises(KeyError):
+        gallery.snapshot().reference(7)
+    with pytest.raises(WatchlistError, match="holds 1 entries that were withdrawn"):
+        open_gallery(sealed, model=MODEL, key=key, withdrawn=withdrawn)
+
+
+def test_a_withdrawal_counts_as_soon_as_it_is_logged_though_the_file_still_holds_them(
+    sealed: Path, key: VaultKey, log: AuditLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery = open_gallery(sealed, model=MODEL, key=key, poll_ms=0.001, withdrawn=WithdrawnEntries(log))
+    monkeypatch.setattr("pylfr.gallery.watchlist.withdrawal.write_whole", cut)
+    with pytest.raises(CutError):
+        taken_off(sealed, key, NAMES[0], log)
+    gallery.refresh()
+    assert len(gallery) == 1
+
+
+def test_nobody_is_taken_off_by_an_entry_that_nobody_signed(
+    tmp_path: Path, sealed: Path, key: VaultKey, log: AuditLog
+) -> None:
+    log.note(Event(kind="tick", details={}))
+    forge_withdrawal(tmp_path, read_identity(sealed))
+    withdrawn = WithdrawnEntries(log)
+    assert finish_withdrawals(ListedFiles(sealed=sealed), lambda: pytest.fail("nothing is to be done"), log) is None
+    assert len(open_gallery(sealed, model=MODEL, key=key, withdrawn=withdrawn)) == 2
+    with closing(open_audit(tmp_path / "plain.log")) as plain:
+        with pytest.raises(WatchlistError, match="a log that is not signed"):
+            taken_off(sealed, key, NAMES[0], plain)
+        assert WithdrawnEntries(plain).all() == ()
+
+
+def read_identity(sealed: Path) -> str:
+    return sealed_revision(sealed)[0]
+
+
+def forge_withdrawal(folder: Path, identity: str) -> None:
+    """What somebody can write who has not the record's key."""
+    last = parse_entry((folder / "audit.log").read_bytes().splitlines()[-1])
+    details: dict[str, Plain] = {"watchlist": identity, "entry": 1, "watchlist_revision": 2, "references": 1}
+    forged = LogEntry(sequence=last.sequence + 1, at=last.at, kind="withdrawn", details=details, previous=last.digest)
+    with (folder / "audit.log").open("ab") as file:
+        file.write(forged.line())
+
+
+def test_a_plain_list_in_the_place_of_a_sealed_one_is_not_followed(tmp_path: Path, sealed: Path, key: VaultKey) -> None:
+    gallery = open_gallery(sealed, model=MODEL, key=key, poll_ms=0.001)
+    shutil.copy(tmp_path / "plain.watchlist", sealed)
+    with pytest.raises(WatchlistError, match="is not sealed, and a key is named for it"):
+        gallery.refresh()
+    with pytest.raises(WatchlistError, match="is not sealed, and a key is named for it"):
+        open_gallery(sealed, model=MODEL, key=key)
 
 
 def test_the_manifest_answers_for_who_was_withdrawn_also_after_a_crash(
@@ -179,7 +262,7 @@ def test_the_manifest_answers_for_who_was_withdrawn_also_after_a_crash(
     with pytest.raises(CutError):
         withdraw(files, key, NAMES[0], by="Dee", because="it ended", audit=log)
     monkeypatch.undo()
-    assert finish_withdrawal(files, lambda: key, log) is not None
+    assert finish_withdrawals(files, lambda: key, log) is not None
     [intended] = log.entries("withdrawn")
     sealed.unlink()
     read = read_manifest(listed, signing.public)

@@ -58,8 +58,30 @@ class AlertToOutcome(RuleBasedStateMachine):
             self.case = self.case.close(Outcome(alert="a", officer=who, finding=finding, at=self.now))
         except AdjudicationError:
             return
-        assert self.case.engagement is not None
-        assert self.case.engagement.decision == "engage"
+        assert who.strip()
+        assert len({name for name, _ in self.given}) >= self.case.min_adjudicators
+
+    @rule(who=PEOPLE, verdict=st.sampled_from(get_args(Verdict)), reason=st.sampled_from(["", "a mistake"]))
+    def somebody_amends_a_verdict(self, who: str, verdict: Verdict, reason: str) -> None:
+        amended = Adjudication(alert="a", adjudicator=who, verdict=verdict, at=self.now, reason=reason)
+        try:
+            self.case = self.case.amend_verdict(amended)
+        except AdjudicationError:
+            return
+        assert reason
+        place = [name for name, _ in self.given].index(who.strip().casefold())
+        self.given[place] = (who.strip().casefold(), verdict)
+
+    @rule(who=PEOPLE, finding=st.sampled_from(get_args(Finding)), reason=st.sampled_from(["", "a mistake"]))
+    def somebody_amends_an_outcome(self, who: str, finding: Finding, reason: str) -> None:
+        amended = Outcome(alert="a", officer=who, finding=finding, at=self.now, reason=reason)
+        try:
+            self.case = self.case.amend_outcome(amended)
+        except AdjudicationError:
+            return
+        assert reason
+        assert who.strip()
+        assert self.case.outcome is amended
 
     @invariant()
     def nothing_is_confirmed_without_people(self) -> None:

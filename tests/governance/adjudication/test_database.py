@@ -1,14 +1,9 @@
-"""What people decide stands in the database and in the log before it counts: the same on SQLite and on PostgreSQL."""
+"""Records are rows that repeat the log: they open again, are their owner's alone, and forget in time."""
 
 from __future__ import annotations
 
 import os
-import random
-import signal
-import threading
-import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,18 +13,17 @@ from alembic import command
 from alembic.config import Config
 
 from pylfr._internal.canonical_json import utc_text
-from pylfr.errors import AdjudicationError, AuditError
-from pylfr.governance.adjudication.database import Records, RecordsSink, open_records
-from pylfr.governance.audit.audit import AuditLog, open_audit
-from pylfr.governance.audit.chain import parse_entry
-from tests.samples import sample_alert
-
-DAY = timedelta(hours=24)
+from pylfr.errors import AdjudicationError
+from pylfr.governance.adjudication.database import Records, open_records
+from pylfr.governance.adjudication.review import Review
+from pylfr.governance.audit.audit import AuditLog, LogHead
+from pylfr.governance.audit.chain import GENESIS
+from tests.governance.reviews import DAY, ONE_PERSON, TWO_PEOPLE, deploy, queue, signed_log
 
 
 @pytest.fixture
 def audit(tmp_path: Path) -> Iterator[AuditLog]:
-    log = open_audit(tmp_path / "audit.log")
+    log = signed_log(tmp_path)
     yield log
     log.close()
 
@@ -41,101 +35,36 @@ def records(records_url: str) -> Iterator[Records]:
     opened.close()
 
 
-def add(records: Records, audit: AuditLog, *, id_: str = "a1", people: int = 2) -> None:
-    alert = replace(sample_alert(entry="Ada", authorisation="feed"), id=id_)
-    RecordsSink(records, min_adjudicators=people, retention=DAY, outcomes=31 * DAY).send(audit.record(alert))
-
-
-def kinds(folder: Path) -> list[str]:
-    return [parse_entry(line).kind for line in (folder / "audit.log").read_bytes().splitlines()]
-
-
-def test_an_alert_goes_from_people_to_an_outcome(records: Records, audit: AuditLog, tmp_path: Path) -> None:
-    add(records, audit)
-    records.adjudicate("a1", by="Ann", verdict="same person", audit=audit)
-    assert records.alert("a1").case.state == "partly adjudicated"
-    assert records.alert("a1").case.visible_adjudications == ()
-    records.adjudicate("a1", by="Bob", verdict="same person", audit=audit)
-    engaged = records.engage("a1", by="Cem", decision="engage", audit=audit)
-    records.close_case("a1", by="Cem", finding="true alert", audit=audit)
-    assert engaged.value.officer == "Cem"
-    assert engaged.sequence == 4
-    [row] = records.alerts("feed")
-    assert (row.entry, row.case.state) == ("Ada", "closed")
-    assert [each.adjudicator for each in row.case.visible_adjudications] == ["Ann", "Bob"]
-    assert kinds(tmp_path) == ["alert", "adjudication", "adjudication", "engagement", "outcome"]
-    assert records.alerts("other") == ()
-
-
-def test_what_may_not_be_decided_leaves_no_trace(records: Records, audit: AuditLog, tmp_path: Path) -> None:
-    add(records, audit)
-    records.adjudicate("a1", by="Ann", verdict="same person", audit=audit)
-    with pytest.raises(AdjudicationError, match="another person"):
-        records.adjudicate("a1", by="ann", verdict="same person", audit=audit)
-    with pytest.raises(AdjudicationError, match="only while it is confirmed"):
-        records.engage("a1", by="Cem", decision="engage", audit=audit)
-    with pytest.raises(AdjudicationError, match="there are 0"):
-        records.adjudicate("b", by="Ann", verdict="same person", audit=audit)
-    assert kinds(tmp_path) == ["alert", "adjudication"]
-
-
-def test_a_decision_that_cannot_be_logged_is_not_kept(records: Records, audit: AuditLog) -> None:
-    add(records, audit)
-    audit.close()
-    with pytest.raises(AuditError, match="closed"):
-        records.adjudicate("a1", by="Ann", verdict="same person", audit=audit)
-    assert records.alert("a1").case.adjudications == ()
-
-
-def test_two_people_at_once_are_both_heard_and_one_person_only_once(
-    records: Records, records_url: str, tmp_path: Path
-) -> None:
-    log = open_audit(tmp_path / "audit.log")
-    add(records, log)
-    refused: list[str] = []
-
-    def decide(who: str) -> None:
-        own_log, own = open_audit(tmp_path / "audit.log"), open_records(records_url)
-        try:
-            own.adjudicate("a1", by=who, verdict="same person", audit=own_log)
-        except AdjudicationError:
-            refused.append(who)
-        finally:
-            own.close()
-            own_log.close()
-
-    threads = [threading.Thread(target=decide, args=(who,)) for who in ("Ann", "Bob", "Ann", "ANN")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert records.alert("a1").case.state == "confirmed"
-    assert len(refused) == 2
-    assert {each.adjudicator.casefold() for each in records.alert("a1").case.adjudications} == {"ann", "bob"}
-    log.close()
-
-
 def test_who_was_matched_is_erased_when_its_retention_ends_and_the_decision_stays(
     records: Records, audit: AuditLog
 ) -> None:
-    add(records, audit, people=1)
-    records.adjudicate("a1", by="Ann", verdict="different person", audit=audit)
+    deploy(records, audit, ONE_PERSON)
+    queue(records, audit, terms=ONE_PERSON)
+    review = Review(records, audit)
+    review.adjudicate("a1", by="Ann", verdict="different person")
     now = datetime.now(UTC)
     assert records.erase(now=now + timedelta(hours=23)) == 0
     assert records.erase(now=now + timedelta(hours=25)) == 1
     assert records.erase(now=now + timedelta(hours=26)) == 0
-    assert (records.alert("a1").entry, records.alert("a1").case.state) == (None, "refuted")
+    row = review.alert("a1")
+    assert (row.entry, row.case.state, row.differences) == (None, "refuted", ())
 
 
 def test_records_open_again_with_what_they_held(records_url: str, audit: AuditLog) -> None:
     first = open_records(records_url)
-    add(first, audit)
-    for words in ("{}", "never"):
-        first.add_deployment("feed", name="Square", profile="research", words=words)
+    deploy(first, audit)
+    queue(first, audit)
+    first.add_deployment(TWO_PEOPLE.reference, name="Square", profile="research", words="never")
+    with first.transaction() as transaction:
+        transaction.remember(LogHead(sequence=2, digest="ab" * 32))
+        transaction.remember(LogHead(sequence=1, digest=GENESIS))
     first.close()
     again = open_records(records_url)
-    assert [row.id for row in again.alerts()] == ["a1"]
-    assert again.deployments() == {"feed": "{}"}
+    stored = again.stored()
+    assert [row.id for row in stored.alerts] == ["a1"]
+    assert list(stored.words) == [TWO_PEOPLE.reference]
+    assert "never" not in stored.words.values()
+    assert stored.head == LogHead(sequence=2, digest="ab" * 32)
     again.close()
 
 
@@ -156,60 +85,25 @@ def test_a_database_out_of_reach_is_named_without_its_password(tmp_path: Path) -
     assert "hunter2" not in str(caught.value)
 
 
-def _decide_without_end(url: str, folder: Path, round_: int) -> None:
-    log, records = open_audit(folder / "audit.log"), open_records(url)
-    done = os.open(folder / "acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    for number in range(10_000):
-        id_ = f"r{round_}n{number}."
-        add(records, log, id_=id_, people=1)
-        records.adjudicate(id_, by="Ann", verdict="same person", audit=log)
-        os.write(done, f"{id_}\n".encode())
-
-
-def test_kills_lose_no_acknowledged_adjudication(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'records.sqlite'}"
-    open_records(url).close()
-    chance = random.Random(3)
-    for round_ in range(40):
-        child = os.fork()
-        if child == 0:
-            try:
-                _decide_without_end(url, tmp_path, round_)
-            finally:
-                os._exit(1)
-        time.sleep(chance.uniform(0.05, 0.4))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-    records = open_records(url)
-    decided = {row.id for row in records.alerts() if row.case.adjudications}
-    records.close()
-    written = (tmp_path / "audit.log").read_bytes()
-    logged = {
-        str(parse_entry(line).details["alert"])
-        for line in written[: written.rfind(b"\n") + 1].splitlines()
-        if parse_entry(line).kind == "adjudication"
-    }
-    acknowledged = (tmp_path / "acknowledged").read_text().split()
-    assert len(acknowledged) > 20
-    assert set(acknowledged) <= decided <= logged
-
-
 def test_who_decided_is_forgotten_at_its_time_and_what_was_decided_still_counts(
     records: Records, audit: AuditLog
 ) -> None:
-    add(records, audit)
+    deploy(records, audit)
+    queue(records, audit)
+    review = Review(records, audit)
     for name in ("Ann Example", "Bob Example"):
-        records.adjudicate("a1", by=name, verdict="same person", audit=audit)
-    records.engage("a1", by="Cem Example", decision="engage", audit=audit)
-    records.close_case("a1", by="Cem Example", finding="false alert", audit=audit)
+        review.adjudicate("a1", by=name, verdict="same person", reason="the scar")
+    review.engage("a1", by="Cem Example", decision="engage")
+    review.close_case("a1", by="Cem Example", finding="false alert")
     now = datetime.now(UTC)
     assert records.forget(now=now + 30 * DAY) == 0
-    assert records.alert("a1").case.adjudications[0].adjudicator == "Ann Example"
+    assert review.alert("a1").case.adjudications[0].adjudicator == "Ann Example"
     assert records.forget(now=now + 32 * DAY) == 1
     assert records.forget(now=now + 33 * DAY) == 0
-    row = records.alert("a1")
+    row = review.alert("a1")
     case = row.case
-    assert row.entry is None
+    assert (row.entry, row.differences) == (None, ())
+    assert [each.reason for each in case.adjudications] == ["", ""]
     assert [each.adjudicator for each in case.adjudications] == ["(erased 1)", "(erased 2)"]
     assert case.engagement is not None
     assert case.outcome is not None

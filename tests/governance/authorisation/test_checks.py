@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -19,14 +20,17 @@ from tests.governance.samples import (
     NOON,
     PEOPLE,
     RULES,
+    SETTINGS,
+    TRUST,
     authorisation,
     calibration,
     cohorts,
     facts,
     reference,
 )
+from tests.governance.samples import OFFICER as OFFICER_NAME
 
-OFFICER, SECOND, OPERATOR, STRANGER = (PublicKey(bytes([number]) * 32) for number in range(4))
+OFFICER, SECOND, OPERATOR, OUTSIDER = (PublicKey(bytes([number]) * 32) for number in range(4))
 
 
 def of_tracks(**rules: object) -> CalibrationCertificate:
@@ -105,6 +109,36 @@ def test_a_deployment_that_fits_may_start_in_its_window() -> None:
         (facts(unjustified=2), "watchlist: 2 entries have no justification"),
         (facts(references=(reference(review=None),)), "watchlist: 'REF-1' was reviewed by nobody"),
         (facts(references=(reference(review=None),) * 7), "watchlist: and 2 more such"),
+        (
+            facts(settings={**SETTINGS, "audit.path": "/tmp/other.log"}),
+            "audit.path: authorised is '/srv/audit.log', the deployment has '/tmp/other.log'",
+        ),
+        (
+            facts(settings={**SETTINGS, "sinks.1.url": "https://elsewhere"}),
+            "sinks.1.url: authorised is nothing, the deployment has 'https://elsewhere'",
+        ),
+        (facts(settings={}), "audit.path: authorised is '/srv/audit.log', the deployment has nothing"),
+        (facts(trust=None), "trusted_officers: uk-police needs a file of its own owner"),
+        (
+            facts(trust=replace(TRUST, officers={SECOND: OFFICER_NAME})),
+            "officer_key: the key [0-9a-f]{16} is none of the officers' in /etc/pylfr/trusted.toml",
+        ),
+        (
+            facts(trust=replace(TRUST, officers={OFFICER: "Somebody Else"})),
+            "officer_key: the key [0-9a-f]{16} is that of 'Somebody Else'",
+        ),
+        (
+            facts(measured=calibration().model_copy(update={"measured": None})),
+            "calibration: the certificate is not signed by who measured",
+        ),
+        (
+            facts(compared=cohorts().model_copy(update={"measured": None})),
+            "cohorts: the certificate is not signed by who measured",
+        ),
+        (
+            facts(trust=replace(TRUST, measurers={})),
+            "calibration: the key [0-9a-f]{16} that signed it is none of the measurers'",
+        ),
     ],
 )
 def test_a_deployment_that_differs_is_refused_by_name(found: DeploymentFacts, field: str) -> None:
@@ -122,6 +156,8 @@ def test_a_deployment_that_differs_is_refused_by_name(found: DeploymentFacts, fi
         ({"signed_at": NOON + timedelta(hours=1)}, "signed_at"),
         ({"urgent": True}, "urgent: uk-police knows no urgent"),
         ({"starts_at": NOON + timedelta(minutes=1)}, "starts_at: the authorised window starts"),
+        ({"settings": {}}, "settings: this authorisation was signed before settings were"),
+        ({"authorising_officer": "Somebody Else"}, "officer_key: the key .* not of 'Somebody Else'"),
     ],
 )
 def test_words_that_the_profile_does_not_accept_are_refused_by_name(changes: dict[str, object], field: str) -> None:
@@ -143,7 +179,7 @@ def test_all_reasons_are_given_at_once() -> None:
 
 def test_only_the_officers_key_counts_and_it_is_not_the_operators() -> None:
     with pytest.raises(AuthorisationError, match="signature: the authorising officer's key"):
-        require(signers=(STRANGER,))
+        require(signers=(OUTSIDER,))
     with pytest.raises(AuthorisationError, match="operator's own key cannot authorise"):
         require(record=OFFICER)
 
@@ -183,3 +219,24 @@ def test_every_profile_reads_and_asks_for_what_its_law_asks(name: str) -> None:
     assert set(profile.higher_approval) <= set(profile.categories)
     assert (profile.urgent_window_h > 0) == (name == "eu-leo")
     assert profile.fpir_ceiling <= 0.001 or name == "research"
+
+
+@pytest.mark.parametrize(("user", "said"), [(0, ""), (1000, "trusted_officers: .* belongs to whoever runs this")])
+def test_a_root_of_trust_that_the_operator_could_write_is_refused_unless_root_runs_it_all(
+    monkeypatch: pytest.MonkeyPatch, user: int, said: str
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    found = facts(trust=replace(TRUST, reach=("/etc/pylfr/trusted.toml belongs to whoever runs this",)))
+    if not said:
+        require(found=found)
+        return
+    with pytest.raises(AuthorisationError, match=said):
+        require(found=found)
+
+
+def test_a_second_officer_is_one_of_those_that_are_trusted() -> None:
+    child = facts(
+        categories=frozenset({"missing person at risk"}), trust=replace(TRUST, officers={OFFICER: OFFICER_NAME})
+    )
+    with pytest.raises(AuthorisationError, match=r"second_officer_key: the key [0-9a-f]{16} is none of the officers'"):
+        require(found=child, second=SECOND, signers=(OFFICER, SECOND))

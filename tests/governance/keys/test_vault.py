@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def test_a_key_under_a_passphrase_needs_it(tmp_path: Path) -> None:
             read_vault_key(path, now=NOON, passphrase=wrong)
 
 
-def test_a_deadline_cannot_be_moved_under_a_passphrase_and_damage_is_named(tmp_path: Path) -> None:
+def test_a_key_that_others_can_read_or_that_is_damaged_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "key"
     make_vault_key(path, expires_at=LATER)
     path.chmod(0o644)
@@ -82,6 +83,29 @@ def test_a_deadline_cannot_be_moved_under_a_passphrase_and_damage_is_named(tmp_p
         read_vault_key(path, now=NOON)
     with pytest.raises(VaultError, match="name a new file"):
         make_vault_key(path, expires_at=LATER)
+
+
+@pytest.mark.parametrize("passphrase", [None, "correct horse"])
+def test_a_deadline_that_was_moved_in_a_keys_file_opens_nothing_that_it_sealed(
+    tmp_path: Path, passphrase: str | None
+) -> None:
+    path = tmp_path / "key"
+    sealed = make_vault_key(path, expires_at=LATER, passphrase=passphrase).seal(SECRET, "here")
+    record = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**record, "expires_at": "2099-01-01T00:00:00.000Z"}))
+    with pytest.raises(VaultError, match="the key's deadline was changed"):
+        read_vault_key(path, now=NOON, passphrase=passphrase).open(sealed, "here")
+
+
+def test_what_a_key_of_the_first_format_sealed_still_opens(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    made = make_vault_key(path, expires_at=LATER)
+    record = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**record, "format": "pylfr-vault-key-1"}))
+    old = read_vault_key(path, now=NOON)
+    assert old.open(replace(made, binds_deadline=False).seal(SECRET, "here"), "here") == SECRET
+    with pytest.raises(VaultError, match="cannot be opened"):
+        old.open(made.seal(SECRET, "here"), "here")
 
 
 def test_evidence_is_sealed_on_disk_and_erased_at_its_time_by_whoever_sweeps(tmp_path: Path) -> None:

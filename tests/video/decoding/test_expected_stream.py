@@ -9,6 +9,7 @@ import pytest
 
 from pylfr._internal.toml_model import record_from
 from pylfr.deployment.config import CameraSection
+from pylfr.deployment.signed_settings import camera_digest
 from pylfr.errors import ConfigError, MediaError
 from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.open import Isolation, open_file
@@ -106,9 +107,9 @@ def test_an_authorisation_names_the_expected_stream_and_no_other() -> None:
     free, pinned = camera(), camera(expect="h264 1920x1080")
     assert free.pin is None
     assert pinned.pin == ExpectedStream.parse("h264 1920x1080")
-    digests = {each.digest for each in (free, pinned, camera(expect="h264 640x480"), camera(expect="h264"))}
+    digests = {camera_digest(each) for each in (free, pinned, camera(expect="h264 640x480"), camera(expect="h264"))}
     assert len(digests) == 4
-    assert camera(expect="H264   1920x1080").digest == pinned.digest, "the same stream in other letters"
+    assert camera_digest(camera(expect="H264   1920x1080")) == camera_digest(pinned), "the same stream in other letters"
 
 
 def test_a_stream_that_is_none_is_refused_in_a_deployment_file() -> None:

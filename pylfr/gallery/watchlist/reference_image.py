@@ -1,0 +1,109 @@
+"""One reference image: ready to be enrolled, and stored in an open watchlist."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pylfr import ops
+from pylfr.errors import WatchlistError
+from pylfr.gallery.watchlist import sqlite_file
+from pylfr.gallery.watchlist.portrait import encode_jpeg, portrait
+from pylfr.gallery.watchlist.quality_gate import NearestEntry, ReferenceQuality
+from pylfr.gallery.watchlist.snapshot import read_vectors
+from pylfr.governance.authorisation.enrolment import Origin
+from pylfr.protocols import Embedder
+from pylfr.types import Faces, Float32, Frame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReferenceImage:
+    """A face that is ready to be enrolled: its template float32 [1, D], its picture as a JPEG, its measures."""
+
+    template: Float32
+    picture: bytes
+    quality: ReferenceQuality
+    image_sha256: str
+
+
+def picture_of(frame: Frame, faces: Faces, embedder: Embedder) -> bytes:
+    """The portrait of the one face of a frame, as a JPEG."""
+    return encode_jpeg(
+        portrait(frame, faces.landmarks[0], embedder.landmark_template, template_side_px=embedder.side_px)
+    )
+
+
+def nearest_entry(connection: sqlite3.Connection, path: Path, name: str, template: Float32) -> NearestEntry | None:
+    """The entry of another name closest to the template, float32 [1, D]; None where there is no other."""
+    entry, vectors = read_vectors(connection, path, now=sqlite_file.now())
+    row = connection.execute("SELECT id FROM entries WHERE name = ?", (name,)).fetchone()
+    others = entry != (row[0] if row is not None else -1)
+    if not others.any():
+        return None
+    scores, rows = ops.search_exact(template, vectors[others], 1)
+    number = int(entry[others][rows[0, 0]])
+    (closest,) = connection.execute("SELECT name FROM entries WHERE id = ?", (number,)).fetchone()
+    return NearestEntry(name=closest, score=float(scores[0, 0]))
+
+
+def upsert_entry(
+    connection: sqlite3.Connection,
+    name: str,
+    expires_at: datetime | None,
+    category: str | None,
+    justification: str | None,
+) -> int:
+    """The number of the entry of that name, made where it is new; what is given replaces what it had.
+
+    Raises ``WatchlistError`` where it has expired and gets no new expiry.
+    """
+    moment = sqlite_file.now()
+    until = sqlite_file.to_text(expires_at) if expires_at is not None else None
+    row = connection.execute("SELECT id, expires_at FROM entries WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        added = connection.execute(
+            "INSERT INTO entries (name, category, justification, expires_at, added_at) VALUES (?, ?, ?, ?, ?)",
+            (name, category, justification, until, sqlite_file.to_text(moment)),
+        )
+        return int(added.lastrowid or 0)
+    number, expired_at = int(row[0]), row[1]
+    if until is None and expired_at is not None and sqlite_file.to_time(expired_at) <= moment:
+        raise WatchlistError(
+            f"entry {name!r} expired at {expired_at}: give it a new expiry, or remove it and enrol anew"
+        )
+    connection.execute(
+        "UPDATE entries SET expires_at = coalesce(?, expires_at), category = coalesce(?, category),"
+        " justification = coalesce(?, justification) WHERE id = ?",
+        (until, category, justification, number),
+    )
+    return number
+
+
+def insert_reference(connection: sqlite3.Connection, number: int, reference: ReferenceImage, origin: Origin) -> None:
+    """Store a reference image under the entry with that number; nobody has reviewed it yet."""
+    quality = reference.quality
+    connection.execute(
+        "INSERT INTO reference_images (entry, template, picture, sharpness, interocular_px, yaw, pitch, roll,"
+        " brightness, contrast, image_sha256, added_at, source, lawful_basis, captured_on, proposed_by)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            number,
+            reference.template.astype("<f4").tobytes(),
+            reference.picture,
+            quality.sharpness,
+            quality.interocular_px,
+            quality.yaw,
+            quality.pitch,
+            quality.roll,
+            quality.brightness,
+            quality.contrast,
+            reference.image_sha256,
+            sqlite_file.to_text(sqlite_file.now()),
+            origin.source,
+            origin.lawful_basis,
+            origin.captured_on.isoformat() if origin.captured_on is not None else None,
+            origin.proposed_by,
+        ),
+    )
