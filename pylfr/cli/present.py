@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from rich.console import Console
@@ -14,11 +15,12 @@ from rich.table import Table
 from pylfr.cli.console import escape
 from pylfr.engine.engine import Engine
 from pylfr.engine.summary import Summary
+from pylfr.errors import AuditError
 from pylfr.models.default import choose
 from pylfr.models.manifest import Task
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import RuntimeChoice, choose_runtime
-from pylfr.types import Alert, Device
+from pylfr.types import Alert, Device, Event
 
 _REFRESH_S = 0.5
 
@@ -32,7 +34,14 @@ def running(engine: Engine, console: Console, *, on_hangup: Callable[[], None] |
 
     def stop(number: int, _: FrameType | None) -> None:
         engine.stop(f"stopped by {signal.Signals(number).name}")
+        signal.signal(number, stop_at_once)
+
+    def stop_at_once(number: int, _: FrameType | None) -> None:
+        with suppress(AuditError):  # the record is closed: the run has ended
+            because = f"a second {signal.Signals(number).name}, before the run had ended"
+            engine.note(Event(kind="run-aborted", details={"because": because}))
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        os.kill(os.getpid(), number)
 
     def hang_up(_: int, __: FrameType | None) -> None:
         threading.Thread(target=on_hangup, name="pylfr-reload", daemon=True).start()

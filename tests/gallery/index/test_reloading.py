@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,8 +12,9 @@ import numpy as np
 import pytest
 
 from pylfr.errors import WatchlistError
-from pylfr.gallery.index.reloading import IndexName, open_gallery
+from pylfr.gallery.index.reloading import IndexName, LiveGallery, open_gallery
 from pylfr.gallery.watchlist import sqlite_file
+from pylfr.gallery.watchlist.snapshot import read_snapshot
 from pylfr.gallery.watchlist.watchlist import Watchlist, create_watchlist, open_watchlist
 from tests.gallery.stand_ins import MODEL, OTHER_MODEL, StandInDetector, StandInEmbedder, image_of, probe_of
 
@@ -151,6 +154,7 @@ def test_faiss_is_asked_for_by_the_name_of_its_extra(path: Path, monkeypatch: py
 CHANGES = """
 import sys
 from pathlib import Path
+from pylfr.gallery.watchlist.snapshot import read_snapshot
 from pylfr.gallery.watchlist.watchlist import open_watchlist
 from tests.gallery.stand_ins import StandInDetector, StandInEmbedder, image_of
 
@@ -199,3 +203,50 @@ def test_searches_go_on_while_another_process_enrols_and_removes(path: Path, ind
     assert len(revisions) > 3, "the searches saw the list change"
     assert (gallery.revision, len(gallery)) == (61, 21)
     np.testing.assert_array_equal(gallery.search(probe_of(40), 1).entry, [[40]])
+
+
+def following(path: Path, *, grace_s: float) -> LiveGallery:
+    with closing(sqlite_file.connect(path)) as connection, sqlite_file.reading(connection):
+        snapshot = read_snapshot(connection, path, now=sqlite_file.now())
+    return LiveGallery(path, snapshot, index="native", poll_ms=0, authorised=None, key=None, grace_s=grace_s)
+
+
+def test_a_watchlist_that_is_gone_for_a_while_is_ridden_out_and_no_longer(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_watchlist(path) as watchlist:
+        enrol(watchlist, 1)
+    now_s = [100.0]
+    monkeypatch.setattr("pylfr.gallery.index.reloading.time.monotonic", lambda: now_s[0])
+    gallery = following(path, grace_s=60)
+    path.rename(path.with_suffix(".away"))
+    assert len(gallery.snapshot()) == 1
+    assert "does not exist" in gallery.trouble
+    now_s[0] += 59
+    assert len(gallery.snapshot()) == 1
+    path.with_suffix(".away").rename(path)
+    assert len(gallery.snapshot()) == 1
+    assert gallery.trouble == ""
+    path.unlink()
+    assert len(gallery.snapshot()) == 1
+    now_s[0] += 60
+    with pytest.raises(WatchlistError, match=r"does not exist.*it has been so for 60 s"):
+        gallery.snapshot()
+
+
+def test_a_watchlist_that_is_locked_does_not_hold_a_run_up(path: Path) -> None:
+    gallery = following(path, grace_s=60)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert len(gallery.snapshot()) == 0
+        assert "is locked by another process" in gallery.trouble
+        other.execute("ROLLBACK")
+    gallery.refresh()
+    assert gallery.trouble == ""
+
+
+def test_a_watchlist_that_is_damaged_is_not_ridden_out(path: Path) -> None:
+    gallery = following(path, grace_s=60)
+    path.write_bytes(b"no database" * 100)
+    with pytest.raises(WatchlistError, match="another kind of file"):
+        gallery.snapshot()

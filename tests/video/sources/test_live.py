@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -322,3 +323,40 @@ def test_a_real_camera_that_is_read_too_slowly_is_brought_back_to_the_live_edge(
     assert reader.kinds.count("late") >= 2
     assert reader.lost_count > 0
     assert reader.looked_at > 10
+
+
+FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
+
+
+@needs_server
+@pytest.mark.skipif(FAKETIME is None, reason="no faketime to test with: install the packages of .ci/apt-packages.txt")
+def test_a_system_clock_that_is_set_back_does_not_blind_a_live_camera(
+    servers: tuple[Server, Server], tmp_path: Path
+) -> None:
+    """Another process analyses the camera, whose clock is set back by five seconds once it has run for longer."""
+    offset = tmp_path / "offset"
+    offset.write_text("+0")
+    environment = {
+        **os.environ, "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(offset), "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }  # fmt: skip
+    seen: list[float] = []
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.video.sources.clock_jump", servers[0].url],
+        cwd=Path(__file__).parents[3], env=environment, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        watchdog = threading.Timer(PATIENCE_S, process.kill)
+        watchdog.start()
+        for line in process.stdout:
+            captured_at, system = map(float, line.split())
+            seen.append(captured_at)
+            if captured_at - seen[0] > 6:
+                offset.write_text("-5")
+            if captured_at - system > 4:
+                break
+        else:
+            pytest.fail(f"after {len(seen)} frames no more came: they were stamped by the clock that was set back")
+        watchdog.cancel()
+        process.kill()
+    assert seen == sorted(seen)
