@@ -122,7 +122,7 @@ def test_enrolment_counts_while_it_runs_and_ctrl_c_ends_it_with_its_account(depl
 
 def test_it_stops_by_itself_when_the_window_ends(deployment: Path, media_dir: Path) -> None:
     folder = deployment.parent
-    write(folder, media_dir, lasts=timedelta(minutes=1, seconds=8))
+    write(folder, media_dir, lasts=timedelta(minutes=1, seconds=15))
     done = pylfr("run", deployment, "--summary", folder / "summary.json")
     assert done.returncode == 0, done.stderr
     assert "window ended" in json.loads((folder / "summary.json").read_text())["stopped_because"]
