@@ -65,6 +65,18 @@ def _require_shape(name: str, given: tuple[int, ...], dtype: type[np.generic], s
         raise ValueError(f"{name} must be {_text(dtype, shape)}, got shape {list(given)}")
 
 
+def _require_picture(picture: object) -> None:
+    """Raise unless ``picture`` is an array uint8 [H, W, 3]."""
+    if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8:
+        got = picture.dtype.name if isinstance(picture, np.ndarray) else type(picture).__name__
+        raise TypeError(f"a picture must be an array uint8 [H, W, 3], got {got}: scale and convert it first")
+    if picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(
+            f"a picture must be uint8 [H, W, 3], got shape {list(picture.shape)}: repeat the channel of a grey picture "
+            "three times, leave out an alpha channel"
+        )
+
+
 def _text(dtype: type[np.generic], shape: tuple[int | None, ...]) -> str:
     return f"{np.dtype(dtype).name} [{', '.join('any' if side is None else str(side) for side in shape)}]"
 
@@ -140,9 +152,10 @@ class Frame:
     def still(cls, picture: UInt8, *, colour: Colour = "rgb", camera: str = "still", sequence: int = 0) -> Frame:
         """A frame of a single picture, uint8 [H, W, 3], captured now. OpenCV's pictures are ``colour="bgr"``.
 
-        The array may have any strides; it is copied only where its pixels are not packed, or are BGR.
+        The array may have any strides; it is copied only if its pixels are not packed, or are BGR. Raises ``TypeError``
+        or ``ValueError`` for anything else.
         """
-        _require("picture", picture, np.uint8, (None, None, 3))
+        _require_picture(picture)
         if colour not in ("rgb", "bgr"):
             raise ValueError(f"colour must be 'rgb' or 'bgr', got {colour!r}")
         ordered = picture if colour == "rgb" else picture[:, :, ::-1]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pylfr import ops
 from pylfr.errors import ConfigError
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Still = UInt8 | Frame | Path | str
+Still = UInt8 | Image.Image | Frame | Path | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,7 +78,8 @@ class AnalysedFace:
 class AnalysedFaces:
     """The faces of one still, the best detection first. Index or iterate for single faces; a mask or slice selects.
 
-    ``faces.boxes`` and the other properties are arrays over all N of them; ``frame`` is the picture.
+    ``faces.boxes`` and the other properties are arrays over all N of them. ``frame`` is the picture, which may share
+    memory with the array that was given: draw before you change that.
     """
 
     frame: Frame
@@ -214,9 +215,9 @@ class FaceAnalysis:
         return self._embedder
 
     def get(self, image: Still, *, colour: Colour = "rgb") -> AnalysedFaces:
-        """The faces of one picture: a file, an array uint8 [H, W, 3] of any strides, or a frame.
+        """The faces of one picture: a file, an array uint8 [H, W, 3] of any strides, a Pillow image, or a frame.
 
-        ``colour`` says the order of an array's channels; OpenCV's is "bgr". Raises ``MediaError`` for a file that is
+        ``colour`` is the order of an array's channels; OpenCV's is "bgr". Raises ``MediaError`` for a file that is
         no picture, ``TypeError`` or ``ValueError`` for an array that is none.
         """
         return self.get_batch([image], colour=colour)[0]
@@ -292,6 +293,8 @@ def _frame(image: Still, colour: Colour) -> Frame:
         return image
     if isinstance(image, Path | str):
         return Frame.still(read_image(image))
+    if isinstance(image, Image.Image):
+        return Frame.still(np.asarray(ImageOps.exif_transpose(image).convert("RGB")))
     return Frame.still(image, colour=colour)
 
 

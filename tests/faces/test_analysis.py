@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import pylfr
 from pylfr.errors import ConfigError, MediaError
@@ -106,6 +107,7 @@ def test_bgr_strided_frames_and_files_give_the_same_faces(
         analysis.get(np.asfortranarray(three)),
         analysis.get(wide[:, ::2]),
         analysis.get(Frame.still(three)),
+        analysis.get(Image.fromarray(three)),
         analysis.get(tmp_path / "three.png"),
         analysis.get(str(tmp_path / "three.png")),
     ):
@@ -128,10 +130,14 @@ def test_a_batch_gives_each_picture_its_own_faces(analysis: FaceAnalysis, three:
 def test_arrays_that_are_not_pictures_are_refused_with_the_fix(
     analysis: FaceAnalysis, three: UInt8, tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match=r"picture must be uint8 \[any, any, 3\], got shape \[270, 480\]"):
+    with pytest.raises(ValueError, match=r"must be uint8 \[H, W, 3\], got shape \[270, 480\]: repeat the channel"):
         analysis.get(three[:, :, 0])
-    with pytest.raises(TypeError, match=r"picture must be uint8 .* got float32"):
+    with pytest.raises(ValueError, match=r"got shape \[270, 480, 4\]: .* leave out an alpha channel"):
+        analysis.get(np.dstack([three, three[:, :, 0]]))
+    with pytest.raises(TypeError, match=r"must be an array uint8 \[H, W, 3\], got float32"):
         analysis.get(three.astype(np.float32))
+    with pytest.raises(TypeError, match="got list"):
+        analysis.get(three.tolist())
     with pytest.raises(ValueError, match="colour must be 'rgb' or 'bgr', got 'gbr'"):
         analysis.get(three, colour="gbr")  # type: ignore[arg-type]
     with pytest.raises(MediaError, match=r"missing\.jpg"):
