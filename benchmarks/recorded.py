@@ -6,6 +6,7 @@ frame. It holds no template, no name and no picture of anybody.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -16,7 +17,8 @@ import numpy.typing as npt
 
 from pylfr import ops
 from pylfr.deployment.models import open_networks
-from pylfr.evaluation.video.passes import SubjectPass, read_truth
+from pylfr.engine.build import LOW_SCORE_SHARE
+from pylfr.evaluation.video.passes import SubjectPass
 from pylfr.evaluation.video.replay import REPLAY_BEGAN
 from pylfr.faces.cuts import thumbnail
 from pylfr.protocols import Embedder
@@ -24,8 +26,6 @@ from pylfr.types import Candidates, Faces, Float32, Frame, FrameBatch, Int32, In
 from pylfr.video.decoding.frame_sampler import Sampler
 from pylfr.video.open import open_file
 
-# Weak detections carry tracks on: half of the detector's own threshold, as the engine has it.
-_LOW_SCORE_SHARE = 0.5
 _CANDIDATES = 5
 _AT_ONCE = 16
 
@@ -34,7 +34,7 @@ _AT_ONCE = 16
 class Recording:
     """F frames of all cameras, each camera's in order, with N faces.
 
-    - ``high_score``, ``low_score``: what a face must score to start a track, and to carry one on
+    - ``high_score``, ``low_score``: the detector's own threshold, and the lowest score that was recorded
     - ``cameras``: names; ``camera`` int32 [F] numbers them; ``at_s`` float64 [F]; ``thumbnails`` uint8 [F, 18, 32]
     - ``frame`` int32 [N], ``boxes`` float32 [N, 4], ``scores`` float32 [N], ``measures`` float32 [N, 7]
     - ``people``: the names of the watchlist's entries
@@ -89,7 +89,7 @@ def record(
     """Detect, measure and compare every face of every frame. Cameras are named by the videos' stems."""
     networks = open_networks(detector, embedder, device="cpu", runtime="auto", threads=threads)
     high = networks.detector.score_floor
-    finder = networks.detector.with_score_floor(high * _LOW_SCORE_SHARE)
+    finder = networks.detector.with_score_floor(high * LOW_SCORE_SHARE)
     gallery = np.empty((len(references), networks.embedder.dimension), np.float32)
     for place, picture in enumerate(references.values()):
         found = networks.detector.detect([picture])
@@ -116,7 +116,7 @@ def record(
             frames_before += len(frames)
     return Recording(
         high_score=high,
-        low_score=high * _LOW_SCORE_SHARE,
+        low_score=high * LOW_SCORE_SHARE,
         cameras=tuple(video.stem for video in videos),
         people=tuple(references),
         **{name: np.concatenate(parts) for name, parts in columns.items()},
@@ -165,5 +165,17 @@ def read_recording(path: Path) -> Recording:
     )
 
 
-def read_passes(path: Path, recording: Recording) -> tuple[SubjectPass, ...]:
-    return read_truth(path, recording.cameras)
+def read_passes(path: Path) -> tuple[SubjectPass, ...]:
+    """The passes in which the face can be seen at all: somebody may be covered from first to last."""
+    return tuple(
+        SubjectPass(
+            camera=each["camera"],
+            subject=each["subject"],
+            is_mated=each["mated"],
+            starts_s=each["starts_s"],
+            ends_s=each["ends_s"],
+            path=tuple((t, x1, y1, x2, y2) for t, x1, y1, x2, y2 in each["path"]),
+        )
+        for each in json.loads(path.read_text(encoding="utf-8"))["passes"]
+        if each["path"]
+    )

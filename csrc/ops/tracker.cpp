@@ -8,11 +8,13 @@ namespace pylfr {
 
 namespace {
 
-// The third stage's gate. 9.21 is the 99 % quantile of chi-squared with two degrees of freedom; beyond one size from
-// where it is awaited, or if it grew or shrank by half, a face is rather somebody else's.
+// The third stage's gate. 9.21 is the 99 % quantile of chi-squared with two degrees of freedom; beyond so many sizes
+// from where it is awaited, or if it grew or shrank by half, a face is rather somebody else's.
 constexpr float most_surprise = 9.21f;
-constexpr float farthest_sizes = 1.0f;
-constexpr float most_growth = 1.5f;
+constexpr float farthest_sizes = 1.5f;
+constexpr float doubtful_growth = 1.5f;
+// A face that overlaps is somebody else's if it is so many times as large or small.
+constexpr float most_growth = 2.5f;
 
 // How much a face's look changes from one analysed frame to the next while it is the same person: standard deviations
 // on a synthetic crowd at 8 Hz (docs/accuracy.md).
@@ -21,23 +23,24 @@ constexpr float contrast_change = 0.03f;
 constexpr float sharpness_change = 0.5f;
 // From here on, in such units squared, a face that overlaps may be somebody else who has taken the place.
 constexpr float other_look = 16.0f;
-constexpr float look_weight = 0.02f;
-constexpr float look_gain = 0.5f;  // how fast a track's look follows
+constexpr float look_weight = 0.2f;  // how much less a face fits whose look is off by one unit squared
+constexpr float look_gain = 0.5f;    // how fast a track's look follows
 // A track that was out of sight for longer may come back as somebody else.
 constexpr std::int64_t longest_gap_ms = 400;
 // Two tracks whose boxes share so much may be confused with each other.
 constexpr float confusing_overlap = 0.15f;
 
+float growth(const Motion& motion, const Box& box) {
+    const float seen = shape_of(box).size, size = size_of(motion);
+    return larger(seen, size) / smaller(seen, size);
+}
+
 float nearness(const Motion& motion, const Box& box) {
     const Shape seen = shape_of(box);
     const float reach = farthest_sizes * smaller(seen.size, size_of(motion));
     const float apart = squared(seen.x - motion.x.value) + squared(seen.y - motion.y.value);
-    return surprise(motion, box) > most_surprise ? 0.0f : 1.0f - apart / squared(reach);
-}
-
-bool has_grown_too_much(const Motion& motion, const Box& box) {
-    const float seen = shape_of(box).size, size = size_of(motion);
-    return larger(seen, size) / smaller(seen, size) > most_growth;
+    const bool is_other = surprise(motion, box) > most_surprise || growth(motion, box) > doubtful_growth;
+    return is_other ? 0.0f : 1.0f - apart / squared(reach);
 }
 
 float difference(const Look& one, const Look& other) {
@@ -92,7 +95,7 @@ void Tracker::match(Camera& camera, std::vector<int>& tracks, std::vector<int>& 
         for (int f = 0; f < table.columns; ++f) {
             const Track& track = camera.tracks[tracks[t]];
             const Box& box = sighting.boxes[faces[f]];
-            const float place = has_grown_too_much(track.motion, box) ? 0.0f : affinity(track.motion, box);
+            const float place = growth(track.motion, box) > most_growth ? 0.0f : affinity(track.motion, box);
             const float apart = difference(track.look, sighting.looks[faces[f]]);
             table.at(t, f) = place / (1.0f + look_weight * apart);
         }
@@ -110,7 +113,8 @@ void Tracker::match(Camera& camera, std::vector<int>& tracks, std::vector<int>& 
         followed.ids[face] = track.id;
         // A camera may be analysed less often than that: a gap is a frame in which the track was not seen.
         const bool is_gap = track.unseen_ms > std::max(longest_gap_ms, camera.elapsed_ms);
-        followed.uncertain[face] = is_jump || is_gap || difference(track.look, look) > other_look;
+        followed.uncertain[face] = is_jump || is_gap || difference(track.look, look) > other_look ||
+                                   growth(track.motion, sighting.boxes[face]) > doubtful_growth;
         correct(track.motion, sighting.boxes[face]);
         follow(track.look, look);
         track.unseen_ms = 0;

@@ -130,7 +130,7 @@ class RecognitionSection(ConfigModel):
         default=2, ge=1, description="the mean of so many best scores of a track must reach the threshold"
     )
     lone_margin: float = Field(
-        default=0.02, ge=0, le=2, description="the best score alone also alerts if it is higher by this much, cosine"
+        default=0.01, ge=0, le=2, description="the best score alone also alerts if it is higher by this much, cosine"
     )
     cooldown_s: float = Field(default=60.0, ge=0, description="an entry alerts at most once per camera in this time, s")
     candidates: int = Field(default=5, ge=1, description="watchlist entries ranked for each compared face")

@@ -33,7 +33,7 @@ class AlertRules:
     threshold: float
     calibrated: bool = False
     best_scores: int = 2
-    lone_margin: float = 0.02
+    lone_margin: float = 0.01
     cooldown_s: float = 60.0
 
     def __post_init__(self) -> None:

@@ -315,11 +315,14 @@ def test_whoever_comes_out_of_an_overlap_is_uncertain_once() -> None:
     assert [len(each) for each in doubts.values()] == [1, 1]
 
 
-def test_a_face_of_twice_the_size_at_the_same_place_is_somebody_else() -> None:
+@pytest.mark.parametrize(("size", "found"), [(50, (1, False)), (64, (1, True)), (110, (2, False))])
+def test_a_face_that_suddenly_is_larger_may_be_somebody_else_and_from_a_size_on_is(
+    size: float, found: tuple[int, bool]
+) -> None:
     tracker = open_tracker()
-    assert follow(tracker, 0, (100, 100, 40)) == [(1, False)]
-    assert follow(tracker, 125, (100, 100, 40)) == [(1, False)]
-    assert follow(tracker, 250, (100, 100, 80)) == [(2, False)]
+    for time_ms in (0, 125, 250):
+        assert follow(tracker, time_ms, (100, 100, 40)) == [(1, False)]
+    assert follow(tracker, 375, (100, 100, size)) == [found]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 from pylfr.evaluation.crowd.crowd import plan_crowd, render_crowd
-from pylfr.evaluation.crowd.planning import CrowdRules
+from pylfr.evaluation.crowd.painting import turn_head
+from pylfr.evaluation.crowd.planning import CrowdRules, Difficulties
 from pylfr.evaluation.crowd.source import CrowdSource
 from pylfr.evaluation.crowd.walk import HEIGHT, WIDTH, Head, Walker, cut_head
 from pylfr.evaluation.video.passes import read_truth
@@ -95,3 +97,67 @@ def test_nobody_and_a_walker_without_a_head_are_refused(tmp_path: Path) -> None:
         render_crowd([], tmp_path, camera="gate")
     with pytest.raises(ValueError, match="a head to show"):
         render_crowd([Walker(subject="A", is_mated=False, heads=())], tmp_path, camera="gate")
+
+
+HARSH = CrowdRules(
+    lanes=2,
+    walk_s=(1.5, 2.0),
+    pause_s=(0.0, 0.1),
+    difficulties=Difficulties(
+        turning=0.5, averted=0.5, following=0.5, crossing=0.5, hidden=0.5, distant=0.3, brief=0.2, shot_s=(1.0, 1.5)
+    ),
+)
+
+
+def test_without_difficulties_a_crowd_walks_as_it_would_without_the_rules() -> None:
+    walkers = [_walker(name, (200, 180, 160)) for name in "ABCD"]
+    plain = plan_crowd(walkers, seed=5, rules=SHORT)
+    spelled = plan_crowd(walkers, seed=5, rules=replace(SHORT, difficulties=Difficulties()))
+    assert plain.truth("gate") == spelled.truth("gate")
+    assert plain.plan.cuts == ()
+
+
+def test_everybody_walks_once_however_hard_the_crowd() -> None:
+    walkers = [_walker(f"P{number}", (200, 180, 160)) for number in range(60)]
+    scene = plan_crowd(walkers, seed=2, rules=HARSH)
+    assert sorted(walk.walker.subject for walk in scene.plan.walks) == sorted(each.subject for each in walkers)
+    assert all(walk.leaves > walk.enters for walk in scene.plan.walks)
+    assert len(scene.streets) == len(scene.plan.cuts) + 1
+
+
+def test_nobody_is_in_view_on_both_sides_of_a_cut_and_somebody_else_takes_the_place() -> None:
+    walkers = [_walker(f"P{number}", (200, 180, 160)) for number in range(60)]
+    plan = plan_crowd(walkers, seed=2, rules=HARSH).plan
+    assert len(plan.cuts) > 5
+    taken = 0
+    for cut in plan.cuts:
+        assert not any(walk.enters < cut < walk.leaves for walk in plan.walks)
+        before = [walk.face(cut - 1) for walk in plan.walks if walk.leaves == cut]
+        after = [walk.face(cut) for walk in plan.walks if walk.enters == cut]
+        taken += sum(np.allclose(one, other, atol=8) for one in before for other in after)
+    assert taken > 5
+
+
+def test_the_truth_leaves_out_frames_in_which_a_face_is_hidden() -> None:
+    walkers = [_walker(f"P{number}", (200, 180, 160)) for number in range(40)]
+    scene = plan_crowd(walkers, seed=2, rules=HARSH)
+    hidden = 0
+    for walk, each in zip(scene.plan.walks, scene.truth("gate"), strict=True):
+        frames = {round(at_s * 25) for at_s, *_ in each.path}
+        missing = set(range(walk.enters, walk.leaves)) - frames
+        assert all(walk.is_hidden(number) for number in missing)
+        assert all(scene.visibility(walk, number) == 0 for number in missing)
+        hidden += len(missing)
+    assert hidden > 20
+
+
+def test_a_turned_head_shows_one_side_and_keeps_its_outline() -> None:
+    pixels = np.zeros((100, 100, 4), np.float32)
+    pixels[:, :, 3] = 255
+    pixels[:, 50:, :3] = 200
+    left, right = turn_head(pixels, -50), turn_head(pixels, 50)
+    middle = slice(15, 85)
+    assert (left[50, middle, 0] > 100).mean() > 0.8
+    assert (right[50, middle, 0] > 100).mean() < 0.2
+    assert np.array_equal(turn_head(pixels, 0)[:, 20:80], pixels[:, 20:80])
+    assert np.array_equal(left[:, :, 3], right[:, :, 3])
