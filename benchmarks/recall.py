@@ -23,7 +23,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from benchmarks.crowd import FRESH
 from benchmarks.footage import lfw_folder
@@ -39,6 +38,7 @@ from benchmarks.replayed import (
     delays,
     owners,
     replay,
+    resampled_gain,
     threshold_for,
 )
 from pylfr.deployment.config import RecognitionSection
@@ -59,7 +59,6 @@ _RULES = {"tuning": replace(_PLAIN, difficulties=HARD), "test": replace(_PLAIN, 
 _SEED = {"tuning": 31, "test": 47, "plain": 20_261}
 # Of a face that nearer heads cover by more than this a detector need not find anything.
 _LEAST_VISIBLE = 0.4
-_RESAMPLES = 2000
 _COOLDOWN_S = 60.0
 
 
@@ -172,6 +171,15 @@ class RecallResult:
     delay_over_single_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recall:
+    """Every way on one crowd, with each pair of networks."""
+
+    crowd: str
+    target_fpir: float
+    ways: tuple[RecallResult, ...]
+
+
 def ways() -> dict[str, tuple[SelectionRules, AlertRules, float]]:
     """What is compared: the engine's defaults first, which are the candidate; the rest is shown for its price."""
     section = RecognitionSection()
@@ -226,7 +234,7 @@ def _result(
 ) -> RecallResult:
     mated = np.array([each.is_mated for each in truth])
     threshold, of_single = threshold_for(best, truth, fpir), threshold_for(single, truth, fpir)
-    gain = _resampled_gain(best, single, mated, fpir)
+    gain = resampled_gain(best, single, mated, fpir)
     by_track, cooled = (alerts_of(decided, threshold, cooldown_s=seconds) for seconds in (0.0, _COOLDOWN_S))
     first = delays(decided, truth, recording.people, threshold)
     earlier = delays(decide_singly(recording, owners(recording, truth)), truth, recording.people, of_single)
@@ -249,21 +257,6 @@ def _result(
         delay_s=delay,
         delay_over_single_s=delay - float(np.median(list(earlier.values()))),
     )
-
-
-def _resampled_gain(best: Floats, single: Floats, mated: npt.NDArray[np.bool_], fpir: float) -> Floats:
-    """The difference in TPIR over resampled people. Everybody walks once, so that passes are people."""
-    draw = np.random.default_rng(1)
-    here, others = np.flatnonzero(mated), np.flatnonzero(~mated)
-    allowed = int(np.floor(fpir * len(others) + 1e-9))
-    gains = np.empty(_RESAMPLES)
-    for number in range(_RESAMPLES):
-        people, strangers = draw.choice(here, len(here)), draw.choice(others, len(others))
-        found = [
-            scores[people] >= np.nextafter(np.sort(scores[strangers])[::-1][allowed], 2) for scores in (best, single)
-        ]
-        gains[number] = found[0].mean() - found[1].mean()
-    return gains
 
 
 def main() -> None:
@@ -296,7 +289,8 @@ def main() -> None:
                   f"({each.undetected}) | {alerts} | {each.delay_s:.2f} "
                   f"({each.delay_over_single_s:+.2f}) |", flush=True)  # fmt: skip
     if given.name:
-        print(f"written to {write_results(f'recall-{given.name}', machine, results)}")
+        recall = Recall(crowd=given.name, target_fpir=given.target_fpir, ways=tuple(results))
+        print(f"written to {write_results(f'recall-{given.name}', machine, recall)}")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ Floats = npt.NDArray[np.float64]
 # A detector's box and the truth's need not agree closely, only more than with anybody else's.
 _LEAST_OVERLAP = 0.1
 _NEVER = -1.0
+_RESAMPLES = 2000
 # Tracks are numbered over all cameras: track * _CAMERAS + camera.
 _CAMERAS = 1000
 
@@ -184,3 +185,18 @@ def delays(decided: Decided, truth: Sequence[SubjectPass], people: Sequence[str]
         if each.is_mated and number[each.subject] == person:
             first[int(owner)] = min(first.get(int(owner), np.inf), float(at_s) - each.starts_s)
     return first
+
+
+def resampled_gain(best: Floats, single: Floats, mated: npt.NDArray[np.bool_], fpir: float) -> Floats:
+    """The difference in TPIR over resampled people. Everybody walks once, so that passes are people."""
+    draw = np.random.default_rng(1)
+    here, others = np.flatnonzero(mated), np.flatnonzero(~mated)
+    allowed = int(np.floor(fpir * len(others) + 1e-9))
+    gains = np.empty(_RESAMPLES)
+    for number in range(_RESAMPLES):
+        people, bystanders = draw.choice(here, len(here)), draw.choice(others, len(others))
+        found = [
+            scores[people] >= np.nextafter(np.sort(scores[bystanders])[::-1][allowed], 2) for scores in (best, single)
+        ]
+        gains[number] = found[0].mean() - found[1].mean()
+    return gains

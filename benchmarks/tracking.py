@@ -56,6 +56,14 @@ class TrackingResult:
     ms_a_frame: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tracking:
+    """Every tracker on the detections of each pair of networks."""
+
+    crowd: str
+    trackers: tuple[TrackingResult, ...]
+
+
 def of_pylfr(recording: Recording) -> Follow:
     rules = TrackRules(
         high_score=recording.high_score * HIGH_SCORE_SHARE, low_score=recording.high_score * LOW_SCORE_SHARE
@@ -202,7 +210,8 @@ def main() -> None:
                   f"{result.switches} | {result.fragments} | {result.tracks} | {result.impure} | "
                   f"{result.impure_between_doubts} | {result.ms_a_frame} |", flush=True)  # fmt: skip
     if given.name:
-        print(f"written to {write_results(f'tracking-{given.name}', machine, results)}")
+        tracking = Tracking(crowd=given.name, trackers=tuple(results))
+        print(f"written to {write_results(f'tracking-{given.name}', machine, tracking)}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from pylfr.faces.template_pool import Dwell
+from pylfr.faces.track import WEAK_DETECTION
 from pylfr.types import Event
 from pylfr.video.sources.observer import CameraEvent
 
@@ -129,7 +130,8 @@ def run_ended(summary: Summary) -> Event:
             "authorisation": summary.authorisation,
             "runtime": summary.runtime,
             **{name: getattr(summary, name) for name in counts},
-            "dropped": sum(summary.dropped.values()),
+            # What was rather no face is no failure to acquire one.
+            "dropped": sum(count for cause, count in summary.dropped.items() if cause != WEAK_DETECTION),
             "dwell_p50_ms": summary.dwell_ms.p50,
             "dwell_p99_ms": summary.dwell_ms.p99,
             "dwell_max_ms": summary.dwell_ms.max,

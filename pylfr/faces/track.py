@@ -13,6 +13,9 @@ from pylfr.faces.cuts import CutDetector
 from pylfr.faces.quality import measure_quality
 from pylfr.types import Faces, Float32, FrameBatch, Int32, Quality, Tracks
 
+# A detection too weak to start a track, and near none that it could carry on: rather no face.
+WEAK_DETECTION = "weak_detection"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackKey:
@@ -66,7 +69,7 @@ class FaceTracker:
         quality = measure_quality(batch.frames, faces)
         track_id, uncertain = self.associate(batch, faces, quality)
         weak = (track_id < 0) & (faces.scores < self._high_score)
-        self.unfollowed["weak_detection"] += int(np.count_nonzero(weak))
+        self.unfollowed[WEAK_DETECTION] += int(np.count_nonzero(weak))
         self.unfollowed["face_over_track_cap"] += int(np.count_nonzero((track_id < 0) & ~weak))
         return Tracks(faces=faces, track_id=track_id, quality=quality, uncertain=uncertain)
 

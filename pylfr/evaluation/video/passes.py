@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -118,14 +118,19 @@ class PassRates:
 
 
 def score_passes(truth: Sequence[SubjectPass], compared: Sequence[Compared], raised: Sequence[Raised]) -> PassRates:
-    """Score alerts by pass: the intervals resample subjects. Faces of the denominator are compared tracks."""
-    owner = own_tracks(truth, compared)
+    """Score alerts by pass: the intervals resample subjects. Faces of the denominator are compared tracks.
+
+    An alert belongs to the pass whose face it was raised on, or else to that of most faces of its track.
+    """
+    owner, owner_of = own_tracks(truth, compared), own_faces(truth)
     right: dict[int, float] = {}
     wrong: Counter[int] = Counter()
     wrong_tracks: set[tuple[str, int]] = set()
     strays = 0
     for alert in raised:
-        index = owner.get((alert.camera, alert.track_id), -1)
+        index = owner_of(alert)
+        if index < 0:
+            index = owner.get((alert.camera, alert.track_id), -1)
         if index < 0:
             strays += 1
         if index >= 0 and truth[index].is_mated and truth[index].subject == alert.entry:
@@ -155,17 +160,27 @@ def score_passes(truth: Sequence[SubjectPass], compared: Sequence[Compared], rai
     )
 
 
-def own_tracks(truth: Sequence[SubjectPass], compared: Iterable[Compared]) -> dict[tuple[str, int], int]:
-    """The pass that most faces of each track belong to, by its number; -1 where they belong to none."""
+def own_faces(truth: Sequence[SubjectPass]) -> Callable[[Compared | Raised], int]:
+    """What tells the pass that a face belongs to, by its number, or -1: that whose face lies there at that time."""
     by_camera: dict[str, list[int]] = defaultdict(list)
     for index, each in enumerate(truth):
         by_camera[each.camera].append(index)
-    votes: dict[tuple[str, int], Counter[int]] = defaultdict(Counter)
-    for face in compared:
+
+    def owner_of(face: Compared | Raised) -> int:
         best = max(by_camera[face.camera], key=lambda index: truth[index].overlap(face.at_s, face.box), default=-1)
         # A detector's box and the truth's need not agree closely, only more than with anybody else's.
         known = best >= 0 and truth[best].overlap(face.at_s, face.box) > 0.1
-        votes[face.camera, face.track_id][best if known else -1] += 1
+        return best if known else -1
+
+    return owner_of
+
+
+def own_tracks(truth: Sequence[SubjectPass], compared: Iterable[Compared]) -> dict[tuple[str, int], int]:
+    """The pass that most faces of each track belong to, by its number; -1 where they belong to none."""
+    owner_of = own_faces(truth)
+    votes: dict[tuple[str, int], Counter[int]] = defaultdict(Counter)
+    for face in compared:
+        votes[face.camera, face.track_id][owner_of(face)] += 1
     return {key: vote.most_common(1)[0][0] for key, vote in votes.items()}
 
 

@@ -82,6 +82,13 @@ def test_a_pass_that_nobody_saw_is_a_miss_and_counted_as_unseen() -> None:
     assert rates.time_to_alert_s is None
 
 
+def test_an_alert_belongs_to_the_face_it_was_raised_on_also_where_the_track_was_mostly_somebody_else() -> None:
+    truth = [_pass("Bob", mated=False), _pass("Ada", mated=True, starts_s=3)]
+    faces = [_face(1, 0.5), _face(1, 1.0), _face(1, 1.5), _face(1, 4.0)]
+    rates = score_passes(truth, faces, [_alert(1, 4.0, "Ada")])
+    assert (rates.tpir.numerator, rates.false_alerts, rates.fpir.numerator) == (1, 0, 0)
+
+
 def test_an_alert_of_nobody_is_a_stray_and_false() -> None:
     rates = score_passes([_pass("Ada", mated=True)], [_face(7, 8.0)], [_alert(7, 8.0, "Ada")])
     assert (rates.strays, rates.false_alerts, rates.tpir.numerator) == (1, 1, 0)
