@@ -6,7 +6,7 @@ from pylfr._internal.canonical_json import digest
 from pylfr.deployment.config import BatchSection, RecognitionSection
 from pylfr.engine.alert_policy import AlertRules
 from pylfr.engine.build import EngineSettings
-from pylfr.engine.engine import EngineLimits
+from pylfr.engine.stages import EngineLimits
 from pylfr.errors import ConfigError
 from pylfr.faces.best_shots import SelectionRules
 from pylfr.faces.quality import QualityGate

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pylfr.engine.alert_policy import AlertPolicy, AlertRules
-from pylfr.engine.engine import Engine, EngineLimits, Stages
+from pylfr.engine.engine import Engine
 from pylfr.engine.observer import Observer
+from pylfr.engine.stages import EngineLimits, Stages
 from pylfr.faces.best_shots import BestShotSelector, SelectionRules
 from pylfr.faces.detect import FaceDetector
 from pylfr.faces.device.detect import DeviceDetector

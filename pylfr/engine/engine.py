@@ -5,22 +5,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from types import TracebackType
 
 import numpy as np
 
 from pylfr._internal.steady_clock import STEADY, steady_now
-from pylfr.engine.alert_policy import AlertPolicy, PossibleMatch, compose_alert
+from pylfr.engine.account import Account
+from pylfr.engine.alert_policy import PossibleMatch, compose_alert
 from pylfr.engine.alert_queue import AlertQueue
-from pylfr.engine.observer import Comparison, Observer
+from pylfr.engine.observer import Comparison
+from pylfr.engine.stages import EngineLimits, Stages
 from pylfr.engine.summary import (
-    CameraSummary,
     Summary,
-    add_causes,
     camera_refused,
     camera_turned,
     clock_changed,
@@ -30,52 +29,16 @@ from pylfr.engine.summary import (
     watchlist_turned,
 )
 from pylfr.engine.window import AuthorisedWindow
-from pylfr.errors import AuthorisationError, PylfrError, SinkError
-from pylfr.faces.best_shots import BestShotSelector
-from pylfr.faces.device.recognise import DeviceRecogniser
-from pylfr.faces.recognise import FaceRecogniser
-from pylfr.faces.track import FaceTracker, TrackKey
+from pylfr.errors import AuthorisationError, ConfigError, PylfrError, SinkError
+from pylfr.faces.track import TrackKey
 from pylfr.governance.authorisation.authority import REHEARSAL
-from pylfr.protocols import AheadDetector, Audit, Authority, Ceiling, Detector, Gallery, GallerySource, Sink
-from pylfr.types import Alert, Event, Faces, Frame, FrameBatch, Recorded, Tracks
-from pylfr.video.batching.batcher import Batcher
+from pylfr.protocols import AheadDetector, Detector, Gallery
+from pylfr.types import Alert, Event, Faces, FrameBatch, Recorded, Tracks
 
 log = logging.getLogger(__name__)
 
 # From this on a difference between two clocks is somebody who set one, and not their drift.
 _STEP_S = 2.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Stages:
-    """The parts of an engine, in the order in which a frame meets them.
-
-    ``undated`` are the cameras that play recordings without a stated recording time.
-    """
-
-    batches: Batcher
-    authority: Authority
-    ceiling: Ceiling
-    detector: Detector
-    tracker: FaceTracker
-    selector: BestShotSelector
-    recogniser: FaceRecogniser | DeviceRecogniser
-    gallery: GallerySource
-    policy: AlertPolicy
-    audit: Audit
-    sinks: Sequence[Sink]
-    observers: tuple[Observer, ...] = ()
-    undated: frozenset[str] = frozenset()
-    decoding: str = "in this process"
-    on_close: Callable[[], None] = lambda: None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineLimits:
-    """``candidates`` a probe; ``max_faces_a_frame``: the rest of a crowd is dropped, weakest first, and counted."""
-
-    candidates: int = 5
-    max_faces_a_frame: int = 100
 
 
 class Engine:
@@ -86,15 +49,7 @@ class Engine:
     ) -> None:
         self._stages = stages
         self._limits = limits
-        self._names = (detector_name, embedder_name, runtime_name)
-        self._dropped: Counter[str] = Counter()
-        self._faces: Counter[str] = Counter()
-        self._tracks: Counter[str] = Counter()
-        self._left_out: dict[str, Counter[str]] = {}
-        self._alerts: Counter[str] = Counter()
-        self._recognised = 0
-        self._undelivered = 0
-        self._errors: list[str] = []
+        self._account = Account(detector=detector_name, embedder=embedder_name, runtime=runtime_name)
         self._stopped_because = ""
         self._failure: BaseException | None = None
         self._window = AuthorisedWindow(stages.authority, undated=stages.undated)
@@ -201,17 +156,14 @@ class Engine:
         finally:
             self._window.close()
             self._seconds = time.perf_counter() - self._began
-            try:
-                self._close()
-            except BaseException as error:
-                self._fail(error)
+            self._close()
             alerts.close()
 
     def _fail(self, error: BaseException) -> None:
         """Remember what ended the run: the first failure is raised, every one is in the summary."""
         words = str(error) if isinstance(error, PylfrError) else f"{type(error).__name__}: {error}"
         self._failure = self._failure or error
-        self._note(words)
+        self._account.note(words)
         self.stop(f"failed: {words}")
 
     def raise_threshold(self, threshold: float, *, by: str) -> None:
@@ -231,57 +183,13 @@ class Engine:
     def summary(self) -> Summary:
         """The account so far; complete once ``run`` has ended. May be called from any thread."""
         stages = self._stages
-        counts = stages.batches.counts()
-        gallery = self._gallery or stages.gallery.snapshot()
-        seconds = self._seconds or (time.perf_counter() - self._began if self._began else 0.0)
-        cameras = {
-            camera: CameraSummary(
-                frames=count.came,
-                detected_frames=count.passed_on - self._left_out.get(camera, Counter()).total(),
-                faces=self._faces[camera],
-                tracks=self._tracks[camera],
-                alerts=self._alerts[camera],
-                dropped=add_causes([count.dropped, self._left_out.get(camera, {})]),
-                error=count.error,
-            )
-            for camera, count in counts.items()
-        }
-        frames = sum(camera.frames for camera in cameras.values())
-        failures = [f"camera {name}: {camera.error}" for name, camera in cameras.items() if camera.error]
-        return Summary(
-            rehearsal=stages.authority.reference == REHEARSAL,
-            authorisation=stages.authority.reference,
-            frames=frames,
-            detected_frames=sum(camera.detected_frames for camera in cameras.values()),
-            faces=sum(self._faces.values()),
-            tracks=sum(self._tracks.values()) + stages.tracker.alive,
-            recognised=self._recognised,
-            alerts=sum(self._alerts.values()),
-            suppressed=stages.policy.suppressed,
-            undelivered=self._undelivered,
+        return self._account.summary(
+            stages,
+            self._gallery or stages.gallery.snapshot(),
+            seconds=self._seconds or (time.perf_counter() - self._began if self._began else 0.0),
             unread=self._unread.unread if self._unread is not None else 0,
-            dropped=add_causes(
-                [
-                    self._dropped,
-                    stages.tracker.unfollowed,
-                    stages.selector.refused,
-                    *(camera.dropped for camera in cameras.values()),
-                ]
-            ),
-            dwell_ms=stages.recogniser.pool.dwell(),
-            template_memory_locked=stages.recogniser.pool.is_locked,
-            seconds=round(seconds, 3),
-            fps=round(frames / seconds, 2) if seconds else 0.0,
-            detector=self._names[0],
-            embedder=self._names[1],
-            runtime=self._names[2],
-            threshold=stages.policy.rules.threshold,
-            calibrated=stages.policy.rules.calibrated,
-            watchlist_size=len(gallery),
-            watchlist_revision=gallery.revision,
-            cameras=cameras,
-            errors=(*failures, *self._errors),
-            stopped_because=self._stopped_because or (_ending_of(cameras) if self._seconds else ""),
+            because=self._stopped_because,
+            has_ended=bool(self._seconds),
         )
 
     def _detected(self) -> Iterator[tuple[FrameBatch, Faces]]:
@@ -315,22 +223,18 @@ class Engine:
         self._note_clock()
         before = set(self._window.refused)
         admitted, outside = self._window.admit(batch)
-        self._leave_out(outside, "outside_window")
+        self._account.leave_out(outside, "outside_window")
         for camera in sorted(self._window.refused.keys() - before):
             self._refuse(camera, self._window.refused[camera])
         if not admitted:
             return None
         try:
-            self._stages.ceiling.require(self._tracks.total() + self._stages.tracker.alive)
+            self._stages.ceiling.require(self._account.tracks.total() + self._stages.tracker.alive)
         except AuthorisationError as error:
             self.stop(str(error))
-            self._leave_out(admitted, "stopped")
+            self._account.leave_out(admitted, "stopped")
             return None
         return FrameBatch(frames=admitted) if outside else batch
-
-    def _leave_out(self, frames: Sequence[Frame], cause: str) -> None:
-        for frame in frames:
-            self._left_out.setdefault(frame.camera, Counter())[cause] += 1
 
     def _refuse(self, camera: str, reason: str) -> None:
         """Take no more frames of a camera; the run ends with the last one."""
@@ -339,7 +243,7 @@ class Engine:
             return
         self._stages.batches.end(camera)
         self._stages.audit.note(camera_refused(camera, reason))
-        self._note(f"camera {camera}: {reason}; the others go on")
+        self._account.note(f"camera {camera}: {reason}; the others go on")
 
     def _recognise(self, batch: FrameBatch, faces: Faces) -> Iterator[Recorded[Alert]]:
         stages = self._stages
@@ -359,7 +263,7 @@ class Engine:
             candidates = stages.recogniser.recognise(
                 batch.frames, tracks.faces.select(rows), gallery, self._limits.candidates
             )
-            self._recognised += len(rows)
+            self._account.recognised += len(rows)
             seconds = time.perf_counter() - began
             threshold = stages.policy.rules.threshold
             stages.selector.note(batch, tracks, rows, candidates, threshold=threshold, seconds=seconds)
@@ -379,13 +283,13 @@ class Engine:
             match, batch, tracks, gallery, stages.policy.rules, authorisation=stages.authority.reference
         )
         recorded = stages.audit.record(alert)
-        self._alerts[alert.camera] += 1
+        self._account.alerts[alert.camera] += 1
         for sink in stages.sinks:
             try:
                 sink.send(recorded)
             except SinkError as error:
-                self._undelivered += 1
-                self._note(f"alert {alert.id} was recorded but not delivered: {error}")
+                self._account.undelivered += 1
+                self._account.note(f"alert {alert.id} was recorded but not delivered: {error}")
         for each in stages.observers:
             each.alert_recorded(recorded)
         return recorded
@@ -395,10 +299,10 @@ class Engine:
         rank = np.arange(len(faces)) - np.searchsorted(faces.frame_index, faces.frame_index)
         within = rank < self._limits.max_faces_a_frame
         if not within.all():
-            self._dropped["face_over_cap"] += int(np.count_nonzero(~within))
+            self._account.dropped["face_over_cap"] += int(np.count_nonzero(~within))
             faces = faces.select(within)
         for index, count in zip(*np.unique(faces.frame_index, return_counts=True), strict=True):
-            self._faces[batch.frames[index].camera] += int(count)
+            self._account.faces[batch.frames[index].camera] += int(count)
         return faces
 
     def _forget(self, ended: Sequence[TrackKey]) -> None:
@@ -408,7 +312,7 @@ class Engine:
         closed = self._stages.policy.forget(ended)
         for each in self._stages.observers:
             each.tracks_ended(closed)
-        self._tracks.update(key.camera for key in ended)
+        self._account.tracks.update(key.camera for key in ended)
 
     def _note_cameras(self) -> None:
         for event in self._stages.batches.take_events():
@@ -430,40 +334,36 @@ class Engine:
         if bool(trouble) != bool(self._trouble):
             self._stages.audit.note(watchlist_turned(trouble))
             if trouble:
-                self._note(f"the watchlist cannot be read, its last revision is used: {trouble}")
+                self._account.note(f"the watchlist cannot be read, its last revision is used: {trouble}")
         self._trouble = trouble
 
-    def _note(self, error: str) -> None:
-        self._errors.append(error)
-        log.error(error)
-
     def _close(self) -> None:
+        """Close everything, whatever becomes of the step before; the last entry says why the run ended."""
+        stages = self._stages
+        self._attempt(self._finish_tracks)
+        for each in stages.observers:
+            self._attempt(each.run_ended)
+        for sink in stages.sinks:
+            self._attempt(sink.close)
+        self._attempt(self._note_cameras)
+        self._attempt(lambda: stages.audit.note(run_ended(self.summary())))
+        for close in (stages.gallery.close, stages.audit.close, stages.on_close):
+            self._attempt(close)
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except SinkError as error:
+            self._account.undelivered += error.undelivered
+            self._account.note(str(error))
+        except ConfigError as error:
+            self._account.note(str(error))
+        except BaseException as error:
+            self._fail(error)
+
+    def _finish_tracks(self) -> None:
         self._stages.tracker.finish()
         self._forget(self._stages.tracker.ended())
-        for each in self._stages.observers:
-            try:
-                each.run_ended()
-            except PylfrError as error:
-                self._note(str(error))
-        for sink in self._stages.sinks:
-            try:
-                sink.close()
-            except SinkError as error:
-                self._undelivered += error.undelivered
-                self._note(str(error))
-        try:
-            self._note_cameras()
-            self._stages.audit.note(run_ended(self.summary()))
-        finally:
-            self._stages.gallery.close()
-            self._stages.audit.close()
-            self._stages.on_close()
-
-
-def _ending_of(cameras: Mapping[str, CameraSummary]) -> str:
-    """How a run ended that nobody stopped."""
-    failed = sorted(name for name, camera in cameras.items() if camera.error)
-    return f"every camera has ended or failed: {', '.join(failed)} failed" if failed else "every recording has ended"
 
 
 def _begin(detector: Detector, batch: FrameBatch) -> Callable[[], Faces]:

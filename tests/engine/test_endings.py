@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pylfr.engine.alert_policy import EndedTrack
 from pylfr.engine.alert_queue import CAPACITY, AlertQueue
 from pylfr.engine.observer import Observer
 from pylfr.errors import AuditError, SinkError, WatchlistError
@@ -190,3 +191,16 @@ def test_a_watchlist_that_cannot_be_read_for_a_while_is_in_the_record_and_so_is_
     assert kinds == ["watchlist-unreachable", "watchlist-recovered"]
     assert len(alerts) == 1
     assert summary.errors == ("the watchlist cannot be read, its last revision is used: it is locked",)
+
+
+def test_what_fails_while_the_run_closes_keeps_no_sink_open_and_is_the_recorded_cause() -> None:
+    class FailsAtTheEnd(Observer):
+        def tracks_ended(self, ended: Sequence[EndedTrack]) -> None:
+            raise ZeroDivisionError("by zero")
+
+    diary, sink = Diary(), Collect()
+    engine = build([Street("north")], audit=diary, sinks=[sink], observers=(FailsAtTheEnd(),))
+    with pytest.raises(ZeroDivisionError):
+        run(engine)
+    assert sink.closed == 1
+    assert ending(diary) == "failed: ZeroDivisionError: by zero"

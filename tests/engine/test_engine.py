@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from pylfr.engine.alert_policy import AlertPolicy, AlertRules
-from pylfr.engine.engine import Engine, EngineLimits, Stages
+from pylfr.engine.engine import Engine
 from pylfr.engine.observer import Comparison, Observer
+from pylfr.engine.stages import EngineLimits, Stages
 from pylfr.engine.summary import Summary
 from pylfr.errors import AuditError, AuthorisationError, MediaError, SinkError
 from pylfr.faces.best_shots import BestShotSelector, SelectionRules

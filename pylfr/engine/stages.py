@@ -1,0 +1,47 @@
+"""The parts of an engine, and its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pylfr.engine.alert_policy import AlertPolicy
+from pylfr.engine.observer import Observer
+from pylfr.faces.best_shots import BestShotSelector
+from pylfr.faces.device.recognise import DeviceRecogniser
+from pylfr.faces.recognise import FaceRecogniser
+from pylfr.faces.track import FaceTracker
+from pylfr.protocols import Audit, Authority, Ceiling, Detector, GallerySource, Sink
+from pylfr.video.batching.batcher import Batcher
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stages:
+    """The parts of an engine, in the order in which a frame meets them.
+
+    ``undated`` are the cameras that play recordings without a stated recording time.
+    """
+
+    batches: Batcher
+    authority: Authority
+    ceiling: Ceiling
+    detector: Detector
+    tracker: FaceTracker
+    selector: BestShotSelector
+    recogniser: FaceRecogniser | DeviceRecogniser
+    gallery: GallerySource
+    policy: AlertPolicy
+    audit: Audit
+    sinks: Sequence[Sink]
+    observers: tuple[Observer, ...] = ()
+    undated: frozenset[str] = frozenset()
+    decoding: str = "in this process"
+    on_close: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineLimits:
+    """``candidates`` a probe; ``max_faces_a_frame``: the rest of a crowd is dropped, weakest first, and counted."""
+
+    candidates: int = 5
+    max_faces_a_frame: int = 100
