@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         PylfrError,
         SinkError,
         VaultError,
+        WatchlistAwayError,
         WatchlistError,
     )
     from pylfr.evaluation.calibration import Threshold
@@ -82,6 +83,7 @@ __all__ = [
     "Templates",
     "Threshold",
     "VaultError",
+    "WatchlistAwayError",
     "WatchlistError",
     "__version__",
     "align_faces",
