@@ -10,7 +10,7 @@ from pathlib import Path
 from pylfr.deployment.config import CameraSection
 from pylfr.errors import ConfigError
 from pylfr.protocols import Source
-from pylfr.video.open import Isolation, LiveSource, open_device, open_file, open_rtsp
+from pylfr.video.open import Isolation, LiveSource, open_device, open_file, open_http, open_rtsp
 from pylfr.video.sources.replay_detection import ReplayCheckedSource, ReplayRules
 from pylfr.video.sources.zone import ZonedSource
 
@@ -28,12 +28,7 @@ def open_source(camera: CameraSection, started_at: datetime, isolation: Isolatio
 
 def _open_camera(camera: CameraSection, started_at: datetime, isolation: Isolation) -> Source:
     if "://" in camera.source and not camera.source.startswith(("file://", "v4l2://")):
-        if not camera.is_network:
-            scheme = camera.source.split("://", 1)[0]
-            raise ConfigError(f"camera {camera.name!r} must be a file, rtsp(s):// or v4l2://, got {scheme}://")
-        return open_rtsp(
-            camera.source, camera=camera.name, decode=camera.decode, picture=camera.picture, expect=camera.pin
-        )
+        return _open_network(camera)
     if camera.is_device:
         return open_device(
             camera.source.removeprefix("v4l2://"), camera=camera.name, picture=camera.picture, expect=camera.pin
@@ -46,6 +41,31 @@ def _open_camera(camera: CameraSection, started_at: datetime, isolation: Isolati
         pace=camera.pace,
         loop=camera.loop,
         isolation=isolation,
+        decode=camera.decode,
+        picture=camera.picture,
+        expect=camera.pin,
+    )
+
+
+def _open_network(camera: CameraSection) -> LiveSource:
+    scheme = camera.source.split("://", 1)[0]
+    if scheme == "srt":
+        raise ConfigError(
+            f"camera {camera.name!r} sends SRT, which PyAV's FFmpeg does not have: let a gateway such as "
+            "MediaMTX turn it into rtsp://, or build PyAV against an FFmpeg with --enable-libsrt"
+        )
+    if not camera.is_network:
+        raise ConfigError(f"camera {camera.name!r} must be a file, rtsp(s)://, http(s):// or v4l2://, got {scheme}://")
+    if scheme in ("http", "https"):
+        if camera.decode == "nvdec":
+            raise ConfigError(f'camera {camera.name!r} sends over HTTP, not to NVDEC: set decode = "cpu"')
+        return open_http(camera.source, camera=camera.name, ca=camera.ca, picture=camera.picture, expect=camera.pin)
+    return open_rtsp(
+        camera.source,
+        camera=camera.name,
+        transport=camera.transport,
+        ca=camera.ca,
+        redirects_to=camera.redirects_to,
         decode=camera.decode,
         picture=camera.picture,
         expect=camera.pin,

@@ -15,7 +15,7 @@ from pylfr.governance.authorisation.authority import Moment, RecordingPermit
 from pylfr.types import Device
 from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.decoding.picture_options import PictureOptions, parse_aspect
-from pylfr.video.open import DecodeOn, Isolation
+from pylfr.video.open import DecodeOn, Isolation, Transport
 from pylfr.video.sources.zone import Polygon, Zone
 
 
@@ -188,7 +188,8 @@ class CameraSection(ConfigModel):
     name: Name = Field(description="unique name, as it appears in alerts and in the authorisation")
     source: str = Field(
         min_length=1,
-        description="rtsp(s)://..., /dev/video0, or a file relative to the working directory; secrets as ${NAME}",
+        description="rtsp(s)://..., http(s)://... (MJPEG or HLS), /dev/video0, or a file relative to the working "
+        "directory; secrets as ${NAME}",
     )
     pace: Literal["real-time", "as-fast-as-possible"] = Field(
         default="real-time", description="how a recording is played"
@@ -208,6 +209,14 @@ class CameraSection(ConfigModel):
         default=10.0, ge=1, le=3600, description="a live picture that has not changed for this long is reported, s"
     )
 
+    transport: Transport = Field(
+        default="tcp", description="what carries an RTSP camera's pictures; auto tries TCP, then UDP"
+    )
+    ca: FilePath | None = Field(
+        default=None,
+        description="certificates in PEM that rtsps:// and https:// trust, or the camera's own; unset: the system's",
+    )
+    redirects_to: tuple[str, ...] = Field(default=(), description="further hosts that an RTSP camera may redirect to")
     stream: int | None = Field(
         default=None, ge=0, description="number of the video stream in the source; unset: its default stream"
     )
@@ -251,7 +260,7 @@ class CameraSection(ConfigModel):
     @property
     def is_network(self) -> bool:
         """Whether it is a network camera."""
-        return self.source.startswith(("rtsp://", "rtsps://"))
+        return self.source.startswith(("rtsp://", "rtsps://", "http://", "https://"))
 
     @property
     def is_device(self) -> bool:

@@ -16,6 +16,7 @@ from pylfr.errors import PylfrError, SinkError
 from pylfr.governance.authorisation.authority import REHEARSAL
 from pylfr.governance.keys.vault import VaultKey
 from pylfr.governance.retention.sweeper import write_sealed
+from pylfr.sinks.lettering import draw_text
 from pylfr.types import Alert, Recorded, UInt8
 from pylfr.video.decoding.image_io import write_jpeg
 
@@ -23,6 +24,7 @@ _TILE_PX = 288
 _GAP_PX = 16
 _TEXT_PX = 112
 _TEXT_TOP = 2 * _GAP_PX + _TILE_PX + 12
+_TITLE_PX, _SMALL_PX = 20, 14
 _JPEG_QUALITY = 90
 _PAPER = (250, 249, 246)
 _INK = (24, 24, 27)
@@ -37,13 +39,17 @@ def draw_evidence(alert: Alert) -> UInt8:
     """
     sheet = _form().copy()
     draw = ImageDraw.Draw(sheet)
-    title, small = _fonts()
+    title, _ = _fonts()
     for place, picture in enumerate([alert.crop, alert.reference]):
         left = _GAP_PX + place * (_TILE_PX + _GAP_PX)
         tile = _fit(picture)
         sheet.paste(tile, (left + (_TILE_PX - tile.width) // 2, _GAP_PX + (_TILE_PX - tile.height) // 2))
     top = _TEXT_TOP
-    draw.text((_GAP_PX, top), f"Possible match: {printable(alert.entry)}", fill=_INK, font=title)
+    room = sheet.width - 2 * _GAP_PX
+    if alert.authorisation == REHEARSAL:
+        room -= round(title.getlength("REHEARSAL")) + _GAP_PX
+    entry = f"Possible match: {printable(alert.entry)}"
+    draw_text(draw, (_GAP_PX, top), entry, size_px=_TITLE_PX, fill=_INK, width_px=room)
     if alert.authorisation == REHEARSAL:
         draw.text((sheet.width - _GAP_PX, top), "REHEARSAL", fill=_REHEARSAL_RED, font=title, anchor="ra")
     at = alert.captured_at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
@@ -53,7 +59,8 @@ def draw_evidence(alert: Alert) -> UInt8:
         f"camera {printable(alert.camera)}, track {alert.track_id}, {at} UTC",
     ]
     for line, text in enumerate(lines):
-        draw.text((_GAP_PX, top + 30 + 19 * line), text, fill=_INK, font=small)
+        place = (_GAP_PX, top + 30 + 19 * line)
+        draw_text(draw, place, text, size_px=_SMALL_PX, fill=_INK, width_px=sheet.width - 2 * _GAP_PX)
     return np.asarray(sheet)
 
 
@@ -72,7 +79,7 @@ def _form() -> Image.Image:
 
 def _fonts() -> tuple[ImageFont.FreeTypeFont | ImageFont.ImageFont, ImageFont.FreeTypeFont | ImageFont.ImageFont]:
     """The font of the title and the font of the rest."""
-    return ImageFont.load_default(size=20), ImageFont.load_default(size=14)
+    return ImageFont.load_default(size=_TITLE_PX), ImageFont.load_default(size=_SMALL_PX)
 
 
 class SealedEvidenceSink:

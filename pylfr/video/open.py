@@ -19,9 +19,11 @@ from pylfr.video.decoding.nvdec import Nvdec, require_nvdec
 from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
 from pylfr.video.isolation.client import IsolatedFile
 from pylfr.video.isolation.sandbox import HELD
+from pylfr.video.sources.attempt import ReconnectPolicy
 from pylfr.video.sources.base import WrappedSource
 from pylfr.video.sources.file import FileSource, Pace
-from pylfr.video.sources.live import LiveSource, ReconnectPolicy
+from pylfr.video.sources.live import Connection, LiveSource
+from pylfr.video.sources.rtsp import RtspCheck, RtspTrust, require_readable, trusted_certificates
 
 __all__ = [
     "DecodeOn",
@@ -30,15 +32,18 @@ __all__ = [
     "Isolation",
     "LiveSource",
     "ReconnectPolicy",
+    "Transport",
     "decoded_by",
     "decoding_of",
     "open_device",
     "open_file",
+    "open_http",
     "open_rtsp",
 ]
 
 Isolation = Literal["process", "none"]
 DecodeOn = Literal["cpu", "nvdec"]
+Transport = Literal["tcp", "udp", "auto"]
 
 
 def open_file(
@@ -105,7 +110,9 @@ def open_rtsp(
     *,
     camera: str,
     patience: ReconnectPolicy | None = None,
-    transport: Literal["tcp", "udp"] = "tcp",
+    transport: Transport = "tcp",
+    ca: Path | None = None,
+    redirects_to: Sequence[str] = (),
     threads: int | Literal["auto"] = 1,
     decode: DecodeOn = "cpu",
     picture: PictureOptions = AS_SENT,
@@ -113,22 +120,77 @@ def open_rtsp(
 ) -> LiveSource:
     """A network camera. ``url`` names its secrets: ``rtsp://${USER}:${PASSWORD}@host/path``.
 
-    One that sends another stream than is expected is reported, not looked at, and tried again.
-    Raises ``ConfigError`` where such a variable is not set, and ``MediaError`` where ``url`` is no RTSP address; a
-    camera that is away is reported and tried again until it comes. With ``decode="nvdec"`` raises ``CudaError`` where
-    there is no NVDEC; ``frames`` raises ``MediaError`` where it does not take the stream.
+    ``transport`` carries the pictures; "auto" tries TCP and then UDP, for cameras that have only that. With
+    ``rtsps://`` the certificate must be signed by an authority of the system, or be in the file ``ca``. A camera that
+    redirects to a host other than its own and ``redirects_to`` is refused. One that sends another stream than is
+    expected is reported, not analysed, and tried again.
+    Raises ``ConfigError`` where a variable in ``url`` is not set, and ``MediaError`` where ``url`` is no RTSP address
+    or ``ca`` holds no certificate; a camera that is away is reported and tried again until it comes. With
+    ``decode="nvdec"`` raises ``CudaError`` where there is no NVDEC; ``frames`` raises ``MediaError`` where it does not
+    take the stream.
     """
     if not url.startswith(("rtsp://", "rtsps://")):
         raise MediaError(f"camera {camera!r} must have an address rtsp:// or rtsps://, got {redact(url)}")
+    if transport not in get_args(Transport):
+        raise ValueError(f"transport must be 'tcp', 'udp' or 'auto', got {transport!r}")
+    if url.startswith("rtsps://") and transport == "udp":
+        raise MediaError(f"camera {camera!r} must use transport tcp or auto with rtsps://: UDP would not be encrypted")
+    if ca is not None:
+        require_readable(ca, camera)
     resolve_secrets(url, name=f"the address of camera {camera!r}")
+    ways = ("tcp",) if url.startswith("rtsps://") else ("tcp", "udp") if transport == "auto" else (transport,)
+    trust = RtspTrust(ca=ca, redirects_to=frozenset(redirects_to))
+    patience = patience or ReconnectPolicy()
     return LiveSource(
         url,
         camera=camera,
-        input_format="rtsp",
-        options={"rtsp_transport": transport},
-        patience=patience or ReconnectPolicy(),
+        connection=Connection(
+            input_format="rtsp",
+            ways=tuple({"rtsp_transport": way} for way in ways),
+            check=RtspCheck(trust=trust, open_s=patience.open_s),
+        ),
+        patience=patience,
         threads=threads,
         decoding=_decoding_on(decode),
+        picture=picture,
+        expect=expect,
+    )
+
+
+def open_http(
+    url: str,
+    *,
+    camera: str,
+    patience: ReconnectPolicy | None = None,
+    ca: Path | None = None,
+    threads: int | Literal["auto"] = 1,
+    picture: PictureOptions = AS_SENT,
+    expect: ExpectedStream | None = None,
+) -> LiveSource:
+    """A camera that sends over HTTP: JPEG pictures one after the other (MJPEG), or segments (HLS).
+
+    With ``https://`` the certificate must be signed by an authority of the system, or be in the file ``ca``.
+    Redirects are not followed. Raises as ``open_rtsp``.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise MediaError(f"camera {camera!r} must have an address http:// or https://, got {redact(url)}")
+    if ca is not None:
+        require_readable(ca, camera)
+    resolve_secrets(url, name=f"the address of camera {camera!r}")
+    options = {
+        "format_whitelist": "mpjpeg,mjpeg,hls,mpegts,mov,mp4,flv",
+        # A playlist that leads into this machine's files leads nowhere.
+        "protocol_whitelist": "http,https,tcp,tls,crypto",
+        "max_redirects": "0",
+    }
+    if url.startswith("https://"):
+        options |= {"tls_verify": "1", "ca_file": str(trusted_certificates(ca))}
+    return LiveSource(
+        url,
+        camera=camera,
+        connection=Connection(input_format=None, ways=(options,)),
+        patience=patience or ReconnectPolicy(),
+        threads=threads,
         picture=picture,
         expect=expect,
     )
@@ -160,8 +222,7 @@ def open_device(
     return LiveSource(
         str(path),
         camera=camera,
-        input_format="v4l2",
-        options=options,
+        connection=Connection(input_format="v4l2", ways=(options,)),
         patience=patience or ReconnectPolicy(),
         threads=threads,
         picture=picture,

@@ -30,6 +30,7 @@ _STATE_AFTER: dict[str, CameraState] = {
     "disconnected": "reconnecting",
     "frozen": "reconnecting",
     "mismatched": "reconnecting",
+    "refused": "reconnecting",
     "reconnecting": "reconnecting",
 }
 

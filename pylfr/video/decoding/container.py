@@ -30,10 +30,10 @@ CODECS = (
 )
 
 # Elementary streams, which carry no times of their own.
-_RAW = frozenset({"h264", "hevc", "mjpeg", "m4v", "mpegvideo"})
+_RAW = frozenset({"h264", "hevc", "mjpeg", "mpjpeg", "m4v", "mpegvideo"})
 
 # Whose packets say when their picture is shown. The others number packets in the order of decoding.
-_PRESENTATION_TIMES = frozenset({"mov", "matroska", "mpegts", "mpeg", "flv", "ivf", "mxf", "ogg", "rtsp"})
+_PRESENTATION_TIMES = frozenset({"mov", "matroska", "mpegts", "mpeg", "flv", "ivf", "mxf", "ogg", "rtsp", "hls"})
 
 _COVER = Disposition.attached_pic | Disposition.timed_thumbnails
 
@@ -71,7 +71,7 @@ def open_container(
     file = "fd:" if part is None else FileSlice(descriptor, *part)
     try:
         with decoding.refusing(camera):
-            return av.open(file, mode="r", options=settings, hwaccel=decoding.accelerator())
+            return av.open(file, mode="r", options=settings, metadata_errors="replace", hwaccel=decoding.accelerator())
     except (av.error.FFmpegError, OSError) as error:
         size = os.fstat(descriptor).st_size
         raise MediaError(

@@ -30,6 +30,7 @@ EventKind = Literal[
     "backwards",
     "restarted",
     "noted",
+    "refused",
 ]
 
 # The camera of an event that concerns all of them.
@@ -45,6 +46,8 @@ class CameraEvent:
     ``failed``: this camera gives no more pictures. ``late``: it was decoded too slowly, or came in a burst, and frames
     were passed over to be at the live edge again. ``slowed`` and ``recovered``: under load all live cameras
     (``EVERY_CAMERA``) are looked at less often, or more often again.
+
+    ``refused``: it does not let us in (password, path), or must not be used (certificate, redirect).
 
     ``mismatched``: it sends another stream than was authorised, and is not looked at. ``unchanged``: its picture stands
     still; ``repeating``: pictures come again that it sent before; ``backwards``: its time stamps do not grow.

@@ -26,6 +26,7 @@ from pylfr.video.decoding.nvdec import Nvdec, SurfaceBuilder, require_nvdec
 from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
 from pylfr.video.open import LiveSource, ReconnectPolicy, decoded_by, decoding_of, open_file, open_rtsp
 from pylfr.video.sources.file import FileSource
+from pylfr.video.sources.live import Connection
 from tests.conftest import why_not_cuda
 from tests.samples import NOON
 from tests.video.clips import write_clip
@@ -209,8 +210,7 @@ def test_a_stream_that_pyav_gives_to_the_cpu_in_silence_is_refused(tmp_path: Pat
     live = LiveSource(
         str(clip),
         camera="gate",
-        input_format=None,
-        options={},
+        connection=Connection(input_format=None),
         patience=ReconnectPolicy(),
         threads=1,
         decoding=Silent(),
@@ -289,7 +289,12 @@ def test_a_live_camera_of_key_frames_and_no_picture_is_refused(tmp_path: Path) -
                 junk.is_keyframe, junk.stream = True, stream
                 container.mux(junk)
     live = LiveSource(
-        str(path), camera="gate", input_format=None, options={}, patience=ReconnectPolicy(), threads=1, decoding=Blind()
+        str(path),
+        camera="gate",
+        connection=Connection(input_format=None),
+        patience=ReconnectPolicy(),
+        threads=1,
+        decoding=Blind(),
     )
     with pytest.raises(MediaError, match=r"'gate' must send .*got key frames of which it makes no picture"):
         list(live.frames())
@@ -300,9 +305,13 @@ def test_what_decodes_is_said_for_the_log_the_record_and_the_report(tmp_path: Pa
     isolated = open_file(clip, camera="hall", started_at=NOON)
     here = open_file(clip, camera="yard", started_at=NOON, isolation="none")
     there = LiveSource(
-        "rtsp://192.0.2.1/a", camera="gate", input_format=None, options={}, patience=ReconnectPolicy(), threads=1,
+        "rtsp://192.0.2.1/a",
+        camera="gate",
+        connection=Connection(input_format=None),
+        patience=ReconnectPolicy(),
+        threads=1,
         decoding=Nvdec(),
-    )  # fmt: skip
+    )
     assert decoding_of([isolated, here]) == "isolated for 1 of 2 cameras; the others in this process"
     said = "isolated for 1 of 3 cameras; the others in this process, 1 of them by NVDEC"
     assert decoding_of([isolated, here, there]) == said

@@ -6,14 +6,12 @@ import base64
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from pathlib import Path
 
 import av.logging
 import pytest
@@ -23,65 +21,10 @@ from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.open import ReconnectPolicy, open_rtsp
 from pylfr.video.sources.observer import CameraEvent
 from pylfr.video.sources.replay_detection import ReplayCheckedSource, ReplayRules
-
-SYSTEM_PYTHON = "/usr/bin/python3"
-SERVER = Path(__file__).parents[1] / "rtsp_server.py"
-NEEDS = "gi.require_version('GstRtspServer', '1.0'); gi.require_version('Gst', '1.0')"
-
-USER = "viewer"
-PASSWORD = "p@ss:w/rd%1?x#"
+from tests.video.camera_server import PASSWORD, USER, Server, needs_server
 
 # Generous: the machine may be busy. Nothing waits this long unless something is broken.
 PATIENCE_S = 40.0
-
-
-def server_is_installed() -> bool:
-    try:
-        found = subprocess.run([SYSTEM_PYTHON, "-c", f"import gi; {NEEDS}"], capture_output=True, check=False)
-    except OSError:
-        return False
-    return found.returncode == 0
-
-
-needs_server = pytest.mark.skipif(
-    not server_is_installed(), reason="no RTSP server to test with: install the packages of .ci/apt-packages.txt"
-)
-
-
-class Server:
-    """An RTSP server on a port of its own, which keeps its port when it is started again."""
-
-    def __init__(self, pattern: str = "ball") -> None:
-        self.pattern = pattern
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self._process: subprocess.Popen[str] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            [SYSTEM_PYTHON, str(SERVER), str(self.port), USER, PASSWORD, self.pattern],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "ready\n"
-
-    def send(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            assert self._process.stdout is not None
-            self._process.stdout.close()
-            self._process = None
-
-    @property
-    def url(self) -> str:
-        return f"rtsp://{USER}:${{PYLFR_TEST_PASSWORD}}@127.0.0.1:{self.port}/camera"
 
 
 @pytest.fixture
@@ -247,7 +190,7 @@ def test_a_wrong_password_is_reported_tried_again_and_never_shown(
     monkeypatch.setenv("PYLFR_TEST_PASSWORD", f"{PASSWORD}-wrong")
     source = open_rtsp(servers[0].url, camera="gate", patience=ReconnectPolicy(open_s=20.0, first_retry_s=0.1))
     with Reader(Batcher([source])) as reader:
-        reader.wait(lambda: reader.kinds("gate").count("disconnected") >= 2, "two refusals")
+        reader.wait(lambda: reader.kinds("gate").count("refused") >= 2, "two refusals")
         assert "opened" not in reader.kinds("gate")
         assert any("401" in event.detail for event in reader.events)
     assert_no_credentials([repr(event) for event in reader.events])
