@@ -59,8 +59,8 @@ def draw_evidence(alert: Alert) -> UInt8:
         f"camera {printable(alert.camera)}, track {alert.track_id}, {at} UTC",
     ]
     for line, text in enumerate(lines):
-        place = (_GAP_PX, top + 30 + 19 * line)
-        draw_text(draw, place, text, size_px=_SMALL_PX, fill=_INK, width_px=sheet.width - 2 * _GAP_PX)
+        corner = (_GAP_PX, top + 30 + 19 * line)
+        draw_text(draw, corner, text, size_px=_SMALL_PX, fill=_INK, width_px=sheet.width - 2 * _GAP_PX)
     return np.asarray(sheet)
 
 
