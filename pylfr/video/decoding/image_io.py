@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import io
 import os
@@ -24,7 +25,11 @@ MAX_PIXELS = 50_000_000
 MAX_BYTES = 200_000_000
 
 # What people keep photographs in. Pillow reads some forty formats more, of which a hostile file could pick the weakest.
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "AVIF", "HEIF")
+
+# What telephones write, by the brand in the file's first bytes (ISO/IEC 23008-12, AV1 Image File Format).
+_BRANDS = {b"avif": "AVIF", b"avis": "AVIF", **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc"), "HEIC")}
+_GENERAL_BRANDS = (b"mif1", b"msf1")
 
 _JPEG_QUALITY = 92
 
@@ -81,15 +86,23 @@ def closing_descriptor(descriptor: int) -> Iterator[int]:
         os.close(descriptor)
 
 
+@functools.cache
 def load_formats() -> None:
     """Import what reads the formats that are taken, so that nothing needs to be imported later."""
     Image.preinit()
     for plugin in ("JpegImagePlugin", "PngImagePlugin", "TiffImagePlugin", "WebPImagePlugin", "MpoImagePlugin"):
         importlib.import_module(f"PIL.{plugin}")
+    for module, opener in (("PIL.AvifImagePlugin", None), ("pillow_heif", "register_heif_opener")):
+        with contextlib.suppress(ImportError):
+            loaded = importlib.import_module(module)
+            if opener is not None:
+                # One thread: the confined process may start others, but nobody waits for it.
+                getattr(loaded, opener)(thumbnails=False, decode_threads=1)
 
 
 def decode_image(content: bytes, *, name: str) -> UInt8:
     """The picture in ``content``, as ``read_image`` gives it; messages call it ``name``."""
+    load_formats()
     try:
         with warnings.catch_warnings():
             # Pillow warns from 89 megapixels on; the check below is stricter and names the file.
@@ -99,11 +112,24 @@ def decode_image(content: bytes, *, name: str) -> UInt8:
                 _check_size(name, picture)
                 return _as_rgb(ImageOps.exif_transpose(picture))
     except UnidentifiedImageError as error:
-        raise MediaError(f"{name} must be a JPEG, PNG or other picture, got a file that is none") from error
+        raise MediaError(f"{name} must be a JPEG, PNG or other picture, got {_named(content)}") from error
     except Image.DecompressionBombError as error:
         raise MediaError(f"{name} must have at most {MAX_PIXELS:,} pixels, got far more: scale it down") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise MediaError(f"{name} must be a whole picture, got one that is damaged or cut off: {error}") from error
+
+
+def _named(content: bytes) -> str:
+    """What a file that Pillow cannot read is, and what reads it."""
+    if content[4:8] != b"ftyp":
+        return "a file that is none"
+    brands = [content[8:12], *(content[place : place + 4] for place in range(16, 40, 4))]
+    known = next((_BRANDS[brand] for brand in brands if brand in _BRANDS), None)
+    if known is None and not any(brand in _GENERAL_BRANDS for brand in brands):
+        return "a video or another file of that family: name a picture"
+    if known == "AVIF":
+        return "AVIF, which this Pillow cannot read: pip install -U pillow, or convert it to JPEG"
+    return "HEIC, as iPhones write it: pip install 'pylfr[heic]', or convert it to JPEG"
 
 
 def write_jpeg(path: Path | str, rgb: UInt8) -> None:

@@ -68,12 +68,53 @@ def read_image_isolated(path: Path | str) -> UInt8:
         closing_descriptor(open_picture(path)) as descriptor,
         Decoder(Job(kind="image", name=f"image {path}"), descriptor) as decoder,
     ):
-        for message in decoder.messages():
-            if message["asks"] == "room":
-                planes = decoder.receive(message)[1]
-                return planes[0].copy()
+        return _only_picture(decoder)
+
+
+class IsolatedImages:
+    """Reads many pictures as ``read_image_isolated`` does, in one confined process: ten times as fast.
+
+    A context manager; one thread at a time. A picture that is refused costs a new process.
+    """
+
+    def __init__(self) -> None:
+        self._decoder: Decoder | None = None
+
+    def __enter__(self) -> IsolatedImages:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._drop()
+
+    def read(self, path: Path | str) -> UInt8:
+        """The picture, uint8 [H, W, 3] RGB. Raises ``MediaError`` as ``read_image_isolated`` does."""
+        job = Job(kind="images", name=f"image {path}")
+        with closing_descriptor(open_picture(path)) as descriptor:
+            if self._decoder is None:
+                self._decoder = Decoder(job, descriptor).__enter__()
+            else:
+                self._decoder.go_on(job, descriptor)
+            try:
+                return _only_picture(self._decoder)
+            except MediaError:
+                self._drop()
+                raise
+
+    def _drop(self) -> None:
+        decoder, self._decoder = self._decoder, None
+        if decoder is not None:
+            decoder.__exit__(None, None, None)
+
+
+def _only_picture(decoder: Decoder) -> UInt8:
+    picture: UInt8 | None = None
+    for message in decoder.messages():
+        if message["asks"] != "room" or picture is not None:
             raise decoder.nonsense(message)
-    raise MediaError(f"image {path} gave no picture")
+        picture = decoder.receive(message)[1][0].copy()
+    if picture is None:
+        raise MediaError(f"{decoder.name} gave no picture")
+    return picture
 
 
 class IsolatedFile(CameraSource):
@@ -193,6 +234,7 @@ class Decoder:
         self._slots: dict[int, mmap.mmap] = {}
         self._free: deque[int] = deque()
         self._next_slot = 0
+        self._is_held = False
 
     def __enter__(self) -> Decoder:
         self._own, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -214,11 +256,19 @@ class Decoder:
                 stderr=subprocess.DEVNULL,
             )
         self._own.settimeout(PATIENCE_S)
-        job = self._job
-        content = dataclasses.asdict(job)
-        with contextlib.suppress(OSError):  # what became of it is heard below
-            socket.send_fds(self._own, [json.dumps(content).encode()], [self._descriptor])
+        self.go_on(self._job, self._descriptor)
         return self
+
+    def go_on(self, job: Job, descriptor: int) -> None:
+        """Hand the process its next file; what became of it is heard in ``messages``."""
+        self._job = job
+        with contextlib.suppress(OSError):
+            socket.send_fds(self._own, [json.dumps(dataclasses.asdict(job)).encode()], [descriptor])
+
+    @property
+    def name(self) -> str:
+        """What it decodes, for messages."""
+        return self._job.name
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
@@ -232,19 +282,18 @@ class Decoder:
 
     def messages(self) -> Iterator[Mapping[str, Any]]:
         """What the process wants, until it is done. Raises ``MediaError`` where it refuses, hangs or dies."""
-        held = False
         while True:
             message = self._hear()
             match message["asks"]:
                 case "held":
-                    held = True
+                    self._is_held = True
                     log.debug("%s is decoded in %s", self._job.name, plain(message.get("how")))
                 case "open":
                     raise MediaError(
                         f"{self._job.name} cannot be decoded in isolation on this system ({plain(message['why'])}): "
                         'mend that, or set isolation = "none" in [decode] where you trust what it decodes'
                     )
-                case _ if not held:
+                case _ if not self._is_held:
                     raise self.nonsense(message)
                 case "log":
                     log.warning("%s", plain(message.get("text")))

@@ -18,7 +18,7 @@ TEXT_LENGTH = 2_000
 class Job:
     """What a decoder is to do with the file that comes with it."""
 
-    kind: Literal["image", "check", "video"]
+    kind: Literal["image", "images", "check", "video"]
     name: str
     camera: str = ""
     loop: bool = False

@@ -133,7 +133,7 @@ def main(own: socket.socket, *, parent: int) -> None:
     die_with(parent)
     channel = Channel(own)
     job, (descriptor,) = channel.hear()
-    is_image = job["kind"] == "image"
+    is_image = job["kind"] in ("image", "images")
     if is_image:
         load_formats()
     else:
@@ -143,14 +143,19 @@ def main(own: socket.socket, *, parent: int) -> None:
                 importlib.import_module(module.name)
     logging.getLogger().addHandler(_Log(channel))
     try:
-        confine(memory_mb=_IMAGE_MB if is_image else _VIDEO_MB, cpu_s=_IMAGE_CPU_S if is_image else None)
+        confine(memory_mb=_IMAGE_MB if is_image else _VIDEO_MB, cpu_s=_IMAGE_CPU_S if job["kind"] == "image" else None)
     except OSError as error:
         channel.say(asks="open", why=str(error)[:TEXT_LENGTH])
         return
     channel.say(asks="held", how=HELD)
     try:
         if is_image:
-            _decode_image(channel, descriptor, job)
+            slots = _Slots(channel)
+            _decode_image(slots, descriptor, job)
+            while job["kind"] == "images":
+                channel.say(asks="end")
+                job, (descriptor,) = channel.hear()
+                _decode_image(slots, descriptor, job)
         else:
             _decode_video(channel, descriptor, job)
         channel.say(asks="end")
@@ -160,11 +165,11 @@ def main(own: socket.socket, *, parent: int) -> None:
         channel.say(asks="refuse", why=f"{job['name']} needs more memory to decode than a picture of its kind may")
 
 
-def _decode_image(channel: Channel, descriptor: int, job: Mapping[str, Any]) -> None:
+def _decode_image(slots: _Slots, descriptor: int, job: Mapping[str, Any]) -> None:
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         content = file.readall()
     rgb = decode_image(content, name=job["name"])
-    _Slots(channel).put([rgb], layout="rgb", width=rgb.shape[1], height=rgb.shape[0], matrix="bt601", full_range=False)
+    slots.put([rgb], layout="rgb", width=rgb.shape[1], height=rgb.shape[0], matrix="bt601", full_range=False)
 
 
 def _decode_video(channel: Channel, descriptor: int, job: Mapping[str, Any]) -> None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import hashlib
+import os
 import re
 import secrets
+import select
 import socket
 import ssl
 import threading
@@ -63,62 +66,41 @@ class RtspCheck:
     def __call__(self, address: str, closed: threading.Event, warn: Callable[[str], None]) -> Mapping[str, str]:
         parts = urlsplit(address)
         host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
-        until_s = time.monotonic() + self._open_s
+        patience = _Patience(time.monotonic() + self._open_s, closed)
         if parts.scheme == "rtsp":
-            with socket.create_connection((host, port), timeout=self._open_s) as plain:
-                self._describe(plain, address, until_s, closed, warn)
+            with _connected(host, port, patience) as plain:
+                self._describe(plain, address, patience, warn)
             return {}
         try:
             ca = trusted_certificates(self._trust.ca)
         except MediaError as error:
             raise CameraRefusedError(str(error)) from error
-        with self._secured(host, port, ca) as (line, name):
-            self._describe(line, address, until_s, closed, warn)
+        with self._secured(host, port, ca, patience) as (line, name):
+            self._describe(line, address, patience, warn)
         return {"tls_verify": "1", "ca_file": str(ca), "verifyhost": name}
 
     @contextlib.contextmanager
-    def _secured(self, host: str, port: int, ca: Path) -> Iterator[tuple[ssl.SSLSocket, str]]:
+    def _secured(self, host: str, port: int, ca: Path, patience: _Patience) -> Iterator[tuple[ssl.SSLSocket, str]]:
         """A verified connection, and the name in the certificate that it was verified against."""
         context = ssl.create_default_context(cafile=str(ca))
         pinned = _only_certificate(ca) if self._trust.ca is not None else None
-        with socket.create_connection((host, port), timeout=self._open_s) as plain:
-            if pinned is not None and pinned == self._presented(host, port):
+        name = host
+        try:
+            if pinned is not None and pinned == _presented(host, port, patience):
                 # This very certificate is trusted, whatever address the camera has today.
                 context.check_hostname = False
                 name = _name_in(pinned) or host
-            else:
-                name = host
-            try:
-                with context.wrap_socket(plain, server_hostname=host) as line:
-                    yield line, name
-            except ssl.SSLCertVerificationError as error:
-                raise CameraRefusedError(
-                    f"its certificate is not trusted ({error.verify_message}): name the authority that signed it, or "
-                    "the certificate itself, with ca"
-                ) from error
-            except ssl.SSLError as error:
-                raise CameraRefusedError(f"it does not speak TLS ({error.reason or 'no answer'})") from error
+            with _encrypted(host, port, context, patience) as line:
+                yield line, name
+        except ssl.SSLCertVerificationError as error:
+            raise CameraRefusedError(
+                f"its certificate is not trusted ({error.verify_message}): name the authority that signed it, or the "
+                "certificate itself, with ca"
+            ) from error
+        except ssl.SSLError as error:
+            raise CameraRefusedError(f"it does not speak TLS ({error.reason or 'no answer'})") from error
 
-    def _presented(self, host: str, port: int) -> bytes | None:
-        """The certificate that the camera presents, in DER, not yet trusted."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        with (
-            contextlib.suppress(ssl.SSLError),
-            socket.create_connection((host, port), timeout=self._open_s) as plain,
-            context.wrap_socket(plain, server_hostname=host) as line,
-        ):
-            return line.getpeercert(binary_form=True)
-        return None
-
-    def _describe(
-        self,
-        line: socket.socket,
-        address: str,
-        until_s: float,
-        closed: threading.Event,
-        warn: Callable[[str], None],
-    ) -> None:
+    def _describe(self, line: socket.socket, address: str, patience: _Patience, warn: Callable[[str], None]) -> None:
         """Ask for the description until the answer is no demand for a password, or is the last one."""
         parts = urlsplit(address)
         target = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
@@ -128,7 +110,7 @@ class RtspCheck:
                 f"DESCRIBE {target} RTSP/1.0\r\nCSeq: {number}\r\nUser-Agent: pylfr\r\nAccept: application/sdp\r\n"
                 f"{authorisation}\r\n".encode()
             )
-            status, headers = self._answer(line, until_s, closed)
+            status, headers = _answer(line, patience)
             if 300 <= status < 400:
                 self._refuse_redirect(address, headers.get("location", ""))
                 return
@@ -160,25 +142,81 @@ class RtspCheck:
         fields = {name.lower(): quoted or plain for name, quoted, plain in _FIELD.findall(rest)}
         return _digest(fields, user, password, target)
 
-    def _answer(self, line: socket.socket, until_s: float, closed: threading.Event) -> tuple[int, dict[str, str]]:
-        content = b""
-        line.settimeout(_POLL_S)
-        while b"\r\n\r\n" not in content and len(content) < _MOST_BYTES:
-            if closed.is_set() or time.monotonic() > until_s:
-                raise TimeoutError("no answer")
+
+@dataclass(frozen=True, slots=True)
+class _Patience:
+    """How long is waited: until a time of the monotonic clock, and no longer than until the camera is closed."""
+
+    until_s: float
+    closed: threading.Event
+
+    def check(self) -> None:
+        """Raise ``TimeoutError`` once it is over."""
+        if self.closed.is_set() or time.monotonic() > self.until_s:
+            raise TimeoutError("no answer")
+
+
+def _connected(host: str, port: int, patience: _Patience) -> socket.socket:
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        line = socket.socket(family, kind, protocol)
+        try:
+            line.setblocking(False)  # noqa: FBT003
+            status = line.connect_ex(address)
+            while status in (errno.EINPROGRESS, errno.EALREADY):
+                patience.check()
+                select.select([], [line], [], _POLL_S)
+                status = line.connect_ex(address)
+            if status not in (0, errno.EISCONN):
+                raise OSError(status, os.strerror(status))
+            line.settimeout(_POLL_S)
+        except BaseException:
+            line.close()
+            raise
+        return line
+    raise OSError(f"{host} has no address")
+
+
+@contextlib.contextmanager
+def _encrypted(host: str, port: int, context: ssl.SSLContext, patience: _Patience) -> Iterator[ssl.SSLSocket]:
+    with (
+        _connected(host, port, patience) as plain,
+        context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False) as line,
+    ):
+        while True:
             try:
-                more = line.recv(4096)
+                line.do_handshake()
+                break
             except TimeoutError:
-                continue
-            if not more:
-                raise ConnectionResetError("it closed the connection before it answered")
-            content += more
-        head = content.partition(b"\r\n\r\n")[0].decode("utf-8", "replace").split("\r\n")
-        words = head[0].split()
-        if len(words) < 2 or not words[0].startswith("RTSP/") or not words[1].isdecimal():
-            raise CameraRefusedError("what answers there does not speak RTSP: check the port of its address")
-        headers = (each.partition(":") for each in head[1:])
-        return int(words[1]), {name.strip().lower(): value.strip() for name, _, value in headers}
+                patience.check()
+        yield line
+
+
+def _presented(host: str, port: int, patience: _Patience) -> bytes | None:
+    """The certificate that the camera presents, in DER, not yet trusted."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with _encrypted(host, port, context, patience) as line:
+        return line.getpeercert(binary_form=True)
+
+
+def _answer(line: socket.socket, patience: _Patience) -> tuple[int, dict[str, str]]:
+    """Status and headers of the next answer."""
+    content = b""
+    while b"\r\n\r\n" not in content and len(content) < _MOST_BYTES:
+        patience.check()
+        try:
+            more = line.recv(4096)
+        except TimeoutError:
+            continue
+        if not more:
+            raise ConnectionResetError("it closed the connection before it answered")
+        content += more
+    head = content.partition(b"\r\n\r\n")[0].decode("utf-8", "replace").split("\r\n")
+    words = head[0].split()
+    if len(words) < 2 or not words[0].startswith("RTSP/") or not words[1].isdecimal():
+        raise CameraRefusedError("what answers there does not speak RTSP: check the port of its address")
+    headers = (each.partition(":") for each in head[1:])
+    return int(words[1]), {name.strip().lower(): value.strip() for name, _, value in headers}
 
 
 def trusted_certificates(ca: Path | None) -> Path:
