@@ -360,8 +360,10 @@ class Alert:
 
     ``score`` is the track's fused comparison score (cosine), ``box`` xyxy in pixels of the frame at ``captured_at``,
     ``crop`` uint8 [H, W, 3] RGB around the face, every other face in it filled opaque, ``reference`` uint8 [H, W, 3]
-    the enrolled picture to compare it with. ``model`` is the sha256 of the embedder; ``authorisation`` names the
-    authorisation of the run; ``calibrated`` is whether the threshold comes from a calibration certificate.
+    the enrolled picture to compare it with; ``scene`` is the whole frame made smaller, uint8 [H, W, 3] RGB, every other
+    face in it filled opaque, None where nobody asked for it. ``model`` is the sha256 of the embedder;
+    ``authorisation`` names the authorisation of the run; ``calibrated`` is whether the threshold comes from a
+    calibration certificate.
     """
 
     id: str
@@ -378,6 +380,7 @@ class Alert:
     model: str
     watchlist_revision: int
     authorisation: str
+    scene: UInt8 | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,8 @@ def _at(place: str, line: str) -> _Command:
 COMMANDS = {
     "try": _at("try_:try_", "Look for people in recorded videos: a rehearsal."),
     "run": _at("run:run", "Run a deployment: many cameras against one watchlist."),
+    "serve": _at("serve:serve", "Serve pages for the people who decide, and an HTTP interface."),
+    "service": _at("serve:commands", "Make tokens for programs that read from the service."),
     "evaluate": _at("evaluate:evaluate", "Measure accuracy on your own people and videos."),
     "calibrate": _at("calibrate:calibrate_command", "Find the threshold that meets a false-alert target."),
     "drift": _at("drift:drift", "Check whether a deployment still sees what its threshold was measured on."),

@@ -372,6 +372,51 @@ class RecordsSection(ConfigModel):
         return self
 
 
+Role = Literal["operator", "second operator", "engagement officer", "supervisor", "auditor"]
+Scope = Literal["alerts", "cameras", "deployment", "report"]
+
+
+class TokenSection(ConfigModel):
+    """The token of an integrator's program, which reads and never decides."""
+
+    sha256: str = Field(
+        pattern="^[0-9a-f]{64}$", description="digest of the token, from `pylfr service token`; the token is shown once"
+    )
+    scopes: tuple[Scope, ...] = Field(min_length=1, description="what it may read")
+
+
+class ServiceSection(ConfigModel):
+    """The HTTP service and its pages, for `pylfr serve`."""
+
+    host: str = Field(default="127.0.0.1", description="address to listen on; another than loopback needs TLS")
+    port: int = Field(default=8443, ge=1, le=65535, description="port to listen on")
+    origin: str | None = Field(
+        default=None, description="address in people's browsers, https://desk.example; unset: that of host and port"
+    )
+    certificate: FilePath | None = Field(default=None, description="TLS certificate with its chain (PEM)")
+    private_key: FilePath | None = Field(default=None, description="private key of the certificate (PEM)")
+    session_min: float = Field(default=60.0, gt=0, le=720, description="a session ends after this time, minutes")
+    roles: dict[str, tuple[Role, ...]] = Field(
+        default_factory=dict, description="what each of [people] may do; unset: everybody is operator and officer"
+    )
+    tokens: dict[str, TokenSection] = Field(default_factory=dict, description="integrators' programs, by name")
+
+    @model_validator(mode="after")
+    def _is_encrypted(self) -> ServiceSection:
+        if (self.certificate is None) != (self.private_key is None):
+            raise ValueError("give both certificate and private_key, or neither")
+        if self.certificate is None and self.host not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError(f"host {self.host!r} is not loopback: give certificate and private_key for TLS")
+        return self
+
+    @property
+    def address(self) -> str:
+        """Where people's browsers find it."""
+        scheme = "http" if self.certificate is None else "https"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.origin or f"{scheme}://{host}:{self.port}"
+
+
 class AggregatesSection(ConfigModel):
     """Hourly counts over tracks, for `pylfr drift`: histograms without a face or a name."""
 
@@ -399,10 +444,16 @@ class Deployment(ConfigModel):
     records: RecordsSection | None = Field(default=None, description="database of alerts and decisions")
     aggregates: AggregatesSection | None = Field(default=None, description="hourly counts for `pylfr drift`")
     sinks: tuple[SinkSection, ...] = Field(default=(), description="one [[sinks]] table for each place alerts go to")
+    service: ServiceSection = Field(default=ServiceSection(), description="pages and HTTP interface of `pylfr serve`")
 
     @model_validator(mode="after")
     def _sections_fit(self) -> Deployment:
-        problems = [*self._authority_problems(), *self._camera_problems(), *self._nvdec_problems()]
+        problems = [
+            *self._authority_problems(),
+            *self._camera_problems(),
+            *self._nvdec_problems(),
+            *self._service_problems(),
+        ]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -420,6 +471,10 @@ class Deployment(ConfigModel):
             yield "[audit] needs key (`pylfr authority keygen`) and checkpoints, a file on another machine"
         if self.authority is not None and self.records is None:
             yield "[records] is missing: alerts wait there for the people who decide"
+
+    def _service_problems(self) -> Iterator[str]:
+        for name in sorted(self.service.roles.keys() - self.people.keys()):
+            yield f"[service.roles] names {name!r}, who is not one of [people]"
 
     def _camera_problems(self) -> Iterator[str]:
         names = [camera.name for camera in self.cameras]

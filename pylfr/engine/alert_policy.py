@@ -9,7 +9,7 @@ from datetime import datetime
 
 import numpy as np
 
-from pylfr.faces.redact import evidence_crop
+from pylfr.faces.redact import evidence_crop, scene_shot
 from pylfr.faces.track import TrackKey
 from pylfr.protocols import Gallery
 from pylfr.types import Alert, Candidates, FrameBatch, Int64, Tracks
@@ -175,6 +175,7 @@ def compose_alert(
     index = int(faces.frame_index[match.row])
     frame = batch.frames[index]
     same_frame = np.flatnonzero(faces.frame_index == index)
+    boxes, shown = faces.boxes[same_frame], int(np.searchsorted(same_frame, match.row))
     reference = gallery.reference(match.entry)
     x1, y1, x2, y2 = (round(float(side), 1) for side in faces.boxes[match.row])
     return Alert(
@@ -187,9 +188,10 @@ def compose_alert(
         threshold=rules.threshold,
         calibrated=rules.calibrated,
         box=(x1, y1, x2, y2),
-        crop=evidence_crop(frame, faces.boxes[same_frame], int(np.searchsorted(same_frame, match.row))),
+        crop=evidence_crop(frame, boxes, shown),
         reference=reference.picture,
         model=gallery.model,
         watchlist_revision=gallery.revision,
         authorisation=authorisation,
+        scene=scene_shot(frame, boxes, shown),
     )

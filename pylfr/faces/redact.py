@@ -55,6 +55,19 @@ def evidence_crop(frame: Frame, boxes: Float32, shown: int, *, side_px: int = 25
     return crop
 
 
+def scene_shot(frame: Frame, boxes: Float32, shown: int, *, longest_px: int = 960) -> UInt8:
+    """The whole of ``frame``, its longer side at most ``longest_px``, uint8 [H, W, 3] RGB.
+
+    ``boxes`` float32 [N, 4] are all its faces: all but ``boxes[shown]`` are filled opaque.
+    """
+    step = max(1.0, max(frame.width, frame.height) / longest_px)
+    width, height = round(frame.width / step), round(frame.height / step)
+    to_frame = np.array([[step, 0, step / 2 - 0.5], [0, step, step / 2 - 0.5]], np.float32)
+    scene = ops.crop_rgb(frame, to_frame, width=width, height=height)
+    fill_faces(scene, np.delete(boxes, shown, axis=0) / np.float32(step), keep=(boxes[shown] / step).tolist())
+    return scene
+
+
 def _pixels(box: Float32, width: int, height: int) -> tuple[int, int, int, int]:
     """The whole pixels covered by a box, clipped to the picture."""
     left, top = np.floor(box[:2]).astype(int).tolist()

@@ -83,7 +83,11 @@ def _fonts() -> tuple[ImageFont.FreeTypeFont | ImageFont.ImageFont, ImageFont.Fr
 
 
 class SealedEvidenceSink:
-    """Writes one encrypted picture per alert into a folder, which the sweeper erases when its retention ends."""
+    """Writes the pictures of each alert into a folder, encrypted; the sweeper erases them when their retention ends.
+
+    ``ID`` is the sheet of ``draw_evidence``; ``ID.probe``, ``ID.reference`` and ``ID.scene`` are its parts, which pages
+    show without the score.
+    """
 
     def __init__(self, folder: Path, key: VaultKey, retention: timedelta) -> None:
         self._folder = folder
@@ -93,10 +97,16 @@ class SealedEvidenceSink:
     def send(self, recorded: Recorded[Alert]) -> None:
         alert = recorded.value
         erase_at = min(recorded.recorded_at + self._retention, self._key.expires_at)
-        picture = io.BytesIO()
-        Image.fromarray(draw_evidence(alert)).save(picture, "JPEG", quality=_JPEG_QUALITY)
+        pictures = {
+            alert.id: draw_evidence(alert),
+            f"{alert.id}.probe": alert.crop,
+            f"{alert.id}.reference": alert.reference,
+        }
+        if alert.scene is not None:
+            pictures[f"{alert.id}.scene"] = alert.scene
         try:
-            write_sealed(self._folder, alert.id, picture.getvalue(), self._key, erase_at=erase_at)
+            for name, picture in pictures.items():
+                write_sealed(self._folder, name, _jpeg(picture), self._key, erase_at=erase_at)
         except OSError as error:
             raise SinkError(f"the evidence of alert {alert.id} could not be sealed: {error}") from error
 
@@ -140,6 +150,12 @@ def open_evidence(folder: Path) -> EvidenceSink:
     except OSError as error:
         raise SinkError(f"the evidence folder {folder} cannot be created: {error.strerror}") from error
     return EvidenceSink(folder)
+
+
+def _jpeg(picture: UInt8) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, "JPEG", quality=_JPEG_QUALITY)
+    return out.getvalue()
 
 
 def _fit(picture: UInt8) -> Image.Image:

@@ -24,10 +24,9 @@ from pylfr.governance.adjudication.database import (
 )
 from pylfr.governance.adjudication.replay import Difference, LoggedAlert, replay
 from pylfr.governance.adjudication.reviewed import AlertRow, Reviewed, reviewed_of, with_cut
-from pylfr.governance.adjudication.signatures import DECISIONS, require_decider, sign_decision
+from pylfr.governance.adjudication.signatures import DECISIONS, Signer, require_decider, signature_by
 from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.audit.chain import LogEntry
-from pylfr.governance.keys.keys import SigningKey
 from pylfr.types import Event, Recorded
 
 # What decides: entries of these kinds, and what they are about.
@@ -66,19 +65,19 @@ class Review:
         return rows[_only(id_, rows)]
 
     def adjudicate(
-        self, id_: str, *, by: str, verdict: Verdict, reason: str = "", key: SigningKey | None = None
+        self, id_: str, *, by: str, verdict: Verdict, reason: str = "", key: Signer | None = None
     ) -> Recorded[Adjudication]:
         """Record one person's verdict, signed with their ``key`` where the authorisation names who may decide."""
         return self._adjudicate("adjudication", id_, by, verdict, reason, key)
 
     def amend_verdict(
-        self, id_: str, *, by: str, verdict: Verdict, reason: str, key: SigningKey | None = None
+        self, id_: str, *, by: str, verdict: Verdict, reason: str, key: Signer | None = None
     ) -> Recorded[Adjudication]:
         """Record that a person's own verdict was mistaken, why, and what it is instead. The first one stays logged."""
         return self._adjudicate("verdict-amended", id_, by, verdict, reason, key)
 
     def engage(
-        self, id_: str, *, by: str, decision: Decision, reason: str = "", key: SigningKey | None = None
+        self, id_: str, *, by: str, decision: Decision, reason: str = "", key: Signer | None = None
     ) -> Recorded[Engagement]:
         """Record the decision to engage or not: what acts needs what this returns."""
         if not self._audit.is_signed:
@@ -92,13 +91,13 @@ class Review:
             return self._record("engagement", transaction, decided, _details(decided, by, decision), number=1)
 
     def close_case(
-        self, id_: str, *, by: str, finding: Finding, reason: str = "", key: SigningKey | None = None
+        self, id_: str, *, by: str, finding: Finding, reason: str = "", key: Signer | None = None
     ) -> Recorded[Outcome]:
         """Record what it turned out to be, also where nobody was engaged."""
         return self._close("outcome", id_, by, finding, reason, key)
 
     def amend_outcome(
-        self, id_: str, *, by: str, finding: Finding, reason: str, key: SigningKey | None = None
+        self, id_: str, *, by: str, finding: Finding, reason: str, key: Signer | None = None
     ) -> Recorded[Outcome]:
         """Record that an outcome was mistaken, why, and what it is instead. The first one stays logged."""
         return self._close("outcome-amended", id_, by, finding, reason, key)
@@ -142,7 +141,7 @@ class Review:
         return reviewed.differences
 
     def _adjudicate(
-        self, kind: str, id_: str, by: str, verdict: Verdict, reason: str, key: SigningKey | None
+        self, kind: str, id_: str, by: str, verdict: Verdict, reason: str, key: Signer | None
     ) -> Recorded[Adjudication]:
         with self._deciding(id_) as (transaction, alert):
             at, signed = self._signed(kind, alert, by, verdict, reason, key)
@@ -154,7 +153,7 @@ class Review:
             return self._record(kind, transaction, given, _details(given, by, verdict), number=number)
 
     def _close(
-        self, kind: str, id_: str, by: str, finding: Finding, reason: str, key: SigningKey | None
+        self, kind: str, id_: str, by: str, finding: Finding, reason: str, key: Signer | None
     ) -> Recorded[Outcome]:
         with self._deciding(id_) as (transaction, alert):
             at, signed = self._signed(kind, alert, by, finding, reason, key)
@@ -189,14 +188,14 @@ class Review:
             yield transaction, alert
 
     def _signed(
-        self, kind: str, alert: LoggedAlert, by: str, what: str, reason: str, key: SigningKey | None
+        self, kind: str, alert: LoggedAlert, by: str, what: str, reason: str, key: Signer | None
     ) -> tuple[datetime, _Signed]:
         """Whoever decides is one of those whom the authorisation names, and signs; nothing where it names none."""
-        at = self._records.clock()
+        now = self._records.clock()
         require_decider(alert.rules.people, by, key)
         if key is None:
-            return at, {"key": None, "signature": None}
-        signature = sign_decision(key, kind=kind, alert=alert.case.alert, by=by, what=what, at=at, reason=reason)
+            return now, {"key": None, "signature": None}
+        at, signature = signature_by(key, kind=kind, alert=alert.case.alert, by=by, what=what, reason=reason, now=now)
         return at, {"key": key.public.text, "signature": signature}
 
     def _record(

@@ -32,6 +32,7 @@ class AlertRow:
     threshold: float
     case: Case
     differences: tuple[Difference, ...] = ()
+    erase_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,7 @@ def _shown(alert: LoggedAlert, row: StoredAlert | None, differences: tuple[Diffe
         threshold=float(str(details["threshold"])),
         case=case,
         differences=differences,
+        erase_at=datetime.fromisoformat(row.erase_at) if row is not None and row.entry is not None else None,
     )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from pylfr._internal.canonical_json import Plain, canonical, utc_text
 from pylfr.errors import AdjudicationError
@@ -21,7 +22,24 @@ DECISIONS = ("adjudication", "engagement", "outcome", "verdict-amended", "outcom
 _FORMAT_1, _FORMAT_2 = "pylfr-decision-1", "pylfr-decision-2"
 
 
-def require_decider(people: Mapping[str, str], by: str, key: SigningKey | None) -> None:
+# A decision that was signed elsewhere is taken in while it is no older than this: its author's clock may differ.
+_MOST_SKEW = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenSignature:
+    """A signature, base64, made at ``at`` where the private half of ``public`` is: in a browser, or on a card."""
+
+    public: PublicKey
+    at: datetime
+    signature: str
+
+
+# Whoever signs a decision: with a key that is here, or with one that never leaves its owner.
+Signer = SigningKey | GivenSignature
+
+
+def require_decider(people: Mapping[str, str], by: str, key: Signer | None) -> None:
     """Raise ``AdjudicationError`` unless ``by`` is one of ``people`` (names and their public keys) and holds the key.
 
     Nobody named: whoever gives a name is taken at their word.
@@ -41,6 +59,29 @@ def sign_decision(key: SigningKey, *, kind: str, alert: str, by: str, what: str,
     """The signature of a decision, base64."""
     message = _message([_FORMAT_2, kind, alert, by, what, utc_text(at), reason])
     return base64.b64encode(key.sign(message)).decode("ascii")
+
+
+def signature_by(
+    signer: Signer, *, kind: str, alert: str, by: str, what: str, reason: str, now: datetime
+) -> tuple[datetime, str]:
+    """When the decision was taken, and its signature, base64.
+
+    Raises ``AdjudicationError`` for a given signature that is not over this decision, or not of these minutes.
+    """
+    if isinstance(signer, SigningKey):
+        return now, sign_decision(signer, kind=kind, alert=alert, by=by, what=what, at=now, reason=reason)
+    if abs(now - signer.at) > _MOST_SKEW:
+        raise AdjudicationError(
+            f"the decision was signed at {utc_text(signer.at)}, and it is {utc_text(now)}: check the clock, sign again"
+        )
+    message = _message([_FORMAT_2, kind, alert, by, what, utc_text(signer.at), reason])
+    try:
+        is_theirs = signer.public.verifies(message, base64.b64decode(signer.signature, validate=True))
+    except (ValueError, binascii.Error):
+        is_theirs = False
+    if not is_theirs:
+        raise AdjudicationError(f"the signature is not that of {by!r} over this decision: nothing was recorded")
+    return signer.at, signer.signature
 
 
 def signature_flaw(entry: LogEntry, people: Mapping[str, str] | None) -> str | None:

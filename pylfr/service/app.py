@@ -1,0 +1,137 @@
+"""The application: routes, their rules, and the headers that every answer has."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from pathlib import Path
+from typing import get_args
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pylfr.deployment.config import Role
+from pylfr.deployment.resources import Resources
+from pylfr.errors import ConfigError
+from pylfr.governance.adjudication.review import Review
+from pylfr.service import pages
+from pylfr.service.access import Gate, require_rules
+from pylfr.service.desk import Desk, EvidenceFolder
+from pylfr.service.feed import Feed
+from pylfr.service.overview import Overview
+from pylfr.service.problems import explain_errors, problem
+from pylfr.service.routes import alerts, deployment, events, session
+from pylfr.service.sign_in import Person, SignIn
+
+# Nothing from elsewhere, nothing inline, in nobody's frame.
+_CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; manifest-src 'self'; "
+    "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _CONTENT_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+_MOST_BODY_BYTES = 16 * 1024
+_DEFAULT_ROLES: frozenset[Role] = frozenset({"operator", "second operator", "engagement officer"})
+
+
+def build_app(resources: Resources, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> FastAPI:
+    """The application over an opened deployment, whose log and records another process may write to meanwhile.
+
+    Raises ``ConfigError`` where the deployment has no [people] or no [records].
+    """
+    described, section = resources.deployment, resources.deployment.service
+    if not resources.people:
+        raise ConfigError(f"{described.name!r} has no [people]: nobody could sign in; name them and their public keys")
+    review = Review(resources.require_records(), resources.audit)
+    desk = Desk(review, resources.audit, deployment=described.name, evidence=_EvidenceFolders(resources), clock=clock)
+    feed = Feed(described.audit.path, desk.events)
+    lives = timedelta(minutes=section.session_min)
+    sign_in = SignIn(_people(resources), origin=section.address, lives=lives, clock=clock)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        follower = asyncio.create_task(feed.follow_log())
+        yield
+        await feed.close()
+        follower.cancel()
+        with suppress(asyncio.CancelledError):
+            await follower
+
+    app = FastAPI(title="pylfr", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.desk, app.state.feed, app.state.sign_in = desk, feed, sign_in
+    app.state.overview = Overview(resources, desk)
+    app.state.gate = Gate(sign_in, section.tokens, origin=section.address, session_s=int(lives.total_seconds()))
+    for router in (session.router, alerts.router, events.router, deployment.router, pages.router):
+        app.include_router(router)
+    app.mount("/static", StaticFiles(packages=[("pylfr.service", "static")]))
+    explain_errors(app)
+    require_rules(app)
+    app.add_middleware(Guard)
+    return app
+
+
+class Guard:
+    """Refuses large bodies before they are read, and gives every answer its headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope)
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(_HEADERS)
+                if scope["scheme"] == "https":
+                    headers["Strict-Transport-Security"] = "max-age=31536000"
+                if "cache-control" not in headers:
+                    headers["Cache-Control"] = "no-store" if scope["path"].startswith("/v1") else "no-cache"
+            await send(message)
+
+        length = given.get("content-length", "0")
+        if "transfer-encoding" in given or not length.isdecimal() or int(length) > _MOST_BODY_BYTES:
+            detail = f"a body must have a Content-Length of at most {_MOST_BODY_BYTES} bytes, got {length[:20]!r}"
+            await problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)(scope, receive, with_headers)
+            return
+        await self._app(scope, receive, with_headers)
+
+
+def _people(resources: Resources) -> dict[str, Person]:
+    roles = resources.deployment.service.roles
+    known = frozenset(get_args(Role))
+    return {
+        name: Person(name=name, key=key, roles=frozenset(roles.get(name, () if roles else _DEFAULT_ROLES)) & known)
+        for name, key in resources.people.items()
+    }
+
+
+class _EvidenceFolders:
+    """The folders of sealed pictures. A key that the engine has yet to make is looked for again each time."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._found: dict[Path, EvidenceFolder] = {}
+
+    def __call__(self) -> tuple[EvidenceFolder, ...]:
+        for sink in self._resources.deployment.sinks:
+            if sink.type != "evidence" or sink.key is None or sink.folder in self._found or not sink.key.exists():
+                continue
+            key = self._resources.evidence_key(sink, expires_at=self._resources.now)
+            if key is not None:
+                self._found[sink.folder] = EvidenceFolder(folder=sink.folder, key=key)
+        return tuple(self._found.values())

@@ -1,0 +1,104 @@
+"""What has just been recorded, to every connected page: the audit log followed, nothing lost over a reconnect."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pylfr._internal.canonical_json import Plain
+
+# How often the log is checked for new entries.
+_LOOK_S = 0.05
+# A connection that has nothing to say says so: a page cannot tell silence from a broken link.
+_HEARTBEAT_S = 5.0
+# Events in memory; whoever missed more is told to load everything anew.
+_MOST = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedEvent:
+    """An entry of the log as a page may see it. ``id`` is the entry's number."""
+
+    id: int
+    kind: str
+    data: dict[str, Plain]
+
+    def sse(self) -> bytes:
+        """The event on the wire."""
+        return f"id: {self.id}\nevent: {self.kind}\ndata: {json.dumps(self.data, ensure_ascii=False)}\n\n".encode()
+
+
+RELOAD = b"event: reload\ndata: {}\n\n"
+
+
+class Feed:
+    """Follows a log file. ``read`` gives the events after a number, oldest first; it runs on a thread."""
+
+    def __init__(self, path: Path, read: Callable[[int], list[FeedEvent]]) -> None:
+        self._path = path
+        self._read = read
+        self._recent: deque[tuple[int, bytes]] = deque(maxlen=_MOST)
+        self._last = 0
+        self._first = 1
+        self._changed = asyncio.Condition()
+        self._closed = False
+
+    async def follow_log(self) -> None:
+        """Take in new entries until cancelled."""
+        seen = -1
+        while True:
+            size = self._size()
+            if size != seen:
+                seen = size
+                await self._take_in()
+            await asyncio.sleep(_LOOK_S)
+
+    async def close(self) -> None:
+        """End every stream."""
+        async with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    async def stream(self, after: int | None, *, is_open: Callable[[], bool]) -> AsyncIterator[bytes]:
+        """Events after the number ``after``, or from now on, while ``is_open``; that there are none is said too."""
+        last = self._last if after is None else after
+        if last < self._first - 1 or last > self._last:
+            # Older than what is in memory, or of another log.
+            yield RELOAD
+            last = self._last
+        while is_open() and not self._closed:
+            fresh = [(number, event) for number, event in self._recent if number > last]
+            if fresh:
+                last = fresh[-1][0]
+                yield b"".join(event for _, event in fresh)
+                continue
+            yield f"id: {last}\nevent: waiting\ndata: {{}}\n\n".encode()
+            await self._wait_for_more(last)
+
+    async def _wait_for_more(self, last: int) -> None:
+        """Until there is an event after ``last``, or a heartbeat is due."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_HEARTBEAT_S), self._changed:
+                await self._changed.wait_for(lambda: self._closed or self._last > last)
+
+    async def _take_in(self) -> None:
+        events = await asyncio.to_thread(self._read, self._last)
+        if not events:
+            return
+        async with self._changed:
+            for event in events:
+                if len(self._recent) == _MOST:
+                    self._first = self._recent[0][0] + 1
+                self._recent.append((event.id, event.sse()))
+            self._last = events[-1].id
+            self._changed.notify_all()
+
+    def _size(self) -> int:
+        with suppress(OSError):
+            return self._path.stat().st_size
+        return -1

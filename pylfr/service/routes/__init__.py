@@ -1,0 +1,1 @@
+"""The interface under ``/v1``: one file for each noun."""

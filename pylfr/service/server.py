@@ -1,0 +1,110 @@
+"""Serves the application: the engine beside it where it is asked for, TLS, systemd, and a clean end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from pylfr.deployment.config import ServiceSection
+from pylfr.deployment.resources import Resources
+from pylfr.engine.engine import Engine
+from pylfr.service.app import build_app
+
+log = logging.getLogger(__name__)
+
+
+def serve(resources: Resources, engine: Engine | None, *, ready: Callable[[str], None] = lambda _: None) -> None:
+    """Serve until SIGTERM or SIGINT, with ``engine`` running beside where it is given; pages outlive its run.
+
+    ``ready`` is called with the address once people can connect. Raises ``ConfigError`` where nobody could sign in,
+    ``OSError`` where the address is taken.
+    """
+    section = resources.deployment.service
+    config = server_config(build_app(resources), section)
+    server = _Server(config, on_start=lambda: _started(section.address, ready))
+    runner = threading.Thread(target=_run, args=(engine,), name="pylfr-engine", daemon=True) if engine else None
+    if runner is not None:
+        runner.start()
+    try:
+        with _signals_end_it_once():
+            server.run()
+    finally:
+        _tell_systemd("STOPPING=1")
+        if engine is not None and runner is not None:
+            engine.stop("the service was stopped")
+            runner.join()
+
+
+def server_config(app: FastAPI, section: ServiceSection) -> uvicorn.Config:
+    """How the application is served: TLS where there is a certificate; nothing about the server in its answers."""
+    return uvicorn.Config(
+        app,
+        host=section.host,
+        port=section.port,
+        ssl_certfile=section.certificate,
+        ssl_keyfile=section.private_key,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=5,
+        ws="none",
+    )
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, *, on_start: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_start()
+
+    async def on_tick(self, counter: int) -> bool:
+        # Every second, from the loop that serves: one that hangs is not alive.
+        if counter % 10 == 0:
+            _tell_systemd("WATCHDOG=1")
+        return await super().on_tick(counter)
+
+
+def _started(address: str, ready: Callable[[str], None]) -> None:
+    _tell_systemd("READY=1")
+    ready(address)
+
+
+@contextmanager
+def _signals_end_it_once() -> Iterator[None]:
+    """Uvicorn ends on SIGTERM and SIGINT, then raises them again: that must not kill the engine before its account."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run(engine: Engine) -> None:
+    try:
+        for recorded in engine.run():
+            log.info("alert %s recorded", recorded.value.id)
+    except Exception:
+        log.exception("the engine has stopped")
+
+
+def _tell_systemd(state: str) -> None:
+    """As ``sd_notify(3)`` does; nothing without systemd."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
+        notify.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)

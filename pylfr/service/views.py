@@ -1,0 +1,170 @@
+"""What the interface says, as documents: an alert as its reader may see it, a decision as its author signed it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from pylfr.governance.adjudication.case import Decision, Finding, State, Verdict
+
+# What a person may write: no control characters, no line breaks.
+Reason = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]*$")]
+Signature = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{86}==$")]
+
+
+class Document(BaseModel):
+    """Strict: a key that is not known is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ChallengeAsked(Document):
+    """Who wants to sign in."""
+
+    name: str = Field(min_length=1, max_length=200, examples=["A. Adams"])
+
+
+class ChallengeGiven(Document):
+    """What to sign: the UTF-8 bytes of ``message``, with Ed25519."""
+
+    nonce: str
+    message: str
+    expires_at: datetime
+
+
+class SignedChallenge(Document):
+    """The signature of a challenge, base64."""
+
+    nonce: str = Field(max_length=200)
+    signature: Signature
+
+
+class SessionView(Document):
+    """Who is signed in, and until when."""
+
+    name: str
+    roles: list[str]
+    key: str
+    expires_at: datetime
+
+
+class DecisionView(Document):
+    """What somebody decided."""
+
+    by: str
+    what: str
+    at: datetime
+    reason: str
+
+
+class AlertView(Document):
+    """A possible match: a prompt for a person to look.
+
+    ``score`` (cosine) and ``verdicts`` are None until they can lead nobody: before every verdict is in, each reader
+    sees only their own. ``differences`` say where the records are not what the signed log says; then nothing may be
+    decided.
+    """
+
+    id: str
+    deployment: str
+    camera: str
+    captured_at: datetime
+    possible_match: str | None = Field(description="the entry's name; null once its retention has ended")
+    state: State
+    verdicts_in: int
+    verdicts_needed: int
+    mine: DecisionView | None = Field(description="the reader's own verdict")
+    verdicts: list[DecisionView] | None
+    score: float | None
+    threshold: float | None
+    engagement: DecisionView | None
+    outcome: DecisionView | None
+    erase_at: datetime | None = Field(description="when the pictures and the name are erased")
+    pictures: list[Literal["probe", "reference", "scene"]]
+    differences: list[str]
+
+
+class AlertPage(Document):
+    """Alerts, the oldest first; ``next`` continues where this page ends."""
+
+    alerts: list[AlertView]
+    next: str | None
+
+
+class SignedDecision(Document):
+    """A decision as it was signed: Ed25519 over canonical JSON of format, kind, alert, by, what, decided_at, reason."""
+
+    decided_at: datetime
+    reason: Reason = ""
+    signature: Signature
+
+
+class SignedVerdict(SignedDecision):
+    """What the two pictures show."""
+
+    what: Verdict
+    amends: bool = Field(default=False, description="replace the signer's earlier verdict; needs a reason")
+
+
+class SignedEngagement(SignedDecision):
+    """Whether somebody is spoken to."""
+
+    what: Decision
+
+
+class SignedOutcome(SignedDecision):
+    """What it turned out to be."""
+
+    what: Finding
+    amends: bool = Field(default=False, description="replace an earlier outcome; needs a reason")
+
+
+class CameraView(Document):
+    """A camera as the log last said of it."""
+
+    name: str
+    state: str
+    since: datetime | None
+    details: str
+
+
+class DeploymentView(Document):
+    """Under what authority this runs, and with what."""
+
+    name: str
+    authorisation: str
+    profile: str
+    place: str | None
+    starts_at: datetime
+    ends_at: datetime
+    threshold: float
+    cameras: list[str]
+    people: list[str]
+    watchlist_size: int | None
+    alerts: int
+
+
+class EntryView(Document):
+    """An entry of the audit log."""
+
+    sequence: int
+    at: datetime
+    kind: str
+    details: dict[str, str | int | float | bool | None]
+
+
+class AuditView(Document):
+    """The last entries of the audit log, and whether all of it is as it was signed."""
+
+    entries: list[EntryView]
+    is_signed: bool
+    flaws: list[str]
+    differences: list[str]
+
+
+class RetentionView(Document):
+    """What is kept until when, in the words of the policy that is enforced."""
+
+    sentences: list[str]

@@ -1,0 +1,67 @@
+"""Debian's Chromium under Playwright: real pages, real keys in the browser, real signatures."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
+
+from tests.service.stand import Stand
+
+# Nothing of the browser's own may look for a network.
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+class Browsers:
+    """Browsers with a profile of their own each, which is gone afterwards."""
+
+    def __init__(self, playwright: Playwright, chromium: str) -> None:
+        self._playwright = playwright
+        self._chromium = chromium
+
+    @contextmanager
+    def __call__(self, *, width: int = 1280, height: int = 900) -> Iterator[BrowserContext]:
+        with tempfile.TemporaryDirectory(prefix="pylfr-browser-") as profile:
+            context = self._playwright.chromium.launch_persistent_context(
+                profile,
+                executable_path=self._chromium,
+                args=list(ARGUMENTS),
+                headless=True,
+                viewport={"width": width, "height": height},
+                locale="en-GB",
+            )
+            try:
+                yield context
+            finally:
+                context.close()
+
+
+@contextmanager
+def open_browsers() -> Iterator[Browsers]:
+    """Chromium, as Debian packages it; skips where it is not installed."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Chromium is not installed (Debian's package chromium): pages are not tested in a browser")
+    with sync_playwright() as playwright:
+        yield Browsers(playwright, chromium)
+
+
+def sign_in(context: BrowserContext, stand: Stand, name: str, *, key: Path | None = None, passphrase: str = "") -> Page:
+    """A page of somebody who signed in with the key file that ``pylfr authority keygen`` made."""
+    page = context.new_page()
+    page.goto(f"{stand.origin}/sign-in")
+    page.get_by_label("Your name").fill(name)
+    page.get_by_text("Add a key to this browser").click()
+    page.get_by_label("Key file").set_input_files(key or stand.folder / f"{name}.pem")
+    page.get_by_label("Its passphrase").fill(passphrase)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda url: not url.endswith("/sign-in"))
+    return page

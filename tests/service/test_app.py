@@ -1,0 +1,131 @@
+"""The rest of the interface: events, the deployment, the log, the pages in two languages."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import httpx
+
+from pylfr.types import Event
+from tests.service.stand import PATIENCE_S, Stand
+
+
+class Listener:
+    """A page that follows events."""
+
+    def __init__(self, client: httpx.Client, *, last: int | None = None) -> None:
+        self._client = client
+        self._last = last
+        self.heard: list[tuple[int, str, dict[str, object]]] = []
+        self._changed = threading.Condition()
+        self.connected = threading.Event()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+        assert self.connected.wait(PATIENCE_S)
+
+    def wait(self, count: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.heard) >= count, timeout=PATIENCE_S), self.heard
+
+    def _listen(self) -> None:
+        headers = {} if self._last is None else {"Last-Event-ID": str(self._last)}
+        event: dict[str, str] = {}
+        try:
+            with self._client.stream("GET", "/v1/events", headers=headers) as answer:
+                self.connected.set()
+                for line in answer.iter_lines():
+                    name, _, value = line.partition(": ")
+                    if line and name:
+                        event[name] = value
+                    elif event.get("event") == "waiting":
+                        event = {}
+                    elif event:
+                        with self._changed:
+                            self.heard.append((int(event.get("id", 0)), event["event"], json.loads(event["data"])))
+                            self._changed.notify_all()
+                        event = {}
+        except (httpx.HTTPError, RuntimeError):
+            return
+
+
+def test_alerts_and_decisions_reach_pages_and_say_no_verdict(stand: Stand) -> None:
+    listener = Listener(stand.client("Bob"))
+    id_ = stand.alert()
+    listener.wait(1)
+    ann = stand.client("Ann")
+    ann.post(f"/v1/alerts/{id_}/verdicts", json=stand.signed("Ann", "adjudication", id_, "different person"))
+    listener.wait(2)
+    assert [(kind, data["alert"], data["state"]) for _, kind, data in listener.heard] == [
+        ("alert", id_, listener.heard[0][2]["state"]),
+        ("decided", id_, "partly adjudicated"),
+    ]
+    assert "different" not in json.dumps(listener.heard)
+
+
+def test_nothing_is_lost_over_a_reconnection(stand: Stand) -> None:
+    stand.alert()
+    first = Listener(stand.client("Bob"), last=0)
+    first.wait(1)
+    last = first.heard[-1][0]
+    missed = [stand.alert() for _ in range(3)]
+    again = Listener(stand.client("Bob"), last=last)
+    again.wait(3)
+    assert [data["alert"] for _, _, data in again.heard] == missed
+
+
+def test_the_deployment_its_cameras_and_its_retention_are_shown(stand: Stand) -> None:
+    stand.audit.note(Event(kind="camera-opened", details={"camera": "north", "at": "", "detail": "h264 640x480"}))
+    dee = stand.client("Dee")
+    shown = dee.get("/v1/deployment").json()
+    assert (shown["name"], shown["place"], shown["people"]) == (
+        "Market Square",
+        "Market Square",
+        list("") + sorted(["Ann", "Bob", "Cem", "Dee", "Eve"]),
+    )
+    (camera,) = dee.get("/v1/cameras").json()
+    assert (camera["name"], camera["state"], camera["details"]) == ("north", "opened", "h264 640x480")
+    assert "Video is not recorded." in dee.get("/v1/retention").json()["sentences"]
+
+
+def test_the_audit_log_is_verified_each_time_it_is_shown(stand: Stand) -> None:
+    stand.alert()
+    eve = stand.client("Eve")
+    shown = eve.get("/v1/audit").json()
+    assert shown["is_signed"]
+    assert shown["flaws"] == shown["differences"] == []
+    assert [entry["kind"] for entry in shown["entries"]][-1] == "alert"
+    log = stand.folder / "audit.log"
+    log.write_bytes(log.read_bytes().replace(b'"camera":"north"', b'"camera":"south"'))
+    assert eve.get("/v1/audit").json()["flaws"] != []
+
+
+def test_names_with_markup_and_escapes_are_text(stand: Stand) -> None:
+    name = '<script>alert(1)</script>\x1b[2J"&'
+    id_ = stand.alert(entry=name)
+    ann = stand.client("Ann")
+    assert ann.get(f"/v1/alerts/{id_}").json()["possible_match"] == name
+    assert ann.get(f"/v1/alerts/{id_}").headers["content-type"] == "application/json"
+    for page in ("/desk", "/deployment", "/cameras"):
+        assert "<script>alert" not in ann.get(page).text
+
+
+def test_pages_speak_the_readers_language_and_name_their_own(stand: Stand) -> None:
+    ann = stand.client("Ann")
+    english = ann.get("/desk", headers={"Accept-Language": "fr, en;q=0.8"}).text
+    german = ann.get("/desk", headers={"Accept-Language": "de-AT,de;q=0.9"}).text
+    assert '<html lang="en">' in english
+    assert "Possible match" in english
+    assert '<html lang="de">' in german
+    assert "Mögliche Übereinstimmung" in german
+
+
+def test_the_first_page_is_the_first_that_a_role_has(stand: Stand) -> None:
+    for name, path in (("Ann", "/desk"), ("Cem", "/engagement"), ("Eve", "/cameras"), (None, "/sign-in")):
+        assert stand.client(name).get("/").headers["location"] == path
+
+
+def test_the_interface_describes_itself(stand: Stand) -> None:
+    described = stand.client().get("/openapi.json").json()
+    assert described["openapi"].startswith("3.1")
+    assert "/v1/alerts/{alert}/verdicts" in described["paths"]

@@ -1,0 +1,185 @@
+"""The pages as people use them, in a real browser: blind verdicts, engagement, refusals, a weak link, accessibility."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("playwright.sync_api", reason="pages are tested with Playwright: pip install --group dev")
+
+from playwright.sync_api import Page, expect
+
+from pylfr.governance.keys.keys import make_key, read_signing_key
+from tests.service.browser import Browsers, open_browsers, sign_in
+from tests.service.stand import Stand
+
+
+@pytest.fixture(scope="module")
+def browsing() -> Iterator[Browsers]:
+    with open_browsers() as browsers:
+        yield browsers
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+def decide(page: Page, word: str) -> None:
+    page.locator("#actions").get_by_role("button", name=re.compile(f"^{word}")).click()
+    expect(page.locator("#about-to")).to_contain_text(word)
+    page.get_by_role("button", name="Sign", exact=True).click()
+    expect(page.locator("#said")).to_contain_text(f"Recorded: {word}.")
+
+
+def test_two_people_adjudicate_blind_one_engages_and_the_outcome_follows(stand: Stand, browsing: Browsers) -> None:
+    with browsing() as first, browsing() as second, browsing(width=390, height=844) as phone:
+        ann, bob, cem = sign_in(first, stand, "Ann"), sign_in(second, stand, "Bob"), sign_in(phone, stand, "Cem")
+        ann.get_by_text("Nothing is waiting here.").wait_for()
+        id_ = stand.alert(entry="REF-1 Ada Lovelace")
+        expect(ann.locator("#name")).to_have_text("REF-1 Ada Lovelace")
+        expect(ann.locator("#said")).to_have_text("New alert from camera north.")
+        expect(ann.locator("#facts")).to_contain_text("shown after your verdict")
+        for part in ("probe", "reference", "scene"):
+            expect(ann.locator(f"#{part}")).to_have_attribute("src", re.compile(part))
+            ann.locator(f"#{part}").evaluate("image => image.decode()")
+        ann.keyboard.press("s")
+        ann.keyboard.press("Escape")
+        expect(ann.locator("#confirm")).to_be_hidden()
+        decide(ann, "Same person")
+
+        bob.goto(f"{stand.origin}/second-look")
+        expect(bob.locator("#name")).to_have_text("REF-1 Ada Lovelace")
+        assert "Ann" not in bob.locator("#alert").inner_text()
+        expect(bob.locator("#facts")).to_contain_text("shown after your verdict")
+        bob.keyboard.press("s")
+        bob.keyboard.press("Enter")
+        expect(bob.locator("#said")).to_contain_text("Recorded: Same person.")
+
+        expect(cem.locator("#name")).to_have_text("REF-1 Ada Lovelace")
+        decide(cem, "Engage")
+        expect(cem.locator("#state")).to_have_text("engaged")
+        decide(cem, "True alert")
+    decided = [(entry.kind, entry.details["by"], entry.details["what"]) for entry in stand.audit.entries()
+               if "signature" in entry.details]  # fmt: skip
+    assert decided == [
+        ("adjudication", "Ann", "same person"),
+        ("adjudication", "Bob", "same person"),
+        ("engagement", "Cem", "engage"),
+        ("outcome", "Cem", "true alert"),
+    ]
+    viewed = {(entry.details["by"], entry.details["part"]) for entry in stand.audit.entries("picture-viewed")}
+    assert {("Ann", "probe"), ("Bob", "reference"), ("Cem", "scene")} <= viewed
+    assert id_ in {entry.details["alert"] for entry in stand.audit.entries("outcome")}
+
+
+def test_a_key_under_a_passphrase_signs_in_and_leaves_the_browser_no_way(stand: Stand, browsing: Browsers) -> None:
+    make_key(stand.folder / "protected.pem", passphrase="correct horse")
+    stand.keys["Ann"] = read_signing_key(stand.folder / "protected.pem", passphrase="correct horse")
+    with browsing() as context:
+        page = context.new_page()
+        page.goto(f"{stand.origin}/sign-in")
+        page.get_by_label("Your name").fill("Ann")
+        page.get_by_text("Add a key to this browser").click()
+        page.get_by_label("Key file").set_input_files(stand.folder / "protected.pem")
+        page.get_by_label("Its passphrase").fill("wrong")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.locator("#said")).to_have_text("The passphrase is another one.")
+        page.get_by_label("Its passphrase").fill("correct horse")
+        page.get_by_role("button", name="Sign in").click()
+        # It is no key of [people]: the service refuses it, and the browser has it now.
+        expect(page.locator("#said")).to_contain_text("does not sign you in")
+        exported = page.evaluate(
+            """async () => {
+              const { storedKey } = await import("/static/keys.js");
+              const { key, text } = await storedKey("Ann");
+              try { await crypto.subtle.exportKey("pkcs8", key); return "exported"; }
+              catch (error) { return text; }
+            }"""
+        )
+        assert exported == stand.keys["Ann"].public.text
+        assert page.evaluate("localStorage.length + sessionStorage.length") == 0
+
+
+def test_a_file_that_is_no_key_is_refused_in_words(stand: Stand, browsing: Browsers, tmp_path: Path) -> None:
+    (tmp_path / "notes.pem").write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+    with browsing() as context:
+        page = context.new_page()
+        page.goto(f"{stand.origin}/sign-in")
+        page.get_by_label("Your name").fill("Ann")
+        page.get_by_text("Add a key to this browser").click()
+        page.get_by_label("Key file").set_input_files(tmp_path / "notes.pem")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.locator("#said")).to_contain_text("not a key")
+
+
+def test_a_key_made_in_the_browser_shows_its_public_half(stand: Stand, browsing: Browsers) -> None:
+    with browsing() as context:
+        page = context.new_page()
+        page.goto(f"{stand.origin}/sign-in")
+        page.get_by_label("Your name").fill("Newcomer")
+        page.get_by_text("Add a key to this browser").click()
+        page.get_by_role("button", name="Make a key in this browser").click()
+        expect(page.locator("#public-key")).to_have_value(re.compile(r"^pylfr-ed25519 [A-Za-z0-9+/]{43}=$"))
+
+
+def test_the_browser_signs_nothing_but_a_sign_in_to_this_site(stand: Stand, browsing: Browsers) -> None:
+    with browsing() as context:
+        page = sign_in(context, stand, "Ann")
+        decision = json.dumps(["pylfr-decision-2", "adjudication", "a1", "Ann", "same person", "2026", ""])
+        page.route(
+            "**/v1/challenges",
+            lambda route: route.fulfill(json={"nonce": "n", "message": decision, "expires_at": "2026"}),
+        )
+        page.goto(f"{stand.origin}/sign-in")
+        page.get_by_role("button", name="Ann").first.click()
+        expect(page.locator("#said")).to_contain_text("Nothing was signed")
+
+
+def test_a_reconnection_in_the_middle_loses_nothing(stand: Stand, browsing: Browsers) -> None:
+    with browsing() as context:
+        ann = sign_in(context, stand, "Ann")
+        expect(ann.locator("#connection")).to_have_text("live")
+        context.set_offline(True)
+        ids = [stand.alert(entry=f"REF-{number}") for number in range(3)]
+        context.set_offline(False)
+        expect(ann.locator("#queue li")).to_have_count(len(ids), timeout=30_000)
+
+
+def test_the_desk_says_that_the_window_has_ended(stand: Stand, browsing: Browsers) -> None:
+    with browsing() as context:
+        ann = sign_in(context, stand, "Ann")
+        expect(ann.locator("#window")).to_contain_text("The authorised window ends")
+        ends = stand.resources.deployment.authorisation
+        assert ends is not None
+        ann.clock.set_fixed_time(ends.ends_at + timedelta(minutes=1))
+        expect(ann.locator("#window")).to_have_text("The authorised window has ended.")
+
+
+@pytest.mark.parametrize("size", [(320, 640), (1280, 900)])
+def test_pages_have_no_accessibility_violation_and_fit_their_width(
+    stand: Stand, browsing: Browsers, size: tuple[int, int]
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="accessibility is checked with axe")
+    stand.alert(entry="Somebody with a very long name that goes on, and on, and on")
+    with browsing(width=size[0], height=size[1]) as context:
+        for name, paths in (
+            ("Ann", ("/desk", "/second-look")),
+            ("Dee", ("/deployment", "/cameras")),
+            ("Eve", ("/audit",)),
+        ):
+            page = sign_in(context, stand, name)
+            for path in paths:
+                page.goto(stand.origin + path)
+                page.wait_for_load_state("load")
+                found = axe.Axe().run(page)
+                assert found.violations_count == 0, found.generate_report()
+                wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+                assert wide <= 0, path
+        page = context.new_page()
+        page.goto(f"{stand.origin}/sign-in")
+        found = axe.Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
