@@ -1,4 +1,4 @@
-"""``pylfr alerts``: people decide. Possible match, verdicts, engagement, outcome; each with a name under it."""
+"""``pylfr alerts``: people decide. Possible match, verdicts, engagement, outcome; each under somebody's name."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ from pylfr.governance.adjudication.reviewed import AlertRow
 from pylfr.governance.keys.keys import SigningKey
 from pylfr.governance.retention.sweeper import SUFFIX, read_sealed
 
-commands = typer.Typer(help="Possible matches and what people decide about them.", no_args_is_help=True)
+commands = typer.Typer(
+    help="Review possible matches and record decisions: list, show, picture, adjudicate, engage, outcome.",
+    no_args_is_help=True,
+)
 
 DeploymentArgument = Annotated[Path, typer.Argument(help="The deployment file (TOML).", show_default=False)]
-AlertArgument = Annotated[str, typer.Argument(help="The alert's id, or how it begins.", show_default=False)]
-KeyOption = Annotated[Path | None, typer.Option("--key", help="Your private key, which signs the decision.")]
+AlertArgument = Annotated[str, typer.Argument(help="The alert's id, or its first characters.", show_default=False)]
+KeyOption = Annotated[Path | None, typer.Option("--key", help="Your private key, to sign the decision.")]
 ReasonOption = Annotated[str, typer.Option(help="Why. It is in the record for good: name nobody who was seen.")]
-ByOption = Annotated[str, typer.Option(help="Who decides: your own name.", show_default=False)]
+ByOption = Annotated[str, typer.Option(help="Your own name: who decides.", show_default=False)]
 
 # What is typed, and what it means.
 _VERDICTS: dict[str, Verdict] = {
@@ -55,7 +58,7 @@ def list_(deployment: DeploymentArgument) -> None:
 
 @commands.command()
 def show(deployment: DeploymentArgument, alert: AlertArgument) -> None:
-    """One alert. Verdicts are shown only when all are in: nobody is led by the one before."""
+    """Show one alert. Verdicts are shown once all are in, so that nobody is led by an earlier one."""
     with open_resources(deployment) as resources:
         row = resources.review.alert(alert)
     case = row.case
@@ -106,12 +109,14 @@ def adjudicate(
     deployment: DeploymentArgument,
     alert: AlertArgument,
     by: ByOption,
-    verdict: Annotated[Literal["same", "different", "cannot-tell"], typer.Option(help="What the two pictures show.")],
+    verdict: Annotated[
+        Literal["same", "different", "cannot-tell"], typer.Option(help="Whether the two pictures show one person.")
+    ],
     reason: ReasonOption = "",
     key: KeyOption = None,
     passphrase_env: PassphraseOption = None,
 ) -> None:
-    """Give your verdict on the two pictures. The next person is not told."""
+    """Record your verdict on the two pictures. The next person does not see it."""
     with open_resources(deployment) as resources:
         resources.review.adjudicate(
             alert, by=by, verdict=_VERDICTS[verdict], reason=reason, key=_key(key, passphrase_env)
@@ -124,12 +129,12 @@ def engage(
     deployment: DeploymentArgument,
     alert: AlertArgument,
     by: ByOption,
-    decision: Annotated[Literal["engage", "none"], typer.Option(help="Whether somebody is spoken to.")],
+    decision: Annotated[Literal["engage", "none"], typer.Option(help="Whether to speak to the person.")],
     reason: ReasonOption = "",
     key: KeyOption = None,
     passphrase_env: PassphraseOption = None,
 ) -> None:
-    """Decide whether the person is spoken to; only an alert that people have confirmed can be engaged on."""
+    """Record the decision to speak to the person, or not; only a confirmed alert can be engaged on."""
     with open_resources(deployment) as resources:
         recorded = resources.review.engage(
             alert, by=by, decision=_DECISIONS[decision], reason=reason, key=_key(key, passphrase_env)

@@ -1,4 +1,4 @@
-"""``pylfr audit``: verify, show and export the record; no network, no camera, no database is needed."""
+"""``pylfr audit``: verify, show and export the audit log; needs no network, camera or database."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from pylfr.governance.audit.receiver import Tls, open_receiver
 from pylfr.governance.authorisation.signed import SignedAuthorisation, read_signed
 from pylfr.governance.keys.keys import read_public_key
 
-commands = typer.Typer(help="The record: verify, show, export.", no_args_is_help=True)
+commands = typer.Typer(help="The audit log: verify, show, export.", no_args_is_help=True)
 
 LogArgument = Annotated[Path, typer.Argument(help="The audit log.", show_default=False)]
-CheckpointsOption = Annotated[Path | None, typer.Option(help="The checkpoints, from where they were exported to.")]
-KeyOption = Annotated[Path | None, typer.Option(help="The record's public key.")]
+CheckpointsOption = Annotated[Path | None, typer.Option(help="The checkpoints, from the machine that keeps them.")]
+KeyOption = Annotated[Path | None, typer.Option(help="The public key of the log.")]
 _UNSIGNED = "its writer died, or somebody without the record's key wrote it; nothing acts on it"
 
 
@@ -95,7 +95,7 @@ def verify_(
 @commands.command()
 def show(
     log: LogArgument,
-    kind: Annotated[str | None, typer.Option(help="Only entries of this kind, for example alert.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only entries of this kind, such as alert.")] = None,
 ) -> None:
     """The log as a table. People and pictures appear as keyed digests."""
     table = Table(box=None, pad_edge=False)
@@ -111,11 +111,11 @@ def show(
 @commands.command()
 def export(
     log: LogArgument,
-    out: Annotated[Path, typer.Option(help="A new folder for the record.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="A new folder for the copy.", show_default=False)],
     checkpoints: CheckpointsOption = None,
     key: KeyOption = None,
 ) -> None:
-    """Copy the record, its checkpoints and the public key into a folder that can be verified anywhere."""
+    """Copy the log, its checkpoints and the public key into a folder that can be verified anywhere."""
     out.mkdir(mode=0o700)
     for source, name in ((log, "audit.log"), (checkpoints, "audit.checkpoints"), (key, "record.pub")):
         if source is not None:

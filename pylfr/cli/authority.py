@@ -1,4 +1,4 @@
-"""``pylfr authority``: who may say that a deployment runs. The officer signs; the operator cannot."""
+"""``pylfr authority``: who authorises a deployment. The officer signs; the operator cannot."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DeploymentArgument = Annotated[Path, typer.Argument(help="The deployment file (T
 
 @commands.command()
 def keygen(
-    key: Annotated[Path, typer.Argument(help="Where the private key goes; the public one gets .pub.")],
+    key: Annotated[Path, typer.Argument(help="File for the private key; the public key gets the suffix .pub.")],
     passphrase_env: PassphraseOption = None,
 ) -> None:
     """Make an Ed25519 key. An officer stores the private half where the operator cannot reach it."""
@@ -40,12 +40,13 @@ def keygen(
 @commands.command()
 def draft(
     deployment: DeploymentArgument,
-    out: Annotated[Path, typer.Option(help="Where the draft goes (JSON).", show_default=False)],
+    out: Annotated[Path, typer.Option(help="File for the draft (JSON).", show_default=False)],
     case: Annotated[
-        Path | None, typer.Option(help="A TOML file with the words: purpose, necessity, officers, window, references.")
+        Path | None,
+        typer.Option(help="TOML file with the words of the case: purpose, necessity, officers, window, references."),
     ] = None,
 ) -> None:
-    """Write what has to be authorised: everything measurable is filled in, the words come from CASE or stay blank."""
+    """Draft an authorisation: what can be measured is filled in, the words come from CASE or stay blank."""
     with open_resources(deployment) as resources:
         fields = draft_authorisation(resources)
         certificates = measurements_of(resources)
@@ -69,11 +70,11 @@ def draft(
 @commands.command()
 def sign(
     draft: Annotated[Path, typer.Argument(help="The draft.", show_default=False)],
-    key: Annotated[list[Path], typer.Option(help="The officer's private key; again for a second officer.")],
-    out: Annotated[Path, typer.Option(help="Where the signed authorisation goes.", show_default=False)],
+    key: Annotated[list[Path], typer.Option(help="The officer's private key; repeat for a second officer.")],
+    out: Annotated[Path, typer.Option(help="File for the signed authorisation.", show_default=False)],
     passphrase_env: PassphraseOption = None,
 ) -> None:
-    """Sign a draft that is complete. Whoever signs has read every field of it."""
+    """Sign a complete draft. Whoever signs has read every field."""
     try:
         fields = json.loads(draft.read_bytes())
     except ValueError as error:
@@ -89,7 +90,7 @@ def sign(
 
 @commands.command()
 def check(deployment: DeploymentArgument) -> None:
-    """Say whether the deployment may run now; exit status 1 names everything that does not fit."""
+    """Check whether the deployment may run now; exit status 1 names everything that does not fit."""
     with open_resources(deployment) as resources:
         terms = require_authorised(resources)
         certificates = measurements_of(resources)

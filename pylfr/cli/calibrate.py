@@ -32,21 +32,21 @@ _CLOSEST_SHOWN = 5
 
 def calibrate_command(
     folder: Annotated[
-        Path, typer.Argument(help="Photographs, one folder a person; with --truth: videos.", show_default=False)
+        Path, typer.Argument(help="Photographs, one folder per person; with --truth: videos.", show_default=False)
     ],
-    target_fpir: Annotated[float, typer.Option(help="False alerts a non-mated search or pass, such as 1e-3.")],
+    target_fpir: Annotated[float, typer.Option(help="False alerts per non-mated search or pass, such as 1e-3.")],
     watchlist_size: Annotated[int, typer.Option(help="People on the deployment's watchlist.", min=1)],
     detector: Annotated[str, typer.Option(help="The network that finds faces.")] = "yunet_n",
     embedder: Annotated[str, typer.Option(help="The network that compares them.")] = "face_reid_0095",
-    out: Annotated[Path | None, typer.Option(help="Where the certificate goes (JSON).")] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the certificate (JSON).")] = None,
     truth: Annotated[
         Path | None, typer.Option(help="Calibrate tracks: FOLDER holds videos; this JSON or CSV says who passes when.")
     ] = None,
     references: Annotated[
-        Path | None, typer.Option(help="With --truth: the people on the watchlist, one folder a person.")
+        Path | None, typer.Option(help="With --truth: the people on the watchlist, one folder per person.")
     ] = None,
     crowd: Annotated[
-        bool, typer.Option("--crowd", help="Calibrate tracks: the people of FOLDER walk by on made-up video.")
+        bool, typer.Option("--crowd", help="Calibrate tracks: the people of FOLDER walk past on synthetic video.")
     ] = False,
     deployment: Annotated[
         Path | None, typer.Option(help="For tracks: take [recognition] and [models] from this deployment file.")
@@ -54,10 +54,10 @@ def calibrate_command(
     runtime: Annotated[
         str, typer.Option(help="What runs the networks; the certificate holds for its arithmetic alone.")
     ] = "auto",
-    material: Annotated[str, typer.Option(help="Words on what the pictures are, for the certificate.")] = "",
+    material: Annotated[str, typer.Option(help="What the material is, in words, for the certificate.")] = "",
     days: Annotated[int, typer.Option(help="Days until the certificate expires.", min=1)] = 180,
-    workers: Annotated[int, typer.Option(help="Threads; 0 for one a core.", min=0)] = 0,
-    seed: Annotated[int, typer.Option(help="The same seed draws the same watchlists and crowds.")] = 0,
+    workers: Annotated[int, typer.Option(help="Threads; 0: one per core.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the drawn watchlists and crowds.")] = 0,
     key: MeasurerKeyOption = None,
     by: MeasurerOption = "",
     passphrase_env: PassphraseOption = None,

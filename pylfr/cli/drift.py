@@ -28,14 +28,16 @@ def drift(
     certificate: Annotated[Path, typer.Argument(help="The calibration certificate (JSON).", show_default=False)],
     counts: Annotated[
         list[Path],
-        typer.Argument(help="What runs wrote into [aggregates] folder, in order of time.", show_default=False),
+        typer.Argument(
+            help="Files that runs wrote into the folder of [aggregates], in order of time.", show_default=False
+        ),
     ],
     false_alerts: Annotated[
         list[int] | None,
         typer.Option(help="Adjudicated false alerts of each file, in order: --false-alerts 0 --false-alerts 2."),
     ] = None,
 ) -> None:
-    """Say whether a deployment still sees what its threshold was measured on. Exit status 1 where it does not."""
+    """Check whether a deployment still sees what its threshold was measured on; exit status 1 if not."""
     certified, _ = read_calibration(certificate)
     if not certified.non_mated_best:
         raise ConfigError(f"{certificate} holds no histogram of scores: make it anew with `pylfr calibrate`")

@@ -19,7 +19,7 @@ from pylfr.governance.keys.vault import VaultKey, read_vault_key
 
 FileArgument = Annotated[Path, typer.Argument(help="The watchlist file.", show_default=False)]
 EntryArgument = Annotated[str, typer.Argument(help="The entry's name.", show_default=False)]
-ByOption = Annotated[str, typer.Option(help="Who does this: your own name.", show_default=False)]
+ByOption = Annotated[str, typer.Option(help="Your own name.", show_default=False)]
 KeyOption = Annotated[Path | None, typer.Option(help="The key of a sealed watchlist.")]
 
 
@@ -28,7 +28,7 @@ def review(
     names: Annotated[list[str], typer.Argument(help="The entries that you reviewed.", show_default=False)],
     by: ByOption,
     deployment: Annotated[
-        str, typer.Option("--for", help="For which deployment, by the name in its file.", show_default=False)
+        str, typer.Option("--for", help="The deployment, by the name in its file.", show_default=False)
     ],
 ) -> None:
     """Record that you reviewed these entries, and that they may be searched for in one deployment."""
@@ -39,7 +39,7 @@ def review(
 
 
 def show(file: FileArgument, name: EntryArgument, key: KeyOption = None) -> None:
-    """One entry: why it is listed, where its reference images come from, and who reviewed them."""
+    """Show one entry: why it is listed, the source of its images, and who reviewed them."""
     with open_watchlist(file, key=read_key(key)) as opened:
         references = opened.references(name)
         entry = next(each for each in opened.entries() if each.name == name)
@@ -53,17 +53,17 @@ def copy(
     file: FileArgument,
     out: Annotated[Path, typer.Argument(help="The new watchlist.", show_default=False)],
     by: ByOption,
-    profile: Annotated[str | None, typer.Option(help="The policy that it must meet.")] = None,
+    profile: Annotated[str | None, typer.Option(help="The profile that it must meet.")] = None,
     key: KeyOption = None,
 ) -> None:
-    """Carry a watchlist over to another deployment. Everybody on it waits for review again."""
+    """Copy a watchlist to another deployment. Every entry waits for review again."""
     with open_watchlist(file, key=read_key(key)) as opened:
         count = opened.copy_to(out, by=by, profile=profile)
     say(f"{out}: {count} entries, proposed by {by!r}, reviewed by nobody: `pylfr watchlist review`")
 
 
 def upgrade(file: FileArgument) -> None:
-    """Bring a watchlist of an older format up to date. What it did not hold stays empty; it must be signed anew."""
+    """Upgrade a watchlist of an older format. Fields it lacked stay empty; it must be signed again."""
     found = sqlite_file.upgrade(file)
     if found == sqlite_file.FORMAT_VERSION:
         say(f"{file} has format {found} already")
@@ -77,7 +77,7 @@ def withdraw(
     by: ByOption,
     because: Annotated[str, typer.Option(help="Why. It is in the log for good: name nobody.", show_default=False)],
 ) -> None:
-    """Take somebody off the sealed watchlist of a deployment, also while it runs. The signature stays good."""
+    """Remove somebody from the sealed watchlist of a deployment, also while it runs. The signature remains valid."""
     if not by.strip() or not because.strip():
         raise ConfigError("--by and --because must say something: they are written into the record")
     with open_resources(deployment) as resources:

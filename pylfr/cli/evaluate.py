@@ -46,25 +46,25 @@ _NAMED_IN_TERMINAL = 5
 
 
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="A folder of people, one folder a person; or of videos.")],
+    folder: Annotated[Path, typer.Argument(help="Photographs, one folder per person; with --truth: videos.")],
     detector: Annotated[str, typer.Option(help="The network that finds faces.")] = "yunet_n",
     embedder: Annotated[str, typer.Option(help="The network that compares them.")] = "face_reid_0095",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write every number as JSON.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the report: HTML, Markdown, CSV, figures.")] = None,
-    pairs: Annotated[Path | None, typer.Option(help="Pair list in LFW's format. Without it pairs are drawn.")] = None,
+    pairs: Annotated[Path | None, typer.Option(help="Pair list in LFW's format; unset: pairs are drawn.")] = None,
     watchlist_size: Annotated[
-        list[int] | None, typer.Option(help="People enrolled. Again for more sizes.", show_default="100 and 500")
+        list[int] | None, typer.Option(help="People enrolled; repeat for more sizes.", show_default="100 and 500")
     ] = None,
     splits: Annotated[int, typer.Option(help="Random draws of who is enrolled.", min=1)] = 10,
-    groups: Annotated[Path | None, typer.Option(help="CSV with the columns person and group, your own labels.")] = None,
+    groups: Annotated[Path | None, typer.Option(help="CSV with the columns person and group: your own labels.")] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="The deployed threshold, for groups. Without it: that of FPIR 1 %.")
+        float | None, typer.Option(help="The deployed threshold, for groups; unset: that of FPIR 1 %.")
     ] = None,
     cohort_certificate: Annotated[
-        Path | None, typer.Option(help="With --groups: where the cohort certificate goes (JSON).")
+        Path | None, typer.Option(help="With --groups: file for the cohort certificate (JSON).")
     ] = None,
     conclusion: Annotated[
-        str, typer.Option(help="What you conclude of the groups, in words, for the certificate.")
+        str, typer.Option(help="Your conclusion about the groups, in words, for the certificate.")
     ] = "",
     days: Annotated[int, typer.Option(help="Days until the cohort certificate expires.", min=1)] = 365,
     truth: Annotated[
@@ -74,10 +74,10 @@ def evaluate(
         Path | None, typer.Option(help="With --truth: a folder of the people on the watchlist.")
     ] = None,
     runtime: Annotated[
-        str, typer.Option(help="What runs the networks; a cohort certificate holds for its arithmetic alone.")
+        str, typer.Option(help="What runs the networks; a cohort certificate holds for its arithmetic only.")
     ] = "auto",
-    workers: Annotated[int, typer.Option(help="Threads; 0 for one a core.", min=0)] = 0,
-    seed: Annotated[int, typer.Option(help="The same seed draws the same splits.")] = 0,
+    workers: Annotated[int, typer.Option(help="Threads; 0: one per core.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the drawn splits.")] = 0,
     key: MeasurerKeyOption = None,
     by: MeasurerOption = "",
     passphrase_env: PassphraseOption = None,

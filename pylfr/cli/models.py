@@ -15,17 +15,17 @@ from pylfr.errors import ModelError
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import Model, ModelStore, open_store
 
-commands = typer.Typer(help="The networks: list, show, verify, fetch, import.", no_args_is_help=True)
+commands = typer.Typer(help="Networks: list, show, verify, fetch, import.", no_args_is_help=True)
 
-NameArgument = Annotated[str, typer.Argument(help="A name that `pylfr models list` shows.", show_default=False)]
+NameArgument = Annotated[str, typer.Argument(help="A name from `pylfr models list`.", show_default=False)]
 AcceptOption = Annotated[
-    str | None, typer.Option("--accept-licence", help="Accept a licence that forbids commercial use, by its name.")
+    str | None, typer.Option("--accept-licence", help="Accept a licence that forbids commercial use, by its id.")
 ]
 
 
 @commands.command(name="list")
 def list_() -> None:
-    """Every network that has a manifest, and where its file was found."""
+    """List every network with a manifest, and where its file is."""
     store = open_store()
     table = Table(box=None, pad_edge=False)
     for column in ("name", "task", "licence", "commercial use", "found in"):
@@ -52,7 +52,7 @@ def list_() -> None:
 
 @commands.command()
 def show(name: NameArgument) -> None:
-    """What pylfr knows of a network: its source, licence, input and output."""
+    """Show a network: source, licence, input and output."""
     store = open_store()
     manifest = store.manifest(name)
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -67,7 +67,7 @@ def show(name: NameArgument) -> None:
 def verify(
     name: Annotated[str | None, typer.Argument(help="Only this network.", show_default=False)] = None,
 ) -> None:
-    """Hash the files that are here and compare them with their manifests; exit status 1 where one differs."""
+    """Hash the files on this machine and compare them with their manifests; exit status 1 if one differs."""
     store = open_store()
     if name is not None:
         _report(store.resolve(name))
@@ -85,7 +85,7 @@ def verify(
 
 @commands.command()
 def fetch(name: NameArgument, accept_licence: AcceptOption = None) -> None:
-    """Download a network into the user's cache and verify it."""
+    """Download a network into your cache and verify it."""
     store = open_store()
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
@@ -105,7 +105,7 @@ def import_(
     path: Annotated[Path, typer.Argument(help="A network, a zip archive, or a folder of them.", show_default=False)],
     accept_licence: AcceptOption = None,
 ) -> None:
-    """Copy known networks from a file, an archive or a folder into the user's cache; their hash says what they are."""
+    """Copy known networks from a file, an archive or a folder into your cache; their hash identifies them."""
     for model in open_store().import_path(path, accept_licence=accept_licence):
         print_notice(model.manifest)
         _report(model)

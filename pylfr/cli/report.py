@@ -1,4 +1,4 @@
-"""``pylfr report``: what a deployment did, for the public: Markdown, JSON and HTML. Nobody is named."""
+"""``pylfr report``: the public account of a deployment as Markdown, JSON and HTML. It names nobody."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pylfr.governance.report.page import markdown_of, page_of
 
 def report(
     deployment: Annotated[Path, typer.Argument(help="The deployment file (TOML).", show_default=False)],
-    out: Annotated[Path, typer.Option(help="A folder for report.md, report.json and report.html.")],
+    out: Annotated[Path, typer.Option(help="Folder for report.md, report.json and report.html.")],
 ) -> None:
     """Write the public report of a deployment: counts, rates with intervals, and which controls ran."""
     with open_resources(deployment) as resources:

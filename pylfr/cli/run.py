@@ -27,10 +27,11 @@ def run(
         Path | None, typer.Option("--summary", help="Write the summary as JSON into this file.")
     ] = None,
     debuggable: Annotated[
-        bool, typer.Option("--debuggable", help="Leave the memory open to debuggers; the record and the report say so.")
+        bool,
+        typer.Option("--debuggable", help="Leave the memory open to debuggers; the audit log and the report say so."),
     ] = False,
 ) -> None:
-    """Run a deployment: many cameras against one watchlist. Ctrl-C ends it with its account.
+    """Run a deployment: many cameras against one watchlist. Ctrl-C ends it with its summary.
 
     It refuses to start without an authorisation and stops by itself when the authorised window ends. It goes on where
     nobody reads its output any more; SIGHUP takes in the newest revision of the watchlist.

@@ -27,7 +27,7 @@ from pylfr.sizing.synthetic import synthetic_watchlist, walkers_templates
 
 
 def size(
-    seconds: Annotated[float, typer.Option(help="How long the answer must hold.", min=1)] = 60.0,
+    seconds: Annotated[float, typer.Option(help="Seconds for which the answer must hold.", min=1)] = 60.0,
     bound_ms: Annotated[float, typer.Option(help="Bound on p99 from capture to alert, ms.", min=1)] = 250.0,
     limit: Annotated[int, typer.Option(help="Try no more cameras than this.", min=1)] = 200,
     faces: Annotated[int, typer.Option(help="Faces in every frame of the synthetic footage.", min=0)] = 3,
@@ -39,25 +39,25 @@ def size(
     ] = None,
     portraits: Annotated[
         Path | None,
-        typer.Option(help="Folder of portraits to make the footage from.", show_default="any installed"),
+        typer.Option(help="Folder of portraits for the footage.", show_default="any installed"),
     ] = None,
     detector: Annotated[
-        str | None, typer.Option(help="The network that finds faces.", show_default="best here")
+        str | None, typer.Option(help="The network that finds faces.", show_default="best on this machine")
     ] = None,
     embedder: Annotated[
-        str | None, typer.Option(help="The network that compares them.", show_default="best here")
+        str | None, typer.Option(help="The network that compares them.", show_default="best on this machine")
     ] = None,
-    detect_hz: Annotated[float, typer.Option(help="Detections a second and camera.", min=0.1)] = 8.0,
+    detect_hz: Annotated[float, typer.Option(help="Detections per second and camera.", min=0.1)] = 8.0,
     runtime: Annotated[str, typer.Option(help="What runs the networks.")] = "auto",
-    threads: Annotated[int, typer.Option(help="Threads a network, 0 for as many as there are cores.", min=0)] = 0,
+    threads: Annotated[int, typer.Option(help="Threads per network; 0: one per core.", min=0)] = 0,
     probe_s: Annotated[float, typer.Option(help="Length of the short trials.", min=1)] = 6.0,
     gpu: Annotated[
         Path | None, typer.Option(help="Plan for a GPU too, from its results file (benchmarks/gpu.py).")
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write every number as JSON.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Write a figure (PNG); needs the extra 'evaluation'.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a figure (PNG); needs the extra evaluation.")] = None,
 ) -> None:
-    """Find how many 25-fps cameras this machine holds: recordings played as live cameras, latency and drops measured.
+    """Measure how many 25-fps cameras this machine can run: recordings play as live cameras until it falls behind.
 
     Takes three to five minutes. Ctrl-C prints what is known by then. The exit status is 1 where not one camera is held.
     """

@@ -20,33 +20,35 @@ from pylfr.types import Device
 
 
 def try_(
-    videos: Annotated[list[Path], typer.Argument(help="Recorded videos; each plays one camera.", show_default=False)],
+    videos: Annotated[
+        list[Path], typer.Argument(help="Recorded videos; each plays the part of one camera.", show_default=False)
+    ],
     person: Annotated[
         list[str],
         typer.Option(
-            help="Somebody to look for, NAME=IMAGE. Again for more people, or more images of one.", show_default=False
+            help="Somebody to look for, NAME=IMAGE; repeat for more people or more images.", show_default=False
         ),
     ],
     detector: Annotated[
-        str | None, typer.Option(help="The network that finds faces.", show_default="best here")
+        str | None, typer.Option(help="The network that finds faces.", show_default="best on this machine")
     ] = None,
     embedder: Annotated[
-        str | None, typer.Option(help="The network that compares them.", show_default="best here")
+        str | None, typer.Option(help="The network that compares them.", show_default="best on this machine")
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Cosine from -1 to 1. Without it: the embedder's own suggestion, uncalibrated.")
+        float | None, typer.Option(help="Cosine from -1 to 1; unset: the embedder's own suggestion, uncalibrated.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; never falls back.")] = "cpu",
     runtime: Annotated[
         str, typer.Option(help="onnx, openvino, openvino-bf16 or torch; auto takes the fastest.")
     ] = "auto",
-    detect_hz: Annotated[float, typer.Option(help="Detections a second of video.")] = 8.0,
+    detect_hz: Annotated[float, typer.Option(help="Detections per second of video.")] = 8.0,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write one JSON object a line: every alert, then the summary.")
+        Path | None, typer.Option("--json", help="Write JSON lines: every alert, then the summary.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for an evidence picture an alert.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for evidence pictures, one per alert.")] = None,
 ) -> None:
-    """Look for people in recorded videos: a rehearsal. An alert is a possible match that a person has to look at.
+    """Look for people in recorded videos: a rehearsal. An alert is a possible match for a person to review.
 
     The exit status is 0 only if every video was read to its end.
     """

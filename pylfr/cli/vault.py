@@ -38,12 +38,14 @@ _KEPT: dict[KeyPlace, str] = {
 
 
 def seal(
-    file: Annotated[Path, typer.Argument(help="The watchlist as it was compiled.", show_default=False)],
-    out: Annotated[Path, typer.Argument(help="Where the sealed one goes.", show_default=False)],
-    key: Annotated[Path, typer.Option(help="Where the new key goes.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="The watchlist to seal.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="File for the sealed watchlist.", show_default=False)],
+    key: Annotated[Path, typer.Option(help="File for the new key.", show_default=False)],
     expires: Annotated[datetime, typer.Option(help="When the key must be destroyed, UTC.", show_default=False)],
-    manifest: Annotated[Path, typer.Option(help="Where the list of record references goes.", show_default=False)],
-    record_key: Annotated[Path, typer.Option(help="The record's private key, which signs it.", show_default=False)],
+    manifest: Annotated[Path, typer.Option(help="File for the signed list of record references.", show_default=False)],
+    record_key: Annotated[
+        Path, typer.Option(help="The private key of the audit log, which signs that list.", show_default=False)
+    ],
     passphrase_env: PassphraseOption = None,
     keep: Annotated[bool, typer.Option("--keep", help="Do not remove the plain watchlist.")] = False,
     key_in: Annotated[
@@ -51,7 +53,7 @@ def seal(
         typer.Option(help="Where the key is stored: best takes the first that is available, and says which."),
     ] = "best",
 ) -> None:
-    """Encrypt a watchlist for one deployment, sign who was on it, and remove the plain one.
+    """Encrypt a watchlist for one deployment, sign the list of its references, and remove the plain file.
 
     Best is: under the passphrase in PYLFR_VAULT_PASSPHRASE where that is set; else in the kernel's keyring, from which
     a restart of the machine loses it; else, where the kernel stores no keys, in an unencrypted file.
@@ -73,10 +75,10 @@ def seal(
 
 def was_listed(
     manifest: Annotated[Path, typer.Argument(help="The signed list of record references.", show_default=False)],
-    reference: Annotated[str, typer.Argument(help="The record reference to ask for.", show_default=False)],
+    reference: Annotated[str, typer.Argument(help="The record reference to look up.", show_default=False)],
     key: Annotated[Path, typer.Option(help="The record's public key.", show_default=False)],
 ) -> None:
-    """Say whether somebody was on a watchlist that is gone; exit status 0 for yes, 3 for no."""
+    """Answer whether somebody was on an erased watchlist; exit status 0 for yes, 3 for no."""
     read = read_manifest(manifest, read_public_key(key))
     listed, withdrawn_at = read.holds(reference), read.withdrawn_at(reference)
     until = f", and taken off at {utc_text(withdrawn_at)}" if withdrawn_at is not None else ""

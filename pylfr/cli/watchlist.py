@@ -1,4 +1,4 @@
-"""``pylfr watchlist``: who is looked for. Every refusal gives all its reasons."""
+"""``pylfr watchlist``: the people a deployment looks for. A refused image gets all the reasons."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from pylfr.gallery.watchlist.watchlist import Enrolment, Entry, create_watchlist
 from pylfr.governance.authorisation.enrolment import Origin
 from pylfr.video.isolation.client import read_image_isolated
 
-commands = typer.Typer(help="Watchlists: create, enrol, list, remove.", no_args_is_help=True)
+commands = typer.Typer(
+    help="Create, enrol, review, seal and withdraw: the people a deployment looks for.", no_args_is_help=True
+)
 
 FileArgument = Annotated[Path, typer.Argument(help="The watchlist file.", show_default=False)]
 EntryArgument = Annotated[str, typer.Argument(help="The entry's name.", show_default=False)]
@@ -33,12 +35,14 @@ EntryArgument = Annotated[str, typer.Argument(help="The entry's name.", show_def
 @commands.command()
 def create(
     file: FileArgument,
-    embedder: Annotated[str | None, typer.Option(help="Whose templates it holds.", show_default="best here")] = None,
+    embedder: Annotated[
+        str | None, typer.Option(help="The embedder of its templates.", show_default="best on this machine")
+    ] = None,
     profile: Annotated[
-        str | None, typer.Option(help="The policy that every enrolment must meet, for example uk-police.")
+        str | None, typer.Option(help="The profile that every enrolment must meet, such as uk-police.")
     ] = None,
 ) -> None:
-    """Make an empty watchlist for the templates of one embedder."""
+    """Create an empty watchlist for the templates of one embedder."""
     network = open_embedder(chosen_network("embed", embedder))
     print_notice(network.manifest)
     with create_watchlist(file, network, profile=profile) as made:
@@ -49,22 +53,24 @@ def create(
 def enrol(
     file: FileArgument,
     name: EntryArgument,
-    images: Annotated[list[Path], typer.Argument(help="Pictures of one face each.", show_default=False)],
+    images: Annotated[list[Path], typer.Argument(help="Pictures, each of one face.", show_default=False)],
     expires: Annotated[
         str | None,
         typer.Option(help="When the entry ends: ISO 8601, for example 2027-01-31 or 2027-01-31T18:00+01:00."),
     ] = None,
-    detector: Annotated[str | None, typer.Option(help="Finds the face.", show_default="best here")] = None,
-    category: Annotated[str | None, typer.Option(help="Why such people are on the list.")] = None,
-    justification: Annotated[str | None, typer.Option(help="Why this person is.")] = None,
-    source: Annotated[str | None, typer.Option(help="Where the pictures come from.")] = None,
-    lawful_basis: Annotated[str | None, typer.Option(help="On what basis they are held.")] = None,
-    captured: Annotated[str | None, typer.Option(help="When they were taken: 2025-03-01.")] = None,
-    by: Annotated[str | None, typer.Option(help="Who proposes them: your own name.")] = None,
+    detector: Annotated[
+        str | None, typer.Option(help="The network that finds the face.", show_default="best on this machine")
+    ] = None,
+    category: Annotated[str | None, typer.Option(help="The category of the entry, as the profile names it.")] = None,
+    justification: Annotated[str | None, typer.Option(help="Why this person is on the list.")] = None,
+    source: Annotated[str | None, typer.Option(help="Source of the pictures.")] = None,
+    lawful_basis: Annotated[str | None, typer.Option(help="Legal basis on which they are held.")] = None,
+    captured: Annotated[str | None, typer.Option(help="Day they were taken, such as 2025-03-01.")] = None,
+    by: Annotated[str | None, typer.Option(help="Your own name: who proposes them.")] = None,
 ) -> None:
-    """Add reference images to an entry, which is made where it is new; each must pass the quality gate.
+    """Add reference images to a new or existing entry; each must pass the quality gate.
 
-    The exit status is 1 where an image is refused; the others are enrolled nevertheless.
+    If an image is refused, the exit status is 1; the others are enrolled all the same.
     """
     expires_at = _time(expires) if expires is not None else None
     origin = Origin(
@@ -108,7 +114,7 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
     key: KeyOption = None,
 ) -> None:
-    """Everybody on the list. Templates and pictures stay in the file."""
+    """List the entries. Templates and pictures stay in the file."""
     with open_watchlist(file, key=read_key(key)) as opened:
         entries, embedder, model, revision = opened.entries(), opened.embedder, opened.model, opened.revision
     if as_json:
@@ -133,9 +139,9 @@ def list_(
 def remove(
     file: FileArgument,
     name: Annotated[str | None, typer.Argument(help="The entry's name.", show_default=False)] = None,
-    expired: Annotated[bool, typer.Option("--expired", help="Everybody whose entry has expired.")] = False,
+    expired: Annotated[bool, typer.Option("--expired", help="Remove every expired entry.")] = False,
 ) -> None:
-    """Take an entry off the list; its templates and pictures are overwritten in the file."""
+    """Remove an entry; its templates and pictures are overwritten in the file."""
     if (name is None) != expired:
         raise typer.BadParameter("give either NAME or --expired")
     with open_watchlist(file) as opened:
