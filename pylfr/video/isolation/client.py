@@ -246,7 +246,8 @@ class Decoder:
         )
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", start],
+                # -B: it writes nothing, compiled modules neither.
+                [sys.executable, "-I", "-B", "-c", start],
                 pass_fds=[theirs.fileno()],
                 # No secret of this process is in its environment.
                 env={"LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
