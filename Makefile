@@ -67,6 +67,14 @@ cuda: $(VENV)/.dev ## compile the CUDA half with nvcc; needs no GPU
 	@$(BIN)/python -m pip wheel --quiet --no-build-isolation --no-deps -Ccmake.define.PYLFR_CUDA=ON -Cbuild-dir=build/cuda -w build/wheels .
 	@$(BIN)/python tests/native/import_cuda_wheel.py build/wheels
 
+stand-in: build ## compile the CUDA half for a CPU that plays a device, so that tests run it; needs neither nvcc nor a GPU
+	@echo "== compiling the CUDA half for a CPU that plays a device"
+	@for folder in build/cp*; do $(BIN)/cmake --build $$folder --target _core_stand_in >/dev/null && mkdir -p build/stand-in && cp $$folder/stand_in/_core*.so build/stand-in/ || exit 1; done
+
+gpu-bundle: build ## all that a GPU machine without a network lacks, in build/gpu: core, packages, networks, clips
+	@test -n "$(PYLFR_MEDIA)" || { echo "PYLFR_MEDIA must name the folder of footage that the tests need"; exit 1; }
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m benchmarks.gpu_bundle --python $(PYLFR_GPU_PYTHON) --media "$(PYLFR_MEDIA)"
+
 rtx: build ## install TensorRT-RTX (about 230 MB), so that the tests build engines with it; needs no GPU
 	@$(BIN)/python -m pip install --quiet onnx 'tensorrt-rtx==1.7.1.116'
 

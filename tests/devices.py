@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,6 +13,11 @@ from pylfr.protocols import Runtime
 from pylfr.types import Device, Float32
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
+
+# A CPU plays the device (tests/native/stand_in): whatever takes a GPU a moment takes it seconds.
+IS_STAND_IN = os.environ.get("PYLFR_CUDA_STAND_IN") == "1"
+
+needs_a_gpu = pytest.mark.skipif(IS_STAND_IN, reason="a CPU plays the device, and other libraries do not know it")
 
 
 class HostedRuntime:

@@ -35,8 +35,14 @@ Tensor send_array(Staging& staging, const py::array& array) {
 py::array_t<float> letterbox_batch(const Pictures& pictures, const Tensor& out, bool bgr,
                                    const std::vector<float>& mean, const std::vector<float>& scale) {
     const auto count = static_cast<py::ssize_t>(pictures.views.size());
-    require_room(out, Element::float32, {count, 3, any_length, any_length}, *pictures.memory.stream(), "out");
-    if (out.shape()[2] < 1 || out.shape()[3] < 1 || out.shape()[2] > 1 << 15 || out.shape()[3] > 1 << 15) {
+    const bool is_half = out.element() == Element::float16;
+    if (is_half) {
+        require_room(out, Element::float16, {count, any_length, any_length, 3}, *pictures.memory.stream(), "out");
+    } else {
+        require_room(out, Element::float32, {count, 3, any_length, any_length}, *pictures.memory.stream(), "out");
+    }
+    const std::int64_t height = out.shape()[is_half ? 1 : 2], width = out.shape()[is_half ? 2 : 3];
+    if (height < 1 || width < 1 || height > 1 << 15 || width > 1 << 15) {
         throw py::value_error("out must be 1 to 32768 pixels wide and high, got " + text_of(out.shape()));
     }
     const Encoding how = encoding_of(bgr, mean, scale);
@@ -156,13 +162,13 @@ void normalise_on(const Tensor& vectors, const Stream& stream) {
 }  // namespace
 
 void bind_batch(py::module_& module) {
-    py::class_<Staging>(module, "Staging")
+    py::class_<Staging, Held<Staging>>(module, "Staging")
         .def(py::init([](const std::shared_ptr<Stream>& stream, int threads) {
                  if (stream == nullptr) throw py::type_error("stream must be a Stream, got None");
                  if (threads < 0 || threads > 64) {
                      throw py::value_error("threads must be 0 to 64, got " + std::to_string(threads));
                  }
-                 return std::make_unique<Staging>(stream, static_cast<std::size_t>(threads));
+                 return Held<Staging>(new Staging(stream, static_cast<std::size_t>(threads)));
              }),
              py::arg("stream"), py::arg("threads") = 0)
         .def_property_readonly("stream", &Staging::stream)

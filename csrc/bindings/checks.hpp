@@ -8,8 +8,10 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <string>
 
+#include "core/readback.hpp"
 #include "core/staging.hpp"
 #include "core/tensor.hpp"
 #include "ops/ops.hpp"
@@ -19,6 +21,34 @@ namespace pylfr {
 namespace py = pybind11;
 
 constexpr py::ssize_t any_length = -1;
+
+// Whether the end of an object waits for the device; its type may say that this one's does not.
+template <class T>
+bool may_wait(const T&) {
+    return true;
+}
+inline bool may_wait(const Tensor& tensor) {
+    return tensor.may_wait();
+}
+inline bool may_wait(const Readback& readback) {
+    return !readback.is_done();
+}
+
+// Ends a Python object's inside; other threads of Python go on where that waits for the device.
+template <class T>
+struct EndWithoutGil {
+    void operator()(T* object) const {
+        if (!may_wait(*object)) {
+            delete object;
+            return;
+        }
+        const py::gil_scoped_release release;
+        delete object;
+    }
+};
+
+template <class T>
+using Held = std::unique_ptr<T, EndWithoutGil<T>>;
 
 // "float32 [N, 4]", from a dtype and lengths; any_length reads "any".
 std::string shape_text(const char* dtype, const py::ssize_t* lengths, std::size_t axes);

@@ -84,15 +84,22 @@ struct LetGo {
     SharedStream stream;
 
     void operator()(void* held) const {
-        if (stream != nullptr) {
-            try {
-                stream->synchronise();
-            } catch (...) {  // the context is gone or has failed: nothing is read there any more
-            }
+        if (stream != nullptr && PyGILState_Check() != 0) {
+            const py::gil_scoped_release release;
+            wait();
+        } else if (stream != nullptr) {
+            wait();
         }
         const py::gil_scoped_acquire acquire;
         auto* record = static_cast<Managed*>(held);
         if (record->deleter != nullptr) record->deleter(record);
+    }
+
+    void wait() const {
+        try {
+            stream->synchronise();
+        } catch (...) {  // the context is gone or has failed: nothing is read there any more
+        }
     }
 };
 

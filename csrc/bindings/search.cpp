@@ -19,11 +19,13 @@ void require_stream(const SharedStream& stream) {
     if (stream == nullptr) throw py::type_error("stream must be a Stream, got None");
 }
 
-std::unique_ptr<SearchIndex> make_index(std::int64_t count, std::int64_t dimension, const std::string& precision,
-                                        const SharedStream& stream) {
+Held<SearchIndex> make_index(std::int64_t count, std::int64_t dimension, const std::string& precision,
+                             const SharedStream& stream) {
     require_stream(stream);
     SearchIndex::require(count, dimension);
-    return std::make_unique<SearchIndex>(count, dimension, precision_named(precision), stream);
+    const Precision named = precision_named(precision);
+    const py::gil_scoped_release release;
+    return Held<SearchIndex>(new SearchIndex(count, dimension, named, stream));
 }
 
 void fill(SearchIndex& index, const py::array& rows, std::int64_t start) {
@@ -60,12 +62,13 @@ Tensor score_all(const SearchIndex& index, const Tensor& probes, const SharedStr
 }  // namespace
 
 void bind_search(py::module_& module) {
-    py::class_<SearchIndex>(module, "SearchIndex")
+    py::class_<SearchIndex, Held<SearchIndex>>(module, "SearchIndex")
         .def(py::init(&make_index), py::arg("count"), py::arg("dimension"), py::arg("precision"), py::arg("stream"))
         .def("__len__", &SearchIndex::count)
         .def_property_readonly("dimension", &SearchIndex::dimension)
         .def_property_readonly("nbytes", &SearchIndex::bytes)
-        .def_property_readonly("most_error", &SearchIndex::most_error)
+        .def_property_readonly("most_error",
+                               py::cpp_function(&SearchIndex::most_error, py::call_guard<py::gil_scoped_release>()))
         .def("fill", &fill, py::arg("rows"), py::arg("start"))
         .def("search", &search, py::arg("probes"), py::arg("kept"), py::arg("stream"))
         .def("score_all", &score_all, py::arg("probes"), py::arg("stream"));

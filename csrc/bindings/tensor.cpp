@@ -6,7 +6,6 @@
 #include "bindings/checks.hpp"
 #include "bindings/exchange.hpp"
 #include "core/memory.hpp"
-#include "core/readback.hpp"
 #include "core/tensor.hpp"
 
 namespace pylfr {
@@ -57,11 +56,11 @@ void copy_to(const Tensor& tensor, py::array array, const SharedStream& stream) 
     stream->synchronise();
 }
 
-std::unique_ptr<Readback> arrival_of(const Tensor& tensor, const SharedStream& stream) {
+Held<Readback> arrival_of(const Tensor& tensor, const SharedStream& stream) {
     require_device(tensor, *stream);
     if (!tensor.is_packed()) throw py::value_error("a tensor with padded rows cannot be copied: copy its rows");
     const py::gil_scoped_release release;
-    return std::make_unique<Readback>(tensor, stream);
+    return Held<Readback>(new Readback(tensor, stream));
 }
 
 void arrive(const Readback& arrival, py::array array) {
@@ -111,7 +110,7 @@ void bind_tensor(py::module_& module) {
         .def(py::init<const Stream&, std::function<void()>>(), py::arg("stream"), py::arg("work"))
         .def("replay", &Graph::replay, py::arg("stream"));
 
-    py::class_<Tensor>(module, "Tensor")
+    py::class_<Tensor, Held<Tensor>>(module, "Tensor")
         .def(py::init(&make_tensor), py::arg("shape"), py::arg("dtype"), py::arg("stream"), py::arg("pooled") = true)
         .def_static("borrow", &borrow, py::arg("array"), py::arg("stream"))
         .def_property_readonly("shape", [](const Tensor& tensor) { return py::tuple(py::cast(tensor.shape())); })
@@ -182,7 +181,7 @@ void bind_tensor(py::module_& module) {
              })
         .def_property_readonly("__cuda_array_interface__", &to_cuda_array);
 
-    py::class_<Readback>(module, "Readback")
+    py::class_<Readback, Held<Readback>>(module, "Readback")
         .def(py::init(&arrival_of), py::arg("tensor").none(false), py::arg("stream").none(false))
         .def("into", &arrive, py::arg("array"));
 

@@ -1,8 +1,8 @@
-// Where work happens: a device and a stream on it. Nothing here falls back to another device.
+// Where work runs: a device and a stream on it. Nothing falls back to another device.
 //
-// The CUDA half stands behind these few functions: cuda/device.cu and cuda/launch.cu have it, cuda/unavailable.cpp says
-// that it is missing. Work is queued on the context that is current, the primary one or a caller's own; none is made or
-// reset.
+// These few functions are all that the rest of the core knows of CUDA. cuda/device.cu and cuda/launch.cu implement
+// them; in a build without CUDA, cuda/unavailable.cpp throws. Work is queued in the current context, the primary one or
+// a caller's own; none is created or reset.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +29,7 @@ bool built_with_cuda();
 // Usable devices; 0 without a driver or a device. Throws CudaError for any other failure.
 int cuda_device_count();
 
-// Each throws CudaError with the reason, unless it says otherwise.
+// Each throws CudaError with the reason, except the noexcept ones. None leaves an error behind in the runtime.
 namespace cuda {
 
 int current_device();
@@ -45,7 +45,7 @@ void synchronise_event(void* event);
 bool is_done(void* event);
 float elapsed_ms(void* from, void* to);
 void begin_capture(void* stream);
-void* end_capture(void* stream);  // the graph of what was queued since, ready to be launched
+void* end_capture(void* stream);  // the graph of what was queued since, instantiated
 void abandon_capture(void* stream) noexcept;
 void launch_graph(void* graph, void* stream);
 void destroy_graph(void* graph) noexcept;
@@ -56,8 +56,8 @@ void release_pinned(void* memory) noexcept;
 
 }  // namespace cuda
 
-// Queued on the place's stream where either end is on CUDA; on the CPU it is done on return. Pinned host memory must
-// outlive the copy; the driver takes care of pageable memory.
+// Queued on the stream where either end is on CUDA; done on return on the CPU. Pinned host memory must outlive the
+// copy; the driver stages pageable memory itself.
 void copy_bytes(void* to, Device to_device, const void* from, Device from_device, std::size_t bytes, void* stream);
 void zero_bytes(void* memory, Device device, std::size_t bytes, void* stream);
 
@@ -68,13 +68,19 @@ void launch_cpu(const Kernel& kernel, std::int64_t count);
 template <class Kernel>
 void launch_cuda(const Kernel& kernel, std::int64_t count, void* stream);
 
+// As launch_cpu and launch_cuda, for kernels whose rows are worked on by eight lanes (kernels/rows.hpp).
+template <class Kernel>
+void launch_rows_cpu(const Kernel& kernel, std::int64_t rows);
+template <class Kernel>
+void launch_rows_cuda(const Kernel& kernel, std::int64_t rows, void* stream);
+
 // As launch_cpu and launch_cuda, for programs of a block of threads with memory that they share.
 template <class Program>
 void launch_blocks_cpu(const Program& program, std::int64_t groups);
 template <class Program>
 void launch_blocks_cuda(const Program& program, std::int64_t groups, void* stream);
 
-// How many kernels were launched on a device by this process so far.
+// The number of kernels that this process has launched on a device.
 std::int64_t cuda_launches();
 void note_launch();
 
@@ -86,6 +92,17 @@ void launch(const Kernel& kernel, std::int64_t count, Place place) {
         launch_cuda(kernel, count, place.stream);
     } else {
         launch_cpu(kernel, count);
+    }
+}
+
+// Does `kernel(lanes, row)` for rows 0 .. rows - 1, in any order.
+template <class Kernel>
+void launch_rows(const Kernel& kernel, std::int64_t rows, Place place) {
+    if (rows <= 0) return;
+    if (place.device == Device::cuda) {
+        launch_rows_cuda(kernel, rows, place.stream);
+    } else {
+        launch_rows_cpu(kernel, rows);
     }
 }
 

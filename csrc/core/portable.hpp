@@ -73,6 +73,11 @@ PYLFR_HD float float_of(std::uint32_t bits) {
 #endif
 }
 
+// What one thread loads or stores at once, whatever it means.
+struct __attribute__((may_alias, aligned(16))) Chunk {
+    std::uint32_t word[4];
+};
+
 // The threads that work on one group together. A program written for such a block runs on the CPU as one thread.
 struct OneThread {
     int thread = 0, threads = 1;

@@ -35,6 +35,10 @@ Readback::~Readback() {
     pool_for(*stream_).give_back(memory_, tensor_.bytes(), stream_->handle());
 }
 
+bool Readback::is_done() const {
+    return copied_->is_done();
+}
+
 void Readback::into(void* to) const {
     copied_->synchronise();
     std::memcpy(to, memory_, tensor_.bytes());

@@ -1,4 +1,4 @@
-// A tensor's numbers on their way to the host, for somebody who has other things to do meanwhile.
+// A tensor's values on their way to the host, so that the caller can do other work meanwhile.
 #pragma once
 
 #include <memory>
@@ -8,18 +8,21 @@
 
 namespace pylfr {
 
-// Queues one copy into pinned memory; only who asks for the numbers waits, for that copy and nothing queued later.
+// Queues one copy into pinned memory. Only reading the values waits, for that copy and nothing queued later.
 class Readback {
  public:
     // The tensor's rows must be packed.
     Readback(const Tensor& tensor, std::shared_ptr<Stream> stream);
 
-    // Waits, so that the pool may lend the memory to anybody; wiped, for it holds what was seen of faces.
+    // Waits, so that the pool may reuse the memory, and wipes it: it holds measurements of faces.
     ~Readback();
     Readback(const Readback&) = delete;
     Readback& operator=(const Readback&) = delete;
 
     const Tensor& tensor() const { return tensor_; }
+
+    // Whether the copy was made.
+    bool is_done() const;
 
     // Waits for the copy. May be called more than once.
     void into(void* to) const;

@@ -11,7 +11,7 @@ namespace pylfr {
 
 namespace {
 
-constexpr std::size_t buffer_count = 4;  // a batch's pictures and its faces, for two batches
+constexpr std::size_t buffer_count = 4;  // pictures and faces of two batches
 constexpr std::size_t plane_alignment = 256;
 constexpr std::size_t part_bytes = std::size_t{1} << 18;
 
@@ -39,7 +39,7 @@ PlaneSize plane_size(const PictureView& view, int plane) {
     return {step * static_cast<std::size_t>(view.chroma_width()), static_cast<std::size_t>(view.chroma_height())};
 }
 
-// A part of a picture on its way into the buffer: some rows of a plane.
+// Some rows of a plane on their way into the buffer.
 struct Rows {
     const std::uint8_t* from;
     std::int64_t from_row_bytes;
@@ -73,7 +73,7 @@ void divide_plane(Rows plane, std::vector<Rows>& parts) {
     }
 }
 
-// Waking a thread takes longer than to copy little.
+// Waking threads takes longer than a small copy.
 void copy_all(ThreadPool& team, const std::vector<Rows>& parts) {
     if (parts.size() < 4) {
         for (const Rows& part : parts) copy_rows(part);
@@ -83,40 +83,38 @@ void copy_all(ThreadPool& team, const std::vector<Rows>& parts) {
 }
 
 std::size_t packer_count(std::size_t asked) {
-    constexpr std::size_t most = 4;  // that many fill the way to a device, or the memory's
+    constexpr std::size_t most = 4;  // these saturate the bus to a device, or the memory's
     return asked != 0 ? asked : std::min<std::size_t>(most, std::max(1U, std::thread::hardware_concurrency()));
 }
 
-// The streams of surfaces, and the one that reads these.
-class Reading {
- public:
-    Reading(std::shared_ptr<Stream> reader, std::vector<std::shared_ptr<Stream>> owners)
-        : reader_(std::move(reader)), owners_(std::move(owners)) {}
-    ~Reading() {
-        try {
-            const Event read(*reader_, false);
-            for (const auto& owner : owners_) owner->wait(read);
-        } catch (...) {  // the context is gone or has failed: nothing is read there any more
-        }
-    }
-    Reading(const Reading&) = delete;
-    Reading& operator=(const Reading&) = delete;
-
- private:
-    std::shared_ptr<Stream> reader_;
-    std::vector<std::shared_ptr<Stream>> owners_;
-};
-
 }  // namespace
 
-ReadOn::ReadOn(const Pictures& pictures, const Stream& reader) : owner_(*pictures.memory.stream()), reader_(reader) {
+LastReads::~LastReads() {
+    try {
+        for (const auto& [reader, read] : reads_) {
+            for (const auto& lender : lenders_) lender->wait(*read);
+        }
+    } catch (...) {  // the context is gone or has failed: nothing is read there any more
+    }
+}
+
+void LastReads::note(void* reader, std::shared_ptr<Event> read) {
+    const std::lock_guard lock(busy_);
+    reads_[reader] = std::move(read);
+}
+
+ReadOn::ReadOn(const Pictures& pictures, const Stream& reader)
+    : pictures_(pictures), owner_(*pictures.memory.stream()), reader_(reader) {
     if (reader_.handle() != owner_.handle()) reader_.wait(*pictures.uploaded);
 }
 
 ReadOn::~ReadOn() {
-    if (reader_.handle() == owner_.handle()) return;
+    const bool is_other = reader_.handle() != owner_.handle();
+    if (!is_other && pictures_.last_reads == nullptr) return;
     try {
-        owner_.wait(Event(reader_, false));
+        auto read = std::make_shared<Event>(reader_, false);
+        if (is_other) owner_.wait(*read);
+        if (pictures_.last_reads != nullptr) pictures_.last_reads->note(reader_.handle(), std::move(read));
     } catch (...) {  // the context is gone or has failed: nothing comes into that memory any more
     }
 }
@@ -159,7 +157,7 @@ Pictures upload(Staging& staging, std::span<const PictureSource> sources) {
     const Stream& stream = *staging.stream();
     std::vector<PictureView> views;
     std::vector<Tensor> surfaces;
-    std::vector<std::shared_ptr<Stream>> owners;
+    std::vector<std::shared_ptr<Stream>> lenders;
     std::size_t bytes = aligned(sizeof(PictureView) * sources.size());
     for (const PictureSource& source : sources) {
         views.push_back(source.view);
@@ -169,10 +167,10 @@ Pictures upload(Staging& staging, std::span<const PictureSource> sources) {
                                             ", got one on " + name_of(surface.device()));
             }
             const std::shared_ptr<Stream>& theirs = surface.stream();
-            const bool is_known = std::find(owners.begin(), owners.end(), theirs) != owners.end();
+            const bool is_known = std::find(lenders.begin(), lenders.end(), theirs) != lenders.end();
             if (theirs->handle() != stream.handle() && !is_known) {
                 stream.wait(Event(*theirs, false));
-                owners.push_back(theirs);
+                lenders.push_back(theirs);
             }
             surfaces.push_back(surface);
         }
@@ -199,10 +197,10 @@ Pictures upload(Staging& staging, std::span<const PictureSource> sources) {
         copy_all(staging.packers(), parts);
         if (!views.empty()) std::memcpy(host, views.data(), sizeof(PictureView) * views.size());
     });
-    std::shared_ptr<void> reading;
-    if (!owners.empty()) reading = std::make_shared<Reading>(staging.stream(), std::move(owners));
+    std::shared_ptr<LastReads> last_reads;
+    if (!lenders.empty()) last_reads = std::make_shared<LastReads>(std::move(lenders));
     return Pictures{std::move(views), std::move(memory), std::move(surfaces), std::make_shared<Event>(stream, false),
-                    std::move(reading)};
+                    std::move(last_reads)};
 }
 
 }  // namespace pylfr

@@ -1,11 +1,14 @@
-// The way from the host to a device: one asynchronous copy a batch, out of pinned memory that is used again.
+// From the host to a device: one asynchronous copy per batch, from pinned memory that is reused.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "core/stream.hpp"
@@ -15,11 +18,11 @@
 
 namespace pylfr {
 
-// A few buffers in turn. One is written to again only when the copy out of it has ended, so that the host may prepare
-// the next batch while the last one is on its way. One thread at a time.
+// A ring of pinned buffers. A buffer is written again only after the copy from it has ended, so the host prepares the
+// next batch while the last one is being copied. One thread at a time.
 class Staging {
  public:
-    // Pictures are packed by so many threads, the caller among them; 0: by up to four, where there are as many cores.
+    // Pictures are packed by this many threads, including the caller's; 0: up to four, one per core.
     explicit Staging(std::shared_ptr<Stream> stream, std::size_t threads = 0);
     ~Staging();
     Staging(const Staging&) = delete;
@@ -28,7 +31,7 @@ class Staging {
     const std::shared_ptr<Stream>& stream() const { return stream_; }
     ThreadPool& packers() { return packers_; }
 
-    // New memory on the device, uint8 [bytes]; `fill` writes what it is to hold and knows where it will lie.
+    // New memory on the device, uint8 [bytes]; `fill` writes its content on the host, given its address on the device.
     Tensor send(std::size_t bytes, const std::function<void(std::uint8_t* host, std::uint8_t* device)>& fill);
 
  private:
@@ -46,25 +49,43 @@ class Staging {
     ThreadPool packers_;
 };
 
-// A picture of the host, or one whose planes lie on the device already; these are kept alive.
+// A picture on the host, or one whose planes are on the device already; those are kept alive.
 struct PictureSource {
     PictureView view;
     std::vector<Tensor> surfaces;
 };
 
-// The pictures of a batch where kernels see them. Memory that they borrow must not change until the stream has passed.
+// The last reads of pictures whose planes belong to others. At its end the owners' streams wait for these reads, and
+// for nothing queued after them.
+class LastReads {
+ public:
+    explicit LastReads(std::vector<std::shared_ptr<Stream>> lenders) : lenders_(std::move(lenders)) {}
+    ~LastReads();
+    LastReads(const LastReads&) = delete;
+    LastReads& operator=(const LastReads&) = delete;
+
+    // Replaces the last read on a reader's stream.
+    void note(void* reader, std::shared_ptr<Event> read);
+
+ private:
+    std::vector<std::shared_ptr<Stream>> lenders_;
+    std::mutex busy_;
+    std::map<void*, std::shared_ptr<Event>> reads_;  // by the reader's stream
+};
+
+// The pictures of a batch as kernels see them. Borrowed memory must not change until the stream has read it.
 struct Pictures {
     std::vector<PictureView> views;  // as the device has them
     Tensor memory;                   // the views, and the planes that were uploaded
     std::vector<Tensor> surfaces;
     std::shared_ptr<Event> uploaded;
-    std::shared_ptr<void> reading;  // when it goes, before the surfaces: their streams wait for what is queued here
+    std::shared_ptr<LastReads> last_reads;  // ends before the surfaces; null without surfaces of others
 
     const PictureView* table() const { return static_cast<const PictureView*>(memory.memory()); }
 };
 
-// Around what a stream does with pictures: it waits for their upload, and whatever comes into their memory next waits
-// for it. So uploading, finding and recognising may each have a stream of their own.
+// Brackets the work of a stream that reads pictures: it waits for their upload, and whatever is written to their memory
+// next waits for it. So uploading, finding and recognising can each have a stream of their own.
 class ReadOn {
  public:
     ReadOn(const Pictures& pictures, const Stream& reader);
@@ -73,6 +94,7 @@ class ReadOn {
     ReadOn& operator=(const ReadOn&) = delete;
 
  private:
+    const Pictures& pictures_;
     const Stream& owner_;
     const Stream& reader_;
 };

@@ -1,5 +1,4 @@
-// The order in which a device works, and marks in it. On the CPU work is done when it is called: the same code runs
-// there.
+// Streams, events and graphs of a device. On the CPU work is done when it is called, so the same code runs there.
 #pragma once
 
 #include <chrono>
@@ -14,13 +13,13 @@ class Event;
 
 class Stream {
  public:
-    // A stream of its own; on CUDA one that the legacy default stream does not wait for.
+    // A new stream; on CUDA a non-blocking one, which does not synchronise with the legacy default stream.
     explicit Stream(Device device);
 
-    // Somebody else's stream on CUDA, which must outlive this.
+    // Another library's CUDA stream, kept alive by `owner`.
     Stream(void* handle, std::shared_ptr<void> owner);
 
-    // Waits for its work, so that the pool may lend its memory to others.
+    // Waits for its work, so that the pool may give its memory to other streams.
     ~Stream();
     Stream(const Stream&) = delete;
     Stream& operator=(const Stream&) = delete;
@@ -37,7 +36,7 @@ class Stream {
     std::shared_ptr<void> owner_;
 };
 
-// Where a stream stood when this was recorded.
+// A point in a stream's work.
 class Event {
  public:
     Event(const Stream& stream, bool is_timed);
@@ -60,10 +59,10 @@ class Event {
     std::chrono::steady_clock::time_point at_;  // the CPU's
 };
 
-// What `work` queued on a stream, recorded once: queued again with one call. On the CPU `work` is done again.
+// What `work` queues on a stream, recorded once and replayed with one call. On the CPU `work` is called again.
 class Graph {
  public:
-    // Records; nothing of it runs. On CUDA `work` may only queue, on that stream.
+    // Records without running. On CUDA `work` may only queue on that stream.
     Graph(const Stream& stream, std::function<void()> work);
     ~Graph();
     Graph(const Graph&) = delete;

@@ -39,6 +39,9 @@ class Block {
     // whole device is waited for.
     void mark_shared() { is_shared_ = true; }
 
+    // Whether giving the memory back waits for the device.
+    bool may_wait() const { return stream_->device() == Device::cuda && (is_shared_ || !is_pooled_); }
+
  private:
     std::size_t bytes_;
     std::shared_ptr<Stream> stream_;
@@ -78,6 +81,9 @@ class Tensor {
     void mark_shared() const {
         if (block_ != nullptr) block_->mark_shared();
     }
+
+    // Whether the end of this tensor waits for the device.
+    bool may_wait() const { return block_ != nullptr && block_.use_count() == 1 && block_->may_wait(); }
 
     // Zeros, queued on `stream`; on the CPU done on return.
     void wipe(const Stream& stream) const;

@@ -1,7 +1,7 @@
 // The bodies of cpu/simd.hpp's loops. cpu/simd.cpp includes this once for each instruction set, in a namespace of its
 // own; it must include nothing and use no function of the standard library that is not inlined.
 
-using Lanes = float __attribute__((vector_size(dot_lanes * sizeof(float)), aligned(4), may_alias));
+using Lanes = float __attribute__((vector_size(row_lanes * sizeof(float)), aligned(4), may_alias));
 
 // Two rows blended, the channels of packed pixels set apart. 255 * 128 fits in 16 bits.
 template <int channels>
@@ -232,8 +232,8 @@ void dot_tile(const float* probes, const float* references, std::int64_t dimensi
             for (int r = 0; r < wide; ++r) sums[p][r] += left * right[r];
         }
     };
-    const std::int64_t rest = dimension % dot_lanes, whole = dimension - rest;
-    for (std::int64_t d = 0; d < whole; d += dot_lanes) {
+    const std::int64_t rest = dimension % row_lanes, whole = dimension - rest;
+    for (std::int64_t d = 0; d < whole; d += row_lanes) {
         add(d, [](const float* row) __attribute__((always_inline)) { return *reinterpret_cast<const Lanes*>(row); });
     }
     if (rest > 0) add(whole, [rest](const float* row) { return lanes_at(row, rest); });
@@ -241,7 +241,7 @@ void dot_tile(const float* probes, const float* references, std::int64_t dimensi
     for (int p = 0; p < tall; ++p) {
 #pragma GCC unroll 4
         for (int r = 0; r < wide; ++r) {
-            float lanes[dot_lanes];
+            float lanes[row_lanes];
             __builtin_memcpy(lanes, &sums[p][r], sizeof(lanes));
             scores[p * score_stride + r] = sum_of_lanes(lanes);
         }

@@ -2,6 +2,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstring>
+#include <memory>
 #include <string>
 
 #include "core/device.hpp"
@@ -10,8 +11,15 @@ namespace pylfr {
 
 namespace {
 
+// CUDA remembers the last error until it is asked for. An error that was already reported must not be blamed on the
+// next launch.
+void forget(cudaError_t error) noexcept {
+    if (error != cudaSuccess) static_cast<void>(cudaGetLastError());
+}
+
 void check(cudaError_t error, const char* what) {
     if (error == cudaSuccess) return;
+    forget(error);
     if (error == cudaErrorInsufficientDriver || error == cudaErrorNoDevice) {
         throw CudaError("no CUDA device was found: check the driver, or use device \"cpu\"");
     }
@@ -26,15 +34,19 @@ cudaEvent_t as_event(void* event) {
     return static_cast<cudaEvent_t>(event);
 }
 
-// Null where there is no room; the error is taken back, so that nobody later meets it.
+// Null where there is no room.
 void* room_or_null(cudaError_t error, void* memory, const char* what) {
     if (error == cudaErrorMemoryAllocation) {
-        static_cast<void>(cudaGetLastError());
+        forget(error);
         return nullptr;
     }
     check(error, what);
     return memory;
 }
+
+// A host thread that waits for an event sleeps; one that waits for a stream would spin.
+constexpr unsigned untimed = cudaEventBlockingSync | cudaEventDisableTiming;
+constexpr unsigned timed = cudaEventBlockingSync;
 
 }  // namespace
 
@@ -45,7 +57,10 @@ bool built_with_cuda() {
 int cuda_device_count() {
     int count = 0;
     const cudaError_t error = cudaGetDeviceCount(&count);
-    if (error == cudaErrorInsufficientDriver || error == cudaErrorNoDevice) return 0;
+    if (error == cudaErrorInsufficientDriver || error == cudaErrorNoDevice) {
+        forget(error);
+        return 0;
+    }
     check(error, "counting CUDA devices");
     return count;
 }
@@ -60,32 +75,33 @@ int current_device() {
 
 void* make_stream() {
     cudaStream_t stream = nullptr;
-    // Non-blocking: nothing waits for the legacy default stream, or it for us.
+    // Non-blocking: it does not synchronise with the legacy default stream.
     check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a CUDA stream");
     return stream;
 }
 
 void destroy_stream(void* stream) noexcept {
-    static_cast<void>(cudaStreamDestroy(as_stream(stream)));
+    forget(cudaStreamDestroy(as_stream(stream)));
 }
 
 void synchronise(void* stream) {
-    check(cudaStreamSynchronize(as_stream(stream)), "waiting for a CUDA stream");
+    const std::unique_ptr<void, void (*)(void*)> event(make_event(false), &destroy_event);
+    record(event.get(), stream);
+    check(cudaEventSynchronize(as_event(event.get())), "waiting for a CUDA stream");
 }
 
 void synchronise_all() noexcept {
-    static_cast<void>(cudaDeviceSynchronize());
+    forget(cudaDeviceSynchronize());
 }
 
 void* make_event(bool is_timed) {
     cudaEvent_t event = nullptr;
-    check(cudaEventCreateWithFlags(&event, is_timed ? cudaEventDefault : cudaEventDisableTiming),
-          "making a CUDA event");
+    check(cudaEventCreateWithFlags(&event, is_timed ? timed : untimed), "making a CUDA event");
     return event;
 }
 
 void destroy_event(void* event) noexcept {
-    static_cast<void>(cudaEventDestroy(as_event(event)));
+    forget(cudaEventDestroy(as_event(event)));
 }
 
 void record(void* event, void* stream) {
@@ -97,28 +113,26 @@ void wait(void* stream, void* event) {
 }
 
 void begin_capture(void* stream) {
-    // Of this thread alone: decode threads may allocate meanwhile.
+    // Thread-local: decode threads may allocate meanwhile.
     check(cudaStreamBeginCapture(as_stream(stream), cudaStreamCaptureModeThreadLocal), "beginning a CUDA graph");
 }
 
 void* end_capture(void* stream) {
     cudaGraph_t graph = nullptr;
     const cudaError_t ended = cudaStreamEndCapture(as_stream(stream), &graph);
-    if (ended != cudaSuccess) static_cast<void>(cudaGetLastError());  // said here; a later launch should not meet it
+    if (ended != cudaSuccess && graph != nullptr) forget(cudaGraphDestroy(graph));
     check(ended, "recording a CUDA graph");
     cudaGraphExec_t ready = nullptr;
     const cudaError_t error = cudaGraphInstantiate(&ready, graph, 0);
-    if (error != cudaSuccess) static_cast<void>(cudaGetLastError());
-    static_cast<void>(cudaGraphDestroy(graph));
+    forget(cudaGraphDestroy(graph));
     check(error, "preparing a CUDA graph");
     return ready;
 }
 
 void abandon_capture(void* stream) noexcept {
     cudaGraph_t graph = nullptr;
-    static_cast<void>(cudaStreamEndCapture(as_stream(stream), &graph));
-    if (graph != nullptr) static_cast<void>(cudaGraphDestroy(graph));
-    static_cast<void>(cudaGetLastError());
+    forget(cudaStreamEndCapture(as_stream(stream), &graph));
+    if (graph != nullptr) forget(cudaGraphDestroy(graph));
 }
 
 void launch_graph(void* graph, void* stream) {
@@ -126,7 +140,7 @@ void launch_graph(void* graph, void* stream) {
 }
 
 void destroy_graph(void* graph) noexcept {
-    static_cast<void>(cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)));
+    forget(cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)));
 }
 
 void synchronise_event(void* event) {
@@ -136,7 +150,7 @@ void synchronise_event(void* event) {
 bool is_done(void* event) {
     const cudaError_t error = cudaEventQuery(as_event(event));
     if (error == cudaErrorNotReady) {
-        static_cast<void>(cudaGetLastError());  // an answer, not a failure that a later launch should meet
+        forget(error);
         return false;
     }
     check(error, "asking for a CUDA event");
@@ -156,7 +170,7 @@ void* allocate(std::size_t bytes) {
 }
 
 void release(void* memory) noexcept {
-    static_cast<void>(cudaFree(memory));
+    forget(cudaFree(memory));
 }
 
 void* allocate_pinned(std::size_t bytes) {
@@ -166,7 +180,7 @@ void* allocate_pinned(std::size_t bytes) {
 }
 
 void release_pinned(void* memory) noexcept {
-    static_cast<void>(cudaFreeHost(memory));
+    forget(cudaFreeHost(memory));
 }
 
 }  // namespace cuda

@@ -1,4 +1,5 @@
-// The GPU's loops: over the items of a kernel, and over the groups of a program whose threads work together.
+// The GPU's loops: over items, over rows that eight lanes share, and over groups of a program whose block works
+// together.
 #include <cuda_runtime_api.h>
 
 #include <atomic>
@@ -25,18 +26,42 @@ __global__ void for_each_item(Kernel kernel, std::int64_t count) {
     }
 }
 
+template <class Kernel>
+__global__ void for_each_row(Kernel kernel, std::int64_t rows) {
+    const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * (blockDim.x / row_lanes);
+    const LanesOfAWarp lanes{static_cast<int>(threadIdx.x % 32)};
+    for (std::int64_t row = (static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / row_lanes; row < rows;
+         row += step) {
+        kernel(lanes, row);
+    }
+}
+
 template <class Program>
 __global__ void for_each_group(Program program) {
     // Raw bytes: shared memory cannot be constructed.
-    __shared__ alignas(16) unsigned char bytes[sizeof(typename Program::Memory)];
+    alignas(16) __shared__ unsigned char bytes[sizeof(typename Program::Memory)];
     auto& memory = *reinterpret_cast<typename Program::Memory*>(bytes);
     program(CudaBlock{static_cast<int>(threadIdx.x), static_cast<int>(blockDim.x)},
             static_cast<std::int64_t>(blockIdx.x), memory);
 }
 
-void require_launched() {
-    const cudaError_t error = cudaGetLastError();
-    if (error != cudaSuccess) throw CudaError(std::string("a CUDA launch failed: ") + cudaGetErrorString(error));
+std::int64_t blocks_for(std::int64_t threads) {
+    return smaller((threads + threads_per_block - 1) / threads_per_block, most_blocks);
+}
+
+cudaLaunchConfig_t grid_of(std::int64_t blocks, void* stream) {
+    cudaLaunchConfig_t config{};
+    config.gridDim = dim3(static_cast<unsigned>(blocks));
+    config.blockDim = dim3(threads_per_block);
+    config.stream = static_cast<cudaStream_t>(stream);
+    return config;
+}
+
+void require_launched(cudaError_t error) {
+    if (error != cudaSuccess) {
+        static_cast<void>(cudaGetLastError());  // or the next launch would be blamed for it
+        throw CudaError(std::string("a CUDA launch failed: ") + cudaGetErrorString(error));
+    }
     note_launch();
 }
 
@@ -52,22 +77,30 @@ void note_launch() {
 
 template <class Kernel>
 void launch_cuda(const Kernel& kernel, std::int64_t count, void* stream) {
-    const std::int64_t wanted = (count + threads_per_block - 1) / threads_per_block;
-    const auto blocks = static_cast<unsigned>(wanted < most_blocks ? wanted : most_blocks);
-    for_each_item<<<blocks, threads_per_block, 0, static_cast<cudaStream_t>(stream)>>>(kernel, count);
-    require_launched();
+    const cudaLaunchConfig_t config = grid_of(blocks_for(count), stream);
+    require_launched(cudaLaunchKernelEx(&config, for_each_item<Kernel>, kernel, count));
 }
 
 #define PYLFR_INSTANTIATE(Kernel) template void launch_cuda<Kernel>(const Kernel&, std::int64_t, void*)
 PYLFR_FOR_EACH_KERNEL(PYLFR_INSTANTIATE)
 #undef PYLFR_INSTANTIATE
 
+template <class Kernel>
+void launch_rows_cuda(const Kernel& kernel, std::int64_t rows, void* stream) {
+    const cudaLaunchConfig_t config = grid_of(blocks_for(rows * row_lanes), stream);
+    require_launched(cudaLaunchKernelEx(&config, for_each_row<Kernel>, kernel, rows));
+}
+
+#define PYLFR_INSTANTIATE(Kernel) template void launch_rows_cuda<Kernel>(const Kernel&, std::int64_t, void*)
+PYLFR_FOR_EACH_ROW_KERNEL(PYLFR_INSTANTIATE)
+#undef PYLFR_INSTANTIATE
+
 template <class Program>
 void launch_blocks_cuda(const Program& program, std::int64_t groups, void* stream) {
     static_assert(sizeof(typename Program::Memory) <= 48 * 1024, "a block has 48 KiB of shared memory");
     if (groups > most_groups) throw CudaError("a launch has at most 2^31 - 1 blocks");
-    for_each_group<<<static_cast<unsigned>(groups), threads_per_block, 0, static_cast<cudaStream_t>(stream)>>>(program);
-    require_launched();
+    const cudaLaunchConfig_t config = grid_of(groups, stream);
+    require_launched(cudaLaunchKernelEx(&config, for_each_group<Program>, program));
 }
 
 #define PYLFR_INSTANTIATE(Program) template void launch_blocks_cuda<Program>(const Program&, std::int64_t, void*)

@@ -1,13 +1,14 @@
-// The scan of all references on CUDA: as fast as memory can be read, for up to eight probes at once.
+// The scan of all references on CUDA, as fast as memory can be read.
 //
-// A row of chunks is read by `lanes_a_row` neighbouring lanes, 16 bytes each, so that a warp reads whole rows in one
-// piece; a lane asks for four rows before it multiplies. Each warp keeps its best 32 in registers, one a lane. Limits:
-// more than eight probes read the references again for each eight; rows shorter than 512 bytes share a warp; a warp
-// that reads fewer rows than 16 bytes times 32 lanes hold leaves lanes idle (dimensions that are no power of two).
+// `scan_rows`: a row of chunks is read by `lanes` neighbouring lanes, 16 bytes each, so that a warp reads whole rows in
+// one piece; a lane asks for four rows before it multiplies, and the four are added up together. `scan_bytes`, for five
+// probes of int8 and more: tensor cores multiply 32 rows by up to 32 probes. In both a warp keeps the best 32 of each
+// probe in registers, one a lane. More probes than a kernel takes read the references again.
 #include <cuda_runtime_api.h>
 
 #include <string>
 
+#include "cuda/mma.hpp"
 #include "kernels/shortlist.hpp"
 #include "ops/search_index.hpp"
 
@@ -15,167 +16,306 @@ namespace pylfr {
 
 namespace {
 
+using Key = unsigned long long;
+
 constexpr unsigned all_lanes = 0xffffffffu;
 constexpr int scan_threads = scan_warps * 32;
+constexpr int bytes_warps = 4, bytes_threads = bytes_warps * 32;
+constexpr int bytes_rows = 32;            // that a warp multiplies at once
+constexpr int most_probes_of_bytes = 32;  // at once
 
 void check(cudaError_t error, const char* what) {
-    if (error != cudaSuccess) throw CudaError(std::string(what) + " failed: " + cudaGetErrorString(error));
+    if (error == cudaSuccess) return;
+    static_cast<void>(cudaGetLastError());  // or the next launch would be blamed for it
+    throw CudaError(std::string(what) + " failed: " + cudaGetErrorString(error));
+}
+
+// The row, or the last one for a row that does not exist.
+__device__ std::uint32_t row_within(const Scan& scan, std::int64_t row) {
+    return static_cast<std::uint32_t>(smaller(row, scan.count - 1));
 }
 
 // References are read once: they should not push anything else out of the caches.
-__device__ Chunk read_once(const Chunk* at) {
+__device__ Chunk read_once(const Scan& scan, std::uint32_t row, int chunk) {
+    const Chunk* at = scan.references + static_cast<std::int64_t>(row) * scan.chunks + chunk;
     const uint4 words = __ldcs(reinterpret_cast<const uint4*>(at));
     return Chunk{{words.x, words.y, words.z, words.w}};
 }
 
-// The rows that the lanes of a warp have scored, one key a row, into the warp's list: sorted, one key a lane.
-__device__ void offer(unsigned long long& list, unsigned long long key, int lane, int lanes_a_row) {
-    if (!__any_sync(all_lanes, key > __shfl_sync(all_lanes, list, 31))) return;
-    for (int from = 0; from < 32; from += lanes_a_row) {
-        const unsigned long long next = __shfl_sync(all_lanes, key, from);
-        if (next <= __shfl_sync(all_lanes, list, 31)) continue;  // the same in every lane
-        const int place = __popc(__ballot_sync(all_lanes, list >= next));
-        const unsigned long long left = __shfl_up_sync(all_lanes, list, 1);
-        if (lane > place) {
-            list = left;
-        } else if (lane == place) {
-            list = next;
-        }
+// Puts a key that all lanes know into the warp's list: sorted, best first, one key a lane.
+__device__ void insert(Key& list, Key key, int lane) {
+    const int place = __popc(__ballot_sync(all_lanes, list >= key));
+    const Key left = __shfl_up_sync(all_lanes, list, 1);
+    if (lane > place) {
+        list = left;
+    } else if (lane == place) {
+        list = key;
     }
 }
 
-template <class Format, int probes_at_once>
-__global__ void __launch_bounds__(scan_threads) scan_rows(Scan scan, int first_probe) {
-    extern __shared__ uint4 shared[];  // the probes
-    __shared__ unsigned long long keys[scan_threads];
-    __shared__ unsigned long long most_left_out;
-    auto* probes = reinterpret_cast<Chunk*>(shared);
+// The keys of those lanes that `is_offered` names, into the warp's list.
+__device__ void offer(Key& list, Key key, bool is_offered, int lane) {
+    const Key last = __shfl_sync(all_lanes, list, 31);
+    for (unsigned left = __ballot_sync(all_lanes, is_offered && key > last); left != 0; left &= left - 1) {
+        insert(list, __shfl_sync(all_lanes, key, __ffs(static_cast<int>(left)) - 1), lane);
+    }
+}
+
+// Four rows' sums, spread over `lanes` lanes, added up with 6 shuffles where 20 would be needed one by one: lanes give
+// away half of their rows in each of two steps. A quarter of the lanes each then holds a row, see `row_of_quarter`. The
+// pairs, and so the bits, are those of adding each row by itself.
+template <int lanes, class Sum>
+__device__ Sum add_up(const Sum (&sums)[rows_at_once], int lane) {
+    static_assert(rows_at_once == 4 && lanes >= 8);
+    const bool is_upper = (lane & (lanes / 2)) != 0, is_odd = (lane & (lanes / 4)) != 0;
+    Sum even = is_upper ? sums[2] : sums[0], odd = is_upper ? sums[3] : sums[1];
+    even += __shfl_xor_sync(all_lanes, is_upper ? sums[0] : sums[2], lanes / 2);
+    odd += __shfl_xor_sync(all_lanes, is_upper ? sums[1] : sums[3], lanes / 2);
+    Sum sum = is_odd ? odd : even;
+    sum += __shfl_xor_sync(all_lanes, is_odd ? even : odd, lanes / 4);
+#pragma unroll
+    for (int apart = lanes / 8; apart > 0; apart /= 2) sum += __shfl_xor_sync(all_lanes, sum, apart);
+    return sum;
+}
+
+template <int lanes>
+__device__ int row_of_quarter(int lane) {
+    return lane % lanes / (lanes / 4);
+}
+
+// The warps' lists of a block, [probe, warp, 32], become the block's.
+template <int warps>
+__device__ void write_lists(const Scan& scan, const Key* lists, int first_probe, int present, int lane, int warp) {
+    for (int p = warp; p < present; p += warps) {
+        const Key* own = lists + p * warps * list_length;
+        Key list = own[lane], bound = __shfl_sync(all_lanes, list, 31);
+        for (int other = 1; other < warps; ++other) {
+            const Key key = own[other * list_length + lane];
+            bound = larger(bound, __shfl_sync(all_lanes, key, 31));
+            offer(list, key, true, lane);
+        }
+        bound = larger(bound, __shfl_sync(all_lanes, list, 31));
+        const std::int64_t at = static_cast<std::int64_t>(first_probe + p) * gridDim.x + blockIdx.x;
+        scan.lists[at * list_length + lane] = list;
+        if (lane == 0) scan.bounds[at] = bound;
+    }
+}
+
+template <class Format, int lanes, int probes_at_once>
+__global__ void __launch_bounds__(scan_threads, probes_at_once == 1 ? 4 : 2) scan_rows(Scan scan, int first_probe) {
+    union Shared {
+        Chunk probes[probes_at_once * most_numbers / Format::numbers * Format::probe_chunks];
+        Key lists[probes_at_once * scan_warps * list_length];
+    };
+    alignas(16) __shared__ unsigned char bytes[sizeof(Shared)];
+    Shared& shared = *reinterpret_cast<Shared*>(bytes);
     const int probe_chunks = scan.chunks * Format::probe_chunks;
     const int present = smaller(probes_at_once, scan.probe_count - first_probe);
     const Chunk* own = scan.probes + static_cast<std::int64_t>(first_probe) * probe_chunks;
     for (int i = threadIdx.x; i < probes_at_once * probe_chunks; i += scan_threads) {
-        probes[i] = i < present * probe_chunks ? own[i] : Chunk{};
+        shared.probes[i] = i < present * probe_chunks ? own[i] : Chunk{};
     }
     __syncthreads();
 
     const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-    const int rows_a_warp = 32 / scan.lanes_a_row;
-    const int own_chunk = lane % scan.lanes_a_row, own_row = lane / scan.lanes_a_row;
-    const std::int64_t turn = static_cast<std::int64_t>(rows_at_once) * rows_a_warp;
-    const std::int64_t step = turn * gridDim.x * scan_warps;
-    unsigned long long lists[probes_at_once];
+    constexpr int rows_a_warp = 32 / lanes, turn = rows_at_once * rows_a_warp;
+    const std::int64_t step = static_cast<std::int64_t>(turn) * gridDim.x * scan_warps;
+    Key lists[probes_at_once];
 #pragma unroll
     for (int p = 0; p < probes_at_once; ++p) lists[p] = 0;
 
     for (std::int64_t base = (static_cast<std::int64_t>(blockIdx.x) * scan_warps + warp) * turn; base < scan.count;
          base += step) {
-        typename Format::Sum sums[probes_at_once][rows_at_once];
+        std::uint32_t rows[rows_at_once];
 #pragma unroll
-        for (int p = 0; p < probes_at_once; ++p) {
-#pragma unroll
-            for (int r = 0; r < rows_at_once; ++r) sums[p][r] = 0;
-        }
-        for (int c = own_chunk; c < scan.chunks; c += scan.lanes_a_row) {
+        for (int r = 0; r < rows_at_once; ++r) rows[r] = row_within(scan, base + r * rows_a_warp + lane / lanes);
+        const std::int64_t own_row = base + row_of_quarter<lanes>(lane) * rows_a_warp + lane / lanes;
+        const float row_scale = scan.scales == nullptr ? 0.0f : scan.scales[row_within(scan, own_row)];
+        typename Format::Sum sums[probes_at_once][rows_at_once] = {};
+#pragma unroll 1
+        for (int c = lane % lanes; c < scan.chunks; c += lanes) {
             Chunk chunk[rows_at_once];
 #pragma unroll
-            for (int r = 0; r < rows_at_once; ++r) {
-                const std::int64_t row = smaller(base + r * rows_a_warp + own_row, scan.count - 1);
-                chunk[r] = read_once(scan.references + row * scan.chunks + c);
-            }
+            for (int r = 0; r < rows_at_once; ++r) chunk[r] = read_once(scan, rows[r], c);
 #pragma unroll
             for (int p = 0; p < probes_at_once; ++p) {
-                const Chunk* probe = probes + p * probe_chunks + c * Format::probe_chunks;
+                const Chunk* probe = shared.probes + p * probe_chunks + c * Format::probe_chunks;
 #pragma unroll
                 for (int r = 0; r < rows_at_once; ++r) Format::add(sums[p][r], chunk[r], probe);
             }
         }
-        float row_scale[rows_at_once];
-#pragma unroll
-        for (int r = 0; r < rows_at_once; ++r) {
-            const std::int64_t row = smaller(base + r * rows_a_warp + own_row, scan.count - 1);
-            row_scale[r] = scan.scales == nullptr ? 0.0f : scan.scales[row];
-        }
 #pragma unroll
         for (int p = 0; p < probes_at_once; ++p) {
+            const typename Format::Sum sum = add_up<lanes>(sums[p], lane);
             if (p >= present) break;
             const float probe_scale = scan.probe_scales == nullptr ? 0.0f : scan.probe_scales[first_probe + p];
+            const Key key = key_of(Format::score(sum, row_scale, probe_scale), static_cast<std::uint32_t>(own_row));
+            offer(lists[p], key, own_row < scan.count && lane % (lanes / 4) == 0, lane);
+        }
+    }
+
+    __syncthreads();  // nobody reads the probes any more
 #pragma unroll
-            for (int r = 0; r < rows_at_once; ++r) {
-                typename Format::Sum sum = sums[p][r];
-                for (int apart = scan.lanes_a_row / 2; apart > 0; apart /= 2) {
-                    sum += __shfl_xor_sync(all_lanes, sum, apart);
+    for (int p = 0; p < probes_at_once; ++p) shared.lists[(p * scan_warps + warp) * list_length + lane] = lists[p];
+    __syncthreads();
+    write_lists<scan_warps>(scan, shared.lists, first_probe, present, lane, warp);
+}
+
+// The chunks of four neighbouring lanes are taken for bytes 0 to 63 of a row, twice 32 for two products: which byte is
+// which does not matter to a sum, as long as rows and probes agree.
+template <int tiles>
+__global__ void __launch_bounds__(bytes_threads, 3) scan_bytes(Scan scan, int first_probe) {
+    constexpr int probes_at_once = 8 * tiles, most_chunks = static_cast<int>(most_numbers) / Bytes::numbers + 4;
+    union Shared {
+        Chunk probes[probes_at_once * most_chunks];
+        Key lists[probes_at_once * bytes_warps * list_length];
+    };
+    alignas(16) __shared__ unsigned char bytes[sizeof(Shared)];
+    Shared& shared = *reinterpret_cast<Shared*>(bytes);
+    const int present = smaller(probes_at_once, scan.probe_count - first_probe);
+    const int whole = (scan.chunks + 3) / 4 * 4;
+    // Four chunks more than a multiple of eight: the probes of neighbouring lanes lie in other banks.
+    const int stride = whole / 4 % 2 == 0 ? whole + 4 : whole;
+    for (int i = threadIdx.x; i < probes_at_once * stride; i += bytes_threads) {
+        const int p = i / stride, c = i % stride;
+        const bool is_there = p < present && c < scan.chunks;
+        shared.probes[i] =
+            is_there ? scan.probes[static_cast<std::int64_t>(first_probe + p) * scan.chunks + c] : Chunk{};
+    }
+    __shared__ float probe_scales[probes_at_once];
+    const int thread = static_cast<int>(threadIdx.x);
+    if (thread < probes_at_once)
+        probe_scales[thread] = thread < present ? scan.probe_scales[first_probe + thread] : 0.0f;
+    __syncthreads();
+
+    const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+    const int group = lane / 4, quarter = lane % 4;
+    Key lists[probes_at_once];
+#pragma unroll
+    for (int p = 0; p < probes_at_once; ++p) lists[p] = 0;
+    // Of the probes whose sums this lane holds, 8 * tile + 2 * quarter + side, the score from which on a row may still
+    // enter the list; of a probe that does not exist no score does.
+    float limit[tiles][2];
+#pragma unroll
+    for (int t = 0; t < tiles; ++t) {
+#pragma unroll
+        for (int side = 0; side < 2; ++side) {
+            limit[t][side] = 8 * t + 2 * quarter + side < present ? -INFINITY : INFINITY;
+        }
+    }
+
+    const std::int64_t step = static_cast<std::int64_t>(bytes_rows) * gridDim.x * bytes_warps;
+    for (std::int64_t base = (static_cast<std::int64_t>(blockIdx.x) * bytes_warps + warp) * bytes_rows;
+         base < scan.count; base += step) {
+        // Rows group, group + 8, group + 16 and group + 24: the first two are one product's, the others another's.
+        std::uint32_t rows[4];
+#pragma unroll
+        for (int r = 0; r < 4; ++r) rows[r] = row_within(scan, base + 8 * r + group);
+        int sums[2][tiles][4] = {};
+#pragma unroll 2
+        for (int c = quarter; c < whole; c += 4) {
+            Chunk chunk[4];
+#pragma unroll
+            for (int r = 0; r < 4; ++r) chunk[r] = c < scan.chunks ? read_once(scan, rows[r], c) : Chunk{};
+#pragma unroll
+            for (int t = 0; t < tiles; ++t) {
+                const Chunk probe = shared.probes[(8 * t + group) * stride + c];
+#pragma unroll
+                for (int half = 0; half < 4; half += 2) {
+                    const std::uint32_t of_probes[2] = {probe.word[half], probe.word[half + 1]};
+#pragma unroll
+                    for (int m = 0; m < 2; ++m) {
+                        const Chunk &upper = chunk[2 * m], &lower = chunk[2 * m + 1];
+                        const std::uint32_t of_rows[4] = {upper.word[half], lower.word[half], upper.word[half + 1],
+                                                          lower.word[half + 1]};
+                        multiply_bytes(sums[m][t], of_rows, of_probes);
+                    }
                 }
-                const std::int64_t row = base + r * rows_a_warp + own_row;
-                const float score = Format::score(sum, row_scale[r], probe_scale);
-                const std::uint64_t key = row < scan.count ? key_of(score, static_cast<std::uint32_t>(row)) : 0;
-                offer(lists[p], key, lane, scan.lanes_a_row);
+            }
+        }
+        float row_scale[4];
+#pragma unroll
+        for (int r = 0; r < 4; ++r) row_scale[r] = scan.scales[rows[r]];
+#pragma unroll
+        for (int t = 0; t < tiles; ++t) {
+#pragma unroll
+            for (int side = 0; side < 2; ++side) {
+                const float probe_scale = probe_scales[8 * t + 2 * quarter + side];
+                float score[4];
+                bool may_enter = false;
+#pragma unroll
+                for (int r = 0; r < 4; ++r) {
+                    score[r] = Bytes::score(sums[r / 2][t][2 * (r % 2) + side], row_scale[r], probe_scale);
+                    may_enter = may_enter || score[r] >= limit[t][side];
+                }
+                if (!__any_sync(all_lanes, may_enter)) continue;
+#pragma unroll
+                for (int r = 0; r < 4; ++r) {
+                    const std::int64_t row = base + 8 * r + group;
+                    const Key key = key_of(score[r], static_cast<std::uint32_t>(row));
+                    const bool is_offered = row < scan.count && score[r] >= limit[t][side];
+#pragma unroll
+                    for (int q = 0; q < 4; ++q)
+                        offer(lists[8 * t + 2 * q + side], key, is_offered && quarter == q, lane);
+                }
+#pragma unroll
+                for (int q = 0; q < 4; ++q) {
+                    const Key last = __shfl_sync(all_lanes, lists[8 * t + 2 * q + side], 31);
+                    if (quarter == q && last != 0) limit[t][side] = score_of(last);
+                }
             }
         }
     }
 
-    const CudaBlock block{static_cast<int>(threadIdx.x), scan_threads};
+    __syncthreads();  // nobody reads the probes any more
 #pragma unroll
-    for (int p = 0; p < probes_at_once; ++p) {
-        if (p >= present) break;
-        __syncthreads();  // the turn before has read what is written now
-        keys[threadIdx.x] = lists[p];
-        if (threadIdx.x == 0) most_left_out = 0;
-        __syncthreads();
-        if (lane == 31) atomicMax(&most_left_out, lists[p]);
-        sort_keys(block, reinterpret_cast<std::uint64_t*>(keys), scan_threads);
-        const std::int64_t at = static_cast<std::int64_t>(first_probe + p) * gridDim.x + blockIdx.x;
-        if (threadIdx.x < list_length) scan.lists[at * list_length + threadIdx.x] = keys[threadIdx.x];
-        if (threadIdx.x == 0) scan.bounds[at] = larger(most_left_out, keys[list_length]);
-    }
+    for (int p = 0; p < probes_at_once; ++p) shared.lists[(p * bytes_warps + warp) * list_length + lane] = lists[p];
+    __syncthreads();
+    write_lists<bytes_warps>(scan, shared.lists, first_probe, present, lane, warp);
 }
 
-template <class Format>
-void scan_all(const Scan& scan, cudaStream_t stream) {
-    const int bytes = scan.chunks * Format::probe_chunks * static_cast<int>(sizeof(Chunk));
-    for (int first = 0; first < scan.probe_count;) {
-        const int left = scan.probe_count - first;
-        // One probe alone needs fewer registers, and most searches are of few.
-        if (left == 1) {
-            scan_rows<Format, 1><<<scan.blocks, scan_threads, bytes, stream>>>(scan, first);
-            first += 1;
-        } else if (left <= 4) {
-            scan_rows<Format, 4><<<scan.blocks, scan_threads, 4 * bytes, stream>>>(scan, first);
-            first += 4;
-        } else {
-            scan_rows<Format, most_probes_at_once>
-                <<<scan.blocks, scan_threads, most_probes_at_once * bytes, stream>>>(scan, first);
-            first += most_probes_at_once;
-        }
-        check(cudaGetLastError(), "launching a scan");
-        note_launch();
-    }
+// A kernel with the number of its threads and of the probes that it takes at once.
+struct Choice {
+    void (*kernel)(Scan, int);
+    int threads, probes;
+};
+
+template <class Format, int lanes>
+Choice rows_choice(int probes) {
+    // One probe alone needs fewer registers, and most searches are of few.
+    if (probes == 1) return {scan_rows<Format, lanes, 1>, scan_threads, 1};
+    if (probes <= 4) return {scan_rows<Format, lanes, 4>, scan_threads, 4};
+    return {scan_rows<Format, lanes, most_probes_at_once>, scan_threads, most_probes_at_once};
 }
 
-template <class Format>
-int blocks_for(int probes_at_once, int probe_bytes) {
-    int device = 0, processors = 0, each = 0;
-    check(cudaGetDevice(&device), "asking for the current CUDA device");
-    check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device), "counting processors");
-    const std::size_t shared = static_cast<std::size_t>(probe_bytes) * (probes_at_once == 1   ? 1
-                                                                        : probes_at_once <= 4 ? 4
-                                                                                              : most_probes_at_once);
-    const cudaError_t error =
-        probes_at_once == 1
-            ? cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, scan_rows<Format, 1>, scan_threads, shared)
-        : probes_at_once <= 4
-            ? cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, scan_rows<Format, 4>, scan_threads, shared)
-            : cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, scan_rows<Format, most_probes_at_once>, scan_threads,
-                                                            shared);
-    check(error, "asking how many blocks fit");
-    return processors * larger(each, 1);
+template <int lanes>
+Choice bytes_choice(int probes) {
+    if (probes == 1) return {scan_rows<Bytes, lanes, 1>, scan_threads, 1};
+    if (probes <= 4) return {scan_rows<Bytes, lanes, 4>, scan_threads, 4};
+    if (probes <= 8) return {scan_bytes<1>, bytes_threads, 8};
+    if (probes <= 16) return {scan_bytes<2>, bytes_threads, 16};
+    return {scan_bytes<4>, bytes_threads, most_probes_of_bytes};
+}
+
+Choice choose(Precision precision, int chunks, int probes) {
+    const int lanes = scan_lanes(precision, chunks);
+    if (precision == Precision::float32) return rows_choice<Floats, 32>(probes);
+    if (precision == Precision::float16) {
+        return lanes == 16 ? rows_choice<Halves, 16>(probes) : rows_choice<Halves, 32>(probes);
+    }
+    return lanes == 8 ? bytes_choice<8>(probes) : lanes == 16 ? bytes_choice<16>(probes) : bytes_choice<32>(probes);
 }
 
 }  // namespace
 
-int scan_blocks_cuda(Precision precision, int probes_at_once, int probe_bytes) {
-    if (precision == Precision::float32) return blocks_for<Floats>(probes_at_once, probe_bytes);
-    if (precision == Precision::float16) return blocks_for<Halves>(probes_at_once, probe_bytes);
-    return blocks_for<Bytes>(probes_at_once, probe_bytes);
+int scan_blocks_cuda(Precision precision, int chunks, int probes) {
+    int device = 0, processors = 0, each = 0;
+    check(cudaGetDevice(&device), "asking for the current CUDA device");
+    check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device), "counting processors");
+    const Choice choice = choose(precision, chunks, probes);
+    check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, choice.kernel, choice.threads, 0),
+          "asking how many blocks fit");
+    return processors * larger(each, 1);
 }
 
 void scan_cuda(Precision precision, const Scan& scan, void* stream) {
@@ -185,9 +325,16 @@ void scan_cuda(Precision precision, const Scan& scan, void* stream) {
         zero_bytes(scan.bounds, Device::cuda, sizeof(std::uint64_t) * scan.blocks * scan.probe_count, stream);
         return;
     }
-    if (precision == Precision::float32) return scan_all<Floats>(scan, static_cast<cudaStream_t>(stream));
-    if (precision == Precision::float16) return scan_all<Halves>(scan, static_cast<cudaStream_t>(stream));
-    scan_all<Bytes>(scan, static_cast<cudaStream_t>(stream));
+    cudaLaunchConfig_t config{};
+    config.gridDim = dim3(static_cast<unsigned>(scan.blocks));
+    config.stream = static_cast<cudaStream_t>(stream);
+    for (int first = 0; first < scan.probe_count;) {
+        const Choice choice = choose(precision, scan.chunks, scan.probe_count - first);
+        config.blockDim = dim3(static_cast<unsigned>(choice.threads));
+        check(cudaLaunchKernelEx(&config, choice.kernel, scan, first), "launching a scan");
+        note_launch();
+        first += choice.probes;
+    }
 }
 
 }  // namespace pylfr

@@ -1,4 +1,4 @@
-// What stands in for the CUDA half in a build without it: it says so.
+// The CUDA half of a build without CUDA: every call fails and says so.
 #include <cstring>
 
 #include "core/device.hpp"
@@ -131,6 +131,15 @@ void launch_cuda(const Kernel&, std::int64_t, void*) {
 
 #define PYLFR_INSTANTIATE(Kernel) template void launch_cuda<Kernel>(const Kernel&, std::int64_t, void*)
 PYLFR_FOR_EACH_KERNEL(PYLFR_INSTANTIATE)
+#undef PYLFR_INSTANTIATE
+
+template <class Kernel>
+void launch_rows_cuda(const Kernel&, std::int64_t, void*) {
+    refuse();
+}
+
+#define PYLFR_INSTANTIATE(Kernel) template void launch_rows_cuda<Kernel>(const Kernel&, std::int64_t, void*)
+PYLFR_FOR_EACH_ROW_KERNEL(PYLFR_INSTANTIATE)
 #undef PYLFR_INSTANTIATE
 
 template <class Program>

@@ -1,4 +1,5 @@
-// Every kernel and every program of a block, once: cpu/launch.cpp and the CUDA half instantiate the same lists.
+// Every kernel of items and of rows, and every program of a block, once: cpu/launch.cpp and the CUDA half instantiate
+// the same lists.
 #pragma once
 
 #include "kernels/align.hpp"
@@ -15,17 +16,19 @@
     instantiate(DecodeYunet);              \
     instantiate(FitSimilarity);            \
     instantiate(Letterbox);                \
-    instantiate(LetterboxBatch);           \
-    instantiate(Normalise);                \
     instantiate(PickAnchors);              \
-    instantiate(Quantise);                 \
-    instantiate(ScoreAgain);               \
-    instantiate(ScoreAll);                 \
     instantiate(ScoreScrfd);               \
     instantiate(ScoreYunet);               \
     instantiate(Warp);
 
+#define PYLFR_FOR_EACH_ROW_KERNEL(instantiate) \
+    instantiate(Normalise);                    \
+    instantiate(Quantise);                     \
+    instantiate(ScoreAgain);                   \
+    instantiate(ScoreAll);
+
 #define PYLFR_FOR_EACH_PROGRAM(instantiate) \
+    instantiate(LetterboxTiles);            \
     instantiate(MeasureQuality);            \
     instantiate(MergeLists);                \
     instantiate(SuppressDoubles);

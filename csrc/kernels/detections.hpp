@@ -1,4 +1,4 @@
-// How the cells of a detection head become faces. Arithmetic only: which cells are looked at is the schedule's affair.
+// How the cells of a detection head become faces. Arithmetic only: the schedule chooses the cells.
 #pragma once
 
 #include <cmath>

@@ -80,7 +80,7 @@ PYLFR_HD bool is_number(float value) {
 }
 
 // Group = image: candidates from the best down, those that overlap a better one left out, in the order and with the
-// arithmetic of `nms` on the CPU. Of more than `most_candidates` only the best half of that many are looked at.
+// arithmetic of `nms` on the CPU. Of more than `most_candidates` only the best half of that many are considered.
 struct SuppressDoubles {
     static constexpr int most_candidates = 4096;
 

@@ -38,7 +38,7 @@ PYLFR_HD Pose estimate_pose(const float* points) {
     const float nose_down = c * nose_y - s * nose_x;
     const float mouth_down = c * mouth_y - s * mouth_x;
     const float half = distance * 0.5f;
-    // Turned by yaw the nose stands depth * sin aside while the eyes stand cos apart; nodding works alike.
+    // With yaw the nose moves depth * sin aside while the eyes come cos closer; pitch works alike.
     const float yaw = ::atan2f(aside, head_nose_depth * half) * degrees;
     const float rise = mouth_down * (head_nose / head_mouth) - nose_down;
     const float pitch = ::atan2f(rise * (head_mouth / head_nose_depth), mouth_down) * degrees;

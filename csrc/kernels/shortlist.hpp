@@ -4,51 +4,21 @@
 
 #include <cmath>
 
+#include "kernels/half.hpp"
 #include "kernels/search.hpp"
 #include "kernels/sorting.hpp"
-
-#ifdef __CUDACC__
-#include <cuda_fp16.h>
-#endif
 
 namespace pylfr {
 
 enum class Precision { float32, float16, int8 };
 
-// What one thread loads at once.
-struct alignas(16) Chunk {
-    std::uint32_t word[4];
-};
+constexpr int list_length = 32;         // a warp keeps one key a lane
+constexpr int scan_warps = 8;           // in a block
+constexpr int rows_at_once = 4;         // that a lane loads before it multiplies
+constexpr int most_probes_at_once = 8;  // of a scan without tensor cores
 
-constexpr int list_length = 32;  // a warp keeps one key a lane
-constexpr int scan_warps = 8;    // in a block
-constexpr int rows_at_once = 4;  // that a lane loads before it multiplies
-constexpr int most_probes_at_once = 8;
-
-// IEEE 754 binary16, rounded to nearest, ties to even.
-PYLFR_HD std::uint16_t half_of(float value) {
-    const std::uint32_t bits = bits_of(value), sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7fffffffu;
-    if (magnitude >= 0x47800000u)
-        return static_cast<std::uint16_t>(sign | (magnitude > 0x7f800000u ? 0x7e00u : 0x7c00u));
-    if (magnitude < 0x38800000u) {
-        // Below 2^-14 a half counts in steps of 2^-24, as a float between 0.5 and 1 does: adding rounds it so.
-        return static_cast<std::uint16_t>(sign | (bits_of(float_of(magnitude) + 0.5f) - 0x3f000000u));
-    }
-    const std::uint32_t odd = (magnitude >> 13) & 1u;
-    return static_cast<std::uint16_t>(sign | ((magnitude - 0x38000000u + 0x0fffu + odd) >> 13));
-}
-
-PYLFR_HD float float_of_half(std::uint16_t half) {
-#ifdef __CUDA_ARCH__
-    return __half2float(__ushort_as_half(half));
-#else
-    const std::uint32_t sign = (half & 0x8000u) << 16, exponent = (half >> 10) & 31u, fraction = half & 0x3ffu;
-    if (exponent == 31) return float_of(sign | 0x7f800000u | fraction << 13);
-    const float magnitude = exponent == 0 ? static_cast<float>(fraction) * (1.0f / 16777216.0f)
-                                          : float_of((exponent + 112u) << 23 | fraction << 13);
-    return sign != 0 ? -magnitude : magnitude;
-#endif
-}
+// The longest template.
+constexpr int most_numbers = 1024;
 
 // Each format says how a chunk of a reference meets the chunks of a probe that belong to it. The order of the products
 // of one lane is fixed; lanes are added in pairs, see `scan` in ops/search_index.cpp and cuda/search.cu.
@@ -100,7 +70,14 @@ struct Bytes {
     }
 };
 
-// Rows brought into a format, filled up with zeros to whole chunks. Item = row.
+// Neighbouring lanes that read a row together, so many that each has a chunk: 8 to 32, as a template of 128 numbers or
+// more needs.
+PYLFR_HD int scan_lanes(Precision precision, int chunks) {
+    const int fewest = precision == Precision::float32 ? 32 : precision == Precision::float16 ? 16 : 8;
+    return clamped(power_of_two_from(chunks), fewest, 32);
+}
+
+// Rows brought into a format, filled up with zeros to whole chunks.
 struct Quantise {
     const float* rows;  // [N, dimension], `row_numbers` apart
     std::int64_t row_numbers, dimension, padded;
@@ -110,35 +87,49 @@ struct Quantise {
     float* errors;      // [N]: the length of what rounding took from a row; or null
     float* most_error;  // the largest of them, raised from 0; or null
 
-    PYLFR_HD void operator()(std::int64_t i) const {
+    template <class Lanes>
+    PYLFR_HD void operator()(const Lanes& lanes, std::int64_t i) const {
         const float* row = rows + i * row_numbers;
         float scale = 1.0f;
         if (precision == Precision::int8) {
-            float largest = 0.0f;
-            for (std::int64_t d = 0; d < dimension; ++d) largest = larger(largest, ::fabsf(row[d]));
-            scale = largest / 127.0f;
-            scales[i] = scale;
+            scale = lanes.largest([&](int l) {
+                float most = 0.0f;
+                for (std::int64_t d = l; d < dimension; d += row_lanes) most = larger(most, ::fabsf(row[d]));
+                return most;
+            });
+            scale /= 127.0f;
+            if (lanes.is_first()) scales[i] = scale;
         }
-        float lost = 0.0f;
-        for (std::int64_t d = 0; d < padded; ++d) {
-            const float value = d < dimension ? row[d] : 0.0f;
-            float kept = value;
-            if (precision == Precision::int8) {
-                const float step = scale > 0.0f ? clamped(::rintf(value / scale), -127.0f, 127.0f) : 0.0f;
-                static_cast<std::int8_t*>(out)[i * padded + d] = static_cast<std::int8_t>(step);
-                kept = step * scale;
-            } else if (precision == Precision::float16) {
-                const std::uint16_t half = half_of(value);
-                static_cast<std::uint16_t*>(out)[i * padded + d] = half;
-                kept = float_of_half(half);
-            } else {
-                static_cast<float*>(out)[i * padded + d] = value;
+        const float lost = lanes.sum([&](int l) {
+            float own = 0.0f;
+            for (std::int64_t d = l; d < padded; d += row_lanes) {
+                const float value = d < dimension ? row[d] : 0.0f;
+                const float difference = value - written(i * padded + d, value, scale);
+                own += difference * difference;
             }
-            lost += (value - kept) * (value - kept);
-        }
+            return own;
+        });
+        if (!lanes.is_first()) return;
         const float error = ::sqrtf(lost);
         if (errors != nullptr) errors[i] = error;
         if (most_error != nullptr) raise_to(most_error, error);
+    }
+
+ private:
+    // Writes a number in the format; returns what it is worth there.
+    PYLFR_HD float written(std::int64_t at, float value, float scale) const {
+        if (precision == Precision::int8) {
+            const float step = scale > 0.0f ? clamped(::rintf(value / scale), -127.0f, 127.0f) : 0.0f;
+            static_cast<std::int8_t*>(out)[at] = static_cast<std::int8_t>(step);
+            return step * scale;
+        }
+        if (precision == Precision::float16) {
+            const std::uint16_t half = half_of(value);
+            static_cast<std::uint16_t*>(out)[at] = half;
+            return float_of_half(half);
+        }
+        static_cast<float*>(out)[at] = value;
+        return value;
     }
 };
 
@@ -148,7 +139,6 @@ struct Scan {
     const float* scales;      // [count], int8
     std::int64_t count;
     std::int32_t chunks;        // of a reference
-    std::int32_t lanes_a_row;   // a power of two up to 32
     const Chunk* probes;        // [probe_count, chunks * probe_chunks]
     const float* probe_scales;  // [probe_count], int8
     std::int32_t probe_count, blocks;
@@ -188,7 +178,7 @@ struct MergeLists {
     }
 };
 
-// Exact scores of what was kept. Item = probe * kept + place.
+// Exact scores of what was kept. Row = probe * kept + place.
 struct ScoreAgain {
     const float* probes;      // [probes, dimension]
     const float* references;  // [count, row_numbers], the exact ones
@@ -199,13 +189,15 @@ struct ScoreAgain {
     std::int32_t kept;
     float* out;  // [probes, 2 * kept + 2]: scores, the bits of rows (-1: none), the coarse bound, the probe's error
 
-    PYLFR_HD void operator()(std::int64_t i) const {
+    template <class Lanes>
+    PYLFR_HD void operator()(const Lanes& lanes, std::int64_t i) const {
         const std::int64_t probe = quotient(i, kept), place = i - probe * kept;
         float* row_out = out + probe * (2 * kept + 2);
         const std::uint64_t key = keys[i];
-        row_out[place] = key == 0 ? -1.0f
-                                  : dot(probes + probe * dimension,
-                                        references + static_cast<std::int64_t>(row_of(key)) * row_numbers, dimension);
+        const float* reference = references + (key == 0 ? 0 : static_cast<std::int64_t>(row_of(key))) * row_numbers;
+        const float score = key == 0 ? -1.0f : lanes.dot(probes + probe * dimension, reference, dimension);
+        if (!lanes.is_first()) return;
+        row_out[place] = score;
         row_out[kept + place] = float_of(key == 0 ? 0xffffffffu : row_of(key));
         if (place != 0) return;
         row_out[2 * kept] = bounds[probe] == 0 ? -2.0f : score_of(bounds[probe]);
@@ -213,16 +205,18 @@ struct ScoreAgain {
     }
 };
 
-// Item = probe * count + reference.
+// Row = probe * count + reference.
 struct ScoreAll {
     const float* probes;      // [probes, dimension]
     const float* references;  // [count, row_numbers]
     std::int64_t dimension, row_numbers, count;
     float* out;  // [probes, count]
 
-    PYLFR_HD void operator()(std::int64_t i) const {
-        const std::int64_t probe = quotient(i, count), row = i - probe * count;
-        out[i] = dot(probes + probe * dimension, references + row * row_numbers, dimension);
+    template <class Lanes>
+    PYLFR_HD void operator()(const Lanes& lanes, std::int64_t i) const {
+        const std::int64_t probe = i / count, row = i - probe * count;
+        const float score = lanes.dot(probes + probe * dimension, references + row * row_numbers, dimension);
+        if (lanes.is_first()) out[i] = score;
     }
 };
 

@@ -5,7 +5,7 @@
 
 namespace pylfr {
 
-// Larger for a better score, and of equal scores for the earlier row. 0 stands for nothing: no number, or no row.
+// Larger for a better score, and of equal scores for the earlier row. 0 means none: not a number, or no row.
 PYLFR_HD std::uint64_t key_of(float score, std::uint32_t row) {
     if (score != score) return 0;
     const std::uint32_t bits = bits_of(score + 0.0f);  // -0 and 0 are one score

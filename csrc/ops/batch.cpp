@@ -43,16 +43,22 @@ Pair send_both(Staging& staging, const Tensor& out, const std::int32_t* first, c
 }  // namespace
 
 std::vector<float> letterbox(const Pictures& pictures, const Tensor& out, const Encoding& encoding) {
-    const auto height = static_cast<std::int32_t>(out.shape()[2]), width = static_cast<std::int32_t>(out.shape()[3]);
-    const LetterboxBatch kernel{pictures.table(),
-                                of<float>(out),
-                                width,
-                                height,
-                                encoding.bgr,
-                                {encoding.mean[0], encoding.mean[1], encoding.mean[2]},
-                                {encoding.scale[0], encoding.scale[1], encoding.scale[2]}};
+    const bool is_half = out.element() == Element::float16;
+    const auto height = static_cast<std::int32_t>(out.shape()[is_half ? 1 : 2]);
+    const auto width = static_cast<std::int32_t>(out.shape()[is_half ? 2 : 3]);
+    const LetterboxTiles program{pictures.table(),
+                                 out.memory(),
+                                 width,
+                                 height,
+                                 LetterboxTiles::tiles(width, LetterboxTiles::tile_width),
+                                 LetterboxTiles::tiles(height, LetterboxTiles::tile_height),
+                                 is_half,
+                                 encoding.bgr,
+                                 {encoding.mean[0], encoding.mean[1], encoding.mean[2]},
+                                 {encoding.scale[0], encoding.scale[1], encoding.scale[2]}};
     const ReadOn reading(pictures, *out.stream());
-    launch(kernel, static_cast<std::int64_t>(pictures.views.size()) * height * width, out.stream()->place());
+    const auto tiles = static_cast<std::int64_t>(program.across) * program.down;
+    launch_blocks(program, static_cast<std::int64_t>(pictures.views.size()) * tiles, out.stream()->place());
     std::vector<float> factors;
     for (const PictureView& view : pictures.views) factors.push_back(fit(view, width, height).factor());
     return factors;

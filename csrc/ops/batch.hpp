@@ -11,7 +11,8 @@
 
 namespace pylfr {
 
-// Into float32 [B, 3, height, width]; returns network pixels a source pixel, one a picture.
+// Into float32 [B, 3, height, width] or float16 [B, height, width, 3]; returns network pixels a source pixel, one a
+// picture.
 std::vector<float> letterbox(const Pictures& pictures, const Tensor& out, const Encoding& encoding);
 
 // Into float32 [N, 3, side, side]; indices and maps come from the host in one copy.

@@ -111,7 +111,7 @@ void search(const float* probes, std::int64_t probe_count, const float* referenc
 }  // namespace
 
 void normalise(float* rows, float* lengths, std::int64_t count, std::int64_t dimension, Place place) {
-    launch(Normalise{rows, lengths, dimension}, count, place);
+    launch_rows(Normalise{rows, lengths, dimension}, count, place);
 }
 
 void search_exact(const float* probes, std::int64_t probe_count, const float* references, std::int64_t reference_count,

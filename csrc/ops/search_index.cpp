@@ -31,21 +31,21 @@ std::int64_t padded_to(std::int64_t dimension) {
     return (dimension + whole - 1) / whole * whole;
 }
 
-// The device's schedule, lane by lane: what a warp of the GPU does, one number after the other.
+// The schedule of a warp, one lane after the other.
 template <class Format>
-void scan_warp(const Scan& scan, int probe, int warp, std::uint64_t* list) {
+void scan_warp(const Scan& scan, int lanes_a_row, int probe, int warp, std::uint64_t* list) {
     const Chunk* sought = scan.probes + static_cast<std::int64_t>(probe) * scan.chunks * Format::probe_chunks;
-    const std::int64_t turn = static_cast<std::int64_t>(rows_at_once) * (32 / scan.lanes_a_row);
+    const std::int64_t turn = static_cast<std::int64_t>(rows_at_once) * (32 / lanes_a_row);
     const std::int64_t step = turn * scan.blocks * scan_warps;
     for (std::int64_t base = warp * turn; base < scan.count; base += step) {
         for (std::int64_t row = base; row < std::min(base + turn, scan.count); ++row) {
             typename Format::Sum lanes[32] = {};
-            for (int lane = 0; lane < scan.lanes_a_row; ++lane) {
-                for (int c = lane; c < scan.chunks; c += scan.lanes_a_row) {
+            for (int lane = 0; lane < lanes_a_row; ++lane) {
+                for (int c = lane; c < scan.chunks; c += lanes_a_row) {
                     Format::add(lanes[lane], scan.references[row * scan.chunks + c], sought + c * Format::probe_chunks);
                 }
             }
-            for (int apart = scan.lanes_a_row / 2; apart > 0; apart /= 2) {
+            for (int apart = lanes_a_row / 2; apart > 0; apart /= 2) {
                 for (int lane = 0; lane < apart; ++lane) lanes[lane] += lanes[lane + apart];
             }
             const float score = Format::score(lanes[0], scan.scales == nullptr ? 0.0f : scan.scales[row],
@@ -60,14 +60,14 @@ void scan_warp(const Scan& scan, int probe, int warp, std::uint64_t* list) {
 }
 
 template <class Format>
-void scan_cpu(const Scan& scan) {
+void scan_cpu(const Scan& scan, int lanes_a_row) {
     for (int probe = 0; probe < scan.probe_count; ++probe) {
         for (int block = 0; block < scan.blocks; ++block) {
             std::uint64_t keys[scan_warps * list_length] = {};
             std::uint64_t bound = 0;
             for (int warp = 0; warp < scan_warps; ++warp) {
                 std::uint64_t* list = keys + warp * list_length;
-                scan_warp<Format>(scan, probe, block * scan_warps + warp, list);
+                scan_warp<Format>(scan, lanes_a_row, probe, block * scan_warps + warp, list);
                 bound = std::max(bound, list[list_length - 1]);
             }
             std::sort(std::begin(keys), std::end(keys), std::greater<>());
@@ -80,9 +80,10 @@ void scan_cpu(const Scan& scan) {
 
 void scan_at(Precision precision, const Scan& scan, Place place) {
     if (place.device == Device::cuda) return scan_cuda(precision, scan, place.stream);
-    if (precision == Precision::float32) return scan_cpu<Floats>(scan);
-    if (precision == Precision::float16) return scan_cpu<Halves>(scan);
-    scan_cpu<Bytes>(scan);
+    const int lanes = scan_lanes(precision, scan.chunks);
+    if (precision == Precision::float32) return scan_cpu<Floats>(scan, lanes);
+    if (precision == Precision::float16) return scan_cpu<Halves>(scan, lanes);
+    scan_cpu<Bytes>(scan, lanes);
 }
 
 }  // namespace
@@ -137,9 +138,9 @@ void SearchIndex::fill(const float* rows, std::int64_t start, std::int64_t n) {
     if (precision_ != Precision::float32) {
         const Tensor into = coarse_.rows(start, start + n);
         float* scales = precision_ == Precision::int8 ? of<float>(scales_) + start : nullptr;
-        launch(Quantise{of<float>(part), padded_, padded_, padded_, precision_, into.memory(), scales, nullptr,
-                        of<float>(error_)},
-               n, place);
+        launch_rows(Quantise{of<float>(part), padded_, padded_, padded_, precision_, into.memory(), scales, nullptr,
+                             of<float>(error_)},
+                    n, place);
     }
     stream_->synchronise();
 }
@@ -165,23 +166,21 @@ Tensor SearchIndex::search(const Tensor& probes, std::int64_t kept, const std::s
     const bool is_int8 = precision_ == Precision::int8;
     const Tensor sought({count, padded_}, is_int8 ? Element::int8 : Element::float32, stream);
     const Tensor sought_scales({count}, Element::float32, stream), errors({count}, Element::float32, stream);
-    launch(Quantise{of<float>(probes), dimension_, dimension_, padded_, is_int8 ? Precision::int8 : Precision::float32,
-                    sought.memory(), of<float>(sought_scales), of<float>(errors), nullptr},
-           count, place);
+    launch_rows(
+        Quantise{of<float>(probes), dimension_, dimension_, padded_, is_int8 ? Precision::int8 : Precision::float32,
+                 sought.memory(), of<float>(sought_scales), of<float>(errors), nullptr},
+        count, place);
 
     const auto chunks = static_cast<std::int32_t>(padded_ / numbers_of(precision_));
-    const int lanes = std::min(32, power_of_two_from(chunks));
-    const std::int64_t a_block = std::int64_t{scan_warps} * rows_at_once * (32 / lanes);
-    const auto probe_bytes = static_cast<int>(padded_) * (is_int8 ? 1 : 4);
-    const int at_once = static_cast<int>(std::min<std::int64_t>(count, most_probes_at_once));
+    const std::int64_t a_block = std::int64_t{scan_warps} * rows_at_once * (32 / scan_lanes(precision_, chunks));
     const std::int64_t most_blocks =
-        place.device == Device::cuda ? scan_blocks_cuda(precision_, at_once, probe_bytes) : 70;
+        place.device == Device::cuda ? scan_blocks_cuda(precision_, chunks, static_cast<int>(count)) : 70;
     auto lists_in =
         static_cast<std::int32_t>(std::max<std::int64_t>(1, std::min(most_blocks, (count_ + a_block - 1) / a_block)));
     Tensor lists({count, lists_in, list_length}, Element::int64, stream);
     Tensor bounds({count, lists_in}, Element::int64, stream);
     scan_at(precision_,
-            Scan{of<Chunk>(coarse_), is_int8 ? of<float>(scales_) : nullptr, count_, chunks, lanes, of<Chunk>(sought),
+            Scan{of<Chunk>(coarse_), is_int8 ? of<float>(scales_) : nullptr, count_, chunks, of<Chunk>(sought),
                  is_int8 ? of<float>(sought_scales) : nullptr, static_cast<std::int32_t>(count), lists_in,
                  of<std::uint64_t>(lists), of<std::uint64_t>(bounds)},
             place);
@@ -200,17 +199,18 @@ Tensor SearchIndex::search(const Tensor& probes, std::int64_t kept, const std::s
         bounds = merged_bounds;
         lists_in = lists_out;
     }
-    launch(ScoreAgain{of<float>(probes), of<float>(exact_), dimension_, padded_, of<std::uint64_t>(lists),
-                      of<std::uint64_t>(bounds), of<float>(errors), static_cast<std::int32_t>(kept), of<float>(out)},
-           count * kept, place);
+    launch_rows(
+        ScoreAgain{of<float>(probes), of<float>(exact_), dimension_, padded_, of<std::uint64_t>(lists),
+                   of<std::uint64_t>(bounds), of<float>(errors), static_cast<std::int32_t>(kept), of<float>(out)},
+        count * kept, place);
     return out;
 }
 
 Tensor SearchIndex::score_all(const Tensor& probes, const std::shared_ptr<Stream>& stream) const {
     const std::int64_t count = probes.shape()[0];
     Tensor out({count, count_}, Element::float32, stream);
-    launch(ScoreAll{of<float>(probes), of<float>(exact_), dimension_, padded_, count_, of<float>(out)}, count * count_,
-           stream->place());
+    launch_rows(ScoreAll{of<float>(probes), of<float>(exact_), dimension_, padded_, count_, of<float>(out)},
+                count * count_, stream->place());
     return out;
 }
 

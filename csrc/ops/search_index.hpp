@@ -1,4 +1,4 @@
-// References on a device, searched there.
+// A search index on a device.
 #pragma once
 
 #include <atomic>
@@ -10,19 +10,18 @@
 
 namespace pylfr {
 
-// The most references that one search gives a probe, and the longest template.
+// The most references that one search gives a probe.
 constexpr std::int64_t most_shortlisted = 128;
-constexpr std::int64_t most_numbers = 1024;
 
-// Blocks that fill the device once.
-int scan_blocks_cuda(Precision precision, int probes_at_once, int probe_bytes);
+// The number of blocks that fill the device once, for references of `chunks` chunks and this many probes.
+int scan_blocks_cuda(Precision precision, int chunks, int probes);
 void scan_cuda(Precision precision, const Scan& scan, void* stream);
 
-// float32 references kept whole, beside a coarse copy where the precision is another. Searches may run at once, each on
-// its own stream, after the stream that built it has been waited for.
+// The float32 references, beside a coarse copy for another precision. Searches may run concurrently, each on its own
+// stream, once the stream that built the index was synchronised.
 class SearchIndex {
  public:
-    // Throws std::invalid_argument for more than an index can hold. To be asked before one is made.
+    // Throws std::invalid_argument for more than an index can hold.
     static void require(std::int64_t count, std::int64_t dimension);
 
     SearchIndex(std::int64_t count, std::int64_t dimension, Precision precision, std::shared_ptr<Stream> stream);
@@ -32,16 +31,16 @@ class SearchIndex {
     SearchIndex(const SearchIndex&) = delete;
     SearchIndex& operator=(const SearchIndex&) = delete;
 
-    // Takes over `rows` float32 [n, dimension] of the host as references `start` on.
+    // Copies `rows`, float32 [n, dimension] on the host, into references `start` to `start + n - 1`.
     void fill(const float* rows, std::int64_t start, std::int64_t n);
 
-    // [probes, 2 * kept + 2], as ScoreAgain writes it, queued on the stream; copies of probes are wiped on it too.
+    // [probes, 2 * kept + 2], as ScoreAgain writes it, queued on the stream; copies of probes are wiped there, too.
     Tensor search(const Tensor& probes, std::int64_t kept, const std::shared_ptr<Stream>& stream) const;
 
     // [probes, count]: every exact score.
     Tensor score_all(const Tensor& probes, const std::shared_ptr<Stream>& stream) const;
 
-    // The length of the most that rounding took from a reference; waits for the stream.
+    // The largest rounding error of a reference, as a length; waits for the stream.
     float most_error() const;
 
     std::int64_t count() const { return count_; }

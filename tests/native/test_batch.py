@@ -29,6 +29,18 @@ def home(request: pytest.FixtureRequest) -> ops.Stream:
     return ops.Stream(device)
 
 
+class PaddedPlane:
+    """A plane in memory of the device whose rows are further apart than they are long."""
+
+    def __init__(self, tensor: ops.Tensor, shape: tuple[int, ...], strides: tuple[int, ...]) -> None:
+        self._tensor = tensor
+        self._shape, self._strides = shape, strides
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, object]:
+        return {**self._tensor.__cuda_array_interface__, "shape": self._shape, "strides": self._strides}
+
+
 def surfaces_of(frame: Frame, home: ops.Stream) -> Frame:
     """The frame with its planes on the device, rows padded there as a decoder pads them."""
     surfaces = []
@@ -42,11 +54,10 @@ def surfaces_of(frame: Frame, home: ops.Stream) -> Frame:
             view = np.lib.stride_tricks.as_strided(padded, plane.shape, strides, writeable=False)
             surfaces.append(ops.Tensor.borrow(view, home))
         else:
-            torch = pytest.importorskip("torch", reason="padded surfaces on CUDA are made with PyTorch")
-            there = torch.from_numpy(padded).cuda()
+            there = ops.Tensor(padded.shape, "uint8", home)
+            there.copy_from(padded, home)
             strides = (pitch, plane.shape[2], 1) if plane.ndim == 3 else (pitch, 1)
-            torch.cuda.synchronize()
-            surfaces.append(ops.Tensor.borrow(there.as_strided(plane.shape, strides), home))
+            surfaces.append(ops.Tensor.borrow(PaddedPlane(there, plane.shape, strides), home))
     return replace(frame, planes=(), surfaces=tuple(surfaces))
 
 
@@ -69,6 +80,23 @@ def test_a_batch_of_all_layouts_and_sizes_is_fitted_in_to_the_same_bits(
     got = pictures.letterbox(out, bgr=True, mean=MEAN, scale=SCALE)
     assert got.tobytes() == factors.tobytes()
     assert on_host(out, home).tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize(("width", "height"), [(32, 32), (65, 40), (320, 192)])
+def test_a_batch_is_written_as_halves_channels_last_to_the_bits_of_rounding(
+    home: ops.Stream, width: int, height: int
+) -> None:
+    frames = mixed_frames()
+    wanted, _ = ops.letterbox(frames, width=width, height=height, bgr=True, mean=MEAN, scale=SCALE)
+    out = ops.Tensor((len(frames), height, width, 3), "float16", home)
+    ops.upload(frames, ops.Staging(home)).letterbox(out, bgr=True, mean=MEAN, scale=SCALE)
+    got = np.empty(out.shape, np.float16)
+    out.copy_to(got, home)
+    assert got.tobytes() == np.ascontiguousarray(wanted.transpose(0, 2, 3, 1)).astype(np.float16).tobytes()
+    with pytest.raises(ValueError, match=r"out must be float16 \[\d+, any, any, 3\]"):
+        ops.upload(frames, ops.Staging(home)).letterbox(
+            ops.Tensor((len(frames), 3, height, width), "float16", home), bgr=True, mean=MEAN, scale=SCALE
+        )
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

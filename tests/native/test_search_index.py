@@ -43,7 +43,7 @@ def search(
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(("references", "dimension"), [(0, 16), (1, 5), (31, 128), (3000, 100), (6000, 512)])
-@pytest.mark.parametrize("probes", [0, 1, 3, 9])
+@pytest.mark.parametrize("probes", [0, 1, 3, 6, 9, 41])
 def test_the_best_by_coarse_score_come_with_exact_scores(
     home: ops.Stream, precision: Precision, references: int, dimension: int, probes: int
 ) -> None:
