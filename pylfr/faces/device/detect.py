@@ -21,8 +21,10 @@ from pylfr.types import Faces, Float32, Frame, Int32, UInt8, as_frames
 
 log = logging.getLogger(__name__)
 
-# Room for this many faces per picture at first; it grows to the largest number seen.
-_FACES_AT_FIRST = 64
+# The least room for faces in a picture. It grows where a picture has more; after so many batches it shrinks to what the
+# fullest of them needed.
+_LEAST_ROOM = 64
+_BATCHES_BEFORE_SHRINKING = 256
 
 # As in csrc/kernels/heads.hpp: of more candidates than this, only the best half is considered.
 _MOST_CANDIDATES = 4096
@@ -38,6 +40,30 @@ class _Search:
     height: int
     room: int
     arrival: ops.Readback
+
+
+class _Room:
+    """For how many faces a picture there is room: a power of two that follows what pictures have."""
+
+    def __init__(self) -> None:
+        self.faces = _LEAST_ROOM
+        self._most = 0
+        self._batches = 0
+
+    def fit(self, most: int) -> None:
+        """Take the most faces of a picture in one more batch."""
+        if most > self.faces:
+            self.faces, self._most, self._batches = _power_of_two_from(most), 0, 0
+            return
+        self._most = max(self._most, most)
+        self._batches += 1
+        if self._batches == _BATCHES_BEFORE_SHRINKING:
+            self.faces = max(_LEAST_ROOM, _power_of_two_from(self._most))
+            self._most = self._batches = 0
+
+
+def _power_of_two_from(count: int) -> int:
+    return 1 << max(0, count - 1).bit_length()
 
 
 class DeviceDetector:
@@ -63,7 +89,7 @@ class DeviceDetector:
         self._model = model
         self._side_px = side_px
         self._score_floor = score_floor
-        self._room = _FACES_AT_FIRST
+        self._room = _Room()
 
     @property
     def model(self) -> str:
@@ -116,7 +142,7 @@ class DeviceDetector:
         }
         self._runtime.run_on(stream, tensor, outputs)
         return self._search(
-            pictures, split_head(self._manifest, outputs), width=size.width, height=size.height, room=self._room
+            pictures, split_head(self._manifest, outputs), width=size.width, height=size.height, room=self._room.faces
         )
 
     def _search(
@@ -165,12 +191,17 @@ class DeviceDetector:
                     _MOST_CANDIDATES // 2,
                 )
             most = int(counts[:, 0].max())
+            with self._uploads.turn:
+                self._room.fit(most)
             if most <= room:
                 return _faces(arrived[:numbers].reshape(batch, room, ops.FOUND_NUMBERS), counts[:, 0])
             with self._uploads.turn:
-                self._room = max(self._room, 1 << (most - 1).bit_length())
                 search = self._search(
-                    search.pictures, search.head, width=search.width, height=search.height, room=self._room
+                    search.pictures,
+                    search.head,
+                    width=search.width,
+                    height=search.height,
+                    room=_power_of_two_from(most),
                 )
 
 

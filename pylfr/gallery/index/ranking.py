@@ -14,7 +14,7 @@ from pylfr.types import Candidates, Float32, Int64, Templates
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Shortlist:
-    """References that may matter to each probe.
+    """References that may matter to each probe: as many as were asked for, or more.
 
     ``scores`` float32 [N, M] cosine and ``rows`` int64 [N, M] of the references, -1 where there is none, in any order;
     ``bound`` float32 [N]: no reference that is missing scores more.
@@ -62,7 +62,8 @@ def best_entries(
         candidates = _ranked(found, snapshot.entry, k)
         if asked == len(snapshot) or (candidates.scores[:, -1] > found.bound).all():
             return candidates
-        asked = min(len(snapshot), 4 * asked)
+        # A shortlist that held more than was asked for is not asked for again.
+        asked = min(len(snapshot), max(4 * asked, 2 * found.rows.shape[1]))
 
 
 def _ranked(found: Shortlist, entry: Int64, k: int) -> Candidates:

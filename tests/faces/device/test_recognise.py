@@ -99,7 +99,7 @@ def test_a_second_batch_may_begin_before_the_first_is_collected(uploads: Uploads
     batches = [tuple(frames), frames[:1], (), frames[1:], tuple(frames)]
     wanted = [detector_on(uploads, "pylfr_nano_detect", score_floor=0.02).detect(batch) for batch in batches]
     assert len(wanted[0]) > 3
-    detector._room = 1
+    detector._room.faces = 1
     begun = [detector.begin(batches[0])]
     got = []
     for batch in (*batches[1:], None):
