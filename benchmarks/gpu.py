@@ -1,11 +1,12 @@
 """What a GPU does with pylfr's stages, beside what it can do at most: images, searches and cameras a second.
 
-    python -m benchmarks.gpu [--device cuda] [--quick] [--dry-run]
+    python -m benchmarks.gpu [--device cuda] [--quick] [--dry-run] [--only PART,...]
 
 Networks of the usual sizes have random weights, so that detectors find nobody: ten faces a frame are put where a crowd
 might have them. Beside them stand the networks that are installed. All lies on the device from the start; decoding by
 NVDEC is measured by itself. ``--quick`` takes small sizes, ``--dry-run`` writes no results; both together with
-``--device cpu`` show in seconds that the program works. Needs PyTorch for the ceilings, the networks of the usual sizes
+``--device cpu`` show in seconds that the program works. ``--only`` runs a few parts and adds to what was measured
+before. Needs PyTorch for the ceilings, the networks of the usual sizes
 and the comparison with its operators; what is left out is named in the results.
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from itertools import product
 
@@ -23,23 +24,27 @@ import numpy as np
 from benchmarks.gpu_cameras import DIMENSION, MEAN, SCALE, NoNetwork, measure_cameras, surfaces
 from benchmarks.gpu_decoding import measure_decoding
 from benchmarks.gpu_results import QUICK, Results, Size, device_ms
-from benchmarks.measure import print_machine, spread_of, this_machine, write_results
+from benchmarks.measure import print_machine, read_results, spread_of, this_machine, time_ms, write_results
 from pylfr import ops
 from pylfr.errors import CudaError, PylfrError
 from pylfr.faces.detect import input_size
 from pylfr.models.store import open_store
 from pylfr.protocols import DeviceRuntime
 from pylfr.runtimes.registry import open_runtime
-from pylfr.types import Float32, Frame, Precision
+from pylfr.types import Device, Float32, Frame, Precision
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")
+
+_MOST_ON_THE_CPU = 1_000_000
 BYTES: Mapping[Precision, int] = {"float32": 4, "float16": 2, "int8": 1}
 
 
 def measure_ceilings(results: Results, stream: ops.Stream, size: Size) -> None:
     """Device copy, bytes read plus written, and an fp16 matrix product of random numbers."""
-    if not _has_torch():
-        results.leave_out("PyTorch is not installed: no ceilings, no networks of the usual sizes, no comparison")
+    if not _has_torch(stream.device):
+        results.leave_out(
+            "PyTorch is not installed or finds no such device: no ceilings, no networks of usual sizes, no comparison"
+        )
         return
     if stream.device == "cpu":
         return
@@ -73,7 +78,7 @@ def measure_preprocessing(results: Results, stream: ops.Stream, size: Size) -> N
 
     read = batch * size.frame[0] * size.frame[1] * 3 // 2
     results.add(f"letterbox {width}x{height}", batch, device_ms(stream, fused, size.repeats), moved=out.nbytes + read)
-    if not _has_torch() or stream.device == "cpu":
+    if not _has_torch(stream.device) or stream.device == "cpu":
         return
     import torch
     from torch.nn import functional
@@ -108,7 +113,7 @@ def _tensors(frame: Frame) -> list[ops.Tensor]:
 
 def measure_networks(results: Results, stream: ops.Stream, size: Size) -> None:
     """Images a second of networks of the usual sizes, with random weights."""
-    if not _has_torch():
+    if not _has_torch(stream.device):
         return
     from benchmarks.gpu_networks import detector_on, embedders_on
 
@@ -181,10 +186,60 @@ def measure_search(results: Results, stream: ops.Stream, size: Size) -> None:
                 _measure_index(results, stream, precision, references, block, size)
             except CudaError as error:
                 results.leave_out(f"search of {references} references in {precision}: {error}")
+    _measure_product_of_torch(results, stream, block, size)
+    _measure_on_the_cpu(results, block, size)
+
+
+def measure_peers(results: Results, stream: ops.Stream, size: Size) -> None:
+    """FAISS on the same references."""
     if find_spec("faiss") is None:
         results.leave_out("FAISS: it is not installed")
     elif stream.device == "cuda":
+        draw = np.random.default_rng(0)
+        block: Float32 = draw.standard_normal((min(1 << 16, max(size.references)), DIMENSION)).astype(np.float32)
+        ops.normalise(block)
         _measure_faiss(results, block, size)
+
+
+def _measure_product_of_torch(results: Results, stream: ops.Stream, block: Float32, size: Size) -> None:
+    """What anybody would write: a matrix product in fp16, and ``topk`` of it. Not exact, as pylfr's search is."""
+    if not _has_torch(stream.device) or stream.device == "cpu":
+        return
+    import torch
+
+    with torch.cuda.stream(torch.cuda.ExternalStream(stream.handle)), torch.inference_mode():
+        for references in size.references:
+            half = torch.from_numpy(block).to("cuda", torch.float16)
+            rows = half.repeat(-(-references // len(half)), 1)[:references]
+            for probes in size.probes:
+                sought = half[:probes] if probes <= len(half) else half.repeat(probes, 1)[:probes]
+
+                def search(sought: torch.Tensor = sought, rows: torch.Tensor = rows) -> object:
+                    return (sought @ rows.T).topk(min(5, len(rows)))
+
+                results.add_search(
+                    "PyTorch matmul and topk, float16",
+                    references=references,
+                    dimension=DIMENSION,
+                    probes=probes,
+                    ms=device_ms(stream, search, size.repeats),
+                    moved=2 * references * DIMENSION,
+                )
+            del rows
+    torch.cuda.empty_cache()
+
+
+def _measure_on_the_cpu(results: Results, block: Float32, size: Size) -> None:
+    """The core's exact search on this machine's processor, up to a million references."""
+    for references in size.references:
+        if references > _MOST_ON_THE_CPU:
+            results.leave_out(f"search of {references} references on the CPU: up to {_MOST_ON_THE_CPU} are measured")
+            continue
+        rows = np.resize(block, (references, DIMENSION))
+        for probes in size.probes:
+            sought = np.ascontiguousarray(np.resize(block, (probes, DIMENSION)))
+            ms = time_ms(lambda: ops.search_exact(sought, rows, 5), repeats=3, warmup=1)  # noqa: B023
+            results.add_search("native, on the CPU", references=references, dimension=DIMENSION, probes=probes, ms=ms)
 
 
 def _measure_index(
@@ -197,7 +252,8 @@ def _measure_index(
     for probes in size.probes:
         sought = ops.Tensor((probes, DIMENSION), "float32", stream)
         sought.copy_from(np.resize(block, (probes, DIMENSION)), stream)
-        passes = -(-probes // 8)
+        # Tensor cores take 32 probes of int8 in one pass over the references, other kernels eight.
+        passes = -(-probes // (32 if precision == "int8" else 8))
         results.add_search(
             f"device-{precision}",
             references=references,
@@ -240,7 +296,7 @@ def _measure_faiss(results: Results, block: Float32, size: Size) -> None:
 
 def measure_loads(results: Results, stream: ops.Stream, size: Size) -> None:
     """Simulated cameras, with networks of the usual sizes where PyTorch is."""
-    if _has_torch():
+    if _has_torch(stream.device):
         from benchmarks.gpu_networks import detector_on, embedders_on
 
         measure_cameras(results, stream, size, detector_on(stream), embedders_on(stream)["R50"])
@@ -250,19 +306,54 @@ def measure_loads(results: Results, stream: ops.Stream, size: Size) -> None:
     measure_cameras(results, stream, size, NoNetwork(stream.device, names), NoNetwork(stream.device, ("template",)))
 
 
-def _has_torch() -> bool:
-    return find_spec("torch") is not None
+def _has_torch(device: Device) -> bool:
+    """Whether PyTorch is installed and finds that device."""
+    if find_spec("torch") is None:
+        return False
+    import torch
+
+    return device == "cpu" or bool(torch.cuda.is_available())
 
 
-PARTS = (
-    measure_ceilings,
-    measure_preprocessing,
-    measure_search,
-    measure_decoding,
-    measure_loads,
-    measure_installed,
-    measure_networks,
-)
+def profile(results: Results, stream: ops.Stream, size: Size) -> None:  # noqa: ARG001
+    """One scan for one probe, one for 32, and one letterbox: what a profiler is to look at. Nothing is timed."""
+    references = 1_000_000 if size.repeats > QUICK.repeats else 1000
+    block: Float32 = np.random.default_rng(0).standard_normal((references, DIMENSION), np.float32)
+    ops.normalise(block)
+    index = ops.SearchIndex(references, DIMENSION, "int8", stream)
+    index.fill(block, 0)
+    frames = surfaces(stream, size, min(32, max(size.batches)))
+    pictures = ops.upload(frames, ops.Staging(stream))
+    width, height = size.networks[0]
+    out = ops.Tensor((len(frames), 3, height, width), "float32", stream)
+    for probes in (1, 32):
+        sought = ops.Tensor((probes, DIMENSION), "float32", stream)
+        sought.copy_from(np.ascontiguousarray(block[:probes]), stream)
+        index.search(sought, 64, stream)
+    pictures.letterbox(out, bgr=False, mean=MEAN, scale=SCALE)
+    stream.synchronise()
+
+
+PARTS: Mapping[str, Callable[[Results, ops.Stream, Size], None]] = {
+    "ceilings": measure_ceilings,
+    "preprocessing": measure_preprocessing,
+    "search": measure_search,
+    "peers": measure_peers,
+    "decoding": measure_decoding,
+    "loads": measure_loads,
+    "installed": measure_installed,
+    "networks": measure_networks,
+}
+# Asked for by name alone.
+ALSO: Mapping[str, Callable[[Results, ops.Stream, Size], None]] = {"profile": profile}
+
+
+def _parts(given: str) -> tuple[str, ...]:
+    names = tuple(given.split(","))
+    unknown = [name for name in names if name not in PARTS and name not in ALSO]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"parts must be some of {', '.join([*PARTS, *ALSO])}, got {unknown[0]!r}")
+    return names
 
 
 def main() -> None:
@@ -270,6 +361,7 @@ def main() -> None:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda")
     parser.add_argument("--quick", action="store_true", help="small sizes")
     parser.add_argument("--dry-run", action="store_true", help="write no results")
+    parser.add_argument("--only", type=_parts, default=tuple(PARTS), help=f"some of {', '.join([*PARTS, *ALSO])}")
     given = parser.parse_args()
     size = QUICK if given.quick else Size()
     machine = this_machine()
@@ -280,8 +372,10 @@ def main() -> None:
         sys.exit(f"nothing was measured: {error}")
     stream = ops.Stream(given.device)
     results = Results(device=given.device)
-    for measure in PARTS:
-        measure(results, stream, size)
+    if given.only != tuple(PARTS) and not given.dry_run:
+        results = read_results("gpu", Results) or results
+    for name in given.only:
+        {**PARTS, **ALSO}[name](results, stream, size)
         if not given.dry_run:
             # After each part: what is cut off in a later one is not lost.
             print(write_results("gpu", machine, results), flush=True)

@@ -165,15 +165,16 @@ def measure_cameras(
         while begun:
             pipeline.finish(begun.popleft())
         held = ops.memory_counts("cuda" if stream.device == "cuda" else "cpu").held_bytes
-        p50, p99 = (float(each) for each in np.percentile(waits, [50, 99]))
+        # Where no batch ended in time, the longest wait is longer than that: the cameras are not held.
+        p50, p99 = (float(each) for each in np.percentile(waits or [1000 * size.seconds], [50, 99]))
         load = CameraLoad(
             cameras=cameras,
             frames_a_second=done / size.seconds,
             p50_ms=p50,
             p99_ms=p99,
             is_held=p99 < PATIENCE_MS,
-            launches_a_batch=(ops.cuda_launches() - launched) / batches,
-            host_bytes_a_frame=(pipeline.host_bytes - bytes_before) / done,
+            launches_a_batch=(ops.cuda_launches() - launched) / max(1, batches),
+            host_bytes_a_frame=(pipeline.host_bytes - bytes_before) / max(1, done),
             device_megabytes_a_camera=held / cameras / 1e6,
         )
         results.loads.append(load)

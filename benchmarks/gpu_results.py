@@ -16,9 +16,9 @@ class Size:
     frame: tuple[int, int] = (1920, 1080)
     networks: tuple[tuple[int, int], ...] = ((640, 384), (1280, 736))
     batches: tuple[int, ...] = (1, 8, 32, 64, 128)
-    references: tuple[int, ...] = (10_000, 100_000, 1_000_000, 10_000_000)
-    probes: tuple[int, ...] = (1, 64)
-    cameras: tuple[int, ...] = (16, 64, 128, 180, 256)
+    references: tuple[int, ...] = (10_000, 1_000_000, 10_000_000)
+    probes: tuple[int, ...] = (1, 8, 64)
+    cameras: tuple[int, ...] = (64, 128, 180, 256)
     streams: tuple[int, ...] = (1, 8, 32)
     clip_frames: int = 200
     seconds: float = 6.0

@@ -1,150 +1,219 @@
 #!/usr/bin/env bash
-# Everything that only a GPU can show, in less than eight minutes, from a bare machine without a network.
+# What only a GPU can show, in two short plans, on a machine without a network.
 usage() {
     cat <<'TEXT'
-benchmarks/gpu_session.sh [FOLDER_FOR_RESULTS]
+benchmarks/gpu_session.sh [--list] [PLAN] [FOLDER_FOR_RESULTS]
 
-Compiles the core for the GPU that is here, tests it, measures it, tries NVDEC, TensorRT and TensorRT-RTX, and runs
-compute-sanitizer with the time that is left. Needs nvcc, a CMake that knows it, ninja and Python with pybind11, NumPy and
-PyTorch. The folder (gpu-results where none is named) gets results.txt, every step with its output and exit status, and
-gpu.json, what was measured. Fails where a step that must pass did not.
+PLAN is proof (300 s: the core loads, kernels, stages, cameras, NVDEC, ceilings, search, simulated cameras, races) or depth
+(330 s: the tests again, networks, streams of NVDEC, memcheck, a profile, FAISS). --list prints a plan's steps and their
+limits and runs nothing. Results go to FOLDER, gpu-results where none is named: results.txt, every step with its output and
+exit status, and gpu.json, what was measured; both are written after every step. Fails where a step that must pass did not.
 
-PYLFR_WHEELS              a folder of wheels for what Python lacks here: pylfr's dependencies, pytest, onnx
-PYLFR_MODELS, PYLFR_MEDIA folders of networks and footage; without them the tests that need them are skipped
-PYLFR_CUDA_ARCHITECTURES  for which to compile, where no GPU is here: 90, say. Nothing else can run there
-PYLFR_SECONDS             how long it may take, 470
+The core and the packages come from a bundle (make gpu-bundle). Where its core does not load, the core is compiled: that
+needs nvcc, a CMake that knows it, ninja and pybind11. Python needs NumPy and PyTorch in any case.
+
+PYLFR_BUNDLE              the bundle, build/gpu
+PYLFR_MODELS, PYLFR_MEDIA folders of networks and footage; the bundle's where they are not set
+PYLFR_CUDA_ARCHITECTURES  for which to compile, native where it is not set
+PYLFR_SECONDS             how long the plan may take, 300 or 330
+PYLFR_QUICK               1: small sizes, and few tests in depth, to rehearse the plan
+PYLFR_SLOWER              by how much every limit is longer, 1; for a rehearsal without a GPU
 TEXT
 }
 set -uo pipefail
 
+is_list=0
+if [ "${1:-}" = --list ]; then is_list=1 && shift; fi
 case "${1:-}" in
     -h | --help) usage && exit 0 ;;
-    -*) printf 'gpu_session.sh takes a folder, got the option %s; see --help\n' "$1" >&2 && exit 2 ;;
+    -*) printf 'gpu_session.sh takes a plan and a folder, got the option %s; see --help\n' "$1" >&2 && exit 2 ;;
+    proof | depth) plan=$1 && shift ;;
+    *) plan=proof ;;
 esac
 if [ $# -gt 1 ]; then
-    printf 'gpu_session.sh takes one folder, got %s: %s\n' $# "$*" >&2
+    printf 'gpu_session.sh takes a plan, proof or depth, and one folder, got %s: %s\n' $# "$*" >&2
     exit 2
 fi
-seconds=${PYLFR_SECONDS:-470}
+[ "$plan" = proof ] && seconds=${PYLFR_SECONDS:-300} || seconds=${PYLFR_SECONDS:-330}
 case "$seconds" in
     '' | *[!0-9]*) printf 'PYLFR_SECONDS must be a whole number of seconds, got %s\n' "$seconds" >&2 && exit 2 ;;
 esac
+slower=${PYLFR_SLOWER:-1}
+case "$slower" in
+    '' | *[!0-9]*) printf 'PYLFR_SLOWER must be a whole number, got %s\n' "$slower" >&2 && exit 2 ;;
+esac
+seconds=$((seconds * slower))
+quick=()
+[ "${PYLFR_QUICK:-0}" != 1 ] || quick=(--quick)
+
+out=
+if [ "$is_list" = 0 ]; then
+    out=$(mkdir -p "${1:-gpu-results}" && cd "${1:-gpu-results}" && pwd) || exit 2
+fi
 cd "$(dirname "$0")/.." || exit 2
-out=$(mkdir -p "${1:-gpu-results}" && cd "${1:-gpu-results}" && pwd) || exit 2
+tree=$PWD
+bundle=${PYLFR_BUNDLE:-$tree/build/gpu}
+case "$bundle" in /*) ;; *) bundle="$tree/$bundle" ;; esac
 results="$out/results.txt"
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
-: >"$results" || exit 2
 failed=0
 
-say() { printf '%s\n' "$*" | tee -a "$results"; }
+say() {
+    if [ "$is_list" = 1 ]; then return 0; fi
+    printf '%s\n' "$*" | tee -a "$results"
+}
 ended() {
+    if [ "$is_list" = 1 ]; then exit 0; fi
     say "== $1 ($SECONDS s in all)"
     exit "$2"
 }
 
-# step SECONDS NAME COMMAND...: runs it within what is left of the session, keeps its output, never stops the session.
+# step SECONDS NAME COMMAND...: runs it within what is left of the plan, keeps its output, never stops the plan.
 step() {
-    local most=$1 name=$2 began=$SECONDS status=0 left=$((seconds - SECONDS))
+    local most=$(($1 * slower)) name=$2 began=$SECONDS status=0 left=$((seconds - SECONDS))
     shift 2
+    if [ "$is_list" = 1 ]; then
+        printf '%6s s at most  %s\n' "$most" "$name"
+        return 0
+    fi
     say "== $name"
     if [ "$left" -lt 5 ]; then
-        say "-- $name: not run, the session's $seconds s are over"
+        say "-- $name: not run, the plan's $seconds s are over"
         return 125
     fi
     timeout -k 5 "$((most < left ? most : left))" "$@" >"$work/output" 2>&1 </dev/null || status=$?
     cat "$work/output" >>"$results"
-    tail -n 25 "$work/output"
+    tail -n 12 "$work/output"
     [ "$status" != 124 ] || say "   (stopped: it took longer than $((most < left ? most : left)) s)"
     say "-- $name: exit $status after $((SECONDS - began)) s"
+    [ ! -f "$work/benchmarks/results/gpu.json" ] || cp "$work/benchmarks/results/gpu.json" "$out/gpu-$plan.json"
     return "$status"
 }
 must() { step "$@" || failed=1; }
 may() { step "$@" || say "   (this step may fail)"; }
 
-# What is missing is named all at once, before minutes of compiling.
-missing=()
-for tool in nvcc cmake ninja python3; do
-    command -v "$tool" >/dev/null || missing+=("$tool")
-done
-gpus=$(nvidia-smi --query-gpu=name,driver_version,memory.total,compute_cap --format=csv,noheader 2>&1) || gpus=""
-if [ -n "$gpus" ]; then
-    say "== the GPU: $gpus"
+if [ "$is_list" = 1 ]; then
+    printf '%s, %s s:\n' "$plan" "$seconds"
 else
-    say "== no GPU: nvidia-smi lists none"
-    [ -n "${PYLFR_CUDA_ARCHITECTURES:-}" ] || missing+=("a GPU (or PYLFR_CUDA_ARCHITECTURES, to compile the core without one)")
-fi
-if [ -n "${PYLFR_WHEELS:-}" ]; then
-    compgen -G "$PYLFR_WHEELS/*.whl" >/dev/null || missing+=("wheels in PYLFR_WHEELS, $PYLFR_WHEELS")
-fi
-if [ "${#missing[@]}" != 0 ]; then
-    for each in "${missing[@]}"; do say "missing: $each"; done
-    ended "nothing was run" 1
+    : >"$results" || exit 2
 fi
 
-# One by one: a wheel for another Python costs itself, not the others.
-if [ -n "${PYLFR_WHEELS:-}" ]; then
-    # shellcheck disable=SC2016  # the shell that is started expands these
-    may 60 "wheels that were carried along" bash -c '
-        status=0
-        for wheel in "$1"/*.whl; do
-            python3 -m pip install -q --disable-pip-version-check --no-index --no-deps --no-compile --target "$2" \
-                "$wheel" || { status=1 && printf "not installed: %s\n" "$wheel"; }
+# What is missing is named all at once, before anything runs.
+if [ "$is_list" = 0 ]; then
+    missing=()
+    command -v python3 >/dev/null || missing+=("python3")
+    gpus=$(nvidia-smi --query-gpu=name,driver_version,memory.total,compute_cap --format=csv,noheader 2>&1) || gpus=""
+    if [ -n "$gpus" ]; then say "== the GPU: $gpus"; else missing+=("a GPU: nvidia-smi lists none"); fi
+    capability=${gpus##*, }
+    has_core=0
+    if compgen -G "$bundle/core/_core*.so" >/dev/null; then has_core=1; fi
+    if [ "$has_core" = 0 ]; then
+        for tool in nvcc cmake ninja; do
+            command -v "$tool" >/dev/null || missing+=("$tool, or a core in the bundle $bundle (make gpu-bundle)")
         done
-        exit "$status"' - "$PYLFR_WHEELS" "$work/site"
+    fi
+    if [ "${#missing[@]}" != 0 ]; then
+        for each in "${missing[@]}"; do say "missing: $each"; done
+        ended "nothing was run" 1
+    fi
+    # A copy, so that the tree stays as it is.
+    cp -r pylfr tests benchmarks examples pyproject.toml "$work/"
+    rm -rf "$work/benchmarks/results" "$work"/pylfr/_core*.so
+    mkdir -p "$work/benchmarks/results" "$work/site"
+    export PYTHONPATH="$work:$work/site${PYTHONPATH:+:$PYTHONPATH}" PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+    for pair in PYLFR_MODELS:models PYLFR_MEDIA:media; do
+        name=${pair%%:*} folder="$bundle/${pair##*:}"
+        value=${!name:-}
+        [ -n "$value" ] || { [ -d "$folder" ] && value=$folder; } || continue
+        export "$name=$(cd "$value" && pwd)"
+    done
+    # In some containers the driver's libraries lie where the loader does not look.
+    for library in libcuda.so.1 libnvcuvid.so.1; do
+        ldconfig -p 2>/dev/null | grep -q "$library" && continue
+        at=$(find /usr/local/nvidia -name "$library" -print -quit 2>/dev/null)
+        [ -z "$at" ] || export LD_LIBRARY_PATH="$(dirname "$at")${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+        say "   $library: ${at:-found neither by ldconfig nor in /usr/local/nvidia}"
+    done
 fi
 
-# A copy, so that the tree stays as it is.
-cp -r pylfr tests benchmarks pyproject.toml "$work/"
-rm -rf "$work/benchmarks/results"
-export PYTHONPATH="$work:$work/site${PYTHONPATH:+:$PYTHONPATH}" PYTHONDONTWRITEBYTECODE=1
+[ ! -f "$bundle/site.tar.xz" ] || must 15 "packages of the bundle" tar -xJf "$bundle/site.tar.xz" -C "$work/site"
 must 20 "modules that Python has" python3 -c '
-import importlib.metadata as metadata, importlib.util as util, sys
+import importlib.util as util, sys
 print(sys.version)
-needed = "pybind11 numpy pytest alembic av cryptography onnxruntime PIL platformdirs pydantic rich sqlalchemy typer"
+needed = "numpy pytest alembic av cryptography onnxruntime PIL platformdirs pydantic rich sqlalchemy typer"
 lacking = [name for name in needed.split() if util.find_spec(name) is None]
 for name in ("torch", "onnx", "tensorrt", "tensorrt_rtx", "faiss", "pycuda", "cupy"):
-    print(name + (": here" if util.find_spec(name) else ": missing, what needs it is left out"))
+    print(name + (": present" if util.find_spec(name) else ": missing, what needs it is left out"))
 if lacking:
-    sys.exit("missing: " + ", ".join(lacking) + ": carry their wheels in PYLFR_WHEELS")'
-if [ "$failed" != 0 ]; then ended "Python lacks what must be here" 1; fi
+    sys.exit("missing: " + ", ".join(lacking) + ": make gpu-bundle packs them")'
+if [ "$failed" != 0 ]; then ended "Python lacks what must be installed" 1; fi
 
-must 40 "configure" cmake -S . -B "$work/build" -G Ninja -DPYLFR_CUDA=ON \
-    -DCMAKE_CUDA_ARCHITECTURES="${PYLFR_CUDA_ARCHITECTURES:-native}" -DPython_EXECUTABLE="$(command -v python3)" \
-    -Dpybind11_DIR="$(python3 -m pybind11 --cmakedir)"
-[ "$failed" != 0 ] || must "${PYLFR_COMPILE_SECONDS:-150}" "compile" cmake --build "$work/build"
-[ "$failed" != 0 ] || must 20 "install" cmake --install "$work/build" --prefix "$work"
-if [ "$failed" != 0 ]; then ended "the core was not built: nothing else can run" 1; fi
-
-cd "$work" || exit 2
-must 20 "the core counts devices" python3 -c '
+counts='
 from pylfr import ops
 print("CUDA devices:", ops.cuda_device_count())
 ops.require_device("cuda")'
-if [ "$failed" != 0 ]; then ended "no CUDA device: the core was compiled and loaded, and nothing else can run" 1; fi
+try_core() { cp "$bundle"/core/_core*.so "$work/pylfr/" && cd "$work" && python3 -c "$counts"; }
+export -f try_core 2>/dev/null
+export bundle work counts
+if [ "$is_list" = 1 ] || [ "$has_core" = 1 ]; then
+    step 10 "the core of the bundle counts devices" bash -c try_core || has_core=0
+fi
+if [ "$is_list" = 1 ]; then
+    printf '%6s s at most  %s\n' 60 "compile the core, where the bundle's does not load"
+elif [ "$has_core" = 0 ]; then
+    rm -f "$work"/pylfr/_core*.so
+    # Warnings of a compiler that nobody has tried are no reason to stop.
+    must 20 "configure" cmake -S . -B "$work/build" -G Ninja -DPYLFR_CUDA=ON -DPYLFR_WARNINGS_AS_ERRORS=OFF \
+        -DCMAKE_CUDA_ARCHITECTURES="${PYLFR_CUDA_ARCHITECTURES:-native}" -DPython_EXECUTABLE="$(command -v python3)" \
+        -Dpybind11_DIR="$(python3 -m pybind11 --cmakedir)"
+    [ "$failed" != 0 ] || must 60 "compile" cmake --build "$work/build"
+    [ "$failed" != 0 ] || cp "$work"/build/_core*.so "$work/pylfr/"
+    if [ "$failed" != 0 ]; then ended "the core was not built: nothing else can run" 1; fi
+    cd "$work" || exit 2
+    must 10 "the core that was compiled counts devices" python3 -c "$counts"
+    if [ "$failed" != 0 ]; then ended "no CUDA device: the core loads, and nothing else can run" 1; fi
+fi
 
+cd "$work" || exit 2
 export PYLFR_REQUIRE_CUDA=1
 kernels=(tests/native/test_batch.py tests/native/test_search_index.py tests/native/test_tensor_cuda.py)
-pytest=(python3 -m pytest -q -m cuda -p no:cacheprovider)
-must 60 "tests of the kernels" "${pytest[@]}" "${kernels[@]}" tests/system/test_cuda.py
-must 40 "stages, arrays of others" "${pytest[@]}" tests/faces/device/test_recognise.py tests/system/test_interop.py
-must 60 "six cameras on the device" "${pytest[@]}" tests/system/test_rehearsal_on_device.py -k "not decoded_there"
-may 5 "NVDEC's library" sh -c 'ldconfig -p | grep -E "libnvcuvid|libcuda\.so"'
-may 15 "NVDEC can be opened" python3 -c '
-from pylfr.video.decoding.nvdec import require_nvdec
-require_nvdec()
-print("it can")'
-may 60 "NVDEC" "${pytest[@]}" -rs tests/video/decoding/test_nvdec.py tests/system/test_rehearsal_on_device.py -k "nvdec or decoded_there"
-must 180 "benchmarks" python3 -m benchmarks.gpu
-[ ! -f benchmarks/results/gpu.json ] || cp benchmarks/results/gpu.json "$out/"
-for library in tensorrt tensorrt-rtx; do
-    may 45 "$library" "${pytest[@]}" -rs tests/runtimes/tensorrt/test_runtime.py -k "[$library]"
-done
-# The largest searches are left out: memcheck is some fifty times slower.
-may 75 "compute-sanitizer memcheck" compute-sanitizer --error-exitcode 9 \
-    "${pytest[@]}" "${kernels[@]}" -k "not 6000 and not 3000 and not torch and not whoever"
-may 45 "compute-sanitizer racecheck" compute-sanitizer --tool racecheck --error-exitcode 9 \
-    "${pytest[@]}" tests/native/test_batch.py -k "found or measured or order"
+pytest=(python3 -m pytest -q -rs -m cuda -p no:cacheprovider)
+measure=(python3 -m benchmarks.gpu "${quick[@]}" --only)
+
+if [ "$plan" = proof ]; then
+    must 50 "kernels" "${pytest[@]}" "${kernels[@]}"
+    must 30 "stages, arrays of PyTorch and CuPy" "${pytest[@]}" tests/faces/device tests/system/test_interop.py tests/system/test_cuda.py
+    must 50 "six cameras, networks in PyTorch" "${pytest[@]}" tests/system/test_rehearsal_on_device.py -k "not decoded_there"
+    may 25 "NVDEC" "${pytest[@]}" tests/video/decoding/test_nvdec.py tests/system/test_rehearsal_on_device.py -k "nvdec or decoded_there"
+    must 50 "ceilings, letterbox, search" "${measure[@]}" ceilings,preprocessing,search
+    must 55 "simulated cameras" "${measure[@]}" ceilings,loads
+    may 30 "races in shared memory" compute-sanitizer --tool racecheck --error-exitcode 9 \
+        "${pytest[@]}" tests/native/test_batch.py tests/native/test_search_index.py -k "found or measured or order or wherever"
+else
+    again=("${kernels[@]}" tests/faces/device tests/system/test_interop.py tests/system/test_rehearsal_on_device.py)
+    if [ "${PYLFR_QUICK:-0}" = 1 ]; then kernels=(tests/system/test_cuda.py) again=(tests/system/test_cuda.py); fi
+    must 60 "the tests again" "${pytest[@]}" "${again[@]}"
+    must 90 "networks" "${measure[@]}" ceilings,networks,installed
+    may 60 "streams of NVDEC" "${measure[@]}" ceilings,decoding
+    # The largest searches are left out: memcheck is some fifty times slower.
+    may 60 "memory errors" compute-sanitizer --error-exitcode 9 "${pytest[@]}" "${kernels[@]}" -k "not 6000 and not 3000 and not lent"
+    may 40 "a profile of the scan and the letterbox" ncu --clock-control none --set basic -k "regex:scan_|for_each_group" \
+        --launch-count 6 python3 -m benchmarks.gpu "${quick[@]}" --only profile
+    if python3 -c 'import faiss, sys; sys.exit(not hasattr(faiss, "StandardGpuResources"))' 2>/dev/null || [ "$is_list" = 1 ]; then
+        may 40 "FAISS" "${measure[@]}" ceilings,peers
+    else
+        say "== FAISS: no build with its GPU half is installed (faiss-gpu-cu12 has no code for Hopper and cannot run there)"
+    fi
+    if [ "$is_list" = 0 ] && [ "$capability" = 9.0 ]; then
+        say "== TensorRT-RTX: its support matrix lacks capability 9.0; TensorRT itself cannot be had from PyPI alone, where its
+   package only points to NVIDIA's index"
+    else
+        for library in tensorrt tensorrt-rtx; do
+            may 45 "$library" "${pytest[@]}" tests/runtimes/tensorrt/test_runtime.py -k "[$library]"
+        done
+    fi
+fi
 
 if [ "$failed" != 0 ]; then ended "something that must pass FAILED: see above" 1; fi
 ended "all that must pass passed" 0

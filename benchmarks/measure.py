@@ -8,10 +8,25 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter
 
 from pylfr.sizing.machine import Machine, resident_mb, this_machine
 
-__all__ = ["Machine", "Spread", "print_machine", "resident_mb", "spread_of", "this_machine", "time_ms", "write_results"]
+__all__ = [
+    "Machine",
+    "Spread",
+    "print_machine",
+    "read_results",
+    "resident_mb",
+    "spread_of",
+    "this_machine",
+    "time_ms",
+    "write_results",
+]
+
+Kind = TypeVar("Kind")
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -58,3 +73,11 @@ def write_results(name: str, machine: Machine, results: object) -> Path:
     record = {"benchmark": name, "machine": asdict(machine), "results": asdict(results)}  # type: ignore[call-overload]
     path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return path
+
+
+def read_results(name: str, kind: type[Kind]) -> Kind | None:
+    """What ``write_results`` wrote, to be added to; None where nothing was written yet."""
+    path = RESULTS / f"{name}.json"
+    if not path.is_file():
+        return None
+    return TypeAdapter(kind).validate_python(json.loads(path.read_text(encoding="utf-8"))["results"])

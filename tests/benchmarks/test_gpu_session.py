@@ -1,10 +1,12 @@
-"""The session on a GPU names what it lacks before it works, and passes nothing that did not run."""
+"""The session on a GPU names what it lacks before it works, passes nothing that did not run, and is rehearsed whole."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,22 @@ def tools(tmp_path: Path) -> Path:
         tool = folder / name
         tool.write_text(f"#!/bin/sh\n{does}\n")
         tool.chmod(0o755)
-    for name in ("bash", "sh", "cat", "tee", "tail", "mkdir", "mktemp", "rm", "cp", "dirname", "timeout"):
+    for name in (
+        "bash",
+        "sh",
+        "cat",
+        "tee",
+        "tail",
+        "mkdir",
+        "mktemp",
+        "rm",
+        "cp",
+        "dirname",
+        "timeout",
+        "grep",
+        "find",
+        "mv",
+    ):
         found = shutil.which(name)
         assert found is not None
         (folder / name).symlink_to(found)
@@ -50,51 +67,108 @@ def test_everything_that_is_missing_is_named_at_once_and_nothing_runs(tools: Pat
     for name in ("nvcc", "ninja"):
         (tools / name).unlink()
     (tools / "nvidia-smi").write_text("#!/bin/sh\necho No devices were found >&2\nexit 6\n")
-    done = session(tools, str(tmp_path / "out"), PYLFR_WHEELS=str(tmp_path / "none"))
+    done = session(tools, str(tmp_path / "out"), PYLFR_BUNDLE=str(tmp_path / "none"))
     assert done.returncode == 1
     written = (tmp_path / "out" / "results.txt").read_text()
     assert written == done.stdout
     assert [line.split(": ", 1)[1].split()[0] for line in written.splitlines() if line.startswith("missing: ")] == [
-        "nvcc",
-        "ninja",
         "a",
-        "wheels",
+        "nvcc,",
+        "ninja,",
     ]
-    assert "no GPU: nvidia-smi lists none" in written
+    assert "a GPU: nvidia-smi lists none" in written
+    assert "or a core in the bundle" in written
     assert "nothing was run" in written
+
+
+def test_a_bundle_with_a_core_needs_no_compiler(tools: Path, tmp_path: Path) -> None:
+    for name in ("nvcc", "ninja", "cmake"):
+        (tools / name).unlink()
+    core = tmp_path / "bundle" / "core"
+    core.mkdir(parents=True)
+    (core / "_core.so").write_bytes(b"")
+    done = session(tools, "depth", str(tmp_path / "out"), PYLFR_BUNDLE=str(tmp_path / "bundle"))
+    assert done.returncode == 1
+    assert "nothing was run" not in done.stdout
+    assert "missing: pydantic" in done.stdout
+    assert "Python lacks what must be installed" in done.stdout
+    assert "cmake must not run" not in done.stdout
 
 
 def test_an_empty_list_of_gpus_is_no_gpu(tools: Path, tmp_path: Path) -> None:
     (tools / "nvidia-smi").write_text("#!/bin/sh\nexit 0\n")
     done = session(tools, str(tmp_path / "out"))
     assert done.returncode == 1
-    assert "missing: a GPU (or PYLFR_CUDA_ARCHITECTURES" in done.stdout
+    assert "missing: a GPU: nvidia-smi lists none" in done.stdout
 
 
-def test_a_python_that_lacks_modules_ends_the_session_before_it_compiles(tools: Path, tmp_path: Path) -> None:
-    wheels = tmp_path / "wheels"
-    wheels.mkdir()
-    (wheels / "other-1-cp39-none-any.whl").write_bytes(b"")
-    done = session(tools, str(tmp_path / "out"), PYLFR_WHEELS=str(wheels))
-    assert done.returncode == 1
-    assert "== the GPU: Made-up GPU, 1.0, 1 MiB, 9.0" in done.stdout
-    assert f"not installed: {wheels}/other-1-cp39-none-any.whl" in done.stdout
-    assert "missing: pydantic" in done.stdout
-    assert "Python lacks what must be here" in done.stdout
-    assert "cmake must not run" not in done.stdout
-
-
-def test_a_session_without_time_runs_nothing_and_says_so(tools: Path, tmp_path: Path) -> None:
+def test_a_plan_without_time_runs_nothing_and_says_so(tools: Path, tmp_path: Path) -> None:
     done = session(tools, str(tmp_path / "out"), PYLFR_SECONDS="4")
     assert done.returncode == 1
-    assert "-- modules that Python has: not run, the session's 4 s are over" in done.stdout
+    assert "-- modules that Python has: not run, the plan's 4 s are over" in done.stdout
+
+
+@pytest.mark.parametrize(("plan", "seconds"), [("proof", 300), ("depth", 330)])
+def test_the_steps_that_always_run_fit_in_their_plan(tools: Path, plan: str, seconds: int) -> None:
+    done = session(tools, "--list", plan)
+    assert done.returncode == 0, done.stderr
+    first, *steps = done.stdout.splitlines()
+    assert first == f"{plan}, {seconds} s:"
+    needed = [int(line.split()[0]) for line in steps if not any(each in line for each in ("compile", "tensorrt"))]
+    assert sum(needed) <= seconds + 80, "limits are no measurements, but a plan of much more than its time is none"
+    assert not (tools.parent / "gpu-results").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("models_dir", "media_dir")
+@pytest.mark.parametrize("plan", ["proof", "depth"])
+def test_every_step_runs_where_a_cpu_plays_the_device(tools: Path, tmp_path: Path, plan: str) -> None:
+    """The rehearsal: the script, the tests and the benchmark as on a GPU, with kernels run by a CPU."""
+    cores = list((SCRIPT.parents[1] / "build" / "stand-in").glob("_core*.so"))
+    if not cores:
+        pytest.skip("the CUDA half was not compiled for a CPU that plays a device: make stand-in")
+    core = tmp_path / "bundle" / "core"
+    core.mkdir(parents=True)
+    shutil.copy(cores[0], core)
+    (tools / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    for tool in ("compute-sanitizer", "ncu"):
+        # As the tool: its own options, then the program that it looks into.
+        (tools / tool).write_text('#!/bin/sh\nwhile [ "$1" != python3 ]; do shift; done\nexec "$@"\n')
+        (tools / tool).chmod(0o755)
+    out = tmp_path / "out"
+    done = subprocess.run(
+        [str(tools / "bash"), str(SCRIPT), plan, str(out)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1500,
+        env={
+            **os.environ,
+            "PATH": f"{tools}:/usr/bin:/bin",
+            "PYLFR_BUNDLE": str(core.parent),
+            "PYLFR_CUDA_STAND_IN": "1",
+            "PYLFR_QUICK": "1",
+            "PYLFR_SLOWER": "20",
+        },
+    )
+    written = (out / "results.txt").read_text()
+    assert done.returncode == 0, written[-6000:]
+    assert "all that must pass passed" in written
+    assert "not run" not in written
+    assert "(stopped" not in written
+    assert "(this step may fail)" not in written, written[-6000:]
+    measured = json.loads((out / f"gpu-{plan}.json").read_text())["results"]
+    assert measured["device"] == "cuda"
+    if plan == "proof":
+        assert {search["index"] for search in measured["searches"]} >= {"device-int8", "native, on the CPU"}
+        assert measured["loads"]
 
 
 @pytest.mark.parametrize(
     ("given", "environment", "words"),
     [
-        (["--quick"], {}, "takes a folder, got the option --quick"),
-        (["a", "b"], {}, "takes one folder, got 2: a b"),
+        (["--quick"], {}, "takes a plan and a folder, got the option --quick"),
+        (["a", "b"], {}, "takes a plan, proof or depth, and one folder, got 2: a b"),
         ([], {"PYLFR_SECONDS": "soon"}, "PYLFR_SECONDS must be a whole number of seconds, got soon"),
     ],
 )
@@ -109,5 +183,12 @@ def test_arguments_that_make_no_sense_are_refused(
 def test_help_names_every_variable(tools: Path) -> None:
     done = session(tools, "--help")
     assert done.returncode == 0
-    for name in ("PYLFR_WHEELS", "PYLFR_MODELS", "PYLFR_MEDIA", "PYLFR_CUDA_ARCHITECTURES", "PYLFR_SECONDS"):
+    for name in (
+        "PYLFR_BUNDLE",
+        "PYLFR_QUICK",
+        "PYLFR_MODELS",
+        "PYLFR_MEDIA",
+        "PYLFR_CUDA_ARCHITECTURES",
+        "PYLFR_SECONDS",
+    ):
         assert name in done.stdout

@@ -14,6 +14,7 @@ from pylfr import ops
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import open_runtime
 from tests.conftest import why_not_cuda
+from tests.devices import needs_a_gpu
 
 HERE = Path(__file__)
 # A template, and no score of a detector, moves by more than this between float32 and fp16.
@@ -38,6 +39,7 @@ def test_a_device_is_there() -> None:
     assert ops.cuda_device_count() > 0
 
 
+@needs_a_gpu
 @pytest.mark.cuda
 @pytest.mark.parametrize("name", ["pylfr_nano_embed"])
 def test_torch_on_the_device_agrees_with_onnxruntime(name: str) -> None:

@@ -15,6 +15,7 @@ from pylfr import ops
 from pylfr.errors import CudaError
 from pylfr.types import Element
 from tests.conftest import why_not_cuda
+from tests.devices import needs_a_gpu
 
 ROOT = Path(__file__).parents[2]
 
@@ -120,6 +121,7 @@ def test_what_is_read_only_is_read_and_never_written_to() -> None:
         frozen.wipe(home)
 
 
+@needs_a_gpu
 @pytest.mark.cuda
 def test_torch_takes_and_gives_the_same_memory_in_the_order_of_streams() -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -140,6 +142,7 @@ def test_torch_takes_and_gives_the_same_memory_in_the_order_of_streams() -> None
     assert torch.as_tensor(tensor, device="cuda").data_ptr() == tensor.pointer
 
 
+@needs_a_gpu
 @pytest.mark.cuda
 def test_a_stream_of_torch_can_be_borrowed() -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -153,6 +156,7 @@ def test_a_stream_of_torch_can_be_borrowed() -> None:
     del tensor, home
 
 
+@needs_a_gpu
 @pytest.mark.cuda
 def test_cupy_takes_and_gives_the_same_memory() -> None:
     cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
@@ -170,6 +174,7 @@ def test_cupy_takes_and_gives_the_same_memory() -> None:
         assert float(seen.sum()) == 10
 
 
+@needs_a_gpu
 @pytest.mark.cuda
 @pytest.mark.parametrize("context", ["pycuda.autoprimaryctx", "pycuda.autoinit"])
 def test_arrays_and_stages_work_in_a_context_that_pycuda_made(context: str) -> None:

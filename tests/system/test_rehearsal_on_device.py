@@ -13,14 +13,18 @@ from pylfr.deployment import open as deployment_open
 from pylfr.deployment.open import open_rehearsal
 from pylfr.engine.summary import Summary
 from pylfr.errors import CudaError
+from pylfr.faces.device import detect, recognise
 from pylfr.gallery.index import reloading
 from pylfr.gallery.index.device import DeviceIndexGallery
 from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot
+from pylfr.models.store import Model
 from pylfr.protocols import Source
+from pylfr.runtimes.registry import open_runtime
 from pylfr.types import Alert, Device
 from pylfr.video.decoding.nvdec import require_nvdec
 from pylfr.video.open import open_file
 from pylfr.video.sources.file import FileSource
+from tests.devices import IS_STAND_IN, HostedRuntime, needs_a_gpu
 from tests.footage import BOTH, MAN, NOBODY, TRUTH, WALKING, WALKING_AND_PAUSE, WOMAN, save_references, video
 from tests.samples import NOON
 from tests.video.surfaces import MadeUpNvdec
@@ -33,6 +37,19 @@ pytestmark = pytest.mark.usefixtures("models_dir")
 @pytest.fixture(scope="module")
 def references(media_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
     return save_references(media_dir, tmp_path_factory.mktemp("references"))
+
+
+@pytest.fixture(autouse=True)
+def networks_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a CPU plays the device no library runs networks on it: the host does, in between the device's stages."""
+    if not IS_STAND_IN:
+        return
+
+    def open_hosted(model: Model, *, device: Device, **_: object) -> HostedRuntime:
+        return HostedRuntime(open_runtime(model), device)
+
+    for module in (detect, recognise):
+        monkeypatch.setattr(module, "open_device_runtime", open_hosted)
 
 
 def rehearse(
@@ -61,6 +78,7 @@ def test_six_cameras_on_a_device_give_every_right_alert_once_and_no_other(
     require_right(*rehearse([video(media_dir, name) for name in ALL], references, "cuda"))
 
 
+@needs_a_gpu
 @pytest.mark.cuda
 def test_six_cameras_decoded_there_give_every_right_alert_once_and_no_other(
     media_dir: Path, references: dict[str, list[Path]]

@@ -94,6 +94,10 @@ def _batch_normalisation(attributes: Attributes, inputs: Sequence[torch.Tensor |
 
 def _prelu(_: Attributes, inputs: Sequence[torch.Tensor | None]) -> torch.Tensor:
     tensor, slope = _present(inputs)
+    # One kernel where there is one slope, or one for each channel, as networks for faces have it.
+    is_by_channel = tensor.ndim >= 2 and tuple(slope.shape) == (tensor.shape[1], *(1,) * (tensor.ndim - 2))
+    if slope.numel() == 1 or is_by_channel:
+        return functional.prelu(tensor, slope.reshape(-1))
     return torch.where(tensor < 0, tensor * slope, tensor)
 
 
@@ -210,7 +214,8 @@ def _resize(attributes: Attributes, inputs: Sequence[torch.Tensor | None]) -> to
     wide, rest_wide = divmod(width, tensor.shape[3])
     if mode != "nearest" or rest_high or rest_wide:
         raise ValueError(f"Resize must be nearest by whole factors or linear by half pixels, got {mode!r}, {placing!r}")
-    return tensor.repeat_interleave(high, dim=2).repeat_interleave(wide, dim=3)
+    # One kernel, which keeps channels-last; by whole factors it repeats pixels exactly.
+    return functional.interpolate(tensor, size=(tensor.shape[2] * high, tensor.shape[3] * wide), mode="nearest")
 
 
 def _constant(attributes: Attributes, _: Sequence[torch.Tensor | None]) -> torch.Tensor:

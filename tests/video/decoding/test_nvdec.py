@@ -28,6 +28,7 @@ from pylfr.video.open import LiveSource, ReconnectPolicy, decoded_by, decoding_o
 from pylfr.video.sources.file import FileSource
 from pylfr.video.sources.live import Connection
 from tests.conftest import why_not_cuda
+from tests.devices import needs_a_gpu
 from tests.samples import NOON
 from tests.video.clips import write_clip
 from tests.video.surfaces import MadeUpPicture, lent_on_host, made_up
@@ -325,6 +326,7 @@ def test_nvdec_is_one_of_two_words_and_needs_a_process_with_a_gpu(tmp_path: Path
         open_file(tmp_path / "a.mp4", camera="gate", started_at=NOON, decode="nvdec")
 
 
+@needs_a_gpu
 @pytest.mark.cuda
 @pytest.mark.parametrize(("width", "height"), [(320, 240), (322, 242), (1280, 720)])
 def test_nvdec_gives_the_pictures_of_the_cpus_decoder(tmp_path: Path, width: int, height: int) -> None:
