@@ -168,14 +168,15 @@ class Attempt:
         pace = _SegmentPace(self._closed)
         decoding = self._settings.decoding
         has_picture, keys = False, 0
+        tick_s = float(stream.time_base or 0)  # once: to make a fraction costs as much as to demultiplex a packet
         deadline = _PictureDeadline(self._settings.patience.read_s)
         for packet in self._packets(container):
             deadline.packet(is_video=packet.stream_index == stream.index, is_key=packet.is_keyframe)
             if packet.stream_index != stream.index:
                 continue
             # Segments come in bursts, which are no queue; counted stamps say nothing about the line.
-            if has_times and not comes_in_segments and packet.dts is not None and packet.time_base is not None:
-                stamp_s = float(packet.dts * packet.time_base)
+            if has_times and not comes_in_segments and packet.dts is not None and tick_s:
+                stamp_s = packet.dts * tick_s
                 if not edge.wants(stamp_s, time.monotonic(), is_key=packet.is_keyframe):
                     deadline.reset()
                     continue
