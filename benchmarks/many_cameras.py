@@ -27,7 +27,8 @@ from av.video.frame import VideoFrame
 
 from benchmarks.measure import print_machine, this_machine, write_results
 from pylfr.video.batching.batcher import Batcher
-from pylfr.video.sources.live import LiveSource, ReconnectPolicy
+from pylfr.video.sources.attempt import ReconnectPolicy
+from pylfr.video.sources.live import Connection, LiveSource
 
 SIDE_PX = 64
 RATE_HZ, DETECT_HZ = 25, 8.0
@@ -94,8 +95,7 @@ def source_of(camera: int) -> LiveSource:
     return LiveSource(
         address_of(camera),
         camera=f"camera {camera}",
-        input_format="mpegts",
-        options=OPTIONS,
+        connection=Connection(input_format="mpegts", ways=(OPTIONS,)),
         patience=ReconnectPolicy(open_s=30.0, read_s=10.0),
         threads=1,
     )
