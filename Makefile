@@ -11,7 +11,7 @@ export PYLFR_MODELS PYLFR_MEDIA
 # `make wheels PYTHONS="python3.11 python3.12 python3.13"` builds for each of them.
 PYTHONS ?= $(BIN)/python
 
-.PHONY: demo build test lint format floors docs wheels cuda rtx openvino torch bench bench-quick clean
+.PHONY: demo build test lint scripts format floors docs wheels cuda rtx openvino torch bench bench-quick clean
 .DEFAULT_GOAL := build
 
 $(VENV)/.dev: pyproject.toml
@@ -40,6 +40,9 @@ lint: $(VENV)/.dev ## ruff, mypy --strict, clang-format
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/clang-format --dry-run --Werror $$(git ls-files csrc)
+
+scripts: ## types of the modules of the pages, by TypeScript (needs Node)
+	@npx --yes --package typescript@5 tsc --project tests/service/tsconfig.json
 
 format: $(VENV)/.dev ## put everything into shape
 	@$(BIN)/ruff check --fix --quiet . || true

@@ -24,7 +24,7 @@ from pylfr.service.access import Gate, require_rules
 from pylfr.service.desk import Desk, EvidenceFolder
 from pylfr.service.feed import Feed
 from pylfr.service.overview import Overview
-from pylfr.service.problems import explain_errors, problem
+from pylfr.service.problems import DESCRIBED, explain_errors, problem
 from pylfr.service.routes import alerts, deployment, events, session
 from pylfr.service.sign_in import Person, SignIn
 
@@ -68,7 +68,7 @@ def build_app(resources: Resources, *, clock: Callable[[], datetime] = lambda: d
         with suppress(asyncio.CancelledError):
             await follower
 
-    app = FastAPI(title="pylfr", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title="pylfr", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, responses=DESCRIBED)
     app.state.desk, app.state.feed, app.state.sign_in = desk, feed, sign_in
     app.state.overview = Overview(resources, desk)
     app.state.gate = Gate(sign_in, section.tokens, origin=section.address, session_s=int(lives.total_seconds()))

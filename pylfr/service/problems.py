@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -19,6 +20,33 @@ _STATUS: dict[type[PylfrError], HTTPStatus] = {
     AuthorisationError: HTTPStatus.FORBIDDEN,
     AuditError: HTTPStatus.SERVICE_UNAVAILABLE,
     VaultError: HTTPStatus.GONE,
+}
+
+
+_SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "what was wrong, with what, and what to do"},
+    },
+}
+# What any route may answer instead, for the document of the interface.
+DESCRIBED: dict[int | str, dict[str, Any]] = {
+    int(status): {"description": status.phrase, "content": {PROBLEM: {"schema": _SCHEMA}}}
+    for status in (
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.GONE,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    )
 }
 
 
