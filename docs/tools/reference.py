@@ -103,7 +103,7 @@ def tables(kind: type[BaseModel], name: str = "Top level") -> Iterator[tuple[str
         found = _tables_of(field)
         for each in found:
             suffix = f' type = "{get_args(each.model_fields["type"].annotation)[0]}"' if len(found) > 1 else ""
-            heading = f"[[{place}]]{suffix}" if _is_list(field) else f"[{place}]"
+            heading = f"[[{place}]]{suffix}" if _is_list(field) else f"[{place}{_named(field)}]"
             yield from tables(each, heading)
 
 
@@ -116,6 +116,10 @@ def _tables_of(field: FieldInfo) -> list[type[BaseModel]]:
                 yield from below(each)
 
     return list(below(field.annotation))
+
+
+def _named(field: FieldInfo) -> str:
+    return ".NAME" if get_origin(field.annotation) is dict else ""
 
 
 def _is_list(field: FieldInfo) -> bool:
@@ -141,11 +145,11 @@ def _type(annotation: object) -> str:
     if origin is Literal:
         return ", ".join(f"`{each}`" for each in arguments)
     if origin is frozenset:
-        return f"list of {_type(arguments[0])}s"
+        return f"list: {_type(arguments[0])}"
     if origin is dict:
-        return f"table of {_type(arguments[1])}s"
+        return f"table: name = {_type(arguments[1])}"
     if origin is tuple:
-        return "polygon" if _type(arguments[0]) == "list of numbers" else f"list of {_type(arguments[0])}s"
+        return "polygon" if _type(arguments[0]) == "list: number" else f"list: {_type(arguments[0])}"
     names: Mapping[object, str] = {
         str: "text", bool: "true or false", int: "whole number", float: "number", Path: "path",
     }  # fmt: skip
