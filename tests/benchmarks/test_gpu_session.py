@@ -154,7 +154,7 @@ def test_every_step_runs_where_a_cpu_plays_the_device(tools: Path, tmp_path: Pat
     written = (out / "results.txt").read_text()
     assert done.returncode == 0, written[-6000:]
     assert "all that must pass passed" in written
-    assert "not run" not in written
+    assert ": not run," not in written
     assert "(stopped" not in written
     assert "(this step may fail)" not in written, written[-6000:]
     measured = json.loads((out / f"gpu-{plan}.json").read_text())["results"]
