@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pylfr.engine.observer import Observer
 from pylfr.governance.audit.audit import open_audit
-from pylfr.types import Candidates, Float32, Templates
+from pylfr.types import Alert, Candidates, Float32, Recorded, Templates
 from pylfr.video.isolation import client
 from pylfr.video.isolation.client import IsolatedFile
 from tests.engine.test_engine import MODEL, OnePerson, SameFace, Street, build
@@ -76,6 +77,14 @@ def street(folder: Path, *, leaks: bool) -> IsolatedFile:
     return IsolatedFile(path, camera="north", started_at=NOON, pace="as-fast-as-possible", loop=False, threads=1)
 
 
+class Pause(Observer):
+    """Holds the engine itself, not who reads its alerts: it does not wait for them."""
+
+    def alert_recorded(self, recorded: Recorded[Alert]) -> None:
+        print("between", flush=True)
+        sys.stdin.readline()
+
+
 def main(folder: Path, how: str) -> None:
     is_isolated = how in ("isolated", "leak-there")
     engine = build(
@@ -85,10 +94,10 @@ def main(folder: Path, how: str) -> None:
         gallery=AnybodyScores(),
         audit=open_audit(folder / "audit.log"),
         dimension=DIMENSION,
+        observers=(Pause(),),
     )
     for _ in engine.run():
-        print("between", flush=True)
-        sys.stdin.readline()
+        pass
     print(engine.summary().to_json(), flush=True)
     print("after", flush=True)
     sys.stdin.readline()
