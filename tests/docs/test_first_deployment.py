@@ -82,7 +82,7 @@ def test_the_tutorial_leads_from_the_key_to_the_shred(
         assert (gone.lines, gone.outcomes) == (0, 0)
         assert (gone.pictures, gone.alerts, sorted(gone.keys)) == (1, 1, ["evidence.key", "square.key"])
         assert [row.entry for row in resources.require_records().stored().alerts] == [None]
-        with pytest.raises(VaultError, match="was destroyed"):
+        with pytest.raises(VaultError, match="is destroyed"):
             require_authorised(resources)
 
     printed = run(after, tmp_path)

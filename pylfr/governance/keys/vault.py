@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -188,18 +189,22 @@ def read_vault_key(path: Path, *, now: datetime, passphrase: str | None = None) 
 
 
 def destroy_key(path: Path) -> None:
-    """Overwrite the key and remove it, from the keyring too. On flash and copying file systems blocks may stay."""
+    """Overwrite the key and remove it, from the keyring too; nothing where somebody else has just done so.
+
+    On flash and copying file systems blocks may remain.
+    """
     try:
         name = json.loads(path.read_bytes()).get("keyring")
     except (OSError, ValueError, AttributeError):
         name = None
     if isinstance(name, str):
         forget_key(name)
-    with path.open("r+b") as file:
-        file.write(secrets.token_bytes(path.stat().st_size))
-        file.flush()
-        os.fsync(file.fileno())
-    path.unlink()
+    with suppress(FileNotFoundError):
+        with path.open("r+b") as file:
+            file.write(secrets.token_bytes(os.fstat(file.fileno()).st_size))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
 
 
 def _wrapping(passphrase: str, salt: bytes, expires_at: datetime) -> VaultKey:

@@ -14,7 +14,7 @@ import pytest
 from pylfr._internal.atomic_file import PART
 from pylfr.errors import VaultError
 from pylfr.governance.authorisation.profiles import read_profile
-from pylfr.governance.keys.vault import destroy_key, make_vault_key, read_vault_key
+from pylfr.governance.keys.vault import destroy_key, make_vault_key, read_key_file, read_vault_key
 from pylfr.governance.retention.sweeper import (
     SUFFIX,
     RetentionPolicy,
@@ -151,6 +151,16 @@ def test_a_destroyed_key_is_overwritten_before_it_goes(tmp_path: Path) -> None:
     assert not path.exists()
     assert link.read_bytes() != before
     assert bytes(key.secret.view) not in link.read_bytes()
+
+
+def test_a_key_that_another_process_has_just_destroyed_is_destroyed_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    make_vault_key(path, expires_at=LATER)
+    file = read_key_file(path)
+    destroy_key(path)
+    destroy_key(path)
+    with pytest.raises(VaultError, match="is destroyed"):
+        file.open(now=LATER)
 
 
 def test_the_published_policy_says_what_is_enforced() -> None:
