@@ -87,7 +87,6 @@ class Resources:
         self.deployment = deployment
         self.now = now
         self._clocks = clocks
-        self._doubted = True
         self._opened = ExitStack()
         self.run: str | None = None
         # What sends checkpoints to another machine, once the log is open and where one is named.
@@ -209,22 +208,24 @@ class Resources:
 
     def confirm_clock(self, *, by: str) -> None:
         """Believe the clock as it is now, on the word of a person, whose name the record gets."""
-        doubt, self._doubted = self._doubt(self.deployment.audit.path), False
+        doubt, self._clock_doubt = self._clock_doubt, ""
         self.audit.note(Event(kind="clock-confirmed", details={"by": by, "doubt": doubt}))
 
     def _require_clock(self) -> None:
         """Raise ``AuditError`` where the clock is not to be believed: by it keys would be destroyed."""
-        doubt = self._doubt(self.deployment.audit.path) if self._doubted else ""
-        if doubt:
+        if self._clock_doubt:
             raise AuditError(
-                f"{doubt}. Nothing is recorded or erased: set the clock right; where it is right, "
+                f"{self._clock_doubt}. Nothing is recorded or erased: set the clock right; where it is right, "
                 "`pylfr sweep --confirm-clock NAME` says so in the record"
             )
 
-    def _doubt(self, path: Path) -> str:
+    @cached_property
+    def _clock_doubt(self) -> str:
+        """Why the clock is not to be believed; "" where it is, or is not checked."""
         if self._clocks is None:
             return ""
-        return doubt_about(self._clocks, read_last(clock_path(path)), is_synchronised=is_synchronised())
+        last = read_last(clock_path(self.deployment.audit.path))
+        return doubt_about(self._clocks, last, is_synchronised=is_synchronised())
 
     def _start_exporter(self, audit: AuditLog) -> CheckpointExporter | None:
         """What sends checkpoints to another machine; None where none is named. Raises ``AuditError`` as it does."""
