@@ -31,7 +31,7 @@ from pylfr.evaluation.images.people import list_photographs
 from pylfr.evaluation.statistics.rates import percent
 from pylfr.evaluation.video.fusion import RuleResult, compare_rules
 from pylfr.evaluation.video.passes import PassRates, SubjectPass, score_passes
-from pylfr.evaluation.video.replay import Replay, run_replay
+from pylfr.evaluation.video.replay import VideoReplay, run_replay
 from pylfr.faces.detect import open_detector
 
 # A fork of a process whose networks have threads hangs as soon as it frees one of them.
@@ -103,7 +103,7 @@ def measure(given: argparse.Namespace, lfw: Path, folder: Path) -> Crowd:
 
 
 def _crowd(
-    given: argparse.Namespace, cast: Cast, truth: Sequence[SubjectPass], replay: Replay, render_s: float,
+    given: argparse.Namespace, cast: Cast, truth: Sequence[SubjectPass], replay: VideoReplay, render_s: float,
     engine_s: float,
 ) -> Crowd:  # fmt: skip
     return Crowd(

@@ -14,7 +14,7 @@ from pylfr.errors import ConfigError
 from pylfr.evaluation.images.people import list_photographs
 from pylfr.evaluation.statistics.rates import Rate
 from pylfr.evaluation.video.passes import PassRates, SubjectPass, read_truth, score_passes
-from pylfr.evaluation.video.replay import Replay, run_replay
+from pylfr.evaluation.video.replay import VideoReplay, run_replay
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".ts"})
 
@@ -75,7 +75,7 @@ def people_of(references: Path | None) -> dict[str, list[Path]]:
     return people
 
 
-def _say(rates: PassRates, truth: tuple[SubjectPass, ...], replay: Replay) -> None:
+def _say(rates: PassRates, truth: tuple[SubjectPass, ...], replay: VideoReplay) -> None:
     say(f"{len(truth)} passes, {replay.summary.frames:,} frames, threshold {replay.summary.threshold:.3f}")
     say(f"TPIR {rates.tpir}, FPIR {rates.fpir}; by track, FPIR {rates.fpir_by_track}")
     say(
@@ -92,7 +92,7 @@ def _number(value: float | None) -> str:
     return "no data" if value is None else f"{value:.2f}"
 
 
-def _as_json(rates: PassRates, truth: tuple[SubjectPass, ...], replay: Replay, watchlist_size: int) -> str:
+def _as_json(rates: PassRates, truth: tuple[SubjectPass, ...], replay: VideoReplay, watchlist_size: int) -> str:
     values = {field.name: getattr(rates, field.name) for field in fields(rates)}
     return json.dumps(
         {

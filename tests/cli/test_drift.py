@@ -21,7 +21,7 @@ from pylfr.evaluation.crowd.walk import Walker
 from pylfr.evaluation.drift import histogram_of
 from pylfr.evaluation.images.people import list_photographs
 from pylfr.evaluation.video.passes import SubjectPass
-from pylfr.evaluation.video.replay import REPLAY_BEGAN, Replay, run_replay
+from pylfr.evaluation.video.replay import REPLAY_BEGAN, VideoReplay, run_replay
 from pylfr.evaluation.video.tracks import non_mated_tracks
 from pylfr.faces.detect import open_detector
 from pylfr.governance.authorisation.certificates import CalibrationCertificate, CertifiedRate
@@ -65,7 +65,7 @@ def seen(media_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     cast = cast_crowd(heads, folder, Roles(mated=0, non_mated=130, fillers=4))
     people = {name: [path] for name, path in cast.references.items()}
 
-    def walk(walkers: tuple[Walker, ...], place: str, seed: int, *, knocked: bool = False) -> Replay:
+    def walk(walkers: tuple[Walker, ...], place: str, seed: int, *, knocked: bool = False) -> VideoReplay:
         scene = plan_crowd(walkers, seed=seed, rules=BRISK)
         source = CrowdSource(scene, camera="gate", started_at=REPLAY_BEGAN)
         camera: Source = Knocked(source) if knocked else source

@@ -19,7 +19,7 @@ from pylfr.governance.authorisation.certificates import (
     sign_certificate,
 )
 from pylfr.governance.authorisation.checks import DeploymentFacts
-from pylfr.governance.authorisation.enrolment import Origin, Review, ReviewedReference
+from pylfr.governance.authorisation.enrolment import Origin, ReferenceReview, ReviewedReference
 from pylfr.governance.authorisation.trust import TrustRoot
 from pylfr.governance.keys.keys import PublicKey, SigningKey
 from pylfr.types import Arithmetic
@@ -117,10 +117,10 @@ def _signed(certificate: Kind) -> Kind:
 
 
 ORIGIN = Origin(source="custody", lawful_basis="s. 64A PACE", captured_on=date(2025, 3, 1), proposed_by="DC D. Example")
-REVIEW = Review(by="Insp. E. Example", deployment="Market Square, 11 January", at=NOON - timedelta(hours=2))
+REVIEW = ReferenceReview(by="Insp. E. Example", deployment="Market Square, 11 January", at=NOON - timedelta(hours=2))
 
 
-def reference(*, origin: Origin = ORIGIN, review: Review | None = REVIEW) -> ReviewedReference:
+def reference(*, origin: Origin = ORIGIN, review: ReferenceReview | None = REVIEW) -> ReviewedReference:
     return ReviewedReference(entry="REF-1", origin=origin, review=review)
 
 

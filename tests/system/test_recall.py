@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from pylfr.deployment.config import RecognitionSection
-from pylfr.evaluation.video.replay import Replay, run_replay
+from pylfr.evaluation.video.replay import VideoReplay, run_replay
 
 pytestmark = pytest.mark.usefixtures("models_dir")
 
 PAIRS = [("yunet_n", "face_reid_0095"), ("scrfd_500m_kps", "mobilefacenet_y1")]
 
 
-def run(clip: Path, *people: str, pair: tuple[str, str] = PAIRS[0], comparisons_hz: float | None = None) -> Replay:
+def run(clip: Path, *people: str, pair: tuple[str, str] = PAIRS[0], comparisons_hz: float | None = None) -> VideoReplay:
     recognition = RecognitionSection(comparisons_hz=comparisons_hz)
     references = {person: [clip.parent / f"{person}.png"] for person in people}
     return run_replay([clip], references, detector=pair[0], embedder=pair[1], recognition=recognition)

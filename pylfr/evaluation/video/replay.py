@@ -21,7 +21,7 @@ REPLAY_BEGAN = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Replay:
+class VideoReplay:
     """What the engine compared, raised and fused, and its account of the run. Names, scores and boxes; no template."""
 
     compared: tuple[Compared, ...]
@@ -102,7 +102,7 @@ def run_replay(
     runtime: str = "auto",
     threads: int = 0,
     aggregates: Path | None = None,
-) -> Replay:
+) -> VideoReplay:
     """Run ``videos`` against ``people`` as a rehearsal. Cameras are named by the videos' stems.
 
     A source among them must begin at ``REPLAY_BEGAN``; ``aggregates`` is a folder for counts over tracks.
@@ -123,7 +123,7 @@ def run_replay(
     )
     for _ in engine.run():
         pass
-    return Replay(
+    return VideoReplay(
         compared=tuple(recorder.compared),
         raised=tuple(recorder.raised),
         fused=tuple(recorder.fused),

@@ -14,7 +14,7 @@ from pathlib import Path
 from pylfr.errors import WatchlistError
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.sealed import connect_either
-from pylfr.governance.authorisation.enrolment import Origin, Review, ReviewedReference
+from pylfr.governance.authorisation.enrolment import Origin, ReferenceReview, ReviewedReference
 from pylfr.governance.keys.vault import VaultKey
 
 
@@ -93,7 +93,7 @@ def origins_of(connection: sqlite3.Connection, name: str | None = None) -> Itera
                 captured_on=date.fromisoformat(captured_on) if captured_on is not None else None,
                 proposed_by=proposed_by,
             ),
-            review=Review(by=reviewed_by, deployment=reviewed_for, at=sqlite_file.to_time(reviewed_at))
+            review=ReferenceReview(by=reviewed_by, deployment=reviewed_for, at=sqlite_file.to_time(reviewed_at))
             if reviewed_by is not None
             else None,
         )

@@ -31,7 +31,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Review:
+class ReferenceReview:
     """A person's word that a reference image may be looked for in one deployment, named as its file names it."""
 
     by: str
@@ -45,7 +45,7 @@ class ReviewedReference:
 
     entry: str
     origin: Origin
-    review: Review | None
+    review: ReferenceReview | None
 
 
 def enrolment_gaps(

@@ -7,7 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from pylfr.governance.authorisation.enrolment import Origin, Review, ReviewedReference, enrolment_gaps, review_gaps
+from pylfr.governance.authorisation.enrolment import (
+    Origin,
+    ReferenceReview,
+    ReviewedReference,
+    enrolment_gaps,
+    review_gaps,
+)
 from pylfr.governance.authorisation.profiles import profile_names, read_profile
 from tests.governance.samples import NOON, ORIGIN, REVIEW, reference
 
@@ -69,5 +75,5 @@ def test_an_enrolment_names_all_that_its_policy_misses() -> None:
 
 
 def test_a_review_by_another_for_this_deployment_is_what_counts() -> None:
-    late = Review(by="Insp. E. Example", deployment=DEPLOYMENT, at=NOON)
+    late = ReferenceReview(by="Insp. E. Example", deployment=DEPLOYMENT, at=NOON)
     assert gaps(reference(review=late), hours=23) == []
