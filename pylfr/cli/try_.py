@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -54,6 +55,7 @@ def try_(
     """
     console = Console(stderr=True)
     people = _people(person)
+    _check_inputs(videos, people, json_file, detect_hz)
     finder = chosen_network("detect", detector, console)
     comparer = chosen_network("embed", embedder, console)
     print_notices([finder, comparer], console)
@@ -62,32 +64,60 @@ def try_(
     if threshold is not None and not -1 <= threshold <= 1:
         raise ConfigError(f"--threshold is a cosine from -1 to 1, got {threshold:g}: it is no percentage")
     chosen: Device = "cpu" if device == "cpu" else "cuda"
-    sinks: list[Sink] = []
-    if json_file is not None:
-        json_file.unlink(missing_ok=True)
-        sinks.append(open_jsonl(json_file))
-    if out is not None:
-        sinks.append(open_evidence(out))
-    engine = open_rehearsal(
-        videos,
-        people,
-        detector=finder,
-        embedder=comparer,
-        recognition=RecognitionSection(threshold=threshold, detect_hz=detect_hz),
-        device=chosen,
-        runtime=chosen_runtime(runtime, chosen, console),
-        sinks=sinks,
-    )
-    with running(engine, console):
-        for recorded in engine.run():
-            print_alert(recorded.value, console)
-    summary = engine.summary()
-    if json_file is not None:
-        with json_file.open("a", encoding="utf-8") as file:
-            file.write(summary.to_json() + "\n")
+    fastest = chosen_runtime(runtime, chosen, console)
+    # Written beside, and renamed at the end: what was there stays until there is something to replace it.
+    written = None if json_file is None else json_file.with_name(f".{json_file.name}.{os.getpid()}.part")
+    try:
+        sinks: list[Sink] = [open_jsonl(written)] if written is not None else []
+        if out is not None:
+            sinks.append(open_evidence(out))
+        engine = open_rehearsal(
+            videos,
+            people,
+            detector=finder,
+            embedder=comparer,
+            recognition=RecognitionSection(threshold=threshold, detect_hz=detect_hz),
+            device=chosen,
+            runtime=fastest,
+            sinks=sinks,
+        )
+        with running(engine, console):
+            for recorded in engine.run():
+                print_alert(recorded.value, console)
+        summary = engine.summary()
+        if json_file is not None and written is not None:
+            with written.open("a", encoding="utf-8") as file:
+                file.write(summary.to_json() + "\n")
+            written.replace(json_file)
+    finally:
+        if written is not None:
+            written.unlink(missing_ok=True)
     print_summary(summary, console)
     if summary.errors:
         raise typer.Exit(1)
+
+
+def _check_inputs(
+    videos: Sequence[Path], people: Mapping[str, Sequence[Path]], json_file: Path | None, detect_hz: float
+) -> None:
+    """Raise ``ConfigError`` for what cannot be meant, before anything is opened or written."""
+    for video in videos:
+        # A path has lost one of the two strokes of an address.
+        scheme, colon, _ = str(video).partition(":/")
+        if colon and scheme in ("rtsp", "rtsps", "http", "https", "srt", "rtmp", "v4l2"):
+            raise ConfigError(
+                f"rehearsals are for recordings, got the address of a live camera ({scheme}://): record it first, or "
+                "run a deployment (`pylfr run`)"
+            )
+    if not detect_hz > 0:
+        raise ConfigError(f"--detect-hz must be more than 0 detections a second, got {detect_hz:g}")
+    inputs = [*videos, *(image for images in people.values() for image in images)]
+    if json_file is not None and any(_is_same(json_file, each) for each in inputs):
+        raise ConfigError(f"--json must be a file of its own, got {json_file}, which is an input")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
 
 
 def _people(given: Sequence[str]) -> dict[str, list[Path]]:

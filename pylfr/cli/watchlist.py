@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ import typer
 from rich.table import Table
 
 from pylfr.cli.console import escape, results, say, warn
+from pylfr.cli.enrol_batch import Proposal, enrol_all, read_proposals
 from pylfr.cli.enrolment import KeyOption, copy, read_key, review, show, upgrade, withdraw
 from pylfr.cli.models import print_notice
 from pylfr.cli.present import chosen_network
@@ -20,6 +22,7 @@ from pylfr.cli.vault import seal, was_listed
 from pylfr.errors import ConfigError, PylfrError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
+from pylfr.gallery.watchlist.quality_gate import EnrolmentGate
 from pylfr.gallery.watchlist.watchlist import Enrolment, Entry, create_watchlist, open_watchlist
 from pylfr.governance.authorisation.enrolment import Origin
 from pylfr.video.isolation.client import read_image_isolated
@@ -52,8 +55,21 @@ def create(
 @commands.command()
 def enrol(
     file: FileArgument,
-    name: EntryArgument,
-    images: Annotated[list[Path], typer.Argument(help="Pictures, each of one face.", show_default=False)],
+    name: Annotated[str | None, typer.Argument(help="The entry's name.", show_default=False)] = None,
+    images: Annotated[list[Path] | None, typer.Argument(help="Pictures, each of one face.", show_default=False)] = None,
+    from_: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Enrol many: a CSV file with the columns name and image (and expires, category, justification, "
+            "source, lawful_basis, captured, by), or a folder of NAME/*.jpg or NAME.jpg. Pictures enrolled before "
+            "are left out.",
+        ),
+    ] = None,
+    allow_similar: Annotated[
+        list[str] | None,
+        typer.Option(help="An entry that may look alike, such as a twin; say why with --justification."),
+    ] = None,
     expires: Annotated[
         str | None,
         typer.Option(help="When the entry ends: ISO 8601, for example 2027-01-31 or 2027-01-31T18:00+01:00."),
@@ -79,6 +95,23 @@ def enrol(
         captured_on=_day(captured) if captured is not None else None,
         proposed_by=by,
     )
+    gate = _gate(allow_similar or [], justification)
+    if from_ is not None:
+        if name is not None or images:
+            raise ConfigError("give either NAME and IMAGES, or --from, not both")
+        common = Proposal(
+            where=str(from_),
+            name="",
+            image=from_,
+            origin=origin,
+            expires_at=expires_at,
+            category=category,
+            justification=justification,
+        )
+        _enrol_many(file, read_proposals(from_, common), detector, gate)
+        return
+    if name is None or not images:
+        raise ConfigError("name an entry and at least one picture, or a table or folder with --from")
     if not name.strip() or not name.isprintable():
         raise ConfigError(f"an entry's name must be printable and not empty, got {name!r}")
     with open_watchlist(file) as opened:
@@ -93,6 +126,7 @@ def enrol(
                     read_image_isolated(image),
                     detector=finder,
                     embedder=network,
+                    gate=gate,
                     expires_at=expires_at,
                     category=category,
                     justification=justification,
@@ -151,6 +185,24 @@ def remove(
         else:
             removed = opened.remove_expired()
         say(f"removed {', '.join(removed) or 'nobody'}; revision {opened.revision}")
+
+
+def _gate(allow_similar: Sequence[str], justification: str | None) -> EnrolmentGate:
+    if allow_similar and not (justification or "").strip():
+        raise ConfigError("--allow-similar needs a reason: say with --justification why two entries look alike")
+    return EnrolmentGate(similar_to=frozenset(allow_similar))
+
+
+def _enrol_many(file: Path, proposals: Sequence[Proposal], detector: str | None, gate: EnrolmentGate) -> None:
+    with open_watchlist(file) as opened:
+        missing = gate.similar_to - {entry.name for entry in opened.entries()}
+        if missing:
+            raise ConfigError(f"--allow-similar must name entries of {file}, got {', '.join(sorted(missing))}")
+        network, finder = open_embedder(opened.embedder), open_detector(chosen_network("detect", detector))
+        print_notice(network.manifest)
+        print_notice(finder.manifest)
+        if enrol_all(opened, proposals, detector=finder, embedder=network, gate=gate).refused:
+            raise typer.Exit(1)
 
 
 def _json_time(value: object) -> str:

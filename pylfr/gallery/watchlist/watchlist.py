@@ -14,7 +14,7 @@ from pylfr import ops
 from pylfr.errors import EnrolmentError, WatchlistError
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.digests import origins_of
-from pylfr.gallery.watchlist.quality_gate import EnrolmentGate, ReferenceQuality
+from pylfr.gallery.watchlist.quality_gate import BlockStructure, EnrolmentGate, ReferenceQuality
 from pylfr.gallery.watchlist.reference_image import (
     ReferenceImage,
     insert_reference,
@@ -102,6 +102,14 @@ class Watchlist:
             ).fetchall()
         return tuple(_entry(row) for row in rows)
 
+    def enrolled_files(self) -> frozenset[tuple[str, str]]:
+        """Entry name and sha256 of the file of every reference image."""
+        with sqlite_file.explained(self._path):
+            rows = self._connection.execute(
+                "SELECT entries.name, image_sha256 FROM reference_images JOIN entries ON entries.id = entry"
+            ).fetchall()
+        return frozenset((str(name), str(digest)) for name, digest in rows)
+
     def references(self, name: str) -> tuple[ReviewedReference, ...]:
         """Where the reference images of an entry come from. Raises ``WatchlistError`` for no such entry."""
         with sqlite_file.explained(self._path):
@@ -141,7 +149,11 @@ class Watchlist:
             require_model(self._connection, self._path, embedder.model)
         frame = Frame.still(image)
         faces = detector.detect([frame])
-        qualities = [ReferenceQuality.of(row) for row in ops.measure_quality([frame], faces)] if len(faces) else []
+        measured = ops.measure_quality([frame], faces)
+        qualities = [
+            ReferenceQuality.of(row, BlockStructure.of(image, box))
+            for row, box in zip(measured, faces.boxes, strict=True)
+        ]
         if len(faces) != 1:
             raise _refused(name, gate.check(qualities, None))
         reference = ReferenceImage(
