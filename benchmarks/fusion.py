@@ -4,13 +4,13 @@
     python -m benchmarks.fusion compare FOLDER [--target-fpir 0.01]
 
 `keep` draws the crowd, renders it, runs the engine over it with its default plan of faces and both pairs of networks,
-and keeps what was compared: numbers of people, times, qualities and candidate scores; no template, no name, no picture.
+and stores what was compared: numbers of people, times, qualities and candidate scores; no template, name or picture.
 `compare` decides on them by each rule at equal FPIR.
 
 Rules were chosen on two earlier crowds (`divide`); here walk only people who never walked there. The candidate
 was fixed before anybody looked: the best score of the best 8 faces once 2 have been compared. It is confirmed where its
 TPIR at FPIR 1 % is no less than that of the best rule that decides on single faces, for both pairs of networks. These
-people have been looked at once since (docs/accuracy.md): on them nothing can be chosen any more.
+people have been used once since (docs/accuracy.md): nothing can be chosen on them any more.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ SETTINGS = ((100, 1e-2), (500, 1e-2), (100, 1e-3), (500, 1e-3))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOut:
-    """One setting: in how many splits each threshold kept the target on people who were not used.
+    """One setting: in how many splits each threshold met the target on people who were not used.
 
     ``bound`` is the calibrated threshold, ``guess`` the tail's without its margin, ``empirical`` a plain quantile;
     each with its median and greatest achieved FPIR. ``refused`` counts splits that were too

@@ -1,4 +1,4 @@
-"""A threshold for a target FPIR at a size of watchlist, with a promise that is kept, or a refusal that says why not."""
+"""A threshold for a target FPIR at a watchlist size that holds on other people, or a refusal with its reason."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def search_non_mated(people: PeopleTemplates, watchlist_size: int, *, draws: int
         probes = np.concatenate([rows[first[each] : first[each] + counts[each]] for each in others])
         scores = people.vectors[probes] @ people.vectors[references].T
         nearest, reached = scores.argmax(axis=1), scores.max(axis=1).astype(np.float64)
-        # Of each person's pictures the one that came nearest: sorted by score last, the last of each run stands.
+        # Of each person's pictures the one that came nearest: sorted by score last, the last of each run counts.
         who = people.person[probes]
         order = np.lexsort((reached, who))
         last = np.append(np.diff(who[order]) != 0, True)

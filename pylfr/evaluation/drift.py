@@ -22,7 +22,7 @@ _QUANTILES = (0.5, 0.9, 0.99)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
-    """How far one histogram stands from another of the same bins.
+    """How far one histogram is from another of the same bins.
 
     - ``stability``: population stability index over tenths of the first; 0 where they are alike
     - ``chance``: what that index exceeds once in a thousand times between samples of these sizes from one crowd
@@ -101,7 +101,7 @@ def compare_scores(certified: Sequence[int], deployed: Sequence[int], *, thresho
 
 
 def compare(before: Sequence[int] | Counts, now: Sequence[int] | Counts) -> Shift:
-    """How far ``now`` stands from ``before``, histograms of the same bins. Raises ``ConfigError`` for an empty one."""
+    """How far ``now`` is from ``before``, histograms of the same bins. Raises ``ConfigError`` for an empty one."""
     first = _histogram("the first histogram", before, len(before))
     second = _histogram("the second histogram", now, len(before))
     bins = len(first)

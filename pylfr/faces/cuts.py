@@ -19,7 +19,7 @@ _LEAST_SHARED = 0.7
 
 
 def thumbnail(frame: Frame) -> Float32:
-    """The luma of a frame on a coarse grid, float32 [18, 32], 0 to 255; green stands in for it in RGB.
+    """The luma of a frame on a coarse grid, float32 [18, 32], 0 to 255; the green channel in RGB.
 
     The frame must lie on the host.
     """
@@ -63,7 +63,7 @@ class CutDetector:
     def is_cut(self, frame: Frame) -> bool:
         """Whether the picture has changed to another since the camera's last frame.
 
-        Frames that lie on a device are not looked at and never begin another shot.
+        Frames on a device are not analysed and never count as a cut.
         """
         if not frame.planes:
             return False

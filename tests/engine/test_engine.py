@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
@@ -386,6 +387,27 @@ def test_a_hundred_faces_a_frame_stay_bounded_and_each_track_alerts_at_most_once
     # All are the wanted person, as in a hall of mirrors: one alert, and the cool-down has the others.
     assert len(alerts) == 1
     assert summary.suppressed == (99 if comparisons_hz is None else summary.suppressed)
+
+
+class Cutting(Street):
+    """A camera whose picture cuts to another scene every second."""
+
+    def frames(self) -> Iterator[Frame]:
+        draw = np.random.default_rng(0)
+        for number, frame in enumerate(super().frames()):
+            if number % 10 == 0:
+                coarse = draw.integers(0, 255, (12, 16, 1), dtype=np.uint8)
+                scene = np.kron(coarse, np.ones((20, 20, 3), np.uint8))
+            yield replace(frame, planes=(scene,))
+
+
+def test_a_picture_that_cuts_every_second_starts_a_track_each_time_and_forgets_the_last() -> None:
+    engine = build([Cutting("north", frames=200)])
+    alerts, summary = run(engine)
+    assert (summary.tracks, len(alerts), summary.suppressed) == (20, 1, 19)
+    assert summary.recognised == summary.faces == 200
+    assert not engine._stages.selector._seen
+    assert not engine._stages.policy._tracks
 
 
 def test_stop_ends_the_run_with_its_account() -> None:

@@ -1,4 +1,4 @@
-"""Thresholds with a promise: kept on people who were not used, refused with numbers where it cannot be made."""
+"""Thresholds that hold on people who were not used, and are refused with numbers where that cannot be shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pylfr.evaluation.calibration import NonMated, Threshold, calibrate, search_
 from tests.evaluation.crowds import people
 
 
-def test_the_promise_is_kept_on_people_who_were_not_used() -> None:
+def test_the_guarantee_holds_on_people_who_were_not_used() -> None:
     crowd = people(1600, pictures=1, dimension=48)
     kept = 0
     for split in range(10):
@@ -21,7 +21,7 @@ def test_the_promise_is_kept_on_people_who_were_not_used() -> None:
     assert kept >= 9
 
 
-def test_the_threshold_stands_above_the_best_guess_and_its_interval_ends_at_the_target() -> None:
+def test_the_threshold_is_above_the_best_guess_and_its_interval_ends_at_the_target() -> None:
     threshold = Threshold.from_fpir(people(600, pictures=1), 0.01, watchlist_size=100)
     assert threshold.value > threshold.best_guess
     assert threshold.low <= threshold.fpir <= threshold.high

@@ -26,7 +26,7 @@ def select(
     camera: str = "north",
     live: bool = False,
 ) -> Selection:
-    """What is chosen of one frame with a face of each track; a value stands for every face or is given for each."""
+    """What is chosen of one frame with a face of each track; a value applies to every face or is given for each."""
     count = len(tracks)
     measured = replace(
         good_quality(count, interocular_px=interocular_px),

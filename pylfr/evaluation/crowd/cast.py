@@ -1,4 +1,4 @@
-"""Who is enrolled and who walks in a made-up crowd, drawn from a folder of photographs of people."""
+"""Who is enrolled and who walks in a synthetic crowd, drawn from a folder of photographs of people."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def cut_heads(
     """The heads of everybody in the photographs who has one that shows a single face, as enrolment asks.
 
     A head is ``margin`` times as wide as its face: a narrower one shows fewer bystanders.
-    ``progress`` is told how many photographs have been done since its last call. Damaged pictures are passed over.
+    ``progress`` is given the number of photographs done since its last call. Damaged pictures are skipped.
     """
     of: dict[str, list[Photograph]] = {}
     for photograph in photographs:

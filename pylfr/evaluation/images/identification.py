@@ -228,7 +228,7 @@ def search_once(people: PeopleTemplates, watchlist_size: int, draw: np.random.Ge
 def thresholds_at(best: Float32, targets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The lowest threshold at which no more than each target's share of non-mated searches reaches it.
 
-    Where equal scores stand at the edge it lies just above them, so that the target is kept.
+    Where scores tie at the edge it is just above them, so that the target holds.
     """
     ordered = np.sort(best)[::-1]
     allowed = np.floor(targets * len(best) + 1e-9).astype(np.int64).clip(0, len(best) - 1)

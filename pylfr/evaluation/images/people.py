@@ -1,4 +1,4 @@
-"""A folder of people as templates in memory: one folder a person, as LFW lays them out. Nothing is kept on disk."""
+"""A folder of people as templates in memory: one folder a person, as LFW lays them out. Nothing is written to disk."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class RocPoint:
 
 
 def draw_pairs(people: PeopleTemplates, *, seed: int = 0) -> Pairs:
-    """Up to 300 mated and as many non-mated pairs in each of ten folds; no person stands in two folds.
+    """Up to 300 mated and as many non-mated pairs in each of ten folds; no person is in two folds.
 
     Raises ``ConfigError`` where the folder holds too few people or nobody with two pictures.
     """

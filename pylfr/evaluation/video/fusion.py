@@ -15,7 +15,7 @@ from pylfr.evaluation.video.passes import Box, Compared, PassRates, Raised, Subj
 
 # Scores of one entry over a track so far, the qualities of those faces and whether they named the entry, in order of
 # time, to one score; None while there is too little to decide on. A face whose full list of candidates does not name
-# the entry scored it no higher than its last candidate, so that stands in.
+# the entry scored it no higher than its last candidate, whose score is used instead.
 Fuse = Callable[[Sequence[float], Sequence[float], Sequence[bool]], float | None]
 
 
@@ -216,7 +216,7 @@ def _steps(faces: Sequence[Compared], fuse: Fuse, owner: int) -> list[Step]:
 
 
 def _score_of(face: Compared, entry: str) -> float:
-    """The entry's score; one that a full list does not name scored no higher than its last, so that stands in."""
+    """The entry's score; one that a full list does not name scored no higher than its last, which is used."""
     for name, score in face.candidates:
         if name == entry:
             return score

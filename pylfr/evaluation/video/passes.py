@@ -101,7 +101,7 @@ class PassRates:
 
     A right person under a wrong name is a miss and a false alert. ``fragmentation`` is compared tracks a pass that
     was seen, ``time_to_alert_s`` the median from the start of a pass to its first right alert, None where there is
-    none; ``strays`` counts alerts that belong to no pass, ``unseen`` passes of which no face was compared.
+    none; ``strays`` counts alerts that belong to no pass, ``unseen`` passes without a compared face.
     """
 
     tpir: Rate

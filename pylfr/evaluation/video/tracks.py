@@ -12,7 +12,7 @@ from pylfr.errors import ConfigError
 from pylfr.evaluation.calibration import NonMated
 from pylfr.evaluation.video.passes import Compared, Fused, SubjectPass, own_tracks
 
-# A pass of which no track was fused: below every cosine that a threshold could be.
+# For a pass without a fused track: below every possible threshold.
 _NEVER = -1.0
 
 

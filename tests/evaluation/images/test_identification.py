@@ -1,4 +1,4 @@
-"""Open-set identification: known answers on made-up people, and plain words where there is too little."""
+"""Open-set identification: known answers on synthetic people, and a clear message where there are too few."""
 
 from __future__ import annotations
 

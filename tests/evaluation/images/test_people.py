@@ -57,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
             picture = np.full((32, 32, 3), 6 * person + number, np.uint8)
             write_png(tmp_path / f"person-{person}" / f"{number}.png", picture)
     (tmp_path / "person-3" / "9.jpg").write_bytes(b"not a picture")
-    (tmp_path / "person-3" / "notes.txt").write_text("not looked at")
+    (tmp_path / "person-3" / "notes.txt").write_text("not a picture")
     (tmp_path / "person-5" / "8.png").write_bytes(b"")
     return tmp_path
 

@@ -12,7 +12,7 @@ from pylfr.evaluation.images.verification import Pairs, draw_pairs, pair_scores,
 from tests.evaluation.crowds import people
 
 
-def test_no_person_stands_in_two_folds_and_no_pair_twice() -> None:
+def test_no_person_is_in_two_folds_and_no_pair_twice() -> None:
     crowd = people(100)
     pairs = draw_pairs(crowd)
     folds: dict[int, set[int]] = {}

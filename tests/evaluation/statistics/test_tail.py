@@ -40,7 +40,7 @@ def test_the_estimator_is_that_of_hosking_and_wallis_1987(shape: float) -> None:
     assert fit.scale == pytest.approx(0.05, rel=5e-3)
 
 
-def test_a_weight_of_two_is_a_score_that_stands_twice() -> None:
+def test_a_weight_of_two_is_a_score_counted_twice() -> None:
     scores = np.sort(genpareto.rvs(0.1, size=400, random_state=np.random.default_rng(2)))[::-1]
     twice = fit_tail(np.repeat(scores, 2), np.ones(800), 800, 0.2)
     weighted = fit_tail(scores, np.full(400, 2.0), 800, 0.2)

@@ -1,4 +1,4 @@
-"""Pass-level scoring on made-up truth: who owns a track, what is a miss, what is false, and truth files that lie."""
+"""Pass-level scoring on a known truth: who owns a track, what is a miss, what is false; bad truth files."""
 
 from __future__ import annotations
 
