@@ -71,16 +71,17 @@ def test_the_tutorial_leads_from_the_key_to_the_shred(
         "outcome",
     ]  # fmt: skip
 
-    [picture] = (tmp_path / "evidence").iterdir()
+    pictures = list((tmp_path / "evidence").iterdir())
+    assert pictures
     assert "b'JFIF\\x00'" in printed
-    assert b"JFIF" not in picture.read_bytes()
+    assert not any(b"JFIF" in picture.read_bytes() for picture in pictures)
 
     # A day and more after the window, by a clock of the test's own.
     deployment = read_deployment(tmp_path / "deployment.toml")
     with Resources(deployment, now=datetime.now(UTC) + timedelta(hours=27)) as resources:
         gone = forget_expired(resources)
         assert (gone.lines, gone.outcomes) == (0, 0)
-        assert (gone.pictures, gone.alerts, sorted(gone.keys)) == (1, 1, ["evidence.key", "square.key"])
+        assert (gone.pictures, gone.alerts, sorted(gone.keys)) == (len(pictures), 1, ["evidence.key", "square.key"])
         assert [row.entry for row in resources.require_records().stored().alerts] == [None]
         with pytest.raises(VaultError, match="is destroyed"):
             require_authorised(resources)
