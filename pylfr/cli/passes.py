@@ -35,9 +35,9 @@ def evaluate_passes(
     people = people_of(references)
     videos = videos_of(folder)
     truth = read_truth(truth_file, [each.stem for each in videos])
-    strangers = sorted({each.subject for each in truth if each.is_mated} - set(people))
-    if strangers:
-        raise ConfigError(f"{truth_file}: {strangers[0]!r} is mated, but {references} has no folder of that name")
+    unknown = sorted({each.subject for each in truth if each.is_mated} - set(people))
+    if unknown:
+        raise ConfigError(f"{truth_file}: {unknown[0]!r} is mated, but {references} has no folder of that name")
     with console.status(f"{len(videos)} videos through the whole engine"):
         replay = run_replay(
             videos,

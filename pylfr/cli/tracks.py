@@ -25,7 +25,7 @@ from pylfr.faces.detect import open_detector
 from pylfr.governance.authorisation.certificates import CalibrationCertificate
 from pylfr.protocols import Source
 
-# So many walkers to a made-up camera.
+# So many walkers to a synthetic camera.
 _PASSES_A_CAMERA = 50
 
 
@@ -72,7 +72,7 @@ def recorded_tracks(
 def crowd_tracks(
     folder: Path, setting: TrackSetting, *, watchlist_size: int, seed: int, console: Console
 ) -> TrackMaterial:
-    """Made-up passes: some people of ``folder`` are on the watchlist, everybody else walks by once."""
+    """Synthetic passes: some people of ``folder`` are on the watchlist, everybody else walks by once."""
     photographs = list_photographs(folder)
     with console.status(f"cut heads from {len(photographs):,} photographs"):
         heads = cut_heads(open_detector(setting.detector), photographs)

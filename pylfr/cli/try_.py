@@ -62,7 +62,7 @@ def try_(
     if device not in ("cpu", "cuda"):
         raise ConfigError(f"--device must be cpu or cuda, got {device!r}")
     if threshold is not None and not -1 <= threshold <= 1:
-        raise ConfigError(f"--threshold is a cosine from -1 to 1, got {threshold:g}: it is no percentage")
+        raise ConfigError(f"--threshold is a cosine from -1 to 1, got {threshold:g}: it is not a percentage")
     chosen: Device = "cpu" if device == "cpu" else "cuda"
     fastest = chosen_runtime(runtime, chosen, console)
     # Written beside, and renamed at the end: what was there stays until there is something to replace it.

@@ -38,7 +38,7 @@ class AlertRules:
 
     def __post_init__(self) -> None:
         if not -1.0 <= self.threshold <= 1.0:
-            raise ValueError(f"threshold is a cosine from -1 to 1, got {self.threshold}; it is no percentage")
+            raise ValueError(f"threshold is a cosine from -1 to 1, got {self.threshold}; it is not a percentage")
         if self.best_scores < 1:
             raise ValueError(f"best_scores must be at least 1, got {self.best_scores}")
         if not self.lone_margin >= 0:

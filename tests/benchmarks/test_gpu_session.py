@@ -20,7 +20,7 @@ def tools(tmp_path: Path) -> Path:
     folder = tmp_path / "tools"
     folder.mkdir()
     for name, does in (
-        ("nvidia-smi", 'echo "Made-up GPU, 1.0, 1 MiB, 9.0"'),
+        ("nvidia-smi", 'echo "Stand-in GPU, 1.0, 1 MiB, 9.0"'),
         ("nvcc", "exit 0"),
         ("ninja", "exit 0"),
         ("cmake", "echo cmake must not run; exit 1"),

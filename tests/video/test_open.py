@@ -33,7 +33,7 @@ class Diary:
     rate_hz: float | None = None
 
     def skipped(self, count: int) -> None:
-        raise AssertionError(f"{count} frames were passed over, though every one is asked about")
+        raise AssertionError(f"{count} frames were skipped, though every one is asked about")
 
     def is_due(self, captured_at: datetime) -> bool:
         self.asked.append(captured_at)

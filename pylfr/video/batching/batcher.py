@@ -35,8 +35,8 @@ class Batcher:
     A batch goes out when ``size`` frames wait, when the oldest has waited ``wait_ms``, or when no camera can add to it.
     Frames of one camera stay in order; where more wait than fit, cameras take turns. ``detect_hz`` picks frames by
     their capture time (None: every frame). Of a live camera the two newest wait, a recording is held back instead.
-    Where live frames come faster than batches are taken, all live cameras are looked at less often, down to
-    ``min_detect_hz`` (None: never less often): an event says so, and ``rate_lowered`` counts what was passed over.
+    Where live frames come faster than batches are taken, all live cameras are analysed less often, down to
+    ``min_detect_hz`` (None: never less often): an event says so, and ``rate_lowered`` counts what was skipped.
     A camera that fails is reported, and the others go on. The iteration ends when all cameras have, or after ``stop``.
     """
 
@@ -235,9 +235,9 @@ class Batcher:
         before = self._pace.every
         if self._detect_hz is None or not self._pace.adapt(now_s):
             return None
-        rate = f"live cameras are looked at {self._detect_hz / self._pace.every:.3g} times a second"
+        rate = f"live cameras are analysed {self._detect_hz / self._pace.every:.3g} times a second"
         if self._pace.every > before:
-            return CameraEvent.now(EVERY_CAMERA, "slowed", f"{rate}: more comes than can be looked at")
+            return CameraEvent.now(EVERY_CAMERA, "slowed", f"{rate}: more frames arrive than can be analysed")
         return CameraEvent.now(EVERY_CAMERA, "recovered", rate)
 
     def _note(self, event: CameraEvent) -> None:

@@ -39,7 +39,7 @@ _STATE_AFTER: dict[str, CameraState] = {
 class CameraCounts:
     """What became of one camera's frames so far.
 
-    Of the frames that ``came`` ``not_due`` were passed over to keep the rate of detection, where possible before they
+    Of the frames that ``came`` ``not_due`` were skipped to keep the rate of detection, where possible before they
     were decoded; ``passed_on`` went into a batch, and ``dropped`` counts those that were lost, by cause: ``superseded``
     by a newer one, ``rate_lowered`` under load, ``stopped`` while waiting. ``late`` ones are not among those that came.
     The rest waits. ``error`` says why the camera ``failed``.

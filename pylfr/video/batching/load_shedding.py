@@ -1,4 +1,4 @@
-"""How often live cameras are looked at when more comes than can be looked at: less often, evenly, never in silence."""
+"""How often live cameras are analysed under overload: less often, evenly, and counted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ENOUGH_ROOM = 0.85
 
 
 class LoadShedder:
-    """Takes one of ``every`` frames that are due, 1 while all can be looked at and never more than ``slowest``.
+    """Takes one of ``every`` frames that are due, 1 while all can be analysed and never more than ``slowest``.
 
     The same for all live cameras, so that none starves. Not thread-safe: its owner holds a lock.
     """
@@ -31,7 +31,7 @@ class LoadShedder:
         self._busy = 1.0
 
     def takes(self, number: int) -> bool:
-        """Whether the ``number``-th due frame of a camera, from 0, is looked at."""
+        """Whether the ``number``-th due frame of a camera, from 0, is analysed."""
         return number % self.every == 0
 
     def count(self, *, taken: int = 0, lost: int = 0, idle_s: float = 0.0) -> None:

@@ -1,4 +1,4 @@
-"""What a camera's stream was when it was authorised: its codec and its size. Another stream is not looked at."""
+"""What a camera's stream was when it was authorised: its codec and its size. Another stream is not analysed."""
 
 from __future__ import annotations
 

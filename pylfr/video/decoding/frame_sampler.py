@@ -1,4 +1,4 @@
-"""Which frames are looked at: so many a second, evenly, by their capture time."""
+"""Which frames are analysed: so many a second, evenly, by their capture time."""
 
 from __future__ import annotations
 

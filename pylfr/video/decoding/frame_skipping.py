@@ -15,12 +15,12 @@ from av.video.stream import VideoStream
 
 from pylfr.video.decoding.frame_sampler import slot_of
 
-# More than any decoder holds back. Beyond it the time stamps have jumped, and what waits was passed over.
+# More than any decoder holds back. Beyond it the time stamps have jumped, and what waits was skipped.
 _HELD_BACK = 64
 
 
 class FrameSkipper:
-    """Sets a stream's decoder to pass over what is not wanted, packet by packet, and counts what it passed over.
+    """Sets a stream's decoder to skip what is not wanted, packet by packet, and counts what it skipped.
 
     ``rate_hz`` frames a second are wanted (None: all), the first one of each slot of that length. Slots are counted
     from the first picture, which is ``from_s`` into the first of them.
@@ -49,7 +49,7 @@ class FrameSkipper:
             heapq.heappush(self._passed, pts)
 
     def skipped_before(self, picture: VideoFrame) -> int:
-        """How many frames were passed over between the picture that came before and this one."""
+        """How many frames were skipped between the picture that came before and this one."""
         if picture.pts is None:
             return 0
         if self._first is None:
@@ -63,7 +63,7 @@ class FrameSkipper:
         return count
 
     def skipped_at_the_end(self) -> int:
-        """How many were passed over after the last picture."""
+        """How many were skipped after the last picture."""
         count = len(self._passed)
         self._passed.clear()
         return count

@@ -1,4 +1,4 @@
-"""What strangers made, decoded by a process that can do nothing else: a recording as a camera, a picture as an array.
+"""Files of unknown origin, decoded by a confined process: a recording as a camera, a picture as an array.
 
 The process opens no file and no socket (``pylfr.video.isolation.sandbox``); it is handed one open file and writes
 pictures into memory that is shared with it and mapped read-only here. Nothing that it says is believed without a

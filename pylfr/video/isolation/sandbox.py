@@ -149,7 +149,7 @@ def _program(machine: _Machine) -> list[bytes]:
         _line(_EQUAL, os.getpid(), on_false=1),
         allow,
         refuse,
-        # Descriptors may be copied and looked at; F_SETOWN and F_SETSIG could signal other processes.
+        # Descriptors may be copied and read; F_SETOWN and F_SETSIG could signal other processes.
         _line(_EQUAL, machine.fcntl, on_false=5),
         _line(_LOAD, _argument(1)),
         _line(_EQUAL, _F_DUPFD_CLOEXEC, on_true=1),

@@ -1,4 +1,4 @@
-"""The decoding process: decodes what strangers made and can do nothing else. ``isolation/client.py`` starts it.
+"""The decoding process: decodes files of unknown origin and can do nothing else. ``isolation/client.py`` starts it.
 
 It is given one socket. The first message over it says what to decode and carries the open file; then the program
 locks itself in and answers. What it says is only numbers and short texts, in JSON, and the other side believes none of
@@ -71,7 +71,7 @@ class _AskingWatch:
         self._skipped += count
 
     def told(self) -> None:
-        """Say how many frames were passed over since this was last said."""
+        """Say how many frames were skipped since this was last said."""
         if self._skipped:
             self._channel.say(asks="skipped", count=self._skipped)
             self._skipped = 0

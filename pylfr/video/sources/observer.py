@@ -44,12 +44,12 @@ class CameraEvent:
     ``opened``: pictures come; ``disconnected``: the other side closed or refused; ``frozen``: it kept the line open
     and sent nothing; ``reconnecting``: the next attempt and when; ``ended``: a recording was read to its end;
     ``failed``: this camera gives no more pictures. ``late``: it was decoded too slowly, or came in a burst, and frames
-    were passed over to be at the live edge again. ``slowed`` and ``recovered``: under load all live cameras
-    (``EVERY_CAMERA``) are looked at less often, or more often again.
+    were skipped to be at the live edge again. ``slowed`` and ``recovered``: under load all live cameras
+    (``EVERY_CAMERA``) are analysed less often, or more often again.
 
     ``refused``: it does not let us in (password, path), or must not be used (certificate, redirect).
 
-    ``mismatched``: it sends another stream than was authorised, and is not looked at. ``unchanged``: its picture stands
+    ``mismatched``: it sends another stream than was authorised, and is not analysed. ``unchanged``: its picture stands
     still; ``repeating``: pictures come again that it sent before; ``backwards``: its time stamps do not grow.
     ``recovered`` of one camera: the last of these is over.
 
@@ -105,7 +105,7 @@ class AcceptAll:
     rate_hz = None
 
     def skipped(self, count: int) -> None:
-        raise AssertionError(f"every frame is wanted, got {count} passed over")
+        raise AssertionError(f"every frame is wanted, got {count} skipped")
 
     def is_due(self, captured_at: datetime) -> bool:  # noqa: ARG002
         return True

@@ -28,7 +28,7 @@ _NO_COLOUR = 128
 class Zone:
     """Where to look: inside ``watch`` (empty: everywhere), but never inside a polygon of ``ignore``.
 
-    A rectangular ``watch`` costs nothing: its frame is a view. Any other shape costs a copy of each frame looked at.
+    A rectangular ``watch`` costs nothing: its frame is a view. Any other shape costs a copy of each analysed frame.
     Pixel coordinates of faces count from the upper left corner of the watched part.
     """
 
@@ -67,7 +67,7 @@ class Zone:
         )
 
     def _blank(self, width: int, height: int) -> npt.NDArray[np.bool_]:
-        """Pixels that must not be looked at, besides those that are cut away: bool [height, width]."""
+        """Pixels that must not be analysed, besides those that are cut away: bool [height, width]."""
         canvas = Image.new("1", (width, height), color=self._is_upright())
         draw = ImageDraw.Draw(canvas)
         if not self._is_upright():

@@ -1,4 +1,4 @@
-"""Under load live cameras are looked at less often: evenly, within bounds, counted, and only while it lasts."""
+"""Under load live cameras are analysed less often: evenly, within bounds, counted, and only while it lasts."""
 
 from __future__ import annotations
 

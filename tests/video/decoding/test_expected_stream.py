@@ -27,7 +27,7 @@ class Diary:
         self.events: list[CameraEvent] = []
 
     def skipped(self, count: int) -> None:
-        raise AssertionError(f"every frame is wanted, got {count} passed over")
+        raise AssertionError(f"every frame is wanted, got {count} skipped")
 
     def is_due(self, captured_at: datetime) -> bool:
         return True
@@ -63,7 +63,7 @@ def test_what_is_no_stream_is_refused(text: str) -> None:
 def test_a_difference_names_both_streams() -> None:
     pin = ExpectedStream.parse("h264 1920x1080")
     assert pin.difference("h264", (1920, 1080)) is None
-    assert pin.difference("h264", (0, 0)) is None, "a size that is not known yet is looked at with the first picture"
+    assert pin.difference("h264", (0, 0)) is None, "a size that is not known yet is analysed with the first picture"
     assert pin.difference("hevc", (0, 0)) == "authorised is h264 1920x1080, it sends hevc 0x0"
     assert pin.difference("h264", (640, 480)) == "authorised is h264 1920x1080, it sends h264 640x480"
     assert ExpectedStream.parse("h264").difference("h264", (1, 1)) is None

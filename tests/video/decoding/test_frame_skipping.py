@@ -1,4 +1,4 @@
-"""Passing over frames before they are decoded: the same frames are looked at, with less work, and none is forgotten."""
+"""Passing over frames before they are decoded: the same frames are analysed, with less work, and none is forgotten."""
 
 from __future__ import annotations
 

@@ -242,7 +242,7 @@ class SlowReader:
     rate_hz: float | None = None
 
     def skipped(self, count: int) -> None:
-        raise AssertionError(f"{count} frames were passed over, though every one is wanted")
+        raise AssertionError(f"{count} frames were skipped, though every one is wanted")
 
     def is_due(self, captured_at: datetime) -> bool:
         self.looked_at += 1
