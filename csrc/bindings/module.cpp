@@ -44,9 +44,16 @@ void require_shape(const py::array& array, const py::ssize_t* lengths, std::size
 }
 
 void require_packed(const py::array& array, const char* name, const std::string& wanted) {
-    if ((array.flags() & py::array::c_style) != 0) return;
-    throw py::value_error(std::string(name) + " must be " + wanted +
-                          " and C-contiguous, got a strided view: pass numpy.ascontiguousarray of it");
+    if ((array.flags() & py::array::c_style) == 0) {
+        throw py::value_error(std::string(name) + " must be " + wanted +
+                              " and C-contiguous, got a strided view: pass numpy.ascontiguousarray of it");
+    }
+    // A view into bytes may begin anywhere; reading its numbers where no number may begin is undefined.
+    const auto bytes = static_cast<std::uintptr_t>(array.itemsize());
+    if (array.size() > 0 && reinterpret_cast<std::uintptr_t>(array.data()) % bytes != 0) {
+        throw py::value_error(std::string(name) + " must be " + wanted + " at a multiple of " + std::to_string(bytes) +
+                              " bytes, got a misaligned view: pass a copy of it");
+    }
 }
 
 void require_writeable(const py::array& array, const char* name) {

@@ -1,4 +1,5 @@
 // Pictures, and what is sampled from them: letterbox, similarity, warp, crop, quality.
+#include <algorithm>
 #include <memory>
 #include <optional>
 
@@ -158,6 +159,14 @@ py::array_t<float> similarity_of(const py::array& landmarks, const py::array& go
     return to_frame;
 }
 
+void require_side(py::ssize_t side, const py::array& out) {
+    constexpr py::ssize_t longest = 1 << 15;
+    if (side > longest) {
+        throw py::value_error("out must be at most " + std::to_string(longest) + " pixels wide and high, got " +
+                              shape_of_array(out));
+    }
+}
+
 void warp_all(const GivenPictures& pictures, const py::array& picture_index, const py::array& to_frame, py::array out,
               bool bgr, const std::vector<float>& mean, const std::vector<float>& scale, bool per_pixel) {
     const std::int32_t* index = values<std::int32_t>(picture_index, {any_length}, "picture_index");
@@ -166,6 +175,7 @@ void warp_all(const GivenPictures& pictures, const py::array& picture_index, con
     float* crops = room<float>(out, {count, 3, any_length, any_length}, "out");
     const py::ssize_t side = out.shape(2);
     if (out.shape(3) != side) throw py::value_error("out must hold square crops, got " + shape_of_array(out));
+    require_side(side, out);
     require_indices(index, count, static_cast<py::ssize_t>(pictures.size()), "picture_index", "pictures");
     const Encoding how = encoding_of(bgr, mean, scale);
     const std::vector<PictureView> seen = views(pictures);
@@ -177,6 +187,7 @@ void crop_one(const Picture& picture, const py::array& to_frame, py::array out) 
     if (!picture.surfaces().empty()) throw py::type_error("picture must be of the host, got surfaces");
     const Affine map = *reinterpret_cast<const Affine*>(values<float>(to_frame, {2, 3}, "to_frame"));
     std::uint8_t* pixels = room<std::uint8_t>(out, {any_length, any_length, 3}, "out");
+    require_side(std::max(out.shape(0), out.shape(1)), out);
     const auto height = static_cast<std::int32_t>(out.shape(0)), width = static_cast<std::int32_t>(out.shape(1));
     const py::gil_scoped_release release;
     crop_rgb(picture.view(), map, pixels, width, height, Place{});

@@ -31,9 +31,9 @@ Held<SearchIndex> make_index(std::int64_t count, std::int64_t dimension, const s
 void fill(SearchIndex& index, const py::array& rows, std::int64_t start) {
     const float* from = values<float>(rows, {any_length, static_cast<py::ssize_t>(index.dimension())}, "rows");
     const std::int64_t count = rows.shape(0);
-    if (start < 0 || start + count > index.count()) {
+    if (start < 0 || count > index.count() || start > index.count() - count) {
         throw py::value_error("rows must lie in an index of " + std::to_string(index.count()) + ", got " +
-                              std::to_string(start) + " to " + std::to_string(start + count));
+                              std::to_string(count) + " from " + std::to_string(start));
     }
     const py::gil_scoped_release release;
     index.fill(from, start, count);

@@ -23,6 +23,16 @@ std::unique_ptr<Tracker> make_tracker(float high_score, float low_score, float i
     return std::make_unique<Tracker>(TrackerSettings{high_score, low_score, iou, max_age_ms, max_tracks_per_camera});
 }
 
+// Beyond these milliseconds a double no longer tells two of them apart, and differences overflow.
+constexpr std::int64_t latest_ms = std::int64_t{1} << 53;
+
+void require_times(const std::int64_t* times, py::ssize_t length) {
+    for (py::ssize_t i = 0; i < length; ++i) {
+        if (times[i] >= -latest_ms && times[i] <= latest_ms) continue;
+        throw py::value_error("time_ms must be -2^53 to 2^53, got " + std::to_string(times[i]));
+    }
+}
+
 py::tuple update(Tracker& tracker, const py::array& camera, const py::array& time_ms, const py::array& is_cut,
                  const py::array& frame_index, const py::array& boxes, const py::array& scores,
                  const py::array& looks) {
@@ -35,6 +45,7 @@ py::tuple update(Tracker& tracker, const py::array& camera, const py::array& tim
     const float* corners = values<float>(boxes, {faces, 4}, "boxes");
     const float* score = values<float>(scores, {faces}, "scores");
     const float* look = values<float>(looks, {faces, 3}, "looks");
+    require_times(times, frames);
     require_indices(index, faces, frames, "frame_index", "frames");
     require_finite(corners, faces * 4, "boxes");
     require_finite(look, faces * 3, "looks");

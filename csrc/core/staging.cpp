@@ -103,6 +103,26 @@ void LastReads::note(void* reader, std::shared_ptr<Event> read) {
     reads_[reader] = std::move(read);
 }
 
+namespace {
+
+// Two threads that write into one buffer would each send a part of the other's pictures.
+class UsedAlone {
+ public:
+    explicit UsedAlone(std::atomic_flag& is_in_use) : is_in_use_(is_in_use) {
+        if (is_in_use_.test_and_set(std::memory_order_acquire)) {
+            throw std::runtime_error("a staging buffer is used by two threads at once: give each its own");
+        }
+    }
+    ~UsedAlone() { is_in_use_.clear(std::memory_order_release); }
+    UsedAlone(const UsedAlone&) = delete;
+    UsedAlone& operator=(const UsedAlone&) = delete;
+
+ private:
+    std::atomic_flag& is_in_use_;
+};
+
+}  // namespace
+
 ReadOn::ReadOn(const Pictures& pictures, const Stream& reader)
     : pictures_(pictures), owner_(*pictures.memory.stream()), reader_(reader) {
     if (reader_.handle() != owner_.handle()) reader_.wait(*pictures.uploaded);
@@ -138,6 +158,7 @@ void Staging::give_back(Buffer& buffer) noexcept {
 }
 
 Tensor Staging::send(std::size_t bytes, const std::function<void(std::uint8_t*, std::uint8_t*)>& fill) {
+    const UsedAlone alone(is_in_use_);
     Tensor device({static_cast<std::int64_t>(bytes)}, Element::uint8, stream_);
     Buffer& buffer = buffers_[turn_];
     turn_ = (turn_ + 1) % buffers_.size();

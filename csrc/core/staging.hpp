@@ -1,6 +1,7 @@
 // From the host to a device: one asynchronous copy per batch, from pinned memory that is reused.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -19,7 +20,8 @@
 namespace pylfr {
 
 // A ring of pinned buffers. A buffer is written again only after the copy from it has ended, so the host prepares the
-// next batch while the last one is being copied. One thread at a time.
+// next batch while the last one is being copied. One thread at a time: a second one at
+// the same time is an error.
 class Staging {
  public:
     // Pictures are packed by this many threads, including the caller's; 0: up to four, one per core.
@@ -32,6 +34,7 @@ class Staging {
     ThreadPool& packers() { return packers_; }
 
     // New memory on the device, uint8 [bytes]; `fill` writes its content on the host, given its address on the device.
+    // Throws std::runtime_error where another thread is in here.
     Tensor send(std::size_t bytes, const std::function<void(std::uint8_t* host, std::uint8_t* device)>& fill);
 
  private:
@@ -46,6 +49,7 @@ class Staging {
     std::shared_ptr<Stream> stream_;
     std::vector<Buffer> buffers_;
     std::size_t turn_ = 0;
+    std::atomic_flag is_in_use_;
     ThreadPool packers_;
 };
 

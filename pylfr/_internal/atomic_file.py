@@ -1,24 +1,47 @@
-"""Files that are whole or not there: what a crash leaves half-written is known by its name, and swept."""
+"""Files that are whole or absent: what a crash leaves half-written is recognised by its name, and swept."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-# What is being written, or erased, has a dot before its name and this after it. Nobody else's files end so.
+from pylfr._internal.regular_file import NotAFileError, opened_file, overwrite_and_unlink, unlink_open
+
+# A file that is being written, or erased, has a dot before its name and this after it. Nobody else's files end so.
 PART: Final = ".pylfr-part"
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write ``content`` into ``path``, for its owner alone, in place of what was there: on the disk, or not at all.
+    """Replace ``path`` with ``content``, readable for its owner alone: synced to the disk, or unchanged.
 
     Raises ``OSError`` where that fails.
     """
+    _write(path, content, lambda part: part.replace(path))
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """As ``write_whole``, where there is nothing yet. Raises ``FileExistsError`` where there is: of two, one wins."""
+
+    def put(part: Path) -> None:
+        try:
+            path.hardlink_to(part)
+        except FileExistsError:
+            raise
+        except OSError:
+            # A file system without links (FAT): a crash may leave an empty file.
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            part.replace(path)
+        else:
+            part.unlink()
+
+    _write(path, content, put)
+
+
+def _write(path: Path, content: bytes, put: Callable[[Path], object]) -> None:
     while True:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
         part = Path(name)
@@ -26,11 +49,11 @@ def write_whole(path: Path, content: bytes) -> None:
             with os.fdopen(descriptor, "wb") as file:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 if not os.fstat(descriptor).st_nlink:
-                    continue  # a sweeper came between making and locking
+                    continue  # a sweeper came between creating and locking
                 file.write(content)
                 file.flush()
                 os.fsync(descriptor)
-                part.replace(path)
+                put(part)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
@@ -39,7 +62,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put on the disk which files there are: until then a power cut may undo that one was made, or was renamed."""
+    """Sync the folder itself: until then a power cut may undo that a file in it was created or renamed."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -48,32 +71,27 @@ def sync_folder(folder: Path) -> None:
 
 
 def sweep_parts(folder: Path) -> Iterator[str]:
-    """Remove what a crash left half-written or half-erased; the name of each. What somebody still writes stays."""
+    """Remove what a crash left half-written or half-erased; the name of each. What somebody still writes stays.
+
+    A folder, a link or a pipe of such a name is nobody's half-written file, and stays too.
+    """
     for path in sorted(folder.glob(f".*{PART}")):
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        except FileNotFoundError:
+            with opened_file(path) as descriptor:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                unlink_open(descriptor, path)
+        except (BlockingIOError, FileNotFoundError, NotAFileError):
             continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        else:
-            path.unlink(missing_ok=True)
-            yield path.name
-        finally:
-            os.close(descriptor)
+        yield path.name
 
 
 def erase(path: Path) -> None:
-    """Overwrite and remove. A crash on the way leaves a part that is swept, not half of a file that looks whole.
+    """Overwrite and remove a file. A crash on the way leaves a part that is swept, not half of a file.
 
-    On flash and on copying file systems old blocks may outlive this: encrypt the disk.
+    Raises ``NotAFileError``, and touches nothing, for a link, a folder or a pipe. On flash and on copying file systems
+    old blocks may outlive this: encrypt the disk.
     """
-    part = path.with_name(f".{path.name}{PART}")
-    path.replace(part)
-    with part.open("r+b") as file:
-        file.write(secrets.token_bytes(part.stat().st_size))
-        file.flush()
-        os.fsync(file.fileno())
-    part.unlink()
+    with opened_file(path, writable=True) as descriptor:
+        part = path.with_name(f".{path.name}{PART}")
+        path.replace(part)
+        overwrite_and_unlink(descriptor, part)

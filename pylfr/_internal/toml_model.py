@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from pylfr._internal.regular_file import read_file
 from pylfr.errors import PylfrError
 
 
@@ -45,16 +46,20 @@ def _error(message: str, place: tuple[int | str, ...], given: object) -> InitErr
 # Keys whose values may be secrets, also where somebody wrote them down: no message repeats them.
 _UNSHOWN = {(key,) for key in ("passphrase", "password", "secret", "source", "url", "username")}
 
+_LARGEST_FILE = 1 << 22
+
 Record = TypeVar("Record", bound=ConfigModel)
 
 
 def read_tables(path: Path, error_kind: type[PylfrError]) -> dict[str, object]:
     """The tables of a TOML file. Raises ``error_kind`` where it cannot be read or is not TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_file(path, largest=_LARGEST_FILE).decode())
     except OSError as error:
         raise error_kind(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise error_kind(f"{path} is not valid TOML: it is nested too deep") from error
+    except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, and an integer of thousands of digits
         raise error_kind(f"{path} is not valid TOML: {error}") from error
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,9 +23,9 @@ from pylfr.engine.track_statistics import Provenance, TrackStatistics
 from pylfr.faces.detect import FaceDetector
 from pylfr.faces.device.recognise import DeviceRecogniser
 from pylfr.faces.embed import FaceEmbedder
-from pylfr.gallery.index.reloading import open_gallery
+from pylfr.gallery.index.reloading import FixedGallery, build_gallery
 from pylfr.gallery.watchlist.quality_gate import EnrolmentGate
-from pylfr.gallery.watchlist.watchlist import create_watchlist
+from pylfr.gallery.watchlist.watchlist import watchlist_in_memory
 from pylfr.governance.adjudication.false_alert_limit import NoCeiling
 from pylfr.governance.audit.audit import RehearsalAudit
 from pylfr.governance.authorisation.authority import RecordingPermit, Rehearsal
@@ -213,18 +212,17 @@ def open_load(
 
 
 def _rehearsal_gallery(people: Mapping[str, Sequence[Path]], networks: Networks) -> GallerySource:
-    """The people as a watchlist whose file is removed as soon as it has been read."""
-    with tempfile.TemporaryDirectory(prefix="pylfr-rehearsal-") as folder:
-        path = Path(folder) / "rehearsal.watchlist"
-        with create_watchlist(path, networks.embedder) as watchlist:
-            for name, images in people.items():
-                for image in images:
-                    watchlist.enrol(
-                        name,
-                        read_image_isolated(image),
-                        detector=networks.detector,
-                        embedder=networks.embedder,
-                        gate=EnrolmentGate.one_face(),
-                    )
-        is_on_device = isinstance(networks.recogniser, DeviceRecogniser)
-        return open_gallery(path, model=networks.embedder.model, index="device-float32" if is_on_device else "native")
+    """The people as a watchlist that is in memory alone: a rehearsal that is killed leaves nothing on a disk."""
+    with watchlist_in_memory(networks.embedder) as watchlist:
+        for name, images in people.items():
+            for image in images:
+                watchlist.enrol(
+                    name,
+                    read_image_isolated(image),
+                    detector=networks.detector,
+                    embedder=networks.embedder,
+                    gate=EnrolmentGate.one_face(),
+                )
+        snapshot = watchlist.snapshot()
+    is_on_device = isinstance(networks.recogniser, DeviceRecogniser)
+    return FixedGallery(build_gallery(snapshot, "device-float32" if is_on_device else "native"))

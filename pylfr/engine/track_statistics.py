@@ -7,7 +7,6 @@ bins of fewer than ``LEAST_IN_BIN`` are added to the next one inwards, so that n
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, NonNegativeInt, ValidationError
 
+from pylfr._internal.strict_json import parse_json
 from pylfr._internal.toml_model import ConfigModel, explain
 from pylfr.engine.alert_policy import EndedTrack
 from pylfr.engine.observer import Comparison, Observer
@@ -220,7 +220,7 @@ def coarse(counts: npt.ArrayLike) -> tuple[int, ...]:
 def read_aggregate(path: Path) -> Aggregate:
     """The counts that a run has written. Raises ``ConfigError`` naming what is wrong with the file."""
     try:
-        found = Aggregate.model_validate(json.loads(path.read_bytes()))
+        found = Aggregate.model_validate(parse_json(path.read_bytes()))
     except OSError as error:
         raise ConfigError(f"aggregates {path} cannot be read: {error.strerror}") from error
     except ValidationError as error:

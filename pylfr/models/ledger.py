@@ -73,7 +73,7 @@ class Ledger:
             raise ModelError(f"{self._path} cannot be read: {error}") from error
         try:
             return [Note(**json.loads(line)) for line in lines if line]
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ModelError(
                 f"{self._path} is damaged ({error}): repair or remove it, then accept licences again"
             ) from error

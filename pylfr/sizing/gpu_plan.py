@@ -108,7 +108,7 @@ def read_gpu_rates(path: Path) -> GpuRates:
         )
     except OSError as error:
         raise ConfigError(f"GPU results {path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(
             f"GPU results {path} must be what `python -m benchmarks.gpu` wrote, it lacks {error}: run it on the GPU"
         ) from error

@@ -10,32 +10,12 @@ from pylfr import ops
 from pylfr.evaluation.images.people import central_faces
 from pylfr.faces.detect import FaceDetector
 from pylfr.faces.embed import FaceEmbedder
-from pylfr.gallery.index.reloading import IndexName, build_gallery
+from pylfr.gallery.index.reloading import FixedGallery, IndexName, build_gallery
 from pylfr.gallery.watchlist.portrait import encode_jpeg
 from pylfr.gallery.watchlist.snapshot import ListedEntry, WatchlistSnapshot
-from pylfr.protocols import Gallery
 from pylfr.types import Float32, UInt8, as_frames
 
 _AT_ONCE = 100_000
-
-
-class SyntheticWatchlist:
-    """A ``GallerySource`` that never changes."""
-
-    def __init__(self, gallery: Gallery) -> None:
-        self._gallery = gallery
-
-    def refresh(self) -> None:
-        """Nothing ever changes."""
-
-    @property
-    def trouble(self) -> str:
-        return ""
-
-    def snapshot(self) -> Gallery:
-        return self._gallery
-
-    def close(self) -> None: ...
 
 
 class _AllAlike(Mapping[int, ListedEntry]):
@@ -85,7 +65,7 @@ def walkers_templates(pictures: Sequence[UInt8], detector: FaceDetector, embedde
 
 def synthetic_watchlist(
     size: int, embedder: FaceEmbedder, *, enrolled: Float32 | None = None, index: IndexName = "native"
-) -> SyntheticWatchlist:
+) -> FixedGallery:
     """A watchlist of ``size`` random templates, the last of them replaced by ``enrolled``, float32 [M, D].
 
     Raises ``ValueError`` for a size below 1.
@@ -105,4 +85,4 @@ def synthetic_watchlist(
         vectors=vectors,
         listed=_AllAlike(size),
     )
-    return SyntheticWatchlist(build_gallery(snapshot, index))
+    return FixedGallery(build_gallery(snapshot, index))

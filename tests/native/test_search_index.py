@@ -105,7 +105,7 @@ def test_an_index_says_how_much_it_holds_and_refuses_what_does_not_fit(home: ops
         ops.SearchIndex(1, 8, "int4", home)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="templates of 1 to 1024 numbers, got 2000"):
         ops.SearchIndex(1, 2000, "int8", home)
-    with pytest.raises(ValueError, match="rows must lie in an index of 100, got 99 to 101"):
+    with pytest.raises(ValueError, match="rows must lie in an index of 100, got 2 from 99"):
         index.fill(unit_rows(2, 512), 99)
     with pytest.raises(ValueError, match="kept must be 1 to 128, got 129"):
         index.search(on_device(unit_rows(1, 512), home), 129, home)

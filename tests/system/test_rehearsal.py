@@ -13,7 +13,7 @@ from pylfr.engine.summary import Summary
 from pylfr.errors import EnrolmentError
 from pylfr.faces.detect import open_detector
 from pylfr.sinks.evidence import open_evidence
-from pylfr.types import Alert
+from pylfr.types import Alert, UInt8
 from pylfr.video.decoding.image_io import read_image
 from tests.footage import BOTH, MAN, NOBODY, TRUTH, WALKING, WALKING_AND_PAUSE, WOMAN, save_references, video
 
@@ -141,3 +141,29 @@ def remuxed_with_index_first(path: Path, folder: Path) -> bytes:
                 packet.stream = stream
                 sink.mux(packet)
     return target.read_bytes()
+
+
+def test_enrolment_for_a_rehearsal_never_touches_a_disk(
+    media_dir: Path, references: dict[str, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that one that is killed at any moment leaves no template and no picture behind."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setenv("SQLITE_TMPDIR", str(temporary))
+    found: list[object] = []
+
+    def read(path: Path) -> UInt8:
+        found.extend(temporary.rglob("*"))
+        found.extend(each for each in open_files() if "watchlist" in each or str(temporary) in each)
+        return read_image(path)
+
+    monkeypatch.setattr("pylfr.deployment.open.read_image_isolated", read)
+    people = {name: [*images, *images] for name, images in references.items()}
+    open_rehearsal([video(media_dir, MAN)], people, detector=PAIRS[0][0], embedder=PAIRS[0][1])
+    assert found == []
+    assert list(temporary.iterdir()) == []
+
+
+def open_files() -> list[str]:
+    return [str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]

@@ -216,7 +216,7 @@ def read_truth(path: Path, cameras: Iterable[str]) -> tuple[SubjectPass, ...]:
             records = list(json.loads(path.read_text(encoding="utf-8"))["passes"])
     except OSError as error:
         raise ConfigError(f"truth {path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(f'truth {path} must be CSV, or JSON of the form {{"passes": [...]}}') from error
     truth = tuple(_read_pass(path, number, record, known) for number, record in enumerate(records, start=1))
     if not truth:

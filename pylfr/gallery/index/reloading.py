@@ -51,6 +51,26 @@ def build_gallery(snapshot: WatchlistSnapshot, index: IndexName = "native") -> G
     return _BUILDERS[index](snapshot)
 
 
+class FixedGallery:
+    """A ``GallerySource`` that never changes."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+
+    def refresh(self) -> None:
+        """Nothing ever changes."""
+
+    @property
+    def trouble(self) -> str:
+        return ""
+
+    def snapshot(self) -> Gallery:
+        return self._gallery
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
 class LiveGallery:
     """A ``Gallery`` and ``GallerySource`` whose contents are those of the watchlist's newest revision.
 

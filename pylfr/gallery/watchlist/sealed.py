@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import base64
-import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from pylfr._internal.atomic_file import write_whole
+from pylfr._internal.atomic_file import write_new
 from pylfr._internal.canonical_json import Plain, canonical
+from pylfr._internal.regular_file import read_file
+from pylfr._internal.strict_json import integer_of, parse_json, parse_object, text_of
 from pylfr.errors import VaultError, WatchlistError
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.governance.keys.vault import VaultKey
@@ -18,6 +19,8 @@ from pylfr.governance.keys.vault import VaultKey
 _KIND = "pylfr-sealed-watchlist-"
 _FORMAT = f"{_KIND}{sqlite_file.FORMAT_VERSION}"
 _TABLES = ("entries", "reference_images", "withdrawn")
+_LONGEST_HEADER = 4096
+_LARGEST_FILE = 1 << 34
 _COLUMNS = "identity, embedder, model, dimension, revision, created_at, profile"
 
 
@@ -29,12 +32,24 @@ def seal_watchlist(path: Path, sealed: Path, key: VaultKey) -> None:
     """
     with closing(sqlite_file.connect(path)) as connection, sqlite_file.explained(path), sqlite_file.reading(connection):
         content = sealed_content(connection, key)
-    if sealed.exists():
-        raise WatchlistError(f"{sealed} cannot be made (there is one already): name a new file")
     try:
-        write_whole(sealed, content)
+        write_new(sealed, content)
+    except FileExistsError as error:
+        if _is_sealing_of(path, sealed, key):
+            return  # a seal that was killed afterwards is run again
+        raise WatchlistError(f"{sealed} cannot be made (there is one already): name a new file") from error
     except OSError as error:
         raise WatchlistError(f"{sealed} cannot be made ({error.strerror}): give a folder to write in") from error
+
+
+def _is_sealing_of(path: Path, sealed: Path, key: VaultKey) -> bool:
+    """Whether ``sealed`` holds the very watchlist at ``path`` and opens with ``key``."""
+    try:
+        with closing(open_sealed(sealed, key)) as one, closing(sqlite_file.connect(path)) as other:
+            query = f"SELECT {_COLUMNS} FROM watchlist"
+            return bool(one.execute(query).fetchone() == other.execute(query).fetchone())
+    except WatchlistError:
+        return False
 
 
 def sealed_content(connection: sqlite3.Connection, key: VaultKey) -> bytes:
@@ -46,10 +61,10 @@ def sealed_revision(path: Path) -> tuple[str, int]:
     """The identity and the revision that a sealed file claims: to see whether it is worth opening, and no proof."""
     try:
         with path.open("rb") as file:
-            watchlist = json.loads(file.readline())["watchlist"]
-        return str(watchlist[0]), int(watchlist[4])
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise WatchlistError(f"the sealed watchlist {path} is damaged: seal it anew") from error
+            watchlist = _header(file.readline(_LONGEST_HEADER))
+        return text_of(watchlist[0], "identity"), integer_of(watchlist[4], "revision")
+    except (OSError, ValueError) as error:
+        raise WatchlistError(f"the sealed watchlist {path} is damaged ({error}): seal it anew") from error
 
 
 def is_sealed(path: Path) -> bool:
@@ -101,35 +116,34 @@ def open_sealed(path: Path, key: VaultKey) -> sqlite3.Connection:
     What is in memory is not locked out of swap; a governed run keeps it out of core dumps.
     """
     try:
-        content = path.read_bytes()
+        content = read_file(path, largest=_LARGEST_FILE)
     except OSError as error:
-        raise WatchlistError(f"the sealed watchlist {path} is damaged: seal it anew") from error
+        raise WatchlistError(f"the sealed watchlist {path} is damaged ({error}): seal it anew") from error
     return _open_content(path, content, key)
 
 
 def _open_content(path: Path, content: bytes, key: VaultKey) -> sqlite3.Connection:
     try:
-        header, *lines = [json.loads(line) for line in content.splitlines()]
-        if header["format"] != _FORMAT:
-            raise WatchlistError(f"the watchlist {path} was sealed by another version of pylfr: seal it anew")
-        watchlist = header["watchlist"]
-        rows = {(each["table"], each["number"]): base64.b64decode(each["sealed"]) for each in lines}
-    except (ValueError, KeyError, TypeError) as error:
-        raise WatchlistError(f"the sealed watchlist {path} is damaged: seal it anew") from error
+        first, *lines = content.split(b"\n")[:-1] or [b""]
+        watchlist = _header(first)
+        rows = dict(_row(line) for line in lines)
+    except ValueError as error:
+        raise WatchlistError(f"the sealed watchlist {path} is damaged ({error}): seal it anew") from error
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     try:
         # Without this a sort that is larger than the cache goes through a file, in the open.
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.executescript(sqlite_file.SCHEMA)
         connection.execute("INSERT INTO watchlist VALUES (1, ?, ?, ?, ?, ?, ?, ?)", watchlist)
-        listed = json.loads(key.open(rows.pop(("all", 0)), _about(watchlist, "all", 0)))
-        if sorted([table, number] for table, number in rows) != sorted(listed):
+        listed = parse_json(key.open(rows.pop(("all", 0), b""), _about(watchlist, "all", 0)))
+        held: list[Plain] = [[table, number] for table, number in rows]
+        if not isinstance(listed, list) or sorted(map(canonical, held)) != sorted(map(canonical, listed)):
             raise WatchlistError(f"the sealed watchlist {path} was changed: rows were added or left out")
         for (table, number), content in sorted(rows.items()):
-            values = [_value(each) for each in json.loads(key.open(content, _about(watchlist, table, number)))]
+            values = _values(key.open(content, _about(watchlist, table, number)))
             # The table's name was bound by the seal: it is one of ours.
             connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
-    except (VaultError, KeyError, sqlite3.Error) as error:
+    except (VaultError, ValueError, sqlite3.Error) as error:
         connection.close()
         raise WatchlistError(f"the sealed watchlist {path} cannot be opened: {error}") from error
     except BaseException:
@@ -169,5 +183,35 @@ def _plain(value: object) -> Plain:
     raise TypeError(f"a watchlist holds texts, numbers and bytes, got {type(value).__name__}")
 
 
-def _value(plain: str | int | float | dict[str, str] | None) -> str | int | float | bytes | None:
-    return base64.b64decode(plain["base64"]) if isinstance(plain, dict) else plain
+def _header(line: bytes) -> list[Plain]:
+    """The row of the table ``watchlist`` in a file's first line. Raises ``ValueError`` naming what is wrong with it."""
+    header = parse_object(line, "format", "watchlist")
+    if header["format"] != _FORMAT:
+        raise ValueError(f"its format must be {_FORMAT!r}: another version of pylfr sealed it")
+    watchlist = header["watchlist"]
+    if not isinstance(watchlist, list) or len(watchlist) != len(_COLUMNS.split(", ")):
+        raise ValueError(f"its first line must hold {_COLUMNS}")
+    if any(isinstance(each, list | dict) for each in watchlist):
+        raise ValueError("its first line must hold texts and numbers")
+    return watchlist
+
+
+def _row(line: bytes) -> tuple[tuple[str, int], bytes]:
+    row = parse_object(line, "table", "number", "sealed")
+    table, number = text_of(row["table"], "table"), integer_of(row["number"], "number")
+    return (table, number), base64.b64decode(text_of(row["sealed"], "sealed"), validate=True)
+
+
+def _values(content: bytes) -> list[str | int | float | bytes | None]:
+    row = parse_json(content)
+    if not isinstance(row, list):
+        raise ValueError("a row must be a list")
+    return [_value(each) for each in row]
+
+
+def _value(plain: Plain) -> str | int | float | bytes | None:
+    if isinstance(plain, dict):
+        return base64.b64decode(text_of(plain.get("base64"), "base64"), validate=True)
+    if isinstance(plain, list):
+        raise ValueError("a row holds texts, numbers and bytes")
+    return plain

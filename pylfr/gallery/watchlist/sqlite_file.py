@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from pylfr._internal.steady_clock import steady_now
@@ -17,6 +19,7 @@ from pylfr.errors import WatchlistAwayError, WatchlistError
 APPLICATION_ID = int.from_bytes(b"PLFR", "big")
 FORMAT_VERSION = 2
 BUSY_S = 5.0
+_ANEW = "nothing was read; enrol into a new one"
 
 # Ids are never used again, so that an old alert cannot point to a new person.
 SCHEMA = """
@@ -95,20 +98,20 @@ def create(path: Path, *, embedder: str, model: str, dimension: int, profile: st
         with explained(path):
             connection = _open(path)
             try:
-                connection.executescript(
-                    f"BEGIN EXCLUSIVE; PRAGMA application_id = {APPLICATION_ID}; "
-                    f"PRAGMA user_version = {FORMAT_VERSION}; {SCHEMA}"
-                )
-                connection.execute(
-                    "INSERT INTO watchlist VALUES (1, ?, ?, ?, ?, 0, ?, ?)",
-                    (uuid.uuid4().hex, embedder, model, dimension, to_text(now()), profile),
-                )
-                connection.execute("COMMIT")
+                _fill(connection, embedder, model, dimension, profile)
             finally:
                 connection.close()
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def connect_in_memory(*, embedder: str, model: str, dimension: int) -> sqlite3.Connection:
+    """A connection to an empty watchlist that is nowhere on a disk and is gone with the process."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    _prepare(connection)
+    _fill(connection, embedder, model, dimension, None)
+    return connection
 
 
 def connect(path: Path, *, busy_s: float = BUSY_S) -> sqlite3.Connection:
@@ -131,6 +134,7 @@ def connect(path: Path, *, busy_s: float = BUSY_S) -> sqlite3.Connection:
                 raise WatchlistError(
                     f"watchlist {path} must have format {FORMAT_VERSION}, got {version}: use the pylfr that made it"
                 )
+            _require_schema(connection, path)
         except BaseException:
             connection.close()
             raise
@@ -150,14 +154,29 @@ def upgrade(path: Path) -> int:
         try:
             found = version = _version(connection, path)
             while version in _UPGRADES:
+                _require_no_code(connection, path)
                 connection.executescript(
                     f"BEGIN EXCLUSIVE; {_UPGRADES[version]} PRAGMA user_version = {version + 1}; "
-                    "UPDATE watchlist SET revision = revision + 1; COMMIT;"
+                    "UPDATE watchlist SET revision = revision + 1;"
                 )
                 version += 1
+                if version == FORMAT_VERSION:
+                    _require_schema(connection, path)
+                connection.execute("COMMIT")
         finally:
             connection.close()
     return found
+
+
+def require_gone(connection: sqlite3.Connection, path: Path, entry: int) -> None:
+    """Raise ``WatchlistError`` where anything is left of the entry of that number, which was removed."""
+    (left,) = connection.execute(
+        "SELECT (SELECT count(*) FROM entries WHERE id = ?1)"
+        " + (SELECT count(*) FROM reference_images WHERE entry = ?1)",
+        (entry,),
+    ).fetchone()
+    if left:
+        raise WatchlistError(f"entry {entry} of watchlist {path} cannot be removed: {left} rows are left of it")
 
 
 @contextmanager
@@ -226,14 +245,65 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
+def _require_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise ``WatchlistError`` unless the file has exactly our tables: a trigger would do more than we ask."""
+    found, expected = _schema_of(connection), _expected_schema()
+    # Indexes that SQLite makes for a table are named after it, and say less.
+    for name in sorted(found.keys() | expected.keys(), key=lambda name: (name.startswith("sqlite_"), name)):
+        if name not in expected:
+            raise WatchlistError(f"watchlist {path} holds a {found[name][0]} {name!r} that is not pylfr's: {_ANEW}")
+        if found.get(name) != expected[name]:
+            kind = "is missing" if name not in found else "is not as pylfr makes it"
+            raise WatchlistError(f"{expected[name][0]} {name!r} of watchlist {path} {kind}: {_ANEW}")
+
+
+def _require_no_code(connection: sqlite3.Connection, path: Path) -> None:
+    for name, (kind, _) in _schema_of(connection).items():
+        if kind not in ("table", "index"):
+            raise WatchlistError(f"watchlist {path} holds a {kind} {name!r} that is not pylfr's: {_ANEW}")
+
+
+@cache
+def _expected_schema() -> dict[str, tuple[str, str]]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(SCHEMA)
+        return _schema_of(connection)
+
+
+def _schema_of(connection: sqlite3.Connection) -> dict[str, tuple[str, str]]:
+    """Kind and definition of everything in the file by its name. An upgraded file differs in its spaces alone."""
+    rows = connection.execute("SELECT name, type, sql FROM sqlite_master")
+    return {
+        # SQLite quotes neither our names nor words; what a quoted one hides is not equal to anything of ours.
+        str(name): (str(kind), re.sub(r"\s+", "", sql or ""))
+        for name, kind, sql in rows
+    }
+
+
 def _open(path: Path, *, busy_s: float = BUSY_S) -> sqlite3.Connection:
     # mode=rw creates nothing, and lets a reader roll back what a killed writer left.
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=busy_s, isolation_level=None)
-    # What is removed is overwritten, and no second file retains it: the journal lasts as long as a transaction.
+    _prepare(connection)
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    # What is removed is overwritten, and no second file keeps it: the journal lives as long as a transaction.
     # EXTRA is FULL, and a removal cannot come back after a power cut.
     # What does not fit into the cache is sorted in memory, not in a file.
     for pragma in (
         "secure_delete = ON", "synchronous = EXTRA", "foreign_keys = ON", "trusted_schema = OFF", "temp_store = MEMORY",
     ):  # fmt: skip
         connection.execute(f"PRAGMA {pragma}")
-    return connection
+
+
+def _fill(connection: sqlite3.Connection, embedder: str, model: str, dimension: int, profile: str | None) -> None:
+    """Create the tables of an empty watchlist."""
+    connection.executescript(
+        f"BEGIN EXCLUSIVE; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT_VERSION}; {SCHEMA}"
+    )
+    connection.execute(
+        "INSERT INTO watchlist VALUES (1, ?, ?, ?, ?, 0, ?, ?)",
+        (uuid.uuid4().hex, embedder, model, dimension, to_text(now()), profile),
+    )
+    connection.execute("COMMIT")

@@ -23,7 +23,7 @@ from pylfr.gallery.watchlist.reference_image import (
     upsert_entry,
 )
 from pylfr.gallery.watchlist.sealed import connect_either
-from pylfr.gallery.watchlist.snapshot import require_model
+from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot, read_snapshot, require_model
 from pylfr.governance.authorisation.enrolment import Origin, ReviewedReference, enrolment_gaps, is_same_person
 from pylfr.governance.authorisation.profiles import read_profile
 from pylfr.governance.keys.vault import VaultKey
@@ -72,6 +72,11 @@ class Watchlist:
         return self._path
 
     @property
+    def identity(self) -> str:
+        """What tells this watchlist from every other."""
+        return str(self._one("identity"))
+
+    @property
     def embedder(self) -> str:
         """The name of the network that made its templates."""
         return str(self._one("embedder"))
@@ -109,6 +114,11 @@ class Watchlist:
                 "SELECT entries.name, image_sha256 FROM reference_images JOIN entries ON entries.id = entry"
             ).fetchall()
         return frozenset((str(name), str(digest)) for name, digest in rows)
+
+    def snapshot(self) -> WatchlistSnapshot:
+        """The references of this revision, without what has expired."""
+        with sqlite_file.explained(self._path), sqlite_file.reading(self._connection):
+            return read_snapshot(self._connection, self._path, now=sqlite_file.now())
 
     def references(self, name: str) -> tuple[ReviewedReference, ...]:
         """Where the reference images of an entry come from. Raises ``WatchlistError`` for no such entry."""
@@ -180,9 +190,10 @@ class Watchlist:
     def remove(self, name: str) -> None:
         """Take an entry off the list, its templates and pictures overwritten. Raises ``WatchlistError`` for no such."""
         with sqlite_file.explained(self._path), sqlite_file.writing(self._connection):
-            removed = self._connection.execute("DELETE FROM entries WHERE name = ?", (name,)).rowcount
+            removed = self._connection.execute("DELETE FROM entries WHERE name = ? RETURNING id", (name,)).fetchall()
             if not removed:
                 raise self._unknown(name)
+            sqlite_file.require_gone(self._connection, self._path, removed[0][0])
 
     def review(self, name: str, *, by: str, deployment: str) -> int:
         """Record that ``by`` reviewed an entry for ``deployment``; gives the number of its reference images.
@@ -304,6 +315,13 @@ def create_watchlist(path: Path | str, embedder: Embedder, *, profile: str | Non
     name = open_store().name_of(embedder.model) or "an unnamed network"
     sqlite_file.create(path, embedder=name, model=embedder.model, dimension=embedder.dimension, profile=profile)
     return open_watchlist(path)
+
+
+def watchlist_in_memory(embedder: Embedder) -> Watchlist:
+    """A new, empty watchlist that no file ever holds: for rehearsals, which leave nothing behind."""
+    name = open_store().name_of(embedder.model) or "an unnamed network"
+    connection = sqlite_file.connect_in_memory(embedder=name, model=embedder.model, dimension=embedder.dimension)
+    return Watchlist(Path(":memory:"), connection)
 
 
 def open_watchlist(path: Path | str, *, model: str | None = None, key: VaultKey | None = None) -> Watchlist:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from pylfr._internal.canonical_json import Plain, canonical, utc_text
+from pylfr._internal.strict_json import integer_of, moment_of, parse_object, text_of
 from pylfr.governance.keys.keys import PublicKey, SigningKey
 
 # What the first entry follows.
@@ -107,18 +107,22 @@ def sign_checkpoint(entry: LogEntry, key: SigningKey) -> Checkpoint:
 def parse_entry(line: bytes) -> LogEntry:
     """The entry that ``line`` is. Raises ``ValueError`` where it is none, or its digest is not its own."""
     try:
-        fields = json.loads(line)
+        fields = parse_object(line, "sequence", "at", "kind", "details", "previous", "digest", optional=("run",))
+        details = fields["details"]
+        if not isinstance(details, dict):
+            raise ValueError("details must be an object")
         entry = LogEntry(
-            sequence=int(fields["sequence"]),
-            at=datetime.fromisoformat(fields["at"]),
-            kind=str(fields["kind"]),
-            details=dict(fields["details"]),
-            previous=str(fields["previous"]),
-            run=str(fields["run"]) if "run" in fields else None,
+            sequence=integer_of(fields["sequence"], "sequence", least=1),
+            at=moment_of(fields["at"], "at"),
+            kind=text_of(fields["kind"], "kind"),
+            details=details,
+            previous=text_of(fields["previous"], "previous"),
+            run=text_of(fields["run"], "run") if "run" in fields else None,
         )
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError("it is no entry: it was damaged") from error
-    if entry.line().rstrip(b"\n") != line.rstrip(b"\n"):
+        written = entry.line()
+    except ValueError as error:
+        raise ValueError(f"it is no entry, it was damaged: {error}") from error
+    if written.rstrip(b"\n") != line.rstrip(b"\n"):
         raise ValueError("its digest is not its own: it was changed")
     return entry
 
@@ -126,14 +130,17 @@ def parse_entry(line: bytes) -> LogEntry:
 def parse_checkpoint(line: bytes) -> Checkpoint:
     """The checkpoint that ``line`` is. Raises ``ValueError`` where it is none."""
     try:
-        fields = json.loads(line)
+        fields = parse_object(line, "sequence", "digest", "signature")
+        digest = text_of(fields["digest"], "digest")
+        if not digest.isascii():
+            raise ValueError("digest must be hexadecimal")
         return Checkpoint(
-            sequence=int(fields["sequence"]),
-            digest=str(fields["digest"]),
-            signature=base64.b64decode(fields["signature"], validate=True),
+            sequence=integer_of(fields["sequence"], "sequence", least=1),
+            digest=digest,
+            signature=base64.b64decode(text_of(fields["signature"], "signature"), validate=True),
         )
-    except (ValueError, KeyError, TypeError, binascii.Error) as error:
-        raise ValueError("it is no checkpoint: it was damaged") from error
+    except (ValueError, binascii.Error) as error:
+        raise ValueError(f"it is no checkpoint, it was damaged: {error}") from error
 
 
 def read_log(log: bytes, checkpoints: bytes | None = None, key: PublicKey | None = None) -> ReadLog:

@@ -12,12 +12,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pylfr._internal.canonical_json import Plain, canonical, digest
+from pylfr._internal.regular_file import read_file
+from pylfr._internal.strict_json import parse_json, text_of
 from pylfr._internal.toml_model import explain
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authorisation.authority import Authorisation, plain_fields
 from pylfr.governance.keys.keys import PublicKey, SigningKey
 
 _FORMAT = "pylfr-authorisation-1"
+_LARGEST_FILE = 1 << 22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +55,7 @@ def read_signed(path: Path) -> SignedAuthorisation:
     where a signature does not verify.
     """
     try:
-        record = json.loads(path.read_bytes())
+        record = parse_json(read_file(path, largest=_LARGEST_FILE))
     except OSError as error:
         raise AuthorisationError(
             f"the authorisation {path} cannot be read ({error.strerror}): `pylfr authority sign` makes it"
@@ -65,7 +68,10 @@ def read_signed(path: Path) -> SignedAuthorisation:
     if not isinstance(fields, dict) or not isinstance(digests, dict):
         raise AuthorisationError(f"the authorisation {path} is damaged: it has no fields, or no digests")
     _require_all(path, fields, digests)
-    signers = frozenset(_signer(path, each, digests) for each in record.get("signatures") or ())
+    signatures = record.get("signatures")
+    if not isinstance(signatures, list):
+        raise AuthorisationError(f"the authorisation {path} is damaged: its signatures must be a list")
+    signers = frozenset(_signer(path, each, digests) for each in signatures)
     if not signers:
         raise AuthorisationError(f"the authorisation {path} is not signed: `pylfr authority sign` does that")
     return SignedAuthorisation(authorisation=parse_authorisation(path, fields), signers=signers)
@@ -93,11 +99,13 @@ def _require_all(path: Path, fields: dict[str, Plain], digests: dict[str, Plain]
         )
 
 
-def _signer(path: Path, entry: Mapping[str, str], digests: dict[str, Plain]) -> PublicKey:
+def _signer(path: Path, entry: Plain, digests: dict[str, Plain]) -> PublicKey:
     try:
-        key = PublicKey.parse(entry["key"])
-        signature = base64.b64decode(entry["signature"], validate=True)
-    except (KeyError, TypeError, AttributeError, ValueError, binascii.Error) as error:
+        if not isinstance(entry, dict):
+            raise ValueError("a signature must be an object")
+        key = PublicKey.parse(text_of(entry.get("key"), "key"))
+        signature = base64.b64decode(text_of(entry.get("signature"), "signature"), validate=True)
+    except (ValueError, binascii.Error) as error:
         raise AuthorisationError(f"the authorisation {path} is damaged: a signature cannot be read") from error
     if not key.verifies(_message(digests), signature):
         raise AuthorisationError(f"the authorisation {path}: the signature does not belong to these words")

@@ -22,9 +22,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from pylfr._internal.regular_file import read_file
 from pylfr.errors import AuthorisationError
 
 _PREFIX = "pylfr-ed25519 "
+_LARGEST_FILE = 1 << 16
 _ENCRYPTED = b"BEGIN ENCRYPTED PRIVATE KEY"
 
 
@@ -109,7 +111,7 @@ def read_signing_key(path: Path, *, passphrase: str | None = None) -> SigningKey
     """
     try:
         mode = path.stat().st_mode
-        content = path.read_bytes()
+        content = read_file(path, largest=_LARGEST_FILE)
     except OSError as error:
         raise AuthorisationError(f"the signing key {path} cannot be read: {error.strerror}") from error
     if mode & 0o077:
@@ -128,7 +130,7 @@ def read_signing_key(path: Path, *, passphrase: str | None = None) -> SigningKey
 def is_under_passphrase(path: Path) -> bool:
     """Whether a private key needs a passphrase. Raises ``AuthorisationError`` where it cannot be read."""
     try:
-        return _ENCRYPTED in path.read_bytes()
+        return _ENCRYPTED in read_file(path, largest=_LARGEST_FILE)
     except OSError as error:
         raise AuthorisationError(f"the signing key {path} cannot be read: {error.strerror}") from error
 
@@ -136,7 +138,7 @@ def is_under_passphrase(path: Path) -> bool:
 def read_public_key(path: Path) -> PublicKey:
     """The public key in ``path``. Raises ``AuthorisationError`` where it is missing or is none."""
     try:
-        return PublicKey.parse(path.read_text(encoding="utf-8").strip())
+        return PublicKey.parse(read_file(path, largest=_LARGEST_FILE).decode().strip())
     except OSError as error:
         raise AuthorisationError(f"the public key {path} cannot be read: {error.strerror}") from error
     except ValueError as error:

@@ -14,11 +14,14 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from pylfr._internal.atomic_file import write_whole
 from pylfr._internal.canonical_json import Plain, canonical, utc_text
+from pylfr._internal.regular_file import read_file
+from pylfr._internal.strict_json import integer_of, moment_of, parse_object, text_of
 from pylfr.errors import WatchlistError
 from pylfr.governance.authorisation.enrolment import ReviewedReference, enrollers_of
 from pylfr.governance.keys.keys import PublicKey, SigningKey
 
 _FORMAT = "pylfr-listed-2"
+_LARGEST_FILE = 1 << 28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,26 +113,36 @@ def note_withdrawn(path: Path, reference: str, *, at: datetime, key: SigningKey)
 def read_manifest(path: Path, key: PublicKey) -> ListedManifest:
     """The manifest in ``path``. Raises ``WatchlistError`` where it is missing, damaged, or not signed with ``key``."""
     try:
-        said = json.loads(path.read_bytes())
-        signature = base64.b64decode(said.pop("signature"), validate=True)
-        if said["format"] != _FORMAT:
-            raise ValueError("another format")
-        manifest = ListedManifest(
-            watchlist=said["watchlist"],
-            salt=bytes.fromhex(said["salt"]),
-            digests=frozenset(said["digests"]),
-            withdrawn={each: datetime.fromisoformat(at) for each, at in said["withdrawn"].items()},
-            references=said["references"],
-            reviewed=said["reviewed"],
-            enrollers=said["enrollers"],
-        )
+        said = parse_object(read_file(path, largest=_LARGEST_FILE))
+        signature = base64.b64decode(text_of(said.pop("signature", None), "signature"), validate=True)
+        manifest = _manifest(said)
     except OSError as error:
         raise WatchlistError(f"the manifest {path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WatchlistError(f"{path} must be a manifest that `pylfr watchlist seal` wrote: it is damaged") from error
+    except ValueError as error:
+        raise WatchlistError(
+            f"{path} must be a manifest that `pylfr watchlist seal` wrote, it is damaged: {error}"
+        ) from error
     if not key.verifies(canonical(said), signature):
         raise WatchlistError(f"the manifest {path} was changed, or signed with another key")
     return manifest
+
+
+def _manifest(said: dict[str, Plain]) -> ListedManifest:
+    """The manifest that was ``said``. Raises ``ValueError`` naming what is wrong with it."""
+    if said.get("format") != _FORMAT:
+        raise ValueError(f"its format must be {_FORMAT!r}")
+    digests, withdrawn = said.get("digests"), said.get("withdrawn")
+    if not isinstance(digests, list) or not isinstance(withdrawn, dict):
+        raise ValueError("it has no list of digests, or of who was withdrawn")
+    return ListedManifest(
+        watchlist=text_of(said.get("watchlist"), "watchlist"),
+        salt=bytes.fromhex(text_of(said.get("salt"), "salt")),
+        digests=frozenset(text_of(each, "a digest") for each in digests),
+        withdrawn={each: moment_of(at, "withdrawn") for each, at in withdrawn.items()},
+        references=integer_of(said.get("references"), "references"),
+        reviewed=integer_of(said.get("reviewed"), "reviewed"),
+        enrollers=integer_of(said.get("enrollers"), "enrollers"),
+    )
 
 
 def _signed(manifest: ListedManifest, key: SigningKey) -> bytes:

@@ -233,13 +233,10 @@ def test_a_watchlist_that_is_missing_says_how_to_make_one(path: Path) -> None:
         open_watchlist(path)
 
 
-def test_a_watchlist_that_somebody_else_writes_is_in_use(
-    watchlist: Watchlist, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sqlite_file, "_BUSY_S", 0.05)
+def test_a_watchlist_that_somebody_else_writes_is_in_use(watchlist: Watchlist, path: Path) -> None:
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with open_watchlist(path) as second, pytest.raises(WatchlistError, match="in use by another process"):
+    with open_watchlist(path) as second, pytest.raises(WatchlistError, match="locked by another process"):
         enrol(second, "Ada", image_of(1))
     assert open_gallery(path, model=MODEL).revision == 0, "a reader does not wait for a writer that has not committed"
     other.close()
@@ -323,7 +320,7 @@ def test_a_disk_that_is_full_refuses_the_change_and_keeps_the_list(watchlist: Wa
     told = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(path)], cwd=REPOSITORY, capture_output=True, text=True, check=True
     ).stdout
-    assert "cannot be used" in told
+    assert "cannot be" in told
     assert "nothing was changed" in told
     gallery = open_gallery(path, model=MODEL)
     assert gallery.revision == watchlist.revision == len(gallery) == int(told.split()[0])
@@ -435,3 +432,47 @@ def test_a_watchlist_of_the_first_format_is_refused_and_upgraded_on_demand(watch
     assert sqlite_file.upgrade(path) == sqlite_file.FORMAT_VERSION
     gallery = open_gallery(path, model=MODEL)
     assert gallery.search(probe_of(1), 1).entry.tolist() == [[1]]
+
+
+@pytest.mark.parametrize(
+    ("statement", "complaint"),
+    [
+        (
+            "CREATE TRIGGER keep BEFORE DELETE ON entries BEGIN SELECT raise(IGNORE); END",
+            "holds a trigger 'keep' that is not pylfr's",
+        ),
+        ("CREATE VIEW everybody AS SELECT * FROM entries", "holds a view 'everybody' that is not pylfr's"),
+        ("CREATE TABLE copies (template BLOB)", "holds a table 'copies' that is not pylfr's"),
+        ("ALTER TABLE entries ADD COLUMN note TEXT", "table 'entries' .* is not as pylfr makes it"),
+        ("DROP TABLE withdrawn", "table 'withdrawn' of watchlist .* is missing"),
+        ("DROP INDEX reference_images_by_entry", "index 'reference_images_by_entry' .* is missing"),
+        (
+            "ALTER TABLE entries RENAME TO seen; CREATE VIEW entries AS SELECT * FROM seen",
+            "table 'entries' .* is not as pylfr makes it",
+        ),
+    ],
+)
+def test_a_file_with_anything_but_pylfrs_own_tables_is_refused(
+    statement: str, complaint: str, watchlist: Watchlist, path: Path
+) -> None:
+    enrol(watchlist, "Ada", image_of(1))
+    watchlist.close()
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.executescript(statement)
+    connection.close()
+    with pytest.raises(WatchlistError, match=complaint):
+        open_watchlist(path)
+    with pytest.raises(WatchlistError, match=complaint):
+        read_contents(path, None)
+
+
+def test_what_is_removed_is_read_back(watchlist: Watchlist) -> None:
+    """A trigger that an attacker adds while the file is open keeps nobody on the list unseen."""
+    enrol(watchlist, "Ada", image_of(1))
+    watchlist._connection.execute(
+        "CREATE TEMP TRIGGER keep AFTER DELETE ON main.entries BEGIN"
+        " INSERT INTO entries VALUES (old.id, old.name, old.category, old.justification, old.expires_at, old.added_at);"
+        " END"
+    )
+    with pytest.raises(WatchlistError, match=r"entry 1 of watchlist .* cannot be removed: 1 rows are left of it"):
+        watchlist.remove("Ada")
