@@ -22,7 +22,7 @@ from rich.progress import track
 
 from benchmarks.footage import lfw_folder
 from benchmarks.measure import print_machine, this_machine, write_results
-from pylfr.deployment.config import RecognitionSection
+from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.evaluation.crowd.cast import Cast, Roles, cast_crowd, cut_heads
 from pylfr.evaluation.crowd.crowd import render_crowd
 from pylfr.evaluation.crowd.planning import CrowdRules

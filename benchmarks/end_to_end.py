@@ -18,8 +18,8 @@ from rich.progress import track
 
 from benchmarks.footage import face_pictures, make_clip
 from benchmarks.measure import Spread, print_machine, spread_of, this_machine, write_results
-from pylfr.deployment.config import RecognitionSection
 from pylfr.deployment.open import open_rehearsal
+from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.runtimes.registry import choose_runtime
 from pylfr.video.open import open_file
 

@@ -30,7 +30,7 @@ import numpy.typing as npt
 from benchmarks.crowd import FRESH, Film, render_clips
 from benchmarks.footage import lfw_folder
 from benchmarks.measure import print_machine, this_machine, write_results
-from pylfr.deployment.config import RecognitionSection
+from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.evaluation.crowd.cast import cut_heads
 from pylfr.evaluation.crowd.walk import Head, Walker
 from pylfr.evaluation.images.people import Photograph, list_photographs

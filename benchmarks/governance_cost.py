@@ -27,8 +27,8 @@ from benchmarks.governed import make_deployments
 from benchmarks.measure import Spread, print_machine, spread_of, this_machine, write_results
 from benchmarks.reel import RATE, make_reel, save_people
 from pylfr import ops
-from pylfr.deployment.config import RecognitionSection
 from pylfr.deployment.open import open_engine, open_rehearsal
+from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.engine.engine import Engine
 from pylfr.engine.summary import Summary
 from pylfr.governance.adjudication.database import RecordsSink

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from benchmarks.footage import make_clip
-from pylfr.deployment.config import BatchSection, RecognitionSection
+from pylfr.deployment.sections.recognition import BatchSection, RecognitionSection
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.sizing.load import Setting

@@ -28,7 +28,7 @@ from benchmarks.footage import lfw_folder
 from benchmarks.measure import Spread, print_machine, spread_of, this_machine, write_results
 from benchmarks.peer_pipelines import Outcome
 from benchmarks.replayed import resampled_gain
-from pylfr.deployment.config import RecognitionSection
+from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.engine.alert_policy import AlertRules
 from pylfr.errors import ConfigError
 from pylfr.evaluation.crowd.cast import Roles, cast_crowd, cut_heads

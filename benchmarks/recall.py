@@ -41,7 +41,7 @@ from benchmarks.replayed import (
     resampled_gain,
     threshold_for,
 )
-from pylfr.deployment.config import RecognitionSection
+from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.engine.alert_policy import AlertRules
 from pylfr.evaluation.crowd.cast import cut_heads
 from pylfr.evaluation.crowd.crowd import plan_crowd, render_crowd

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pylfr.cli.console import say, warn
-from pylfr.deployment.config import RecognitionSection
+from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.errors import ConfigError
 from pylfr.evaluation.images.people import list_photographs
 from pylfr.evaluation.statistics.rates import Rate

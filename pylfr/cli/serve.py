@@ -10,9 +10,9 @@ from typing import Annotated, get_args
 import typer
 
 from pylfr.cli.console import say
-from pylfr.deployment.config import Scope
 from pylfr.deployment.open import engine_of
 from pylfr.deployment.resources import open_resources
+from pylfr.deployment.sections.service import Scope
 from pylfr.errors import ConfigError
 from pylfr.governance.keys.memory import close_memory, memory_state
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from pylfr.cli.console import escape, results, say, warn
 from pylfr.cli.present import chosen_network, print_notices
-from pylfr.deployment.config import BatchSection, RecognitionSection
+from pylfr.deployment.sections.recognition import BatchSection, RecognitionSection
 from pylfr.errors import ConfigError, MediaError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder

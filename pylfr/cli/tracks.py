@@ -11,8 +11,9 @@ from rich.console import Console
 
 from pylfr.cli.console import warn
 from pylfr.cli.passes import people_of, videos_of
-from pylfr.deployment.config import RecognitionSection, read_deployment
+from pylfr.deployment.config import read_deployment
 from pylfr.deployment.recognition import fusion_rules_of
+from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.errors import ConfigError
 from pylfr.evaluation.crowd.cast import Roles, cast_crowd, cut_heads
 from pylfr.evaluation.crowd.crowd import plan_crowd

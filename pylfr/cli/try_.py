@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 
 from pylfr.cli.present import chosen_network, chosen_runtime, print_alert, print_notices, print_summary, running
-from pylfr.deployment.config import RecognitionSection
 from pylfr.deployment.open import open_rehearsal
+from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.errors import ConfigError
 from pylfr.protocols import Sink
 from pylfr.sinks.evidence import open_evidence

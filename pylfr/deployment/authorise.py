@@ -9,9 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from pylfr._internal.canonical_json import digest, utc_text
-from pylfr.deployment.config import CameraSection
 from pylfr.deployment.recognition import fusion_rules_of, preprocessing_of, threshold_of
 from pylfr.deployment.resources import Resources
+from pylfr.deployment.sections.cameras import CameraSection
 from pylfr.deployment.signed_settings import camera_digests, signed_settings
 from pylfr.errors import AuthorisationError
 from pylfr.gallery.watchlist.digests import WatchlistContents

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from pylfr.deployment.config import CameraSection
+from pylfr.deployment.sections.cameras import CameraSection
 from pylfr.errors import ConfigError
 from pylfr.protocols import Source
 from pylfr.video.open import Isolation, LiveSource, open_device, open_file, open_http, open_rtsp

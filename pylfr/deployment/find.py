@@ -17,8 +17,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from pylfr.deployment.config import RecognitionSection
 from pylfr.deployment.open import open_rehearsal
+from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.engine.engine import Engine
 from pylfr.errors import MediaError
 from pylfr.models.default import choose

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from pylfr.deployment.authorise import deployed, is_recording, require_authorised
 from pylfr.deployment.cameras import camera_names, open_source
-from pylfr.deployment.config import BatchSection, Deployment, RecognitionSection
+from pylfr.deployment.config import Deployment
 from pylfr.deployment.models import on_host, open_networks
 from pylfr.deployment.recognition import preprocessing_of, settings_of
 from pylfr.deployment.resources import Resources, open_resources
+from pylfr.deployment.sections.recognition import BatchSection, RecognitionSection
 from pylfr.deployment.sinks import false_alert_limit, open_sinks
 from pylfr.deployment.sweep import forget_expired
 from pylfr.deployment.whole_record import require_whole_record

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pylfr._internal.canonical_json import digest
-from pylfr.deployment.config import BatchSection, RecognitionSection
+from pylfr.deployment.sections.recognition import BatchSection, RecognitionSection
 from pylfr.engine.alert_policy import AlertRules
 from pylfr.engine.build import EngineSettings
 from pylfr.engine.stages import EngineLimits

@@ -24,8 +24,10 @@ from pylfr.deployment.clock import (
     read_last,
     write_last,
 )
-from pylfr.deployment.config import AuthoritySection, Deployment, EvidenceSection, read_deployment
+from pylfr.deployment.config import Deployment, read_deployment
 from pylfr.deployment.instance_lock import lock_instance
+from pylfr.deployment.sections.record import AuthoritySection
+from pylfr.deployment.sections.sinks import EvidenceSection
 from pylfr.errors import AuditError, ConfigError
 from pylfr.gallery.index.reloading import LiveGallery
 from pylfr.gallery.watchlist import sqlite_file

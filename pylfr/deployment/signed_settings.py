@@ -15,7 +15,8 @@ from pydantic import BaseModel
 
 from pylfr._internal.canonical_json import utc_text
 from pylfr._internal.secrets import redact, resolve_secrets
-from pylfr.deployment.config import CameraSection, Deployment
+from pylfr.deployment.config import Deployment
+from pylfr.deployment.sections.cameras import CameraSection
 from pylfr.governance.keys.keys import SigningKey
 from pylfr.governance.keys.vault import VaultKeyFile
 from pylfr.video.decoding.picture_options import AS_SENT

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pylfr.deployment.authorise import Terms
-from pylfr.deployment.config import SinkSection
 from pylfr.deployment.resources import Resources
+from pylfr.deployment.sections.sinks import SinkSection
 from pylfr.governance.adjudication.database import RecordsSink
 from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling, NoCeiling
 from pylfr.governance.retention.sweeper import RetentionPolicy

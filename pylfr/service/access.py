@@ -12,7 +12,7 @@ from typing import get_args
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 
-from pylfr.deployment.config import Role, Scope, TokenSection
+from pylfr.deployment.sections.service import Role, Scope, TokenSection
 from pylfr.service.problems import ProblemError
 from pylfr.service.sign_in import Person, Session, SignIn
 

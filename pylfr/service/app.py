@@ -15,8 +15,8 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pylfr.deployment.config import Role
 from pylfr.deployment.resources import Resources
+from pylfr.deployment.sections.service import Role
 from pylfr.errors import ConfigError
 from pylfr.governance.adjudication.review import Review
 from pylfr.service import pages

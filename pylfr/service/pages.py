@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pylfr._internal.canonical_json import utc_text
-from pylfr.deployment.config import Role
+from pylfr.deployment.sections.service import Role
 from pylfr.service.access import EVERY_ROLE, Allow, Caller, Gate, people_only, public
 from pylfr.service.overview import Overview
 

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from pylfr.deployment.config import ServiceSection
 from pylfr.deployment.resources import Resources
+from pylfr.deployment.sections.service import ServiceSection
 from pylfr.engine.engine import Engine
 from pylfr.service.app import build_app
 

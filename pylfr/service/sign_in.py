@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pylfr._internal.canonical_json import canonical, utc_text
-from pylfr.deployment.config import Role
+from pylfr.deployment.sections.service import Role
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authorisation.enrolment import identity_of
 from pylfr.governance.keys.keys import PublicKey

@@ -13,8 +13,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pylfr.deployment.config import BatchSection, RecognitionSection
 from pylfr.deployment.open import open_load
+from pylfr.deployment.sections.recognition import BatchSection, RecognitionSection
 from pylfr.engine.alert_policy import PossibleMatch
 from pylfr.engine.engine import Engine
 from pylfr.engine.observer import Comparison, Observer

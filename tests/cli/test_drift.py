@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pylfr.deployment.config import RecognitionSection
 from pylfr.deployment.recognition import fusion_rules_of, preprocessing_of
+from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.evaluation.crowd.cast import Roles, cast_crowd, cut_heads
 from pylfr.evaluation.crowd.crowd import plan_crowd
 from pylfr.evaluation.crowd.planning import CrowdRules

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pylfr.deployment.config import AuditSection, read_deployment
+from pylfr.deployment.config import read_deployment
+from pylfr.deployment.sections.record import AuditSection
 from pylfr.errors import ConfigError
 
 GOOD = """

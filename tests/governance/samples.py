@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from pylfr.deployment.config import RecognitionSection
 from pylfr.deployment.recognition import fusion_rules_of
+from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.governance.authorisation.authority import Authorisation, plain_fields
 from pylfr.governance.authorisation.certificates import (
     CalibrationCertificate,

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from pylfr.deployment.config import Role
+from pylfr.deployment.sections.service import Role
 from pylfr.service import pages
 from pylfr.service.access import require_rules, rule_of
 from pylfr.service.routes import alerts, deployment, events, session

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pylfr.deployment.config import BatchSection, RecognitionSection
+from pylfr.deployment.sections.recognition import BatchSection, RecognitionSection
 from pylfr.errors import MediaError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pylfr.deployment.config import BatchSection, RecognitionSection
+from pylfr.deployment.sections.recognition import BatchSection, RecognitionSection
 from pylfr.engine.observer import Observer
 from pylfr.errors import MediaError
 from pylfr.faces.detect import open_detector

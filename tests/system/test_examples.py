@@ -15,7 +15,8 @@ import pytest
 from docs.tools.reference import tables
 from examples.compare_two_photographs import compare
 from examples.enrol_and_search import search
-from pylfr.deployment.config import BatchSection, Deployment, RecognitionSection, read_deployment
+from pylfr.deployment.config import Deployment, read_deployment
+from pylfr.deployment.sections.recognition import BatchSection, RecognitionSection
 from tests.system.governed_case import PREPARE, shell, write_case
 
 needs_models = pytest.mark.usefixtures("models_dir")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pylfr.deployment.config import RecognitionSection
+from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.evaluation.video.replay import VideoReplay, run_replay
 
 pytestmark = pytest.mark.usefixtures("models_dir")

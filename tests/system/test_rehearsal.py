@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pylfr.deployment.config import RecognitionSection
 from pylfr.deployment.open import open_rehearsal
+from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.engine.summary import Summary
 from pylfr.errors import EnrolmentError
 from pylfr.faces.detect import open_detector

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pylfr.deployment.config import RecognitionSection
 from pylfr.deployment.open import open_rehearsal
+from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.engine.alert_policy import EndedTrack, PossibleMatch
 from pylfr.engine.observer import Comparison, Observer
 from pylfr.engine.summary import Summary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pylfr.deployment.config import RecognitionSection
+from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.engine.alert_policy import AlertRules
 from pylfr.errors import ConfigError
 from pylfr.evaluation.video.fusion import (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pylfr._internal.toml_model import record_from
-from pylfr.deployment.config import CameraSection
+from pylfr.deployment.sections.cameras import CameraSection
 from pylfr.deployment.signed_settings import camera_digest
 from pylfr.errors import ConfigError, MediaError
 from pylfr.video.decoding.expected_stream import ExpectedStream

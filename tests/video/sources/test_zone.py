@@ -12,7 +12,7 @@ import pytest
 
 from pylfr import ops
 from pylfr._internal.toml_model import record_from
-from pylfr.deployment.config import CameraSection, ZoneSection
+from pylfr.deployment.sections.cameras import CameraSection, ZoneSection
 from pylfr.deployment.signed_settings import camera_digest
 from pylfr.errors import ConfigError, MediaError
 from pylfr.faces.detect import open_detector

@@ -1,0 +1,31 @@
+"""What fields of many sections are made of: paths beside the deployment file, names, secrets by variable."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, ValidationInfo
+
+
+def _beside_deployment(path: Path, info: ValidationInfo) -> Path:
+    folder = info.context["folder"] if info.context else Path()
+    return Path(folder / path)
+
+
+# A secret in a deployment file is given by the name of an environment variable.
+REFERENCE = re.compile(r"\$\{[A-Za-z_]\w*\}")
+
+
+def _printable(name: str) -> str:
+    if not name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise ValueError(f"must be 1 to {_LONGEST_NAME} printable characters")
+    return name
+
+
+_LONGEST_NAME = 200
+# Names are in log lines, in tables and on pages.
+Name = Annotated[str, AfterValidator(_printable)]
+# A path in a deployment file is relative to that file.
+FilePath = Annotated[Path, AfterValidator(_beside_deployment)]

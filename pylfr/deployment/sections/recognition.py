@@ -1,0 +1,96 @@
+"""Sections on recognition: networks, the watchlist, how faces become alerts, batches."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pylfr._internal.toml_model import ConfigModel
+from pylfr.deployment.sections.fields import FilePath
+from pylfr.types import Device
+
+
+class ModelsSection(ConfigModel):
+    """The networks, by the names that `pylfr models list` prints, and what runs them."""
+
+    detector: str = Field(description="network that finds faces")
+    embedder: str = Field(description="network that computes templates; it must be the watchlist's")
+    device: Device = Field(default="cpu", description="cpu or cuda; never falls back")
+    runtime: str = Field(
+        default="auto",
+        description="onnx, openvino, openvino-bf16, torch, tensorrt or tensorrt-rtx; auto takes the CPU's fastest",
+    )
+    threads: int = Field(default=0, ge=0, description="threads for each network, 0 for one per core")
+    side_px: int | None = Field(
+        default=None, ge=32, description="long side of the detector's input, pixels; unset: as its manifest says"
+    )
+    graphs: bool = Field(default=True, description="replay batches as CUDA graphs in TensorRT and PyTorch")
+
+
+class WatchlistSection(ConfigModel):
+    """The people this deployment looks for."""
+
+    file: FilePath = Field(description="the watchlist, plain or sealed; changes are followed while the engine runs")
+    key: FilePath | None = Field(default=None, description="key of a sealed watchlist, from `pylfr watchlist seal`")
+    manifest: FilePath | None = Field(
+        default=None, description="signed list of record references, which answers `was-listed` after the key is gone"
+    )
+    index: Literal[
+        "native", "faiss", "faiss-gpu", "faiss-gpu-float16", "device-float32", "device-float16", "device-int8"
+    ] = Field(default="native", description='search index; device-... needs device = "cuda", faiss... needs FAISS')
+    poll_ms: float = Field(default=500.0, gt=0, le=60_000, description="how often the file is checked for changes, ms")
+    grace_s: float = Field(
+        default=60.0, ge=0, le=600, description="how long a run goes on with the last revision of a lost watchlist, s"
+    )
+
+
+class RecognitionSection(ConfigModel):
+    """How faces become alerts."""
+
+    threshold: float | None = Field(
+        default=None,
+        ge=-1.0,
+        le=1.0,
+        description="cosine an alert must reach; unset: the embedder's suggested value, reported as uncalibrated",
+    )
+    detect_hz: float = Field(default=8.0, gt=0, description="detections per second and camera")
+    min_detect_hz: float = Field(
+        default=2.0, gt=0, description="lowest detection rate of live cameras under overload; every change is logged"
+    )
+    comparisons_hz: float | None = Field(
+        default=None,
+        gt=0,
+        description="comparisons per second of a recording's own time; unset: every face is compared",
+    )
+    compare_ms: float = Field(
+        default=100.0,
+        gt=0,
+        description="longest time for the comparisons of one batch of live frames, ms; faces above this are counted",
+    )
+    best_scores: int = Field(
+        default=2, ge=1, description="the mean of so many best scores of a track must reach the threshold"
+    )
+    lone_margin: float = Field(
+        default=0.01, ge=0, le=2, description="the best score alone also alerts if it is higher by this much, cosine"
+    )
+    cooldown_s: float = Field(default=60.0, ge=0, description="an entry alerts at most once per camera in this time, s")
+    candidates: int = Field(default=5, ge=1, description="watchlist entries ranked for each compared face")
+    max_faces_a_frame: int = Field(
+        default=100, ge=1, description="faces tracked per frame; weaker detections above this are dropped and counted"
+    )
+    min_interocular_px: float = Field(
+        default=4.0, ge=0, description="least distance between the eyes, pixels; smaller faces are counted"
+    )
+
+    @property
+    def slowest_hz(self) -> float:
+        """The lowest detection rate of a live camera under overload."""
+        return min(self.min_detect_hz, self.detect_hz)
+
+
+class BatchSection(ConfigModel):
+    """How frames of many cameras are put together."""
+
+    size: int = Field(default=16, ge=1, description="frames per batch at most")
+    wait_ms: float = Field(default=20.0, ge=0, description="how long the oldest frame waits for others, ms")
