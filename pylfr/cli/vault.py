@@ -12,7 +12,7 @@ from rich.table import Table
 
 from pylfr._internal.atomic_file import erase
 from pylfr._internal.canonical_json import utc_text
-from pylfr.cli.console import escape, results, say
+from pylfr.cli.console import escape, results, say, warn
 from pylfr.cli.passphrase import PassphraseOption, open_key
 from pylfr.deployment.resources import PASSPHRASE, open_resources, vault_passphrase
 from pylfr.deployment.retention import Retained, retained
@@ -116,6 +116,10 @@ def sweep(
         f"erased {gone.pictures} pictures, {gone.lines} lines, {gone.alerts} alerts' names, who decided on "
         f"{gone.outcomes} alerts, keys: {', '.join(gone.keys) or 'none'}"
     )
+    for each in gone.left:
+        warn("notice", each)
+    if gone.left:
+        raise typer.Exit(1)
 
 
 @retention_commands.command()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Literal, TypeVar
 
 from pylfr._internal.atomic_file import sweep_parts
 from pylfr.deployment.config import Deployment
@@ -17,6 +21,8 @@ from pylfr.governance.keys.vault import destroy_key, read_key_file
 from pylfr.governance.retention.sweeper import RetentionPolicy, sweep, sweep_lines, sweep_pictures
 from pylfr.types import Event
 
+log = logging.getLogger(__name__)
+
 # Longer than anything is retained.
 _EVER = timedelta(days=365_000)
 
@@ -26,7 +32,8 @@ class Forgotten:
     """What a sweep erased.
 
     ``outcomes`` counts the alerts whose deciders were erased, ``unfinished`` the watchlists that a crash left
-    half-sealed or half-erased.
+    half-sealed or half-erased. ``left`` says what the deployment names and was not touched, because it is no file of
+    pylfr's or could not be erased.
     """
 
     pictures: int
@@ -35,6 +42,7 @@ class Forgotten:
     lines: int = 0
     outcomes: int = 0
     unfinished: int = 0
+    left: tuple[str, ...] = ()
 
 
 def forget_expired(resources: Resources) -> Forgotten:
@@ -48,9 +56,10 @@ def forget_expired(resources: Resources) -> Forgotten:
     audit = resources.audit
     deployment, now = resources.deployment, resources.now
     revoked = is_revoked(resources)
-    destroyed = [path for path, until in deadlines(resources).items() if revoked or now >= until]
-    for path in destroyed:
-        destroy_key(path)
+    over = [path for path, until in deadlines(resources).items() if revoked or now >= until]
+    # Each by itself: one odd thing does not keep the rest from being erased.
+    left: list[str] = []
+    destroyed = [path for path in over if _done(left, partial(destroy_key, path)) is not None]
     # Whatever belongs to a revoked deployment is over, whenever it would have been.
     until = now + _EVER if revoked else now
     retention = RetentionPolicy.of(resources.profile).alerts
@@ -58,11 +67,12 @@ def forget_expired(resources: Resources) -> Forgotten:
     unfinished = sum(1 for folder in _part_folders(deployment) for _ in sweep_parts(folder))
     for folder in evidence_folders(deployment):
         if folder.is_dir():
-            pictures += sum(1 for _ in sweep(folder, now=until))
-            pictures += sum(1 for _ in sweep_pictures(folder, retention=retention, now=until))
+            pictures += _done(left, partial(_count, partial(sweep, folder, now=until))) or 0
+            over_pictures = partial(sweep_pictures, folder, retention=retention, now=until)
+            pictures += _done(left, partial(_count, over_pictures)) or 0
     for path in line_files(deployment):
         if path.is_file():
-            lines += sweep_lines(path, retention=retention, now=until)
+            lines += _done(left, partial(sweep_lines, path, retention=retention, now=until)) or 0
     alerts = outcomes = 0
     if resources.records is not None:
         alerts = resources.records.erase(now=until)
@@ -74,13 +84,33 @@ def forget_expired(resources: Resources) -> Forgotten:
         lines=lines,
         outcomes=outcomes,
         unfinished=unfinished,
+        left=tuple(left),
     )
+    for each in left:
+        log.warning(each)
     if any((pictures, alerts, destroyed, lines, outcomes, unfinished)):
         audit.note(_erased(forgotten, revoked=revoked))
     key = deployment.watchlist.key
     if key is not None and key.exists() and deployment.watchlist.file.exists():
         finish_withdrawals(resources.listed_files, lambda: require_key(resources), audit)
     return forgotten
+
+
+T = TypeVar("T")
+
+
+def _count(erase: Callable[[], Iterator[str]]) -> int:
+    return sum(1 for _ in erase())
+
+
+def _done(left: list[str], erase: Callable[[], T]) -> T | Literal[True] | None:
+    """What ``erase`` gives, True for nothing; None where it could not, which is noted in ``left``."""
+    try:
+        result = erase()
+    except (VaultError, OSError) as error:
+        left.append(str(error))
+        return None
+    return True if result is None else result
 
 
 def _erased(forgotten: Forgotten, *, revoked: bool) -> Event:
@@ -137,7 +167,7 @@ def is_revoked(resources: Resources) -> bool:
 def deadlines(resources: Resources) -> dict[Path, datetime]:
     """When each key that there is must be destroyed: at its own deadline, and never after what was signed.
 
-    That holds whatever the key's file says. One that cannot be read opens nothing, and goes at once.
+    That holds whatever the key's file says. One that cannot be read opens nothing, and is over at once.
     """
     deployment, retention = resources.deployment, RetentionPolicy.of(resources.profile)
     ends_at = _ends_at(resources)

@@ -98,8 +98,8 @@ def deployed(folder: Path, log: AuditLog, *, urgent: bool = True, profile: str =
     line = {"type": "alert", "entry": "Ada", "recorded_at": NOON.isoformat()}
     (folder / "alerts.jsonl").write_text(json.dumps(line) + "\n")
     (folder / "open").mkdir()
-    (folder / "open" / "a1.jpg").write_bytes(b"a face, as it were")
-    os.utime(folder / "open" / "a1.jpg", (NOON.timestamp(), NOON.timestamp()))
+    (folder / "open" / "20260111T120000000-north-7-a1a1a1a1.jpg").write_bytes(b"a face, as it were")
+    os.utime(folder / "open" / "20260111T120000000-north-7-a1a1a1a1.jpg", (NOON.timestamp(), NOON.timestamp()))
     return deployment
 
 
@@ -156,7 +156,7 @@ def test_what_is_published_is_what_is_enforced_to_the_minute(profile: str, tmp_p
         with Resources(deployment, now=NOON) as resources:
             [alert] = resources.require_records().stored().alerts
         line = b"Ada" in (tmp_path / "alerts.jsonl").read_bytes()
-        return alert.entry is not None, line, (tmp_path / "open" / "a1.jpg").exists()
+        return alert.entry is not None, line, (tmp_path / "open" / "20260111T120000000-north-7-a1a1a1a1.jpg").exists()
 
     swept(deployment, log, NOON + alerts - minute)
     assert kept() == (True, True, True)
@@ -251,3 +251,80 @@ def test_a_withdrawal_that_a_crash_cut_short_is_finished_by_the_sweep(
     swept(deployment, log, NOON)
     assert len(read_contents(tmp_path / "square.sealed", key)) == 1
     assert len(list(log.entries("withdrawal-finished"))) == 1
+
+
+PRECIOUS = {
+    "a person's signing key": lambda folder: folder / "officer.key",
+    "the audit log": lambda folder: folder / "audit.log",
+    "the deployment file": lambda folder: folder / "deployment.toml",
+    "the authorisation": lambda folder: folder / "authorisation.json",
+}
+
+
+@pytest.mark.parametrize("what", PRECIOUS)
+@pytest.mark.parametrize("setting", ["key", "path"])
+def test_a_setting_that_names_another_file_by_mistake_destroys_nothing(
+    tmp_path: Path, log: AuditLog, what: str, setting: str
+) -> None:
+    deployed(tmp_path, log, urgent=False)
+    precious = PRECIOUS[what](tmp_path)
+    named = {"key": 'key = "evidence.key"', "path": 'path = "alerts.jsonl"'}[setting]
+    text = (tmp_path / "deployment.toml").read_text().replace(named, f'{setting} = "{precious.name}"')
+    other = tmp_path / "other.toml"
+    other.write_text(text)
+    before = precious.read_bytes()
+    gone = swept(read_deployment(other), log, LATE + timedelta(days=40))
+    assert precious.read_bytes().startswith(before)
+    (said,) = gone.left
+    assert str(precious) in said
+    assert "left as it is" in said
+    # The rest went all the same.
+    assert gone.pictures == 2
+    assert "square.key" in gone.keys
+
+
+@pytest.mark.parametrize("odd", ["folder", "pipe", "link"])
+def test_odd_things_are_named_and_the_rest_is_erased(tmp_path: Path, log: AuditLog, odd: str) -> None:
+    deployment = deployed(tmp_path, log, urgent=False)
+    precious = tmp_path / "portrait.png"
+    precious.write_bytes(b"a portrait")
+    (tmp_path / "evidence.key").unlink()
+    for place in (tmp_path / "evidence.key", tmp_path / "evidence" / "odd.sealed"):
+        if odd == "folder":
+            place.mkdir()
+        elif odd == "pipe":
+            os.mkfifo(place)
+        else:
+            place.symlink_to(precious)
+    gone = swept(deployment, log, LATE + timedelta(days=40))
+    assert len(gone.left) == 1
+    assert "evidence.key" in gone.left[0]
+    assert gone.keys == ("square.key",)
+    assert gone.pictures == 2
+    assert precious.read_bytes() == b"a portrait"
+    assert (tmp_path / "evidence" / "odd.sealed").exists() or (tmp_path / "evidence" / "odd.sealed").is_symlink()
+
+
+def test_pictures_of_others_in_the_folder_are_left(tmp_path: Path, log: AuditLog) -> None:
+    deployment = deployed(tmp_path, log, urgent=False)
+    holiday = tmp_path / "open" / "holiday.jpg"
+    holiday.write_bytes(b"a beach")
+    os.utime(holiday, (NOON.timestamp(), NOON.timestamp()))
+    sealed = tmp_path / "evidence" / "letter.sealed"
+    sealed.write_bytes(b"sealed by somebody else")
+    swept(deployment, log, LATE + timedelta(days=40))
+    assert holiday.exists()
+    assert sealed.exists()
+
+
+@pytest.mark.parametrize("cut", [1, 40, 150])
+def test_a_key_that_a_crash_left_half_written_or_half_destroyed_goes(tmp_path: Path, log: AuditLog, cut: int) -> None:
+    deployment = deployed(tmp_path, log, urgent=False)
+    key = tmp_path / "evidence.key"
+    for content in (key.read_bytes()[:cut], b"pylfr-vault-key destroyed 0f0f"):
+        if len(content) < 15:
+            continue
+        key.write_bytes(content)
+        gone = swept(deployment, log, NOON)
+        assert gone.keys == ("evidence.key",)
+        assert not key.exists()

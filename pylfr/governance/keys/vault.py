@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import secrets
+import stat
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -26,6 +27,9 @@ KeyPlace = Literal["the kernel's keyring", "a file under a passphrase", "a file 
 
 # What a key of the first format sealed is not bound to the key's deadline; it can still be opened.
 _FORMAT_1, _FORMAT = "pylfr-vault-key-1", "pylfr-vault-key-2"
+# How a key's file begins, and how one that is being destroyed does.
+_BEGINS, _DESTROYED = b'{"expires_at":"', b"pylfr-vault-key destroyed "
+_LARGEST_BYTES = 64 * 1024
 _NONCE_BYTES = 12
 _SALT_BYTES = 16
 # Interactive strength by RFC 7914's authors: about a tenth of a second and 32 MiB.
@@ -155,9 +159,12 @@ class VaultKeyFile:
 def read_key_file(path: Path) -> VaultKeyFile:
     """The file of a key, read once. Raises ``VaultError`` where there is no key."""
     try:
-        with path.open("rb") as file:
-            record = json.loads(file.read())
+        # A pipe in its place is not waited for.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise ValueError("no file")
+            record = json.loads(file.read())
         if record["format"] not in (_FORMAT, _FORMAT_1):
             raise ValueError("another format")
         keyring = record.get("keyring")
@@ -191,20 +198,54 @@ def read_vault_key(path: Path, *, now: datetime, passphrase: str | None = None) 
 def destroy_key(path: Path) -> None:
     """Overwrite the key and remove it, from the keyring too; nothing where somebody else has just done so.
 
-    On flash and copying file systems blocks may remain.
+    On flash and copying file systems blocks may remain. Raises ``VaultError`` for anything that is no key of pylfr's,
+    which is left as it is: a setting that names another file by mistake destroys nothing.
     """
     try:
-        name = json.loads(path.read_bytes()).get("keyring")
-    except (OSError, ValueError, AttributeError):
-        name = None
-    if isinstance(name, str):
-        forget_key(name)
-    with suppress(FileNotFoundError):
-        with path.open("r+b") as file:
-            file.write(secrets.token_bytes(os.fstat(file.fileno()).st_size))
-            file.flush()
-            os.fsync(file.fileno())
-        path.unlink()
+        # Neither a link nor a pipe is followed or waited for.
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise VaultError(f"{path} is no key of pylfr's ({error.strerror}): it is left as it is") from error
+    state = os.fstat(descriptor)
+    if not stat.S_ISREG(state.st_mode):
+        os.close(descriptor)
+        raise VaultError(f"{path} is no key of pylfr's but a pipe or a device: it is left as it is")
+    with os.fdopen(descriptor, "r+b") as file:
+        content = file.read(_LARGEST_BYTES + 1)
+        if not _is_key(content):
+            raise VaultError(f"{path} is no key of pylfr's: it is left as it is")
+        name = _keyring_name(content)
+        if name is not None:
+            forget_key(name)
+        # What a kill leaves behind between these two steps is still known for a key, and goes with the next sweep.
+        blank = max(0, state.st_size - len(_DESTROYED))
+        file.seek(0)
+        file.write(_DESTROYED + secrets.token_hex(blank // 2 + 1).encode()[:blank])
+        file.flush()
+        os.fsync(descriptor)
+        with suppress(FileNotFoundError):
+            path.unlink()
+
+
+def _is_key(content: bytes) -> bool:
+    """Whether this is a key's file: whole, cut off while it was written, or being destroyed."""
+    if content.startswith((_DESTROYED, _BEGINS)):
+        return len(content) <= _LARGEST_BYTES
+    try:
+        record = json.loads(content)
+    except ValueError:
+        return False
+    return isinstance(record, dict) and record.get("format") in (_FORMAT, _FORMAT_1)
+
+
+def _keyring_name(content: bytes) -> str | None:
+    try:
+        name = json.loads(content).get("keyring")
+    except (ValueError, AttributeError):
+        return None
+    return name if isinstance(name, str) else None
 
 
 def _wrapping(passphrase: str, salt: bytes, expires_at: datetime) -> VaultKey:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,10 @@ from pylfr.governance.keys.vault import VaultKey
 SUFFIX = ".sealed"
 # What replaces an erased line, followed by blanks.
 _ERASED: Final = b'{"type":"erased"}'
+# How pylfr's own files begin, or are called: nothing else is ever erased, whatever a setting names.
+_SEALED_BEGINS: Final = b'{"erase_at":"'
+_LINES_BEGIN: Final = (b'{"type": "alert"', _ERASED, b"\0")
+_PICTURE: Final = re.compile(r"\d{8}T\d{9}-.+-\d+-[0-9a-f]{8}\.jpg")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +76,10 @@ def read_sealed(path: Path, key: VaultKey, *, now: datetime) -> bytes:
 
 
 def sweep(folder: Path, *, now: datetime) -> Iterator[str]:
-    """Erase what is over, what cannot be read, and what a crash left half-written; the name of each."""
+    """Erase what is over, what cannot be read, and what a crash left half-written; the name of each.
+
+    Files that pylfr did not seal are left as they are.
+    """
     yield from sweep_parts(folder)
     for path in _sealed(folder):
         if now >= _sealed_until(path, now=now):
@@ -89,8 +97,10 @@ def sweep_lines(path: Path, *, retention: timedelta, now: datetime) -> int:
 
     The file is not replaced, so that writers may append meanwhile. A line that cannot be read is erased too, because
     nobody can tell how long it may be retained. So is an unfinished last line, unless a writer has the file open (and
-    holds a shared lock to say so): it is overwritten and cut off.
+    holds a shared lock to say so): it is overwritten and cut off. Raises ``VaultError`` for a file that does not begin
+    with a line of pylfr's: it is left as it is.
     """
+    _require_lines(path)
     erased = 0
     with path.open("r+b") as file:
         place = 0
@@ -109,7 +119,12 @@ def sweep_lines(path: Path, *, retention: timedelta, now: datetime) -> int:
 
 
 def line_times(path: Path, *, retention: timedelta, now: datetime) -> Iterator[datetime]:
-    """When each line will be erased that was not yet; now, for one that cannot be read."""
+    """When each line will be erased that was not yet; now, for one that cannot be read.
+
+    Nothing in a file that does not begin with a line of pylfr's ever is.
+    """
+    if not _begins_with(path, _LINES_BEGIN):
+        return
     with path.open("rb") as file:
         for line in file:
             if line.strip() and not line.startswith(_ERASED):
@@ -118,13 +133,13 @@ def line_times(path: Path, *, retention: timedelta, now: datetime) -> Iterator[d
 
 def picture_times(folder: Path, *, retention: timedelta) -> Iterator[datetime]:
     """When each picture (JPEG) that lies in the open in ``folder`` will be erased."""
-    for path in sorted(folder.glob("*.jpg")):
+    for path in _pictures(folder):
         yield datetime.fromtimestamp(path.stat().st_mtime, UTC) + retention
 
 
 def sweep_pictures(folder: Path, *, retention: timedelta, now: datetime) -> Iterator[str]:
     """Erase pictures (JPEG) that lie in the open and were written longer ago than ``retention``; the name of each."""
-    for path in sorted(folder.glob("*.jpg")):
+    for path in _pictures(folder):
         if path.stat().st_mtime + retention.total_seconds() <= now.timestamp():
             path.unlink(missing_ok=True)
             yield path.name
@@ -145,7 +160,26 @@ def _line_until(line: bytes, retention: timedelta, now: datetime) -> datetime:
 
 
 def _sealed(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"*{SUFFIX}"))
+    return [path for path in sorted(folder.glob(f"*{SUFFIX}")) if _begins_with(path, (_SEALED_BEGINS,))]
+
+
+def _pictures(folder: Path) -> list[Path]:
+    found = sorted(folder.glob("*.jpg"))
+    return [path for path in found if _PICTURE.fullmatch(path.name) and path.is_file() and not path.is_symlink()]
+
+
+def _require_lines(path: Path) -> None:
+    if path.stat().st_size and not _begins_with(path, _LINES_BEGIN):
+        raise VaultError(f"{path} does not begin with an alert, as a file of pylfr's does: it is left as it is")
+
+
+def _begins_with(path: Path, beginnings: tuple[bytes, ...]) -> bool:
+    """Whether this is a regular file, no link, with one of these beginnings, or cut off within one."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(max(map(len, beginnings)))
+    return any(head.startswith(each) or (head and each.startswith(head)) for each in beginnings)
 
 
 def _sealed_until(path: Path, *, now: datetime) -> datetime:

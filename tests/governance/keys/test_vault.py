@@ -207,10 +207,14 @@ def test_a_line_that_a_crash_left_damaged_goes_and_one_that_is_being_written_sta
 
 
 def test_pictures_in_the_open_go_at_their_time_too(tmp_path: Path) -> None:
-    for name, hours in (("a.jpg", 0), ("b.jpg", 1), ("notes.txt", 0)):
+    for name, hours in (
+        ("20260111T120000000-a-1-a1a1a1a1.jpg", 0),
+        ("20260111T120000000-b-1-a1a1a1a1.jpg", 1),
+        ("notes.txt", 0),
+    ):
         (tmp_path / name).write_bytes(b"x")
         written = (NOON + timedelta(hours=hours)).timestamp()
         os.utime(tmp_path / name, (written, written))
     assert list(sweep_pictures(tmp_path, retention=DAY, now=NOON + DAY - timedelta(seconds=1))) == []
-    assert list(sweep_pictures(tmp_path, retention=DAY, now=NOON + DAY)) == ["a.jpg"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.jpg", "notes.txt"]
+    assert list(sweep_pictures(tmp_path, retention=DAY, now=NOON + DAY)) == ["20260111T120000000-a-1-a1a1a1a1.jpg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["20260111T120000000-b-1-a1a1a1a1.jpg", "notes.txt"]
