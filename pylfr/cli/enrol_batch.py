@@ -45,7 +45,7 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class BatchEnrolment:
     """How many pictures were enrolled, were on the list already, and were refused."""
 
     enrolled: int
@@ -73,7 +73,7 @@ def enrol_all(
     detector: FaceDetector,
     embedder: FaceEmbedder,
     gate: EnrolmentGate,
-) -> Outcome:
+) -> BatchEnrolment:
     """Enrol every proposal. Refusals are shown with their reasons; what an earlier run has enrolled stays as it is."""
     known = set(watchlist.enrolled_files())
     owners = {digest: name for name, digest in known}
@@ -109,7 +109,7 @@ def enrol_all(
                 counts["enrolled"] += 1
                 known.add((proposal.name, digest))
                 owners[digest] = proposal.name
-    outcome = Outcome(enrolled=counts["enrolled"], known=counts["known"], refused=counts["refused"])
+    outcome = BatchEnrolment(enrolled=counts["enrolled"], known=counts["known"], refused=counts["refused"])
     say(
         f"{outcome.enrolled} pictures enrolled, {outcome.known} were enrolled before, {outcome.refused} refused; "
         f"revision {watchlist.revision}"

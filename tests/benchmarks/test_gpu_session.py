@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,11 @@ def test_every_step_runs_where_a_cpu_plays_the_device(tools: Path, tmp_path: Pat
     core = tmp_path / "bundle" / "core"
     core.mkdir(parents=True)
     shutil.copy(cores[0], core)
-    (tools / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    # Without what an editable installation hooks in, which would find its own core and not the bundle's.
+    packages = sysconfig.get_paths()["purelib"]
+    (tools / "python3").write_text(
+        f'#!/bin/sh\nPYTHONPATH="${{PYTHONPATH:+$PYTHONPATH:}}{packages}" exec {sys.executable} -S "$@"\n'
+    )
     for tool in ("compute-sanitizer", "ncu"):
         # As the tool: its own options, then the program that it looks into.
         (tools / tool).write_text('#!/bin/sh\nwhile [ "$1" != python3 ]; do shift; done\nexec "$@"\n')

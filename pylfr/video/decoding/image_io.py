@@ -107,7 +107,9 @@ def decode_image(content: bytes, *, name: str) -> UInt8:
         with warnings.catch_warnings():
             # Pillow warns from 89 megapixels on; the check below is stricter and names the file.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(content), formats=FORMATS)
+            # Pillow fails on a format that nothing is loaded for, as HEIF where the extra is not installed.
+            loaded = [format_ for format_ in FORMATS if format_ in Image.OPEN]
+            picture = Image.open(io.BytesIO(content), formats=loaded)
             with picture:
                 _check_size(name, picture)
                 return _as_rgb(ImageOps.exif_transpose(picture))

@@ -121,7 +121,7 @@ def test_evidence_is_sealed_on_disk_and_erased_at_its_time_by_whoever_sweeps(tmp
 
 def test_a_crash_leaves_nothing_that_the_next_sweep_does_not_erase(tmp_path: Path) -> None:
     (tmp_path / f".c{PART}").write_bytes(b"half")
-    (tmp_path / f"d{SUFFIX}").write_bytes(b"not what it was")
+    (tmp_path / f"d{SUFFIX}").write_bytes(b'{"erase_at":"not what it was')
     assert sorted(sweep(tmp_path, now=NOON)) == [f".c{PART}", f"d{SUFFIX}"]
     assert list(tmp_path.iterdir()) == []
 
@@ -196,7 +196,7 @@ def test_a_line_goes_at_its_time_and_whoever_appends_is_not_disturbed(tmp_path: 
 
 def test_a_line_that_a_crash_left_damaged_goes_and_one_that_is_being_written_stays(tmp_path: Path) -> None:
     path = tmp_path / "alerts.jsonl"
-    path.write_bytes(b'{"entry": "Ada", "reco\n' + b"[]\n\n" + b'{"entry": "Grace"')
+    path.write_bytes(b'{"type": "alert", "entry": "Ada", "reco\n' + b"[]\n\n" + b'{"entry": "Grace"')
     with path.open("rb") as writer:
         fcntl.flock(writer, fcntl.LOCK_SH)
         assert sweep_lines(path, retention=DAY, now=NOON) == 2
