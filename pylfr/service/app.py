@@ -68,7 +68,16 @@ def build_app(resources: Resources, *, clock: Callable[[], datetime] = lambda: d
         with suppress(asyncio.CancelledError):
             await follower
 
-    app = FastAPI(title="pylfr", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, responses=DESCRIBED)
+    app = FastAPI(
+        title="pylfr",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses=DESCRIBED,
+        # FastAPI would export to whatever address the environment names.
+        telemetry={"auto_configure": False},
+    )
     app.state.desk, app.state.feed, app.state.sign_in = desk, feed, sign_in
     app.state.overview = Overview(resources, desk)
     app.state.gate = Gate(sign_in, section.tokens, origin=section.address, session_s=int(lives.total_seconds()))

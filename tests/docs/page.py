@@ -13,6 +13,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -70,12 +71,14 @@ def script(found: list[Block]) -> str:
     return "\n".join(lines)
 
 
-def run(text: str, folder: Path, *, prelude: str = "") -> str:
+def run(text: str, folder: Path, *, prelude: str = "", networks: Literal["shipped", "here"] = "here") -> str:
     """Run the text of a page in ``folder`` and compare what it prints; gives all of its output.
 
-    Raises ``AssertionError`` with the output where a block fails or prints something else.
+    With ``networks`` as shipped, those that this machine has besides are hidden, as on a newcomer's. Raises
+    ``AssertionError`` with the output where a block fails or prints something else.
     """
     found = blocks(text)
+    around = {name: value for name, value in os.environ.items() if networks == "here" or name != "PYLFR_MODELS"}
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", f"{prelude}\n{script(found)}"],
         cwd=folder,
@@ -84,7 +87,7 @@ def run(text: str, folder: Path, *, prelude: str = "") -> str:
         timeout=600,
         check=False,
         env={
-            **os.environ,
+            **around,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "COLUMNS": "120",
             "XDG_CACHE_HOME": str(folder / ".cache"),

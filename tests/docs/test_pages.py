@@ -38,7 +38,7 @@ def test_every_block_has_a_language_and_every_toml_reads(page: Path) -> None:
 
 def test_the_readme_runs(street: Path, tmp_path: Path) -> None:
     shutil.copytree(street, tmp_path, dirs_exist_ok=True)
-    run(README.read_text(encoding="utf-8"), tmp_path)
+    run(README.read_text(encoding="utf-8"), tmp_path, networks="shipped")
     assert len(list((tmp_path / "evidence").glob("*.jpg"))) == 1
 
 
@@ -64,7 +64,7 @@ def test_a_page_runs_as_it_is_printed(name: str, street: Path, tmp_path: Path) -
     if name == "tutorials/gpu" and why_not_cuda() is None:
         pytest.skip("the page shows what happens without a GPU, and there is one")
     shutil.copytree(street, tmp_path, dirs_exist_ok=True)
-    run((DOCS / f"{name}.md").read_text(encoding="utf-8"), tmp_path)
+    run((DOCS / f"{name}.md").read_text(encoding="utf-8"), tmp_path, networks="shipped")
 
 
 @pytest.mark.slow

@@ -48,7 +48,7 @@ def test_the_wrong_number_of_outputs_of_scrfd_is_refused() -> None:
 
 def test_an_embedder_has_no_such_head() -> None:
     manifest = open_store().manifest("pylfr_nano_embed")
-    with pytest.raises(ModelError, match="give one for 'detect'"):
+    with pytest.raises(ModelError, match="name one for 'detect'"):
         decode(manifest, {}, width=64, height=64, score_floor=0.5)
     with pytest.raises(ModelError, match="must have one of the heads yunet, scrfd, got 'template'"):
         split_head(manifest, {})
