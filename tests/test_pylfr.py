@@ -62,7 +62,10 @@ def test_the_version_is_that_of_the_installed_package() -> None:
 def test_a_source_folder_without_a_built_core_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "pylfr").mkdir()
     shutil.copy(PACKAGE / "__init__.py", tmp_path / "pylfr")
-    done = python("import pylfr", folder=tmp_path)
+    # Without what an editable installation hooks in, which would find the installed package.
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", "import pylfr"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     assert f"native core is not built in {tmp_path / 'pylfr'}: run `make build`" in done.stderr
 

@@ -52,6 +52,8 @@ SECRETS = {
         "PYLFR_VAULT_PASSPHRASE",
     )
 }
+# A token has no space: a sink refuses one that has.
+SECRETS["HOOK_SECRET"] = "hook_secret/=@:7f3a"
 LOGIN = base64.b64encode(f"viewer:{SECRETS['CAMERA_PASSWORD']}".encode())
 
 
