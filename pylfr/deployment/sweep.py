@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
 
 from pylfr._internal.atomic_file import sweep_parts
 from pylfr.deployment.config import Deployment
@@ -59,7 +58,11 @@ def forget_expired(resources: Resources) -> Forgotten:
     over = [path for path, until in deadlines(resources).items() if revoked or now >= until]
     # Each by itself: one odd thing does not keep the rest from being erased.
     left: list[str] = []
-    destroyed = [path for path in over if _done(left, partial(destroy_key, path)) is not None]
+    destroyed = []
+    for path in over:
+        with _noting(left):
+            destroy_key(path)
+            destroyed.append(path)
     # Whatever belongs to a revoked deployment is over, whenever it would have been.
     until = now + _EVER if revoked else now
     retention = RetentionPolicy.of(resources.profile).alerts
@@ -67,12 +70,17 @@ def forget_expired(resources: Resources) -> Forgotten:
     unfinished = sum(1 for folder in _part_folders(deployment) for _ in sweep_parts(folder))
     for folder in evidence_folders(deployment):
         if folder.is_dir():
-            pictures += _done(left, partial(_count, partial(sweep, folder, now=until))) or 0
-            over_pictures = partial(sweep_pictures, folder, retention=retention, now=until)
-            pictures += _done(left, partial(_count, over_pictures)) or 0
+            for erased in (
+                sweep(folder, now=until),
+                sweep_pictures(folder, retention=retention, now=until),
+            ):
+                with _noting(left):
+                    for _ in erased:
+                        pictures += 1
     for path in line_files(deployment):
         if path.is_file():
-            lines += _done(left, partial(sweep_lines, path, retention=retention, now=until)) or 0
+            with _noting(left):
+                lines += sweep_lines(path, retention=retention, now=until)
     alerts = outcomes = 0
     if resources.records is not None:
         alerts = resources.records.erase(now=until)
@@ -96,21 +104,13 @@ def forget_expired(resources: Resources) -> Forgotten:
     return forgotten
 
 
-T = TypeVar("T")
-
-
-def _count(erase: Callable[[], Iterator[str]]) -> int:
-    return sum(1 for _ in erase())
-
-
-def _done(left: list[str], erase: Callable[[], T]) -> T | Literal[True] | None:
-    """What ``erase`` gives, True for nothing; None where it could not, which is noted in ``left``."""
+@contextmanager
+def _noting(left: list[str]) -> Iterator[None]:
+    """Note in ``left`` what could not be erased, and go on."""
     try:
-        result = erase()
+        yield
     except (VaultError, OSError) as error:
         left.append(str(error))
-        return None
-    return True if result is None else result
 
 
 def _erased(forgotten: Forgotten, *, revoked: bool) -> Event:

@@ -328,3 +328,11 @@ def test_a_key_that_a_crash_left_half_written_or_half_destroyed_goes(tmp_path: P
         gone = swept(deployment, log, NOON)
         assert gone.keys == ("evidence.key",)
         assert not key.exists()
+
+
+def test_a_document_of_others_that_begins_like_a_key_is_left(tmp_path: Path, log: AuditLog) -> None:
+    deployment = deployed(tmp_path, log, urgent=False)
+    (tmp_path / "evidence.key").write_text('{"expires_at":"2026-01-11","format":"somebody else\'s"}')
+    gone = swept(deployment, log, LATE + timedelta(days=40))
+    assert (tmp_path / "evidence.key").exists()
+    assert len(gone.left) == 1

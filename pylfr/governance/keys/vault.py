@@ -231,12 +231,10 @@ def destroy_key(path: Path) -> None:
 
 def _is_key(content: bytes) -> bool:
     """Whether this is a key's file: whole, cut off while it was written, or being destroyed."""
-    if content.startswith((_DESTROYED, _BEGINS)):
-        return len(content) <= _LARGEST_BYTES
     try:
         record = json.loads(content)
     except ValueError:
-        return False
+        return len(content) <= _LARGEST_BYTES and content.startswith((_DESTROYED, _BEGINS))
     return isinstance(record, dict) and record.get("format") in (_FORMAT, _FORMAT_1)
 
 
