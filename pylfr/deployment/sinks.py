@@ -16,9 +16,16 @@ from pylfr.sinks.webhook import open_webhook
 
 
 def open_sinks(resources: Resources, terms: Terms) -> list[Sink]:
-    """Every sink of the deployment, the records first; they are closed with ``resources``. Raises ``SinkError``."""
+    """Every sink of the deployment; they are closed with ``resources``. Raises ``SinkError``.
+
+    Pictures are sealed first, so that they are there when the records put an alert before people; what hands alerts to
+    others comes last.
+    """
     sinks: list[Sink] = []
     retention = RetentionPolicy.of(terms.profile)
+    pictures = [section for section in resources.deployment.sinks if section.type == "evidence"]
+    others = [section for section in resources.deployment.sinks if section.type != "evidence"]
+    sinks.extend(_opened(section, resources, terms) for section in pictures)
     if resources.records is not None:
         resources.records.add_deployment(
             terms.authority.reference, name=resources.deployment.name, profile=terms.profile.name, words=terms.words()
@@ -31,9 +38,7 @@ def open_sinks(resources: Resources, terms: Terms) -> list[Sink]:
                 outcomes=retention.outcomes,
             )
         )
-    for section in resources.deployment.sinks:
-        sinks.append(_open_sink(section, resources, terms))
-        resources.closes(sinks[-1].close)
+    sinks.extend(_opened(section, resources, terms) for section in others)
     return sinks
 
 
@@ -47,6 +52,12 @@ def false_alert_limit(resources: Resources, terms: Terms) -> Ceiling:
         since=resources.now,
         ceiling=terms.profile.fpir_ceiling,
     )
+
+
+def _opened(section: SinkSection, resources: Resources, terms: Terms) -> Sink:
+    sink = _open_sink(section, resources, terms)
+    resources.closes(sink.close)
+    return sink
 
 
 def _open_sink(section: SinkSection, resources: Resources, terms: Terms) -> Sink:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pylfr.deployment.resources import Resources
 from pylfr.deployment.sections.service import Role
 from pylfr.errors import ConfigError
+from pylfr.governance.adjudication.followed import FollowedReview
 from pylfr.governance.adjudication.review import Review
 from pylfr.service import pages
 from pylfr.service.access import Gate, require_rules
@@ -53,8 +54,11 @@ def build_app(resources: Resources, *, clock: Callable[[], datetime] = lambda: d
     described, section = resources.deployment, resources.deployment.service
     if not resources.people:
         raise ConfigError(f"{described.name!r} has no [people]: nobody could sign in; name them and their public keys")
-    review = Review(resources.require_records(), resources.audit)
-    desk = Desk(review, resources.audit, deployment=described.name, evidence=_EvidenceFolders(resources), clock=clock)
+    records = resources.require_records()
+    review, followed = Review(records, resources.audit), FollowedReview(records, resources.audit)
+    desk = Desk(
+        review, followed, resources.audit, deployment=described.name, evidence=_EvidenceFolders(resources), clock=clock
+    )
     feed = Feed(described.audit.path, desk.events)
     lives = timedelta(minutes=section.session_min)
     sign_in = SignIn(_people(resources), origin=section.address, lives=lives, clock=clock)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,9 +10,10 @@ from typing import Literal, get_args
 
 from pylfr.errors import AdjudicationError, VaultError
 from pylfr.governance.adjudication.case import Adjudication, Engagement, Outcome
+from pylfr.governance.adjudication.followed import Followed, FollowedReview
 from pylfr.governance.adjudication.replay import Difference
 from pylfr.governance.adjudication.review import Review
-from pylfr.governance.adjudication.reviewed import AlertRow, Reviewed
+from pylfr.governance.adjudication.reviewed import AlertRow
 from pylfr.governance.adjudication.signatures import GivenSignature
 from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.audit.chain import LogEntry
@@ -22,7 +21,7 @@ from pylfr.governance.authorisation.enrolment import identity_of
 from pylfr.governance.keys.vault import VaultKey
 from pylfr.governance.retention.sweeper import SUFFIX, read_sealed
 from pylfr.service.access import Caller
-from pylfr.service.feed import FeedEvent
+from pylfr.service.feed import FeedEvent, Told
 from pylfr.service.views import AlertView, DecisionView, SignedEngagement, SignedOutcome, SignedVerdict
 from pylfr.types import Event
 
@@ -31,9 +30,6 @@ Part = Literal["probe", "reference", "scene"]
 # What pages are told of as it happens, besides alerts; of a decision only that there is one.
 _DECIDED = ("adjudication", "verdict-amended", "engagement", "outcome", "outcome-amended")
 _TOLD = ("alert", *_DECIDED, "run-began", "run-ended", "threshold-raised", "withdrawn", "swept")
-
-# Without a new entry in the log, the records are compared with it again after this time.
-_COMPARED_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +46,7 @@ class Desk:
     def __init__(
         self,
         review: Review,
+        followed: FollowedReview,
         audit: AuditLog,
         *,
         deployment: str,
@@ -57,31 +54,27 @@ class Desk:
         clock: Callable[[], datetime],
     ) -> None:
         self._review = review
+        self._review_now = followed
         self._audit = audit
         self._deployment = deployment
         self._evidence = evidence
         self._clock = clock
-        self._lock = threading.Lock()
-        self._read: tuple[int, float, Reviewed] | None = None
 
-    def reviewed(self) -> Reviewed:
-        """All alerts as the log has them, and every difference of the records, at most a second old."""
-        with self._lock:
-            head, now = self._audit.head.sequence, time.monotonic()
-            if self._read is None or self._read[0] != head or now - self._read[1] > _COMPARED_EVERY_S:
-                reviewed = self._review.read()
-                # An alert is in the log a moment before it is in the records: what differs is compared anew each time.
-                self._read = None if reviewed.differences else (head, now, reviewed)
-                return reviewed
-            return self._read[2]
+    def reviewed(self) -> Followed:
+        """All alerts as the log has them, and every difference of the records."""
+        return self._review_now.read()
 
-    def alerts(self, reader: Caller) -> tuple[AlertView, ...]:
-        """Every alert, the oldest first, as ``reader`` may see it."""
-        return tuple(self._view(row, reader) for row in self.reviewed().alerts)
+    def rows(self) -> Iterable[AlertRow]:
+        """Every alert, the oldest first."""
+        return self.reviewed().alerts.values()
+
+    def view(self, row: AlertRow, reader: Caller | None = None) -> AlertView:
+        """An alert as ``reader`` may see it; without one, as whoever has not decided yet may."""
+        return self._view(row, identity_of(reader.name) if reader is not None else None)
 
     def alert(self, id_: str, reader: Caller) -> AlertView:
         """One alert. Raises ``KeyError`` where there is none of that id."""
-        return self._view(self._row(id_), reader)
+        return self.view(self._row(id_), reader)
 
     def picture(self, id_: str, part: Part, reader: Caller) -> bytes:
         """A part of an alert's evidence as a JPEG; that ``reader`` saw it is in the log first.
@@ -121,11 +114,12 @@ class Desk:
         record(row.id, by=reader.name, finding=given.what, reason=given.reason, key=key)
         return self.alert(row.id, reader)
 
-    def events(self, after: int) -> list[FeedEvent]:
+    def events(self, after: int) -> Told:
         """What pages are told of the log after entry ``after``: nothing that could lead who has yet to decide."""
-        entries = [entry for entry in self._audit.entries(*_TOLD) if entry.sequence > after]
-        rows = {row.id: row for row in self.reviewed().alerts} if entries else {}
-        return [self._told(entry, rows) for entry in entries]
+        now = self.reviewed()
+        entries = [entry for entry in self._audit.entries(*_TOLD, after=after) if entry.sequence <= now.sequence]
+        is_complete = now.sequence >= self._audit.head.sequence
+        return Told(events=[self._told(entry, now) for entry in entries], is_complete=is_complete)
 
     def entries(self, kinds: Iterable[str] = ()) -> Iterable[LogEntry]:
         """Entries of the log that are as they were signed."""
@@ -135,35 +129,21 @@ class Desk:
         """Everything in which the records differ from the log."""
         return self.reviewed().differences
 
-    def _told(self, entry: LogEntry, rows: dict[str, AlertRow]) -> FeedEvent:
+    def _told(self, entry: LogEntry, now: Followed) -> FeedEvent:
         id_ = str(entry.details.get("alert", ""))
-        if row := rows.get(id_):
-            kind = "alert" if entry.kind == "alert" else "decided"
-            return FeedEvent(
-                id=entry.sequence,
-                kind=kind,
-                data={
-                    "alert": row.id,
-                    "camera": row.camera,
-                    "captured_at": row.captured_at.isoformat(),
-                    "possible_match": row.entry,
-                    "state": row.case.state,
-                },
-            )
+        if row := now.alerts.get(id_):
+            if entry.kind == "alert":
+                return FeedEvent(id=entry.sequence, kind="alert", data=self.view(row).model_dump(mode="json"))
+            return FeedEvent(id=entry.sequence, kind="decided", data={"alert": row.id, "state": row.case.state})
         told = {name: value for name, value in entry.details.items() if name in ("camera", "event", "because")}
         return FeedEvent(id=entry.sequence, kind=entry.kind, data=told)
 
     def _row(self, id_: str) -> AlertRow:
-        for row in self.reviewed().alerts:
-            if row.id == id_:
-                return row
-        raise KeyError(id_)
+        return self.reviewed().alerts[id_]
 
-    def _view(self, row: AlertRow, reader: Caller) -> AlertView:
+    def _view(self, row: AlertRow, reader: str | None) -> AlertView:
         case = row.case
-        mine = next(
-            (each for each in case.adjudications if identity_of(each.adjudicator) == identity_of(reader.name)), None
-        )
+        mine = next((each for each in case.adjudications if identity_of(each.adjudicator) == reader), None)
         is_settled = case.state not in ("open", "partly adjudicated")
         sees_score = is_settled or mine is not None
         return AlertView(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,16 +33,24 @@ class FeedEvent:
         return f"id: {self.id}\nevent: {self.kind}\ndata: {json.dumps(self.data, ensure_ascii=False)}\n\n".encode()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """Events, oldest first; not ``is_complete`` where an entry is being written just now and the rest comes soon."""
+
+    events: list[FeedEvent]
+    is_complete: bool = True
+
+
 RELOAD = b"event: reload\ndata: {}\n\n"
 
 
 class Feed:
     """Follows a log file. ``read`` gives the events after a number, oldest first; it runs on a thread."""
 
-    def __init__(self, path: Path, read: Callable[[int], list[FeedEvent]]) -> None:
+    def __init__(self, path: Path, read: Callable[[int], Told]) -> None:
         self._path = path
         self._read = read
-        self._recent: deque[tuple[int, bytes]] = deque(maxlen=_MOST)
+        self._recent: list[tuple[int, bytes]] = []
         self._last = 0
         self._first = 1
         self._changed = asyncio.Condition()
@@ -54,8 +62,7 @@ class Feed:
         while True:
             size = self._size()
             if size != seen:
-                seen = size
-                await self._take_in()
+                seen = size if await self._take_in() else -1
             await asyncio.sleep(_LOOK_S)
 
     async def close(self) -> None:
@@ -72,7 +79,7 @@ class Feed:
             yield RELOAD
             last = self._last
         while is_open() and not self._closed:
-            fresh = [(number, event) for number, event in self._recent if number > last]
+            fresh = self._recent[bisect_right(self._recent, last, key=lambda each: each[0]) :]
             if fresh:
                 last = fresh[-1][0]
                 yield b"".join(event for _, event in fresh)
@@ -86,17 +93,24 @@ class Feed:
             async with asyncio.timeout(_HEARTBEAT_S), self._changed:
                 await self._changed.wait_for(lambda: self._closed or self._last > last)
 
-    async def _take_in(self) -> None:
-        events = await asyncio.to_thread(self._read, self._last)
-        if not events:
-            return
+    async def _take_in(self) -> bool:
+        """Take in new entries; whether those are all."""
+        told = await asyncio.to_thread(self._read, self._last)
+        if not told.events:
+            return told.is_complete
         async with self._changed:
-            for event in events:
-                if len(self._recent) == _MOST:
-                    self._first = self._recent[0][0] + 1
+            for event in told.events:
+                if event.kind == "swept":
+                    # What was erased must not come back from here: whoever was away loads everything anew.
+                    self._recent.clear()
+                    self._first = event.id
                 self._recent.append((event.id, event.sse()))
-            self._last = events[-1].id
+            if len(self._recent) > _MOST:
+                self._first = self._recent[-_MOST - 1][0] + 1
+                del self._recent[:-_MOST]
+            self._last = told.events[-1].id
             self._changed.notify_all()
+        return told.is_complete
 
     def _size(self) -> int:
         with suppress(OSError):

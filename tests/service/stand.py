@@ -71,11 +71,11 @@ class Stand:
             scene=np.full((54, 96, 3), 90, np.uint8),
         )
         recorded = self.audit.record(made)
-        self.records.add(recorded, min_adjudicators=2, retention=DAY, outcomes=31 * DAY)
         (section,) = [sink for sink in self.resources.deployment.sinks if sink.type == "evidence"]
         key = self.resources.evidence_key(section, expires_at=datetime.now(UTC) + DAY)
         assert key is not None
         open_sealed_evidence(section.folder, key, retention=DAY).send(recorded)
+        self.records.add(recorded, min_adjudicators=2, retention=DAY, outcomes=31 * DAY)
         return made.id
 
     def client(self, name: str | None = None) -> httpx.Client:

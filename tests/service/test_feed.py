@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from pylfr.service.feed import RELOAD, Feed, FeedEvent
+from pylfr.service.feed import RELOAD, Feed, FeedEvent, Told
 
 PATIENCE_S = 10.0
 
@@ -24,9 +24,9 @@ class Log:
                 self.count += 1
                 file.write(f"{self.count}\n")
 
-    def read(self, after: int) -> list[FeedEvent]:
+    def read(self, after: int) -> Told:
         numbers = map(int, self.path.read_text().split())
-        return [FeedEvent(id=number, kind="alert", data={"n": number}) for number in numbers if number > after]
+        return Told(events=[FeedEvent(id=each, kind="alert", data={"n": each}) for each in numbers if each > after])
 
 
 @asynccontextmanager

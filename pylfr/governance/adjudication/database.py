@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -108,14 +108,17 @@ class Transaction:
         """Keep other deciders from this alert until the end of the transaction."""
         self._connection.execute(sa.select(ALERTS.c.id).where(ALERTS.c.id == alert).with_for_update()).all()
 
-    def stored(self) -> StoredRecords:
-        """Everything that is stored."""
-        alerts = self._connection.execute(sa.select(ALERTS).order_by(ALERTS.c.captured_at, ALERTS.c.id)).all()
+    def stored(self, only: Collection[str] | None = None) -> StoredRecords:
+        """Everything that is stored; of alerts ``only`` those with these ids where they are given."""
+        chosen = sa.select(ALERTS).order_by(ALERTS.c.captured_at, ALERTS.c.id)
+        if only is not None:
+            chosen = chosen.where(ALERTS.c.id.in_(only))
+        alerts = self._connection.execute(chosen).all()
         head = self._connection.execute(sa.select(LOG_HEADS)).one()
         words = self._connection.execute(sa.select(DEPLOYMENTS.c.authorisation, DEPLOYMENTS.c.words)).all()
         return StoredRecords(
             alerts=tuple(StoredAlert(**row._mapping) for row in alerts),
-            decisions=tuple(self._decisions()),
+            decisions=tuple(self._decisions(only)),
             words={str(authorisation): str(text) for authorisation, text in words},
             head=LogHead(sequence=head.sequence, digest=head.digest),
         )
@@ -155,10 +158,13 @@ class Transaction:
         for decision in decisions:
             self.write(decision)
 
-    def _decisions(self) -> Iterator[StoredDecision]:
+    def _decisions(self, only: Collection[str] | None) -> Iterator[StoredDecision]:
         for name, (table, who, what) in _TABLES.items():
             order = (table.c.alert, table.c.number) if name == "adjudications" else (table.c.alert,)
-            for row in self._connection.execute(sa.select(table).order_by(*order)).all():
+            chosen = sa.select(table).order_by(*order)
+            if only is not None:
+                chosen = chosen.where(table.c.alert.in_(only))
+            for row in self._connection.execute(chosen).all():
                 yield StoredDecision(
                     table=name,
                     alert=row.alert,

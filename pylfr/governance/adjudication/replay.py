@@ -88,30 +88,45 @@ class Replay:
     differences: list[Difference] = field(default_factory=list)
 
 
-def replay(entries: Iterable[LogEntry], words: Mapping[str, str]) -> Replay:
-    """What the log says of alerts and decisions.
+class LogReplay:
+    """A replay that goes on as entries are added.
 
     ``words`` are the terms of deployments, JSON, by the reference of their authorisation, as the records have them;
     they count only where their digest is the one in the log.
     """
-    made = Replay()
-    digests: dict[str, str] = {}
-    rules: dict[str, DecisionRules] = {}
-    for entry in entries:
+
+    def __init__(self, words: Mapping[str, str]) -> None:
+        self.made = Replay()
+        self._words = words
+        self._digests: dict[str, str] = {}
+        self._rules: dict[str, DecisionRules] = {}
+
+    def take(self, entry: LogEntry) -> None:
+        """Take in the next entry, of whatever kind."""
         if entry.kind == "deployed" and isinstance(entry.details.get("terms"), str):
-            digests[str(entry.details.get("authorisation"))] = str(entry.details["terms"])
+            self._digests[str(entry.details.get("authorisation"))] = str(entry.details["terms"])
         elif entry.kind == "alert":
-            authorisation = str(entry.details["authorisation"])
-            if authorisation not in rules:
-                rules[authorisation] = _rules(authorisation, words, digests, made)
-            case = Case(alert=str(entry.details["alert"]), min_adjudicators=rules[authorisation].min_adjudicators)
-            made.alerts[case.alert] = LoggedAlert(entry=entry, case=case, rules=rules[authorisation])
+            rules = self._rules_of(str(entry.details["authorisation"]))
+            case = Case(alert=str(entry.details["alert"]), min_adjudicators=rules.min_adjudicators)
+            self.made.alerts[case.alert] = LoggedAlert(entry=entry, case=case, rules=rules)
         elif entry.kind == "run-ended":
-            for alert in made.alerts.values():
+            for alert in self.made.alerts.values():
                 alert.is_run_over |= alert.authorisation == entry.details.get("authorisation")
         elif entry.kind in DECISIONS:
-            _take(entry, made)
-    return made
+            _take(entry, self.made)
+
+    def _rules_of(self, authorisation: str) -> DecisionRules:
+        if authorisation not in self._rules:
+            self._rules[authorisation] = _rules(authorisation, self._words, self._digests, self.made)
+        return self._rules[authorisation]
+
+
+def replay(entries: Iterable[LogEntry], words: Mapping[str, str]) -> Replay:
+    """What the log says of alerts and decisions; ``words`` as in ``LogReplay``."""
+    going = LogReplay(words)
+    for entry in entries:
+        going.take(entry)
+    return going.made
 
 
 def _rules(authorisation: str, words: Mapping[str, str], digests: Mapping[str, str], made: Replay) -> DecisionRules:

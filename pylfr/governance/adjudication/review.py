@@ -29,8 +29,8 @@ from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.audit.chain import LogEntry
 from pylfr.types import Event, Recorded
 
-# What decides: entries of these kinds, and what they are about.
-_KINDS = ("deployed", "alert", "run-ended", *DECISIONS)
+# The kinds of entries that decide, and what they are about.
+DECIDING = ("deployed", "alert", "run-ended", *DECISIONS)
 Decided = TypeVar("Decided", Adjudication, Engagement, Outcome)
 
 
@@ -51,7 +51,7 @@ class Review:
         """All alerts and all differences."""
         with self._records.transaction() as transaction:
             stored = transaction.stored()
-            logged = replay(self._audit.entries(*_KINDS), stored.words)
+            logged = replay(self._audit.entries(*DECIDING), stored.words)
         reviewed = reviewed_of(logged, stored, self._keyed_digest)
         return reviewed if self._audit.holds(stored.head) else with_cut(reviewed, stored.head)
 
@@ -104,7 +104,7 @@ class Review:
 
     def count_false(self, authorisation: str, *, since: datetime) -> int:
         """How many alerts recorded since then people have refuted, or found to be false afterwards."""
-        logged = replay(self._audit.entries(*_KINDS), self._records.stored().words)
+        logged = replay(self._audit.entries(*DECIDING), self._records.stored().words)
         return sum(
             alert.authorisation == authorisation and alert.entry.at >= since and alert.case.finding == "false alert"
             for alert in logged.alerts.values()
@@ -118,7 +118,7 @@ class Review:
         """
         with self._records.transaction() as transaction:
             stored = transaction.stored()
-            logged = replay(self._audit.entries(*_KINDS), stored.words)
+            logged = replay(self._audit.entries(*DECIDING), stored.words)
             reviewed = reviewed_of(logged, stored, self._keyed_digest)
             if any(each.alert is None for each in reviewed.differences):
                 raise AdjudicationError(f"this cannot be restored: {_named(reviewed.differences)}")
@@ -168,7 +168,7 @@ class Review:
             wanted = _only(id_, (str(entry.details["alert"]) for entry in self._audit.entries("alert")))
             transaction.lock(wanted)
             stored = transaction.stored()
-            entries = tuple(self._audit.entries(*_KINDS))
+            entries = tuple(self._audit.entries(*DECIDING))
             if _catch_up(transaction, entries, stored, wanted):
                 stored = transaction.stored()
             logged = replay(entries, stored.words)

@@ -144,8 +144,10 @@ class AuditLog:
         entry = self._append(event.kind, dict(event.details))
         return Recorded(value=decision, sequence=entry.sequence, recorded_at=entry.at)
 
-    def entries(self, *kinds: str) -> Iterator[LogEntry]:
+    def entries(self, *kinds: str, after: int = 0) -> Iterator[LogEntry]:
         """The entries of these kinds that can be believed, oldest first; of every kind where none is given.
+
+        Those up to the number ``after`` are left out, and cost nothing.
 
         An entry without a checkpoint of its own is left out. Raises ``AuditError`` where the log is damaged.
         """
@@ -155,7 +157,7 @@ class AuditLog:
         wanted = [b'"kind":"%s"' % kind.encode() for kind in kinds]
         for number, line in enumerate(content.splitlines(), start=1):
             # Every line was parsed when it was taken in; most are of other kinds.
-            if number in unsigned or (wanted and not any(each in line for each in wanted)):
+            if number <= after or number in unsigned or (wanted and not any(each in line for each in wanted)):
                 continue
             entry = parse_entry(line)
             if not kinds or entry.kind in kinds:

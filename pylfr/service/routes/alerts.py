@@ -45,15 +45,16 @@ def list_alerts(
     if since is not None and since.tzinfo is None:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"since must carry a time zone, got {since.isoformat()}")
     after = _place(cursor) if cursor is not None else None
+    desk = _desk(request)
     wanted = [
-        alert
-        for alert in _desk(request).alerts(reader)
-        if (state is None or alert.state in state)
-        and (camera is None or alert.camera == camera)
-        and (since is None or alert.captured_at >= since)
-        and (after is None or (alert.captured_at, alert.id) > after)
+        row
+        for row in desk.rows()
+        if (state is None or row.case.state in state)
+        and (camera is None or row.camera == camera)
+        and (since is None or row.captured_at >= since)
+        and (after is None or (row.captured_at, row.id) > after)
     ]
-    shown = wanted[:limit]
+    shown = [desk.view(row, reader) for row in wanted[:limit]]
     page = AlertPage(alerts=shown, next=_cursor(shown[-1]) if len(wanted) > limit else None)
     _tag(request, response, page.model_dump_json())
     return page

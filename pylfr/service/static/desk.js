@@ -79,7 +79,6 @@ async function fetchChanged() {
         for (const id of ids) changed.add(id);
         throw error;
       }
-      for (const id of ids) awaitPictures(id);
       draw();
     }
   } catch {
@@ -90,15 +89,20 @@ async function fetchChanged() {
   }
 }
 
-/** An alert is recorded before its pictures are sealed. @param {string} id */
-function awaitPictures(id) {
-  const alert = alerts.get(id);
-  if (!alert || alert.pictures.length >= 3 || Date.now() - Date.parse(alert.captured_at) > 10_000) return;
-  setTimeout(() => refresh(id), 250);
-}
-
 function waiting() {
   return [...alerts.values()].filter(QUEUES[queue]).sort((a, b) => a.captured_at.localeCompare(b.captured_at));
+}
+
+let isDrawing = false;
+
+/** Draw once for whatever comes within a moment. */
+function drawSoon() {
+  if (isDrawing) return;
+  isDrawing = true;
+  setTimeout(() => {
+    isDrawing = false;
+    draw();
+  }, 30);
 }
 
 function draw() {
@@ -357,7 +361,10 @@ function follow() {
   events.addEventListener("error", () => connection("reconnecting"));
   heard("waiting", () => undefined);
   heard("alert", (told) => {
-    refresh(told.alert);
+    // As whoever has not decided sees it: complete while nobody has.
+    if (told.state === "open") alerts.set(told.id, told);
+    else refresh(told.id);
+    drawSoon();
     tell(filled("new-alert", { camera: told.camera }));
     ring();
   });
@@ -366,7 +373,7 @@ function follow() {
   for (const kind of ["run-ended", "swept"]) heard(kind, () => load());
 }
 
-/** @param {string} kind @param {(told: { alert: string, camera: string }) => void} act */
+/** @param {string} kind @param {(told: any) => void} act */
 function heard(kind, act) {
   events?.addEventListener(kind, (event) => {
     heardAt = Date.now();
