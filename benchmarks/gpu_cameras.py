@@ -177,8 +177,7 @@ def measure_cameras(
             host_bytes_a_frame=(pipeline.host_bytes - bytes_before) / max(1, done),
             device_megabytes_a_camera=held / cameras / 1e6,
         )
-        results.loads.append(load)
-        print(load, flush=True)
+        results.add_load(load)
 
 
 class NoNetwork:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from benchmarks.measure import Spread, spread_of
 from pylfr import ops
@@ -104,6 +105,31 @@ class DecodeRate:
     pictures_a_second: Spread
 
 
+Row = TypeVar("Row", Timing, NetworkRate, SearchRate, CameraLoad, DecodeRate)
+
+
+def _subject(row: Timing | NetworkRate | SearchRate | CameraLoad | DecodeRate) -> Hashable:
+    """What a row is about; of two about the same the newer one counts."""
+    if isinstance(row, Timing):
+        return row.what, row.batch
+    if isinstance(row, NetworkRate):
+        return row.network, row.width, row.height, row.batch
+    if isinstance(row, SearchRate):
+        return row.index, row.references, row.dimension, row.probes
+    if isinstance(row, DecodeRate):
+        return row.decoder, row.codec, row.width, row.height, row.streams
+    return row.cameras
+
+
+def _replace(rows: list[Row], row: Row) -> None:
+    """In the place of the row about the same, or at the end."""
+    places = [place for place, each in enumerate(rows) if _subject(each) == _subject(row)]
+    if places:
+        rows[places[0]] = row
+    else:
+        rows.append(row)
+
+
 @dataclass(slots=True, kw_only=True)
 class Results:
     """Ceilings and what was reached below them; 0 and empty: not measured, and ``left_out`` says why."""
@@ -122,10 +148,11 @@ class Results:
     def add(self, what: str, batch: int, ms: Spread, *, moved: int) -> None:
         """A stage that moves so many bytes."""
         rate, share = self._of_copy(moved, ms)
-        self.timings.append(
+        _replace(
+            self.timings,
             Timing(
                 what=what, batch=batch, ms=ms, a_second=batch * 1000 / ms.median, gigabytes_a_second=rate, share=share
-            )
+            ),
         )
         _say(what, batch, ms, share)
 
@@ -133,7 +160,8 @@ class Results:
         self, network: str, *, width: int, height: int, batch: int, ms: Spread, random_weights: bool
     ) -> None:
         """A network's time for a batch."""
-        self.rates.append(
+        _replace(
+            self.rates,
             NetworkRate(
                 network=network,
                 width=width,
@@ -142,7 +170,7 @@ class Results:
                 ms=ms,
                 images_a_second=batch * 1000 / ms.median,
                 random_weights=random_weights,
-            )
+            ),
         )
         _say(f"{network} {width}x{height}{' (random weights)' if random_weights else ''}", batch, ms, None)
 
@@ -151,7 +179,8 @@ class Results:
     ) -> None:
         """A search's time; ``moved`` counts the bytes of references that it reads."""
         rate, share = (None, None) if moved is None else self._of_copy(moved, ms)
-        self.searches.append(
+        _replace(
+            self.searches,
             SearchRate(
                 index=index,
                 references=references,
@@ -161,7 +190,7 @@ class Results:
                 searches_a_second=probes * 1000 / ms.median,
                 gigabytes_a_second=rate,
                 share=share,
-            )
+            ),
         )
         _say(f"search {index} {references:,} x {dimension}", probes, ms, share)
 
@@ -170,18 +199,46 @@ class Results:
     ) -> None:
         """Pictures a second, turn by turn."""
         spread = spread_of(rates)
-        self.decoding.append(
+        _replace(
+            self.decoding,
             DecodeRate(
                 decoder=decoder, codec=codec, width=width, height=height, streams=streams, pictures_a_second=spread
-            )
+            ),
         )
         what = f"decode {codec} {width}x{height} by {decoder}, {streams} at once"
         print(f"{what:60} {spread.median:12.1f} /s ({spread.min:.0f} to {spread.max:.0f})", flush=True)
 
+    def add_load(self, load: CameraLoad) -> None:
+        """What so many cameras took."""
+        _replace(self.loads, load)
+        print(load, flush=True)
+
     def leave_out(self, what: str) -> None:
         """Say now, and in the results, what is not measured and why."""
-        self.left_out.append(what)
+        if what not in self.left_out:
+            self.left_out.append(what)
         print(f"left out: {what}", flush=True)
+
+    def update(self, newer: Results) -> None:
+        """Take over what was measured later on the same device. Raises ``ValueError`` for another device."""
+        if newer.device != self.device:
+            raise ValueError(
+                f"results must be of {self.device}, got some of {newer.device}: give each device a file of its own"
+            )
+        for row in newer.timings:
+            _replace(self.timings, row)
+        for rate in newer.rates:
+            _replace(self.rates, rate)
+        for search in newer.searches:
+            _replace(self.searches, search)
+        for decoded in newer.decoding:
+            _replace(self.decoding, decoded)
+        for load in newer.loads:
+            _replace(self.loads, load)
+        self.copy_gigabytes_a_second = newer.copy_gigabytes_a_second or self.copy_gigabytes_a_second
+        self.fp16_teraflops = newer.fp16_teraflops or self.fp16_teraflops
+        self.fused_over_torch = newer.fused_over_torch or self.fused_over_torch
+        self.left_out += [each for each in newer.left_out if each not in self.left_out]
 
     def _of_copy(self, moved: int, ms: Spread) -> tuple[float, float | None]:
         """GB/s, and their share of the copy bandwidth where that was measured."""

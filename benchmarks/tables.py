@@ -68,7 +68,7 @@ def page() -> str:
             f"{found['cameras']} looped camera.",
             "",
         ]
-    lines += governance() + sizing() + peers()
+    lines += governance() + sizing() + gpu() + peers()
     checked = [found["results"] for path in sorted(RESULTS.glob("verification-*.json")) if (found := read(path.stem))]
     if checked:
         lines += [
@@ -147,6 +147,91 @@ def sizing() -> list[str]:
         f"| decoding alone would allow | {found['decode_only_cameras']:.0f} cameras |",
         "",
     ]
+
+
+def gpu() -> list[str]:
+    """What a GPU did, if one was measured."""
+    record = read("gpu")
+    if record is None:
+        return []
+    found, machine = record["results"], record["machine"]
+    lines = [
+        f"## {found['device']}",
+        "",
+        f"{machine['processor']}, {machine['cores']} cores, {machine['measured_at'][:10]}; copy "
+        f"{found['copy_gigabytes_a_second']:.0f} GB/s, fp16 matrix product {found['fp16_teraflops']:.0f} TFLOP/s. "
+        "Medians, on random numbers. [GPU status](gpu.md) says what was tested there.",
+        "",
+        "| stage | batch | ms | per second | share of copy bandwidth |",
+        "|---|---:|---:|---:|---:|",
+        *(
+            f"| {each['what']} | {each['batch']} | {each['ms']['median']:.3f} | {each['a_second']:,.0f} "
+            f"| {_share(each['share'])} |"
+            for each in found["timings"]
+        ),
+        "",
+    ]
+    if ratio := found["fused_over_torch"]:
+        lines += [
+            f"The letterbox is {ratio['median']:.1f} ({ratio['min']:.1f} to {ratio['max']:.1f}) times as fast as "
+            "PyTorch's operators, turn about.",
+            "",
+        ]
+    lines += [
+        "| search | references | probes | ms | searches per second |",
+        "|---|---:|---:|---:|---:|",
+        *(
+            f"| {each['index']} | {each['references']:,} | {each['probes']} | {each['ms']['median']:.3f} "
+            f"| {each['searches_a_second']:,.0f} |"
+            for each in found["searches"]
+        ),
+        "",
+        "pylfr's searches are exact and end with 64 candidates in float32; PyTorch's product with `topk` in float16.",
+        "",
+    ]
+    if found["rates"]:
+        lines += [
+            "| network | input | batch | ms | images per second |",
+            "|---|---|---:|---:|---:|",
+            *(
+                f"| {each['network']}{' (random weights)' if each['random_weights'] else ''} "
+                f"| {each['width']}x{each['height']} | {each['batch']} | {each['ms']['median']:.2f} "
+                f"| {each['images_a_second']:,.0f} |"
+                for each in found["rates"]
+            ),
+            "",
+        ]
+    if found["decoding"]:
+        lines += [
+            "| decoder | codec | streams | pictures per second (range) |",
+            "|---|---|---:|---:|",
+            *(
+                f"| {each['decoder']} | {each['codec']} {each['width']}x{each['height']} | {each['streams']} "
+                f"| {each['pictures_a_second']['median']:,.0f} ({each['pictures_a_second']['min']:,.0f} to "
+                f"{each['pictures_a_second']['max']:,.0f}) |"
+                for each in found["decoding"]
+            ),
+            "",
+        ]
+    lines += [
+        "Simulated cameras: 1080p25 as NV12 surfaces on the device, every frame analysed, ten faces a frame of which "
+        "one in fifteen is embedded, a detector of SCRFD-10G's size and IResNet-50 with random weights, int8 index of "
+        "10,000. Held means that 99 % waited less than 250 ms.",
+        "",
+        "| cameras | frames per second | p50 ms | p99 ms | held | pylfr's launches per batch |",
+        "|---:|---:|---:|---:|---|---:|",
+        *(
+            f"| {each['cameras']} | {each['frames_a_second']:,.0f} | {each['p50_ms']:.0f} | {each['p99_ms']:.0f} "
+            f"| {'yes' if each['is_held'] else 'no'} | {each['launches_a_batch']:.0f} |"
+            for each in sorted(found["loads"], key=lambda load: load["cameras"])
+        ),
+        "",
+    ]
+    return lines
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.0%}"
 
 
 def peers() -> list[str]:

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.gpu_results import CameraLoad, Results
 from tests.conftest import why_not_cuda
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_gpu_benchmark_runs_dry_on_the_cpu() -> None:
+    written = ROOT / "benchmarks" / "results" / "gpu.json"
+    before = written.read_bytes()
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.gpu", "--device", "cpu", "--quick", "--dry-run"],
         cwd=ROOT,
@@ -30,7 +33,29 @@ def test_the_gpu_benchmark_runs_dry_on_the_cpu() -> None:
         "pylfr_nano_embed 112x112",
     ):
         assert part in done.stdout, part
-    assert not (ROOT / "benchmarks" / "results" / "gpu.json").exists()
+    assert written.read_bytes() == before
+
+
+def load(cameras: int, p99_ms: float) -> CameraLoad:
+    return CameraLoad(
+        cameras=cameras,
+        frames_a_second=25.0 * cameras,
+        p50_ms=1.0,
+        p99_ms=p99_ms,
+        is_held=True,
+        launches_a_batch=12,
+        host_bytes_a_frame=1,
+        device_megabytes_a_camera=1,
+    )
+
+
+def test_of_two_measurements_of_the_same_the_newer_one_counts() -> None:
+    results = Results(device="a GPU", loads=[load(64, 10), load(128, 20)], left_out=["this"])
+    results.update(Results(device="a GPU", loads=[load(128, 15), load(180, 30)], left_out=["this", "that"]))
+    assert [(each.cameras, each.p99_ms) for each in results.loads] == [(64, 10), (128, 15), (180, 30)]
+    assert results.left_out == ["this", "that"]
+    with pytest.raises(ValueError, match="results must be of a GPU, got some of another"):
+        results.update(Results(device="another"))
 
 
 @pytest.mark.skipif(why_not_cuda() is None, reason="a CUDA device is here: it would be measured")

@@ -2,7 +2,7 @@
 
 An ONNX network is run node by node with ``pylfr.runtimes.torch.operators``. On CUDA weights and activations are fp16,
 pictures are channels-last, and each batch size (rounded up to a power of two) is captured once as a CUDA graph.
-The CUDA half has never run on a device: see docs/gpu.md.
+What of this was seen on a device: docs/gpu.md.
 """
 
 from __future__ import annotations
