@@ -13,6 +13,7 @@ import typer
 
 from pylfr import __version__
 from pylfr.errors import PylfrError
+from pylfr.monitoring.logs import LogFormat, LogLevel, start_logging
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,15 @@ def _options(
     _: Annotated[
         bool, typer.Option("--version", "-V", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
-) -> None: ...
+    log_level: Annotated[
+        LogLevel | None, typer.Option("--log-level", help="Log what happens from this level on, to stderr.")
+    ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", help="Lines for people, or one JSON object a line.")
+    ] = "text",
+) -> None:
+    if log_level is not None:
+        start_logging(log_level, log_format)
 
 
 def main() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,12 +15,17 @@ from pylfr.cli.console import escape
 from pylfr.cli.output import surviving_output
 from pylfr.cli.present import print_alert, print_notices, print_summary, running, say_runtime
 from pylfr.deployment.authorise import measurements_of, officers_of
+from pylfr.deployment.config import Deployment
 from pylfr.deployment.open import engine_of
 from pylfr.deployment.reload import reload_deployment
-from pylfr.deployment.resources import open_resources
+from pylfr.deployment.resources import Resources, open_resources
 from pylfr.engine.engine import Engine
+from pylfr.errors import ConfigError
 from pylfr.governance.keys.memory import close_memory, memory_state
 from pylfr.types import Event
+
+if TYPE_CHECKING:
+    from pylfr.monitoring.monitor import Monitor
 
 
 def run(
@@ -53,12 +60,13 @@ def _run(deployment: Path, summary_file: Path | None, *, debuggable: bool, lost:
         say_runtime(resources.runtime, console)
     for line in (*officers_of(resources), *measurements_of(resources)):
         console.print(escape(line), highlight=False, soft_wrap=True)
-    engine = engine_of(resources, debuggable=debuggable)
+    monitor = _monitor(resources.deployment)
+    engine = engine_of(resources, debuggable=debuggable, observers=() if monitor is None else (monitor.run,))
 
     def reload() -> None:
         console.print(reload_deployment(engine, deployment, resources.deployment), highlight=False, soft_wrap=True)
 
-    with running(engine, console, on_hangup=reload):
+    with _listening(monitor, engine, resources, console), running(engine, console, on_hangup=reload):
         for recorded in engine.run():
             print_alert(recorded.value, console)
             _record_lost(engine, lost)
@@ -68,6 +76,33 @@ def _run(deployment: Path, summary_file: Path | None, *, debuggable: bool, lost:
     print_summary(summary, console)
     if summary.errors:
         raise typer.Exit(1)
+
+
+def _monitor(deployment: Deployment) -> Monitor | None:
+    """What gives this run's numbers; None where nobody asks for them."""
+    if deployment.monitoring.port is None:
+        return None
+    try:
+        from pylfr.monitoring.monitor import Monitor
+    except ImportError as error:
+        raise ConfigError(f'{error.name} is not installed: pip install "pylfr[monitoring]"') from error
+    return Monitor(deployment)
+
+
+@contextmanager
+def _listening(monitor: Monitor | None, engine: Engine, resources: Resources, console: Console) -> Iterator[None]:
+    """Let Prometheus ask for the run's numbers until the block ends, where there is a monitor."""
+    section = resources.deployment.monitoring
+    if monitor is None or section.port is None:
+        yield
+        return
+    from pylfr.monitoring.listener import listening
+
+    monitor.watch(engine)
+    monitor.watch_record(resources)
+    with engine, listening(monitor, host=section.host, port=section.port) as address:
+        console.print(f"numbers for Prometheus at {address}/metrics", highlight=False, soft_wrap=True)
+        yield
 
 
 def _record_lost(engine: Engine, lost: SimpleQueue[str]) -> None:

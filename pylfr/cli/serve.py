@@ -30,14 +30,23 @@ def serve(
     SIGTERM or Ctrl-C ends both cleanly. Without TLS it listens on loopback alone.
     """
     try:
+        from pylfr.monitoring.monitor import Monitor
         from pylfr.service.server import serve as serve_app
     except ImportError as error:
         raise ConfigError(f'{error.name} is not installed: pip install "pylfr[service]"') from error
     close_memory()
     say(f"the memory of this process is {memory_state()}")
-    engine = None if attach else engine_of(open_resources(deployment))
     with open_resources(deployment) as resources:
-        serve_app(resources, engine, ready=lambda address: say(f"{address}: sign in with your key; Ctrl-C ends it"))
+        monitor = Monitor(resources.deployment)
+        engine = None if attach else engine_of(open_resources(deployment), observers=(monitor.run,))
+        if engine is not None:
+            monitor.watch(engine)
+        serve_app(
+            resources,
+            engine,
+            monitor=monitor,
+            ready=lambda address: say(f"{address}: sign in with your key; Ctrl-C ends it"),
+        )
     if engine is not None:
         summary = engine.summary()
         say(f"{summary.alerts} alerts; the run ended because: {summary.stopped_because}")

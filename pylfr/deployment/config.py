@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from pylfr._internal.toml_model import ConfigModel, read_tables, record_from
 from pylfr.deployment.sections.cameras import CameraSection, DecodeSection
 from pylfr.deployment.sections.fields import FilePath, Name
+from pylfr.deployment.sections.monitoring import MonitoringSection
 from pylfr.deployment.sections.recognition import BatchSection, ModelsSection, RecognitionSection, WatchlistSection
 from pylfr.deployment.sections.record import AggregatesSection, AuditSection, AuthoritySection, RecordsSection
 from pylfr.deployment.sections.service import ServiceSection
@@ -39,6 +40,9 @@ class Deployment(ConfigModel):
     records: RecordsSection | None = Field(default=None, description="database of alerts and decisions")
     aggregates: AggregatesSection | None = Field(default=None, description="hourly counts for `pylfr drift`")
     sinks: tuple[SinkSection, ...] = Field(default=(), description="one [[sinks]] table for each place alerts go to")
+    monitoring: MonitoringSection = Field(
+        default=MonitoringSection(), description="numbers for Prometheus, of `pylfr run`"
+    )
     service: ServiceSection = Field(default=ServiceSection(), description="pages and HTTP interface of `pylfr serve`")
 
     @model_validator(mode="after")

@@ -21,11 +21,13 @@ from pylfr.governance.keys.keys import SigningKey
 from pylfr.governance.keys.vault import VaultKeyFile
 from pylfr.video.decoding.picture_options import AS_SENT
 
-# Fields of the authorisation itself, files that only hold what it names, and what changes nothing but the speed.
+# Fields of the authorisation itself, files that only hold what it names, and what changes nothing but the speed
+# or shows nothing but counts.
 _LEFT_OUT = frozenset(
     {
-        "name", "authorisation", "people", "batch", "authority.profile", "authority.place", "authority.signed",
-        "authority.officer_key", "authority.second_officer_key", "authority.confirmed_by", "authority.calibration",
+        "name", "authorisation", "people", "batch", "monitoring", "authority.profile", "authority.place",
+        "authority.signed", "authority.officer_key",
+        "authority.second_officer_key", "authority.confirmed_by", "authority.calibration",
         "authority.cohorts", "models.detector", "models.embedder", "models.threads", "models.graphs",
         "recognition.threshold", "cameras.*.name", "cameras.*.source", "cameras.*.zone", "cameras.*.expect",
     }

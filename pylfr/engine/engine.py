@@ -6,9 +6,10 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
+from typing import Literal
 
 import numpy as np
 
@@ -34,11 +35,14 @@ from pylfr.faces.track import TrackKey
 from pylfr.governance.authorisation.authority import REHEARSAL
 from pylfr.protocols import AheadDetector, Detector, Gallery
 from pylfr.types import Alert, Event, Faces, FrameBatch, Recorded, Tracks
+from pylfr.video.batching.camera_queue import CameraCounts
 
 log = logging.getLogger(__name__)
 
 # From this on a difference between two clocks is somebody who set one, and not their drift.
 _STEP_S = 2.0
+
+EngineState = Literal["new", "running", "ended"]
 
 
 class Engine:
@@ -151,6 +155,8 @@ class Engine:
                 for batch, faces in self._detected():
                     for recorded in self._recognise(batch, faces):
                         alerts.put(recorded)
+                    for each in self._stages.observers:
+                        each.batch_ended(batch)
         except BaseException as error:  # the reader gets it, on the reader's thread
             self._fail(error)
         finally:
@@ -165,6 +171,17 @@ class Engine:
         self._failure = self._failure or error
         self._account.note(words)
         self.stop(f"failed: {words}")
+
+    @property
+    def state(self) -> EngineState:
+        """Whether it runs. May be called from any thread."""
+        if not self._began:
+            return "new"
+        return "ended" if self._seconds else "running"
+
+    def cameras(self) -> Mapping[str, CameraCounts]:
+        """The state of every camera, and what became of its frames so far. May be called from any thread."""
+        return self._stages.batches.counts()
 
     def raise_threshold(self, threshold: float, *, by: str) -> None:
         """Raise the threshold from now on; recorded with who asked for it. May be called from any thread.

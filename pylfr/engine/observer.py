@@ -51,6 +51,9 @@ class Observer:
     def alert_recorded(self, recorded: Recorded[Alert]) -> None:
         """The alert is in the audit record, and the sinks have been given it."""
 
+    def batch_ended(self, batch: FrameBatch) -> None:
+        """All of the batch is decided and recorded."""
+
     def tracks_ended(self, ended: Sequence[EndedTrack]) -> None:
         """These tracks have ended; those of them are named whose face was compared."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from pylfr.faces.template_pool import Dwell
@@ -142,8 +142,10 @@ def run_ended(summary: Summary) -> Event:
     )
 
 
-def add_causes(parts: list[Mapping[str, int]]) -> dict[str, int]:
+def add_causes(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """The sum of several counts by cause, causes in alphabetical order, none that is zero."""
+    # The engine may count on meanwhile: only a copy does not change while it is read.
+    parts = [dict(part) for part in parts]
     causes = sorted({cause for part in parts for cause in part})
     totals = {cause: sum(part.get(cause, 0) for part in parts) for cause in causes}
     return {cause: count for cause, count in totals.items() if count}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -15,18 +16,20 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pylfr._internal.log_context import logged_as
 from pylfr.deployment.resources import Resources
 from pylfr.deployment.sections.service import Role
 from pylfr.errors import ConfigError
 from pylfr.governance.adjudication.followed import FollowedReview
 from pylfr.governance.adjudication.review import Review
+from pylfr.monitoring.monitor import Monitor
 from pylfr.service import pages
 from pylfr.service.access import Gate, require_rules
 from pylfr.service.desk import Desk, EvidenceFolder
 from pylfr.service.feed import Feed
 from pylfr.service.overview import Overview
 from pylfr.service.problems import DESCRIBED, explain_errors, problem
-from pylfr.service.routes import alerts, deployment, events, session
+from pylfr.service.routes import alerts, deployment, events, monitoring, session
 from pylfr.service.sign_in import Person, SignIn
 
 # Nothing from elsewhere, nothing inline, in nobody's frame.
@@ -46,7 +49,12 @@ _MOST_BODY_BYTES = 16 * 1024
 _DEFAULT_ROLES: frozenset[Role] = frozenset({"operator", "second operator", "engagement officer"})
 
 
-def build_app(resources: Resources, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> FastAPI:
+def build_app(
+    resources: Resources,
+    *,
+    monitor: Monitor | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> FastAPI:
     """The application over an opened deployment, whose log and records another process may write to meanwhile.
 
     Raises ``ConfigError`` where the deployment has no [people] or no [records].
@@ -83,9 +91,11 @@ def build_app(resources: Resources, *, clock: Callable[[], datetime] = lambda: d
         telemetry={"auto_configure": False},
     )
     app.state.desk, app.state.feed, app.state.sign_in = desk, feed, sign_in
+    app.state.monitor = monitor = monitor or Monitor(described)
+    monitor.watch_record(resources)
     app.state.overview = Overview(resources, desk)
     app.state.gate = Gate(sign_in, section.tokens, origin=section.address, session_s=int(lives.total_seconds()))
-    for router in (session.router, alerts.router, events.router, deployment.router, pages.router):
+    for router in (session.router, alerts.router, events.router, deployment.router, monitoring.router, pages.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(packages=[("pylfr.service", "static")]))
     explain_errors(app)
@@ -121,7 +131,8 @@ class Guard:
             detail = f"a body must have a Content-Length of at most {_MOST_BODY_BYTES} bytes, got {length[:20]!r}"
             await problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)(scope, receive, with_headers)
             return
-        await self._app(scope, receive, with_headers)
+        with logged_as(request=secrets.token_hex(4)):
+            await self._app(scope, receive, with_headers)
 
 
 def _people(resources: Resources) -> dict[str, Person]:

@@ -16,19 +16,26 @@ from fastapi import FastAPI
 from pylfr.deployment.resources import Resources
 from pylfr.deployment.sections.service import ServiceSection
 from pylfr.engine.engine import Engine
+from pylfr.monitoring.monitor import Monitor
 from pylfr.service.app import build_app
 
 log = logging.getLogger(__name__)
 
 
-def serve(resources: Resources, engine: Engine | None, *, ready: Callable[[str], None] = lambda _: None) -> None:
+def serve(
+    resources: Resources,
+    engine: Engine | None,
+    *,
+    monitor: Monitor,
+    ready: Callable[[str], None] = lambda _: None,
+) -> None:
     """Serve until SIGTERM or SIGINT, with ``engine`` running beside where it is given; pages outlive its run.
 
     ``ready`` is called with the address once people can connect. Raises ``ConfigError`` where nobody could sign in,
     ``OSError`` where the address is taken.
     """
     section = resources.deployment.service
-    config = server_config(build_app(resources), section)
+    config = server_config(build_app(resources, monitor=monitor), section)
     server = _Server(config, on_start=lambda: _started(section.address, ready))
     runner = threading.Thread(target=_run, args=(engine,), name="pylfr-engine", daemon=True) if engine else None
     if runner is not None:

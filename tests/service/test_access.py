@@ -15,17 +15,17 @@ from fastapi.routing import APIRoute
 from pylfr.deployment.sections.service import Role
 from pylfr.service import pages
 from pylfr.service.access import require_rules, rule_of
-from pylfr.service.routes import alerts, deployment, events, session
+from pylfr.service.routes import alerts, deployment, events, monitoring, session
 from tests.service.stand import ROLES, Stand, standing
 
 ROUTES = [
     route
-    for module in (session, alerts, events, deployment, pages)
+    for module in (session, alerts, events, deployment, monitoring, pages)
     for route in module.router.routes
     if isinstance(route, APIRoute)
 ]
-# Nobody is refused these: they are how one signs in, and what everybody sees first.
-PUBLIC = {"/", "/sign-in", "/v1/challenges", "/v1/session"}
+# Nobody is refused these: they are how one signs in, and what everybody sees first; health names nobody.
+PUBLIC = {"/", "/sign-in", "/healthz", "/readyz", "/v1/challenges", "/v1/session"}
 
 
 def test_every_route_has_a_rule_and_an_application_without_one_does_not_start() -> None:

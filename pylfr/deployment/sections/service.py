@@ -12,7 +12,7 @@ from pylfr.deployment.sections.fields import FilePath
 Role = Literal["operator", "second operator", "engagement officer", "supervisor", "auditor"]
 
 
-Scope = Literal["alerts", "cameras", "deployment", "report"]
+Scope = Literal["alerts", "cameras", "deployment", "metrics", "report"]
 
 
 class TokenSection(ConfigModel):

@@ -116,6 +116,11 @@ class CheckpointExporter:
                 "whether the log was cut: start it, or take checkpoint_receiver out of [audit] and have that signed"
             )
 
+    @property
+    def received(self) -> LogHead | None:
+        """The last checkpoint that the receiver has; None while it is away."""
+        return self._received
+
     def close(self) -> None:
         """Send what is left, for 5 s at most, and stop."""
         if self._stopped.is_set():

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from pylfr._internal.log_context import logged_as
 from pylfr.errors import PylfrError
 from pylfr.protocols import Source
 from pylfr.types import Frame
@@ -193,7 +194,7 @@ class CameraQueue:
         error: str | None = None
         _give_way()
         try:
-            with contextlib.closing(self._due_frames()) as frames:
+            with logged_as(camera=self.source.camera), contextlib.closing(self._due_frames()) as frames:
                 for frame in frames:
                     if not self._put(frame):
                         break

@@ -1,0 +1,23 @@
+"""The section on monitoring: where Prometheus finds the numbers of `pylfr run`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pylfr._internal.toml_model import ConfigModel
+
+
+class MonitoringSection(ConfigModel):
+    """Numbers for Prometheus while `pylfr run` runs. Nothing listens unless a port is given.
+
+    `pylfr serve` has the same numbers at its own address, for programs whose token has the scope metrics.
+    """
+
+    host: Literal["127.0.0.1", "::1"] = Field(
+        default="127.0.0.1", description="loopback address; another machine's Prometheus goes through `pylfr serve`"
+    )
+    port: int | None = Field(
+        default=None, ge=1, le=65535, description="port of /metrics, /healthz and /readyz; unset: nothing listens"
+    )
