@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 import pylfr
 from pylfr.faces.detect import FaceDetector
-from pylfr.faces.redact import fill_faces
+from pylfr.faces.redact import NEAR_SHARE, fill_faces
 from pylfr.sinks.evidence import draw_evidence
 from pylfr.types import Float32, UInt8
 
@@ -22,7 +22,7 @@ _FRAME = (176, 0, 32)
 def draw_scene(alert: pylfr.Alert, video: Path, started_at: datetime, detector: FaceDetector) -> UInt8:
     """The frame that raised the alert beside the evidence picture, uint8 [H, W, 3] RGB."""
     frame = frame_at(video, (alert.captured_at - started_at).total_seconds())
-    faces = detector.detect([frame]).boxes
+    faces = detector.with_score_floor(detector.score_floor * NEAR_SHARE).detect([frame]).boxes
     centre = (np.array(alert.box[:2]) + np.array(alert.box[2:])) / 2
     is_alerted = ((faces[:, :2] <= centre) & (centre <= faces[:, 2:])).all(axis=1)
     fill_faces(frame, faces[~is_alerted], keep=alert.box)

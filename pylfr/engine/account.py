@@ -30,6 +30,7 @@ class Account:
         self.dropped: Counter[str] = Counter()
         self.left_out: dict[str, Counter[str]] = {}
         self.recognised = 0
+        self.near_detections = 0
         self.undelivered = 0
         self.errors: list[str] = []
 
@@ -70,6 +71,7 @@ class Account:
             faces=sum(self.faces.values()),
             tracks=sum(self.tracks.values()) + stages.tracker.alive,
             recognised=self.recognised,
+            near_detections=self.near_detections,
             alerts=sum(self.alerts.values()),
             suppressed=stages.policy.suppressed,
             undelivered=self.undelivered,

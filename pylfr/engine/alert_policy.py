@@ -7,12 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-import numpy as np
-
 from pylfr.faces.redact import evidence_crop, scene_shot
 from pylfr.faces.track import TrackKey
 from pylfr.protocols import Gallery
-from pylfr.types import Alert, Candidates, FrameBatch, Int64, Tracks
+from pylfr.types import Alert, Candidates, Faces, FrameBatch, Int64, Tracks
 
 # Entries that the evidence of one track may name; the least similar one gives way. A list of candidates is short, and
 # whoever is on the watchlist comes back in it.
@@ -168,16 +166,25 @@ class AlertPolicy:
 
 
 def compose_alert(
-    match: PossibleMatch, batch: FrameBatch, tracks: Tracks, gallery: Gallery, rules: AlertRules, *, authorisation: str
+    match: PossibleMatch,
+    batch: FrameBatch,
+    tracks: Tracks,
+    gallery: Gallery,
+    rules: AlertRules,
+    *,
+    detected: Faces,
+    authorisation: str,
 ) -> Alert:
-    """The alert that an operator sees: the probe with every other face filled, beside the reference image."""
+    """The alert that an operator sees: the probe beside the reference image.
+
+    Every other face is filled: of all ``detected`` in the batch, not only of those in ``tracks``.
+    """
     faces = tracks.faces
     index = int(faces.frame_index[match.row])
     frame = batch.frames[index]
-    same_frame = np.flatnonzero(faces.frame_index == index)
-    boxes, shown = faces.boxes[same_frame], int(np.searchsorted(same_frame, match.row))
+    shown, others = faces.boxes[match.row], detected.boxes[detected.frame_index == index]
     reference = gallery.reference(match.entry)
-    x1, y1, x2, y2 = (round(float(side), 1) for side in faces.boxes[match.row])
+    x1, y1, x2, y2 = (round(float(side), 1) for side in shown)
     return Alert(
         id=str(uuid.uuid4()),
         camera=frame.camera,
@@ -188,10 +195,10 @@ def compose_alert(
         threshold=rules.threshold,
         calibrated=rules.calibrated,
         box=(x1, y1, x2, y2),
-        crop=evidence_crop(frame, boxes, shown),
+        crop=evidence_crop(frame, shown, others),
         reference=reference.picture,
         model=gallery.model,
         watchlist_revision=gallery.revision,
         authorisation=authorisation,
-        scene=scene_shot(frame, boxes, shown),
+        scene=scene_shot(frame, shown, others),
     )

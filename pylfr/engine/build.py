@@ -16,6 +16,7 @@ from pylfr.faces.device.detect import DeviceDetector
 from pylfr.faces.device.recognise import DeviceRecogniser, HostEmbedderAdapter
 from pylfr.faces.embed import FaceEmbedder
 from pylfr.faces.recognise import FaceRecogniser
+from pylfr.faces.redact import NEAR_SHARE
 from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.protocols import Audit, Authority, Ceiling, GallerySource, Sink, Source
 from pylfr.video.batching.batcher import Batcher
@@ -24,8 +25,8 @@ from pylfr.video.open import decoded_by, decoding_of
 log = logging.getLogger(__name__)
 
 # Shares of the detector's own threshold. A somewhat weaker face may still start a track and be compared: on synthetic
-# crowds that finds people whom no stronger detection shows (docs/accuracy.md). Still weaker ones carry tracks on. All
-# are redacted in evidence.
+# crowds that finds people whom no stronger detection shows (docs/accuracy.md). Still weaker ones carry tracks on. The
+# detector reports down to NEAR_SHARE: what is weaker than these is redacted in pictures, and nothing else.
 HIGH_SCORE_SHARE = 0.7
 LOW_SCORE_SHARE = 0.5
 
@@ -91,7 +92,7 @@ def build_engine(
         ),
         authority=authority,
         ceiling=ceiling,
-        detector=networks.detector.with_score_floor(low_score),
+        detector=networks.detector.with_score_floor(networks.detector.score_floor * NEAR_SHARE),
         tracker=FaceTracker(TrackRules(high_score=high_score, low_score=low_score)),
         selector=BestShotSelector(settings.best_shots),
         recogniser=networks.recogniser,

@@ -262,11 +262,11 @@ class Engine:
         self._stages.audit.note(camera_refused(camera, reason))
         self._account.note(f"camera {camera}: {reason}; the others go on")
 
-    def _recognise(self, batch: FrameBatch, faces: Faces) -> Iterator[Recorded[Alert]]:
+    def _recognise(self, batch: FrameBatch, detected: Faces) -> Iterator[Recorded[Alert]]:
         stages = self._stages
         gallery = self._gallery = stages.gallery.snapshot()
         self._note_gallery()
-        faces = self._capped(batch, faces)
+        faces = self._followed(batch, detected)
         tracks = stages.tracker.update(batch, faces)
         for each in stages.observers:
             each.faces_tracked(batch, tracks)
@@ -291,13 +291,21 @@ class Engine:
             for each in stages.observers:
                 each.matches_decided(compared, matches)
             for match in matches:
-                yield self._alert(match, batch, tracks, gallery)
+                yield self._alert(match, batch, tracks, gallery, detected)
         self._forget(stages.tracker.ended())
 
-    def _alert(self, match: PossibleMatch, batch: FrameBatch, tracks: Tracks, gallery: Gallery) -> Recorded[Alert]:
+    def _alert(
+        self, match: PossibleMatch, batch: FrameBatch, tracks: Tracks, gallery: Gallery, detected: Faces
+    ) -> Recorded[Alert]:
         stages = self._stages
         alert = compose_alert(
-            match, batch, tracks, gallery, stages.policy.rules, authorisation=stages.authority.reference
+            match,
+            batch,
+            tracks,
+            gallery,
+            stages.policy.rules,
+            detected=detected,
+            authorisation=stages.authority.reference,
         )
         recorded = stages.audit.record(alert)
         self._account.alerts[alert.camera] += 1
@@ -311,13 +319,14 @@ class Engine:
             each.alert_recorded(recorded)
         return recorded
 
-    def _capped(self, batch: FrameBatch, faces: Faces) -> Faces:
-        """The best faces of each frame, up to the cap, counted by camera."""
-        rank = np.arange(len(faces)) - np.searchsorted(faces.frame_index, faces.frame_index)
-        within = rank < self._limits.max_faces_a_frame
-        if not within.all():
-            self._account.dropped["face_over_cap"] += int(np.count_nonzero(~within))
-            faces = faces.select(within)
+    def _followed(self, batch: FrameBatch, detected: Faces) -> Faces:
+        """The best faces of each frame, up to the cap, counted by camera; the rest is filled in pictures, no more."""
+        is_face = detected.scores >= self._stages.tracker.low_score
+        rank = np.arange(len(detected)) - np.searchsorted(detected.frame_index, detected.frame_index)
+        within = is_face & (rank < self._limits.max_faces_a_frame)
+        self._account.near_detections += int(np.count_nonzero(~is_face))
+        self._account.dropped["face_over_cap"] += int(np.count_nonzero(is_face & ~within))
+        faces = detected if within.all() else detected.select(within)
         for index, count in zip(*np.unique(faces.frame_index, return_counts=True), strict=True):
             self._account.faces[batch.frames[index].camera] += int(count)
         return faces

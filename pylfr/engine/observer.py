@@ -34,7 +34,10 @@ class Observer:
         """The batch is authorised, and detection begins."""
 
     def faces_found(self, batch: FrameBatch, faces: Faces) -> None:
-        """Detection has ended; ``faces`` are all of the batch's, before the limit on faces of one frame."""
+        """Detection has ended; ``faces`` is whatever it found in the batch.
+
+        Also what is over the limit on faces of one frame, or too weak to be followed: that is filled in pictures only.
+        """
 
     def faces_tracked(self, batch: FrameBatch, tracks: Tracks) -> None:
         """Every face has its track."""

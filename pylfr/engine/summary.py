@@ -30,7 +30,8 @@ class Summary:
     """The account of one run.
 
     ``faces`` counts detections, ``tracks`` the faces followed through the picture, ``recognised`` the probes that were
-    compared, ``suppressed`` repeat alerts inside the cool-down. ``dropped`` counts frames and faces by cause.
+    compared, ``near_detections`` what was too weak to count as a face and is filled in pictures all the same,
+    ``suppressed`` repeat alerts inside the cool-down. ``dropped`` counts frames and faces by cause.
     ``dwell_ms`` says how long probe templates existed. ``undelivered`` counts deliveries that failed:
     each alert once for each sink that refused it, or that its receiver had not confirmed when the run ended. ``unread``
     are alerts that the program which reads ``Engine.run`` did not take; they are recorded, and sent to the sinks.
@@ -43,6 +44,7 @@ class Summary:
     faces: int
     tracks: int
     recognised: int
+    near_detections: int
     alerts: int
     suppressed: int
     undelivered: int
@@ -119,6 +121,7 @@ def run_ended(summary: Summary) -> Event:
         "faces",
         "tracks",
         "recognised",
+        "near_detections",
         "alerts",
         "suppressed",
         "undelivered",

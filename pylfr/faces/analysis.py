@@ -25,14 +25,14 @@ from PIL import Image, ImageOps
 
 from pylfr import ops
 from pylfr.errors import ConfigError
-from pylfr.faces.detect import open_detector
-from pylfr.faces.device.detect import open_device_detector
+from pylfr.faces.detect import FaceDetector, open_detector
+from pylfr.faces.device.detect import DeviceDetector, open_device_detector
 from pylfr.faces.device.recognise import HostEmbedderAdapter, open_device_embedder
 from pylfr.faces.device.uploads import Uploads
 from pylfr.faces.draw import draw_faces
 from pylfr.faces.embed import open_embedder
 from pylfr.faces.quality import measure_quality
-from pylfr.faces.redact import fill_faces
+from pylfr.faces.redact import NEAR_SHARE, fill_faces, others_than
 from pylfr.models.default import choose
 from pylfr.models.store import open_store
 from pylfr.protocols import Detector, Embedder
@@ -78,14 +78,16 @@ class AnalysedFace:
 class AnalysedFaces:
     """The faces of one still, the best detection first. Index or iterate for single faces; a mask or slice selects.
 
-    ``faces.boxes`` and the other properties are arrays over all N of them. ``frame`` is the picture, which may share
-    memory with the array that was given: draw before you change that.
+    ``faces.boxes`` and the other properties are arrays over all N of them. ``detected``, float32 [M, 4] xyxy, is
+    whatever may be a face, also what is too weak to count as one: ``redact`` fills it. ``frame`` is the picture, which
+    may share memory with the array that was given: draw before you change that.
     """
 
     frame: Frame
     faces: Faces
     quality: Quality
     templates: Templates
+    detected: Float32
 
     def __post_init__(self) -> None:
         if not len(self.faces) == len(self.quality) == len(self.templates):
@@ -134,6 +136,7 @@ class AnalysedFaces:
             faces=self.faces.select(rows),
             quality=self.quality.select(rows),
             templates=Templates(vectors=self.templates.vectors[rows], model=self.templates.model),
+            detected=self.detected,
         )
 
     def compare(self, others: AnalysedFaces) -> Float32:
@@ -152,10 +155,15 @@ class AnalysedFaces:
         return draw_faces(_rgb(self.frame), self.boxes, self.landmarks, labels)
 
     def redact(self, *, keep: int | None = None) -> Image.Image:
-        """The picture with every face filled opaque, or every face but number ``keep``."""
+        """The picture with every face filled opaque, or every face but number ``keep``.
+
+        That is all that was detected: what is not selected, or was too weak to count as a face, is filled as well.
+        """
         picture = _rgb(self.frame).copy()
-        filled = self.boxes if keep is None else np.delete(self.boxes, keep, axis=0)
-        fill_faces(picture, filled, keep=None if keep is None else self.boxes[keep].tolist())
+        if keep is None:
+            fill_faces(picture, self.detected)
+        else:
+            fill_faces(picture, others_than(self.boxes[keep], self.detected), keep=self.boxes[keep].tolist())
         return Image.fromarray(picture)
 
     def wipe(self) -> None:
@@ -202,8 +210,9 @@ class AnalysedFaces:
 class FaceAnalysis:
     """Detection, quality, alignment and embedding in one call. Threads may share it. Made by ``open_face_analysis``."""
 
-    def __init__(self, detector: Detector, embedder: Embedder) -> None:
+    def __init__(self, detector: FaceDetector | DeviceDetector, embedder: Embedder) -> None:
         self._detector = detector
+        self._finder = detector.with_score_floor(detector.score_floor * NEAR_SHARE)
         self._embedder = embedder
 
     @property
@@ -225,7 +234,9 @@ class FaceAnalysis:
     def get_batch(self, images: Sequence[Still], *, colour: Colour = "rgb") -> list[AnalysedFaces]:
         """As ``get`` for pictures of any sizes, which go through the networks together."""
         frames = [_frame(image, colour) for image in images]
-        faces = self._detector.detect(frames)
+        detected = self._finder.detect(frames)
+        is_face = detected.scores >= self._detector.score_floor
+        faces = detected if is_face.all() else detected.select(is_face)
         quality = measure_quality(frames, faces)
         templates = self._embedder.embed(self._embedder.align(frames, faces))
         found = []
@@ -244,6 +255,7 @@ class FaceAnalysis:
                     ),
                     quality=quality.select(rows),
                     templates=Templates(vectors=templates.vectors[rows], model=templates.model),
+                    detected=detected.boxes[detected.frame_index == place],
                 )
             )
         # Each picture has its own copy; the one of the whole batch goes.

@@ -51,10 +51,16 @@ class FaceTracker:
             rules.high_score, rules.low_score, rules.iou, rules.max_age_ms, rules.max_tracks_per_camera
         )
         self._high_score = rules.high_score
+        self._low_score = rules.low_score
         self._cuts = CutDetector()
         self._cameras: dict[str, int] = {}
         self._names: list[str] = []
         self.unfollowed: Counter[str] = Counter()
+
+    @property
+    def low_score(self) -> float:
+        """A weaker detection is no face: it carries no track on."""
+        return self._low_score
 
     @property
     def alive(self) -> int:

@@ -367,6 +367,27 @@ def test_faces_over_the_cap_are_dropped_weakest_first_and_counted() -> None:
     assert summary.dropped == {"face_over_cap": 5}
 
 
+@pytest.mark.parametrize("weak", [0.9, 0.1], ids=["over the limit", "too weak to be followed"])
+def test_a_face_that_is_not_followed_is_filled_in_every_picture_of_an_alert(weak: float) -> None:
+    shown, beside = [100.0, 80.0, 160.0, 150.0], [165.0, 85.0, 185.0, 110.0]
+
+    class Beside(Crowd):
+        def detect(self, images: Sequence[Frame | UInt8]) -> Faces:
+            faces = super().detect(images)
+            return replace(faces, scores=np.where(faces.boxes[:, 0] == shown[0], 0.95, weak).astype(np.float32))
+
+    [alert], summary = run(build([Street("north", frames=3)], detector=Beside([shown, beside]), max_faces=1))
+    assert alert.box == tuple(shown)
+    # The street is a flat 99; whatever is filled is a flat 96.
+    assert set(np.unique(alert.crop)) == {96, 99}
+    assert alert.scene is not None
+    assert (alert.scene[85:110, 165:185] == 96).all()
+    assert (alert.scene[80:150, 100:160] == 99).all()
+    assert summary.faces == 3
+    assert summary.dropped == ({"face_over_cap": 3} if weak > 0.5 else {})
+    assert summary.near_detections == (0 if weak > 0.5 else 3)
+
+
 def test_every_detected_face_is_compared_or_counted_by_cause() -> None:
     boxes = [[10.0 + 60 * place, 80.0, 50.0 + 60 * place, 130.0] for place in range(5)]
     engine = build([Street("north", frames=40)], boxes=boxes, comparisons_hz=5.0)

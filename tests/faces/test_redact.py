@@ -7,6 +7,8 @@ import numpy as np
 from pylfr.faces.redact import evidence_crop, fill_faces
 from pylfr.types import Frame
 
+NOTHING = np.empty((0, 4), np.float32)
+
 
 def noise(height: int, width: int) -> Frame:
     return Frame.still(np.random.default_rng(3).integers(0, 256, (height, width, 3), dtype=np.uint8))
@@ -15,7 +17,7 @@ def noise(height: int, width: int) -> Frame:
 def test_the_alerted_face_is_in_the_middle_of_its_crop() -> None:
     picture = np.zeros((200, 300, 3), np.uint8)
     picture[80:120, 140:180] = 255
-    crop = evidence_crop(Frame.still(picture), np.array([[140, 80, 180, 120]], np.float32), 0, side_px=170)
+    crop = evidence_crop(Frame.still(picture), np.array([140, 80, 180, 120], np.float32), NOTHING, side_px=170)
     assert crop.shape == (170, 170, 3)
     lit = np.argwhere(crop[:, :, 0] > 127)
     # 40 source pixels of 68 in the crop are 100 crop pixels, in the middle.
@@ -25,7 +27,7 @@ def test_the_alerted_face_is_in_the_middle_of_its_crop() -> None:
 
 def test_every_other_face_is_filled_and_the_shown_one_is_not() -> None:
     boxes = np.array([[100, 60, 140, 110], [145, 60, 185, 110], [60, 60, 95, 110]], np.float32)
-    crop = evidence_crop(noise(200, 300), boxes, 0, side_px=256)
+    crop = evidence_crop(noise(200, 300), boxes[0], boxes, side_px=256)
     step = 1.7 * 50 / 256
     left, top = 120 - 1.7 * 25, 85 - 1.7 * 25
 
@@ -41,7 +43,7 @@ def test_every_other_face_is_filled_and_the_shown_one_is_not() -> None:
 
 
 def test_a_face_over_the_edge_of_the_frame_is_shown_with_black_around_it() -> None:
-    crop = evidence_crop(noise(50, 50), np.array([[-5, -5, 20, 20]], np.float32), 0, side_px=64)
+    crop = evidence_crop(noise(50, 50), np.array([-5, -5, 20, 20], np.float32), NOTHING, side_px=64)
     assert not crop[:8, :8].any()
     assert crop[32:, 32:].any()
 
