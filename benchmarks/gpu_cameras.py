@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from statistics import median
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -45,6 +47,14 @@ def surfaces(stream: ops.Stream, size: Size, count: int) -> list[Frame]:
     return frames
 
 
+@runtime_checkable
+class TakesHalves(Protocol):
+    """A network that may be given float16 [B, H, W, 3]."""
+
+    @property
+    def takes_halves(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Begun:
     """A batch that is being looked through, and how many frames were taken before it."""
@@ -75,11 +85,14 @@ class Pipeline:
         stream = self._finding
         width, height = self._size.networks[0]
         pictures = ops.upload(frames, self._uploads)
-        given = ops.Tensor((len(frames), 3, height, width), "float32", stream)
+        shape = len(frames), 3, height, width
+        if isinstance(self._detector, TakesHalves) and self._detector.takes_halves:
+            given = ops.Tensor((len(frames), height, width, 3), "float16", stream)
+        else:
+            given = ops.Tensor(shape, "float32", stream)
         pictures.letterbox(given, bgr=False, mean=MEAN, scale=SCALE)
         outputs = {
-            name: ops.Tensor(shape, "float32", stream)
-            for name, shape in self._detector.output_shapes(given.shape).items()
+            name: ops.Tensor(own, "float32", stream) for name, own in self._detector.output_shapes(shape).items()
         }
         self._detector.run_on(stream, given, outputs)
         said = list(outputs.values())
@@ -141,6 +154,8 @@ def measure_cameras(
         pipeline.finish(pipeline.begin((pool * 8)[:frames]))
     for cameras in size.cameras:
         waits: list[float] = []
+        beginning: list[float] = []
+        finishing: list[float] = []
         begun: deque[_Begun] = deque()
         batches, bytes_before, launched = 0, pipeline.host_bytes, ops.cuda_launches()
         done, gap = 0, 0.04 / cameras
@@ -151,6 +166,7 @@ def measure_cameras(
                 # Batches of few sizes, so that each has its graph.
                 taken = max(each for each in {1, 2, *size.batches} if each <= min(waiting, max(size.batches)))
                 begun.append(pipeline.begin((pool * 8)[:taken], before=done))
+                beginning.append((time.perf_counter() - began - now) * 1000)
                 done += taken
                 batches += 1
                 if len(begun) < 2:
@@ -159,8 +175,10 @@ def measure_cameras(
                 time.sleep(gap)
                 continue
             batch = begun.popleft()
+            started = time.perf_counter() - began
             pipeline.finish(batch)
             ended = time.perf_counter() - began
+            finishing.append((ended - started) * 1000)
             waits += [(ended - (batch.before + n) * gap) * 1000 for n in range(batch.frames)]
         while begun:
             pipeline.finish(begun.popleft())
@@ -176,6 +194,8 @@ def measure_cameras(
             launches_a_batch=(ops.cuda_launches() - launched) / max(1, batches),
             host_bytes_a_frame=(pipeline.host_bytes - bytes_before) / max(1, done),
             device_megabytes_a_camera=held / cameras / 1e6,
+            begin_ms=median(beginning or [0.0]),
+            finish_ms=median(finishing or [0.0]),
         )
         results.add_load(load)
 

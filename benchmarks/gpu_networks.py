@@ -11,11 +11,16 @@ from collections.abc import Mapping
 
 import torch
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pylfr import ops
 from pylfr.types import Device
 
 STRIDES = (8, 16, 32)
+
+# To try kernels takes time, which small batches do not earn back.
+_LEAST_TUNED = 32
+_TRIED_KERNELS = 4
 
 
 def _conv(given: int, out: int, *, stride: int = 1, size: int = 3, groups: int = 1) -> nn.Module:
@@ -84,16 +89,39 @@ class ScrfdSized(nn.Module):  # type: ignore[misc]
         return [each[..., start:stop].contiguous() for start, stop in kinds for each in said]
 
 
-class TimedNetwork:
-    """A ``DeviceRuntime`` around one of these, fp16 and channels-last on CUDA, one CUDA graph a shape."""
+def _fold(module: nn.Module) -> nn.Module:
+    """Normalisation becomes part of the convolution before it, as exports of networks have it."""
+    for child in module.children():
+        _fold(child)
+    if isinstance(module, nn.Sequential):
+        for place in range(1, len(module)):
+            before, here = module[place - 1], module[place]
+            if isinstance(before, nn.Conv2d) and isinstance(here, nn.BatchNorm2d):
+                module[place - 1], module[place] = fuse_conv_bn_eval(before, here), nn.Identity()
+    return module
 
-    def __init__(self, network: nn.Module, stream: ops.Stream, names: tuple[str, ...]) -> None:
+
+class TimedNetwork:
+    """A ``DeviceRuntime`` around one of these, fp16 and channels-last on CUDA, one CUDA graph a shape.
+
+    With ``is_tuned`` cuDNN tries a few of its kernels for each convolution, where batches are large.
+    """
+
+    def __init__(
+        self, network: nn.Module, stream: ops.Stream, names: tuple[str, ...], *, is_tuned: bool = True
+    ) -> None:
         self.device: Device = stream.device
         self._half = self.device == "cuda"
-        network = network.eval()
+        self._is_tuned = is_tuned
+        network = _fold(network.eval())
         self._network = network.half().cuda().to(memory_format=torch.channels_last) if self._half else network
         self._names = names
         self._graphs: dict[tuple[int, ...], tuple[torch.cuda.CUDAGraph, torch.Tensor, list[torch.Tensor]]] = {}
+
+    @property
+    def takes_halves(self) -> bool:
+        """Whether pictures may be float16 [B, H, W, 3], which need no conversion."""
+        return self._half
 
     @property
     def outputs(self) -> Mapping[str, tuple[int | None, ...]]:
@@ -124,30 +152,38 @@ class TimedNetwork:
         return list(said) if isinstance(said, list) else [said]
 
     def _replayed(self, tensor: ops.Tensor) -> list[torch.Tensor]:
-        if tensor.shape not in self._graphs:
-            given = torch.zeros(tensor.shape, device="cuda", dtype=torch.float16)
+        pictures = torch.from_dlpack(tensor)
+        if pictures.dtype == torch.float16:
+            pictures = pictures.permute(0, 3, 1, 2)
+        shape = tuple(pictures.shape)
+        if shape not in self._graphs:
+            given = torch.zeros(shape, device="cuda", dtype=torch.float16)
             given = given.to(memory_format=torch.channels_last)
-            for _ in range(3):
-                self._forward(given)
+            is_tuned = self._is_tuned and len(given) >= _LEAST_TUNED
+            with torch.backends.cudnn.flags(enabled=True, benchmark=is_tuned, benchmark_limit=_TRIED_KERNELS):
+                for _ in range(3):
+                    self._forward(given)
             torch.cuda.synchronize()
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            with (
+                torch.cuda.graph(graph, capture_error_mode="thread_local"),
+                torch.backends.cudnn.flags(enabled=True, benchmark=is_tuned, benchmark_limit=_TRIED_KERNELS),
+            ):
                 said = self._forward(given)
-            self._graphs[tensor.shape] = graph, given, said
-        graph, given, said = self._graphs[tensor.shape]
-        given.copy_(torch.from_dlpack(tensor))
+            self._graphs[shape] = graph, given, said
+        graph, given, said = self._graphs[shape]
+        given.copy_(pictures)
         graph.replay()
         return said
 
 
-def detector_on(stream: ops.Stream) -> TimedNetwork:
+def detector_on(stream: ops.Stream, *, is_tuned: bool = True) -> TimedNetwork:
     """A detector of SCRFD-10G's size."""
-    return TimedNetwork(
-        ScrfdSized(), stream, tuple(f"{kind}_{s}" for kind in ("score", "bbox", "kps") for s in STRIDES)
-    )
+    names = tuple(f"{kind}_{s}" for kind in ("score", "bbox", "kps") for s in STRIDES)
+    return TimedNetwork(ScrfdSized(), stream, names, is_tuned=is_tuned)
 
 
-def embedders_on(stream: ops.Stream) -> Mapping[str, TimedNetwork]:
+def embedders_on(stream: ops.Stream, *, is_tuned: bool = True) -> Mapping[str, TimedNetwork]:
     """Embedders of the usual sizes."""
     made = {"R50": iresnet((3, 4, 14, 3)), "R100": iresnet((3, 13, 30, 3)), "MobileFaceNet": mobilefacenet()}
-    return {name: TimedNetwork(network, stream, ("template",)) for name, network in made.items()}
+    return {name: TimedNetwork(network, stream, ("template",), is_tuned=is_tuned) for name, network in made.items()}

@@ -81,7 +81,10 @@ class SearchRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraLoad:
-    """So many simulated cameras of 25 frames a second, each frame analysed."""
+    """So many simulated cameras of 25 frames a second, each frame analysed.
+
+    ``begin_ms``: what the host takes to queue a batch; ``finish_ms``: to wait for the one before and recognise it.
+    """
 
     cameras: int
     frames_a_second: float
@@ -91,6 +94,8 @@ class CameraLoad:
     launches_a_batch: float
     host_bytes_a_frame: float
     device_megabytes_a_camera: float
+    begin_ms: float = 0.0
+    finish_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ PYLFR_BUNDLE              the bundle, build/gpu
 PYLFR_MODELS, PYLFR_MEDIA folders of networks and footage; the bundle's where they are not set
 PYLFR_CUDA_ARCHITECTURES  for which to compile, native where it is not set
 PYLFR_SECONDS             how long the plan may take, 300 or 330
+PYLFR_STEPS               an extended regular expression: only steps whose names it fits, of those that measure or test
 PYLFR_QUICK               1: small sizes, and few tests in depth, to rehearse the plan
 PYLFR_SLOWER              by how much every limit is longer, 1; for a rehearsal without a GPU
 TEXT
@@ -57,7 +58,7 @@ case "$bundle" in /*) ;; *) bundle="$tree/$bundle" ;; esac
 results="$out/results.txt"
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
-failed=0
+failed=0 is_measuring=0
 
 say() {
     if [ "$is_list" = 1 ]; then return 0; fi
@@ -73,6 +74,10 @@ ended() {
 step() {
     local most=$(($1 * slower)) name=$2 began=$SECONDS status=0 left=$((seconds - SECONDS))
     shift 2
+    if [ "$is_measuring" = 1 ] && [ -n "${PYLFR_STEPS:-}" ] && ! [[ $name =~ $PYLFR_STEPS ]]; then
+        say "== $name: not asked for"
+        return 0
+    fi
     if [ "$is_list" = 1 ]; then
         printf '%6s s at most  %s\n' "$most" "$name"
         return 0
@@ -176,6 +181,7 @@ elif [ "$has_core" = 0 ]; then
 fi
 
 cd "$work" || exit 2
+is_measuring=1
 export PYLFR_REQUIRE_CUDA=1
 kernels=(tests/native/test_batch.py tests/native/test_search_index.py tests/native/test_tensor_cuda.py)
 pytest=(python3 -m pytest -q -rs -m cuda -p no:cacheprovider)
@@ -185,7 +191,8 @@ if [ "$plan" = proof ]; then
     must 50 "kernels" "${pytest[@]}" "${kernels[@]}"
     must 30 "stages, arrays of PyTorch and CuPy" "${pytest[@]}" tests/faces/device tests/system/test_interop.py tests/system/test_cuda.py
     must 50 "six cameras, networks in PyTorch" "${pytest[@]}" tests/system/test_rehearsal_on_device.py -k "not decoded_there"
-    may 25 "NVDEC" "${pytest[@]}" tests/video/decoding/test_nvdec.py tests/system/test_rehearsal_on_device.py -k "nvdec or decoded_there"
+    # Where a test hangs it says in what.
+    may 50 "NVDEC" "${pytest[@]}" -v --durations=0 -o faulthandler_timeout=35 tests/video/decoding/test_nvdec.py tests/system/test_rehearsal_on_device.py -k "nvdec or decoded_there"
     must 50 "ceilings, letterbox, search" "${measure[@]}" ceilings,preprocessing,search
     must 55 "simulated cameras" "${measure[@]}" ceilings,loads
     may 30 "races in shared memory" compute-sanitizer --tool racecheck --error-exitcode 9 \
@@ -194,11 +201,13 @@ else
     again=("${kernels[@]}" tests/faces/device tests/system/test_interop.py tests/system/test_rehearsal_on_device.py)
     if [ "${PYLFR_QUICK:-0}" = 1 ]; then kernels=(tests/system/test_cuda.py) again=(tests/system/test_cuda.py); fi
     must 60 "the tests again" "${pytest[@]}" "${again[@]}"
-    must 90 "networks" "${measure[@]}" ceilings,networks,installed
-    may 60 "streams of NVDEC" "${measure[@]}" ceilings,decoding
+    must 40 "int8 search, 180 cameras" "${measure[@]}" ceilings,int8,loads --cameras 180
+    may 40 "kernels of networks" "${measure[@]}" profile-networks
+    must 60 "networks" "${measure[@]}" ceilings,networks,installed
+    may 50 "streams of NVDEC" "${measure[@]}" ceilings,decoding
     # The largest searches are left out: memcheck is some fifty times slower.
-    may 60 "memory errors" compute-sanitizer --error-exitcode 9 "${pytest[@]}" "${kernels[@]}" -k "not 6000 and not 3000 and not lent"
-    may 40 "a profile of the scan and the letterbox" ncu --clock-control none --set basic -k "regex:scan_|for_each_group" \
+    may 45 "memory errors" compute-sanitizer --error-exitcode 9 "${pytest[@]}" "${kernels[@]}" -k "not 6000 and not 3000 and not lent"
+    may 30 "a profile of the scan and the letterbox" ncu --clock-control none --set basic -k "regex:scan_|for_each_group" \
         --launch-count 6 python3 -m benchmarks.gpu "${quick[@]}" --only profile
     if python3 -c 'import faiss, sys; sys.exit(not hasattr(faiss, "StandardGpuResources"))' 2>/dev/null || [ "$is_list" = 1 ]; then
         may 40 "FAISS" "${measure[@]}" ceilings,peers

@@ -3,11 +3,12 @@
 // `scan_rows`: a row of chunks is read by `lanes` neighbouring lanes, 16 bytes each, so that a warp reads whole rows in
 // one piece; a lane asks for four rows before it multiplies, and the four are added up together. `scan_bytes`, for five
 // probes of int8 and more: tensor cores multiply 32 rows by up to 32 probes. In both a warp keeps the best 32 of each
-// probe in registers, one a lane. More probes than a kernel takes read the references again.
+// probe, one a lane, in registers or in shared memory.
 #include <cuda_runtime_api.h>
 
 #include <string>
 
+#include "cuda/dynamic_shared.hpp"
 #include "cuda/mma.hpp"
 #include "kernels/shortlist.hpp"
 #include "ops/search_index.hpp"
@@ -20,9 +21,10 @@ using Key = unsigned long long;
 
 constexpr unsigned all_lanes = 0xffffffffu;
 constexpr int scan_threads = scan_warps * 32;
-constexpr int bytes_warps = 4, bytes_threads = bytes_warps * 32;
+constexpr int bytes_warps = 8, bytes_threads = bytes_warps * 32;
 constexpr int bytes_rows = 32;            // that a warp multiplies at once
-constexpr int most_probes_of_bytes = 32;  // at once
+constexpr int most_probes_of_bytes = 32;  // of a block
+constexpr int most_passes = 4;            // over the same rows at once
 
 void check(cudaError_t error, const char* what) {
     if (error == cudaSuccess) return;
@@ -85,7 +87,8 @@ __device__ int row_of_quarter(int lane) {
 
 // The warps' lists of a block, [probe, warp, 32], become the block's.
 template <int warps>
-__device__ void write_lists(const Scan& scan, const Key* lists, int first_probe, int present, int lane, int warp) {
+__device__ void write_lists(const Scan& scan, const Key* lists, int first_probe, int present, int block, int lane,
+                            int warp) {
     for (int p = warp; p < present; p += warps) {
         const Key* own = lists + p * warps * list_length;
         Key list = own[lane], bound = __shfl_sync(all_lanes, list, 31);
@@ -95,14 +98,15 @@ __device__ void write_lists(const Scan& scan, const Key* lists, int first_probe,
             offer(list, key, true, lane);
         }
         bound = larger(bound, __shfl_sync(all_lanes, list, 31));
-        const std::int64_t at = static_cast<std::int64_t>(first_probe + p) * gridDim.x + blockIdx.x;
+        const std::int64_t at = static_cast<std::int64_t>(first_probe + p) * scan.blocks + block;
         scan.lists[at * list_length + lane] = list;
         if (lane == 0) scan.bounds[at] = bound;
     }
 }
 
 template <class Format, int lanes, int probes_at_once>
-__global__ void __launch_bounds__(scan_threads, probes_at_once == 1 ? 4 : 2) scan_rows(Scan scan, int first_probe) {
+__global__ void __launch_bounds__(scan_threads, probes_at_once == 1 ? 4 : 2)
+    scan_rows(Scan scan, int first_probe, int) {
     union Shared {
         Chunk probes[probes_at_once * most_numbers / Format::numbers * Format::probe_chunks];
         Key lists[probes_at_once * scan_warps * list_length];
@@ -119,13 +123,14 @@ __global__ void __launch_bounds__(scan_threads, probes_at_once == 1 ? 4 : 2) sca
 
     const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
     constexpr int rows_a_warp = 32 / lanes, turn = rows_at_once * rows_a_warp;
-    const std::int64_t step = static_cast<std::int64_t>(turn) * gridDim.x * scan_warps;
+    // Neighbouring turns are other blocks': a block's list has room for few of neighbouring rows, and there may be few.
+    const std::int64_t turn_rows = static_cast<std::int64_t>(turn) * gridDim.x;
     Key lists[probes_at_once];
 #pragma unroll
     for (int p = 0; p < probes_at_once; ++p) lists[p] = 0;
 
-    for (std::int64_t base = (static_cast<std::int64_t>(blockIdx.x) * scan_warps + warp) * turn; base < scan.count;
-         base += step) {
+    for (std::int64_t base = warp * turn_rows + static_cast<std::int64_t>(blockIdx.x) * turn; base < scan.count;
+         base += turn_rows * scan_warps) {
         std::uint32_t rows[rows_at_once];
 #pragma unroll
         for (int r = 0; r < rows_at_once; ++r) rows[r] = row_within(scan, base + r * rows_a_warp + lane / lanes);
@@ -158,143 +163,207 @@ __global__ void __launch_bounds__(scan_threads, probes_at_once == 1 ? 4 : 2) sca
 #pragma unroll
     for (int p = 0; p < probes_at_once; ++p) shared.lists[(p * scan_warps + warp) * list_length + lane] = lists[p];
     __syncthreads();
-    write_lists<scan_warps>(scan, shared.lists, first_probe, present, lane, warp);
+    write_lists<scan_warps>(scan, shared.lists, first_probe, present, static_cast<int>(blockIdx.x), lane, warp);
+}
+
+// What a block of `scan_bytes` shares. A warp's list of a probe is sorted, best first; `limits` is the score from which
+// on a row may still enter it; `scores` of 8 probes and 32 rows, padded so that no two lanes write into one bank.
+struct BytesMemory {
+    static constexpr int row_stride = 36;
+
+    Key* lists;     // [probes_at_once, bytes_warps, list_length]
+    Chunk* probes;  // [probes_at_once, stride]
+    float* limits;  // [bytes_warps, probes_at_once]
+    float* scores;  // [bytes_warps, 8, row_stride]
+    float* scales;  // [probes_at_once]
+
+    __device__ BytesMemory(unsigned char* memory, int probes_at_once, int stride)
+        : lists(reinterpret_cast<Key*>(memory)),
+          probes(reinterpret_cast<Chunk*>(lists + probes_at_once * bytes_warps * list_length)),
+          limits(reinterpret_cast<float*>(probes + probes_at_once * stride)),
+          scores(limits + bytes_warps * probes_at_once),
+          scales(scores + bytes_warps * 8 * row_stride) {}
+
+    static int bytes(int probes_at_once, int stride) {
+        return probes_at_once * bytes_warps * list_length * static_cast<int>(sizeof(Key)) +
+               probes_at_once * stride * static_cast<int>(sizeof(Chunk)) +
+               (bytes_warps * probes_at_once + bytes_warps * 8 * row_stride + probes_at_once) *
+                   static_cast<int>(sizeof(float));
+    }
+};
+
+// Chunks from one probe to the next: four more than a multiple of eight, so that the probes of neighbouring lanes lie
+// in other banks.
+__host__ __device__ int bytes_stride(int chunks) {
+    const int whole = (chunks + 3) / 4 * 4;
+    return whole / 4 % 2 == 0 ? whole + 4 : whole;
+}
+
+// No row below the worst of the warps' `list_length / bytes_warps`-th best is among the block's best: so many are above
+// it. With the warps in step.
+__device__ void share_limits(const BytesMemory& memory, int probes_at_once) {
+    constexpr int place = list_length / bytes_warps - 1;
+    __syncthreads();
+    for (int p = static_cast<int>(threadIdx.x); p < probes_at_once; p += bytes_threads) {
+        Key least = ~Key{0};
+        for (int w = 0; w < bytes_warps; ++w) {
+            least = smaller(least, memory.lists[(p * bytes_warps + w) * list_length + place]);
+        }
+        if (least == 0) continue;
+        for (int w = 0; w < bytes_warps; ++w) {
+            float& limit = memory.limits[w * probes_at_once + p];
+            limit = larger(limit, score_of(least));
+        }
+    }
+    __syncthreads();
 }
 
 // The chunks of four neighbouring lanes are taken for bytes 0 to 63 of a row, twice 32 for two products: which byte is
-// which does not matter to a sum, as long as rows and probes agree.
+// which does not matter to a sum, as long as rows and probes agree. Neighbouring blocks read the same rows for other
+// probes, `passes` of them at about the same time, so that memory is read once.
 template <int tiles>
-__global__ void __launch_bounds__(bytes_threads, 3) scan_bytes(Scan scan, int first_probe) {
-    constexpr int probes_at_once = 8 * tiles, most_chunks = static_cast<int>(most_numbers) / Bytes::numbers + 4;
-    union Shared {
-        Chunk probes[probes_at_once * most_chunks];
-        Key lists[probes_at_once * bytes_warps * list_length];
-    };
-    alignas(16) __shared__ unsigned char bytes[sizeof(Shared)];
-    Shared& shared = *reinterpret_cast<Shared*>(bytes);
-    const int present = smaller(probes_at_once, scan.probe_count - first_probe);
-    const int whole = (scan.chunks + 3) / 4 * 4;
-    // Four chunks more than a multiple of eight: the probes of neighbouring lanes lie in other banks.
-    const int stride = whole / 4 % 2 == 0 ? whole + 4 : whole;
-    for (int i = threadIdx.x; i < probes_at_once * stride; i += bytes_threads) {
+__global__ void __launch_bounds__(bytes_threads, 2) scan_bytes(Scan scan, int first_probe, int passes) {
+    constexpr int probes_at_once = 8 * tiles;
+    const int block = static_cast<int>(blockIdx.x) / passes,
+              own_first = first_probe + static_cast<int>(blockIdx.x) % passes * probes_at_once;
+    const int present = smaller(probes_at_once, scan.probe_count - own_first);
+    const int whole = (scan.chunks + 3) / 4 * 4, stride = bytes_stride(scan.chunks);
+    const BytesMemory memory(dynamic_shared(), probes_at_once, stride);
+    const int thread = static_cast<int>(threadIdx.x);
+    for (int i = thread; i < probes_at_once * stride; i += bytes_threads) {
         const int p = i / stride, c = i % stride;
         const bool is_there = p < present && c < scan.chunks;
-        shared.probes[i] =
-            is_there ? scan.probes[static_cast<std::int64_t>(first_probe + p) * scan.chunks + c] : Chunk{};
+        memory.probes[i] = is_there ? scan.probes[static_cast<std::int64_t>(own_first + p) * scan.chunks + c] : Chunk{};
     }
-    __shared__ float probe_scales[probes_at_once];
-    const int thread = static_cast<int>(threadIdx.x);
+    for (int i = thread; i < probes_at_once * bytes_warps * list_length; i += bytes_threads) memory.lists[i] = 0;
+    // Into the list of a probe that does not exist no score enters.
+    for (int i = thread; i < probes_at_once * bytes_warps; i += bytes_threads) {
+        memory.limits[i] = i % probes_at_once < present ? -INFINITY : INFINITY;
+    }
     if (thread < probes_at_once)
-        probe_scales[thread] = thread < present ? scan.probe_scales[first_probe + thread] : 0.0f;
+        memory.scales[thread] = thread < present ? scan.probe_scales[own_first + thread] : 0.0f;
     __syncthreads();
 
-    const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+    const int lane = thread % 32, warp = thread / 32;
     const int group = lane / 4, quarter = lane % 4;
-    Key lists[probes_at_once];
-#pragma unroll
-    for (int p = 0; p < probes_at_once; ++p) lists[p] = 0;
-    // Of the probes whose sums this lane holds, 8 * tile + 2 * quarter + side, the score from which on a row may still
-    // enter the list; of a probe that does not exist no score does.
-    float limit[tiles][2];
-#pragma unroll
-    for (int t = 0; t < tiles; ++t) {
-#pragma unroll
-        for (int side = 0; side < 2; ++side) {
-            limit[t][side] = 8 * t + 2 * quarter + side < present ? -INFINITY : INFINITY;
-        }
-    }
+    float* limits = memory.limits + warp * probes_at_once;
+    float* scores = memory.scores + warp * 8 * BytesMemory::row_stride;
 
-    const std::int64_t step = static_cast<std::int64_t>(bytes_rows) * gridDim.x * bytes_warps;
-    for (std::int64_t base = (static_cast<std::int64_t>(blockIdx.x) * bytes_warps + warp) * bytes_rows;
-         base < scan.count; base += step) {
-        // Rows group, group + 8, group + 16 and group + 24: the first two are one product's, the others another's.
-        std::uint32_t rows[4];
+    const std::int64_t turn_rows = static_cast<std::int64_t>(bytes_rows) * scan.blocks;
+    std::int64_t first = static_cast<std::int64_t>(block) * bytes_rows;
+    for (int turn = 1; first < scan.count; ++turn, first += turn_rows * bytes_warps) {
+        const std::int64_t base = first + warp * turn_rows;
+        if (base < scan.count) {
+            // Rows group, group + 8, group + 16 and group + 24: the first two are one product's, the others another's.
+            std::uint32_t rows[4];
 #pragma unroll
-        for (int r = 0; r < 4; ++r) rows[r] = row_within(scan, base + 8 * r + group);
-        int sums[2][tiles][4] = {};
+            for (int r = 0; r < 4; ++r) rows[r] = row_within(scan, base + 8 * r + group);
+            int sums[2][tiles][4] = {};
 #pragma unroll 2
-        for (int c = quarter; c < whole; c += 4) {
-            Chunk chunk[4];
+            for (int c = quarter; c < whole; c += 4) {
+                Chunk chunk[4];
 #pragma unroll
-            for (int r = 0; r < 4; ++r) chunk[r] = c < scan.chunks ? read_once(scan, rows[r], c) : Chunk{};
+                for (int r = 0; r < 4; ++r) chunk[r] = c < scan.chunks ? read_once(scan, rows[r], c) : Chunk{};
 #pragma unroll
-            for (int t = 0; t < tiles; ++t) {
-                const Chunk probe = shared.probes[(8 * t + group) * stride + c];
+                for (int t = 0; t < tiles; ++t) {
+                    const Chunk probe = memory.probes[(8 * t + group) * stride + c];
 #pragma unroll
-                for (int half = 0; half < 4; half += 2) {
-                    const std::uint32_t of_probes[2] = {probe.word[half], probe.word[half + 1]};
+                    for (int half = 0; half < 4; half += 2) {
+                        const std::uint32_t of_probes[2] = {probe.word[half], probe.word[half + 1]};
 #pragma unroll
-                    for (int m = 0; m < 2; ++m) {
-                        const Chunk &upper = chunk[2 * m], &lower = chunk[2 * m + 1];
-                        const std::uint32_t of_rows[4] = {upper.word[half], lower.word[half], upper.word[half + 1],
-                                                          lower.word[half + 1]};
-                        multiply_bytes(sums[m][t], of_rows, of_probes);
+                        for (int m = 0; m < 2; ++m) {
+                            const Chunk &upper = chunk[2 * m], &lower = chunk[2 * m + 1];
+                            const std::uint32_t of_rows[4] = {upper.word[half], lower.word[half], upper.word[half + 1],
+                                                              lower.word[half + 1]};
+                            multiply_bytes(sums[m][t], of_rows, of_probes);
+                        }
                     }
                 }
             }
-        }
-        float row_scale[4];
+            float row_scale[4];
 #pragma unroll
-        for (int r = 0; r < 4; ++r) row_scale[r] = scan.scales[rows[r]];
+            for (int r = 0; r < 4; ++r) row_scale[r] = scan.scales[rows[r]];
 #pragma unroll
-        for (int t = 0; t < tiles; ++t) {
+            for (int t = 0; t < tiles; ++t) {
+                // This lane's scores: four rows of probes 2 * quarter and 2 * quarter + 1 of the tile.
+                unsigned entering[2];
+                float score[2][4];
 #pragma unroll
-            for (int side = 0; side < 2; ++side) {
-                const float probe_scale = probe_scales[8 * t + 2 * quarter + side];
-                float score[4];
-                bool may_enter = false;
+                for (int side = 0; side < 2; ++side) {
+                    const int p = 8 * t + 2 * quarter + side;
+                    const float probe_scale = memory.scales[p], limit = limits[p];
+                    bool may_enter = false;
 #pragma unroll
-                for (int r = 0; r < 4; ++r) {
-                    score[r] = Bytes::score(sums[r / 2][t][2 * (r % 2) + side], row_scale[r], probe_scale);
-                    may_enter = may_enter || score[r] >= limit[t][side];
+                    for (int r = 0; r < 4; ++r) {
+                        score[side][r] = Bytes::score(sums[r / 2][t][2 * (r % 2) + side], row_scale[r], probe_scale);
+                        may_enter = may_enter || score[side][r] >= limit;
+                    }
+                    entering[side] = __ballot_sync(all_lanes, may_enter);
                 }
-                if (!__any_sync(all_lanes, may_enter)) continue;
+                if ((entering[0] | entering[1]) == 0) continue;
+                // Rare after the first turns. Turned, so that a lane has a row, the warp takes probe by probe.
 #pragma unroll
-                for (int r = 0; r < 4; ++r) {
-                    const std::int64_t row = base + 8 * r + group;
-                    const Key key = key_of(score[r], static_cast<std::uint32_t>(row));
-                    const bool is_offered = row < scan.count && score[r] >= limit[t][side];
+                for (int side = 0; side < 2; ++side) {
 #pragma unroll
-                    for (int q = 0; q < 4; ++q)
-                        offer(lists[8 * t + 2 * q + side], key, is_offered && quarter == q, lane);
+                    for (int r = 0; r < 4; ++r) {
+                        scores[(2 * quarter + side) * BytesMemory::row_stride + 8 * r + group] = score[side][r];
+                    }
                 }
-#pragma unroll
-                for (int q = 0; q < 4; ++q) {
-                    const Key last = __shfl_sync(all_lanes, lists[8 * t + 2 * q + side], 31);
-                    if (quarter == q && last != 0) limit[t][side] = score_of(last);
+                __syncwarp();
+#pragma unroll 1
+                for (int p = 0; p < 8; ++p) {
+                    if (((p % 2 == 0 ? entering[0] : entering[1]) & 0x11111111u << (p / 2)) == 0) continue;
+                    const float own = scores[p * BytesMemory::row_stride + lane];
+                    const std::int64_t row = base + lane;
+                    Key* at = memory.lists + ((8 * t + p) * bytes_warps + warp) * list_length + lane;
+                    Key list = *at;
+                    offer(list, key_of(own, static_cast<std::uint32_t>(row)),
+                          row < scan.count && own >= limits[8 * t + p], lane);
+                    *at = list;
+                    const Key last = __shfl_sync(all_lanes, list, 31);
+                    if (lane == 0 && last != 0) limits[8 * t + p] = larger(limits[8 * t + p], score_of(last));
                 }
+                __syncwarp();
             }
         }
+        // Ever more rarely: what half of the rows have shown is known.
+        if ((turn & (turn - 1)) == 0) share_limits(memory, probes_at_once);
     }
 
-    __syncthreads();  // nobody reads the probes any more
-#pragma unroll
-    for (int p = 0; p < probes_at_once; ++p) shared.lists[(p * bytes_warps + warp) * list_length + lane] = lists[p];
     __syncthreads();
-    write_lists<bytes_warps>(scan, shared.lists, first_probe, present, lane, warp);
+    write_lists<bytes_warps>(scan, memory.lists, own_first, present, block, lane, warp);
 }
 
-// A kernel with the number of its threads and of the probes that it takes at once.
+// A kernel with what it needs: threads, rows that a warp takes in one turn, probes of a block, groups of probes that
+// are searched for by neighbouring blocks, and bytes of shared memory beyond the kernel's own.
 struct Choice {
-    void (*kernel)(Scan, int);
-    int threads, probes;
+    void (*kernel)(Scan, int, int);
+    int threads, turn_rows, probes, passes, shared_bytes;
 };
 
 template <class Format, int lanes>
 Choice rows_choice(int probes) {
+    constexpr int turn_rows = rows_at_once * (32 / lanes);
     // One probe alone needs fewer registers, and most searches are of few.
-    if (probes == 1) return {scan_rows<Format, lanes, 1>, scan_threads, 1};
-    if (probes <= 4) return {scan_rows<Format, lanes, 4>, scan_threads, 4};
-    return {scan_rows<Format, lanes, most_probes_at_once>, scan_threads, most_probes_at_once};
+    if (probes == 1) return {scan_rows<Format, lanes, 1>, scan_threads, turn_rows, 1, 1, 0};
+    if (probes <= 4) return {scan_rows<Format, lanes, 4>, scan_threads, turn_rows, 4, 1, 0};
+    return {scan_rows<Format, lanes, most_probes_at_once>, scan_threads, turn_rows, most_probes_at_once, 1, 0};
+}
+
+template <int tiles>
+Choice tiles_choice(int chunks, int passes) {
+    constexpr int probes = 8 * tiles;
+    return {
+        scan_bytes<tiles>, bytes_threads, bytes_rows, probes, passes, BytesMemory::bytes(probes, bytes_stride(chunks))};
 }
 
 template <int lanes>
-Choice bytes_choice(int probes) {
-    if (probes == 1) return {scan_rows<Bytes, lanes, 1>, scan_threads, 1};
-    if (probes <= 4) return {scan_rows<Bytes, lanes, 4>, scan_threads, 4};
-    if (probes <= 8) return {scan_bytes<1>, bytes_threads, 8};
-    if (probes <= 16) return {scan_bytes<2>, bytes_threads, 16};
-    return {scan_bytes<4>, bytes_threads, most_probes_of_bytes};
+Choice bytes_choice(int chunks, int probes) {
+    if (probes <= 4) return rows_choice<Bytes, lanes>(probes);
+    if (probes <= 8) return tiles_choice<1>(chunks, 1);
+    if (probes <= 16) return tiles_choice<2>(chunks, 1);
+    const int passes = (probes + most_probes_of_bytes - 1) / most_probes_of_bytes;
+    return tiles_choice<most_probes_of_bytes / 8>(chunks, smaller(passes, most_passes));
 }
 
 Choice choose(Precision precision, int chunks, int probes) {
@@ -303,19 +372,29 @@ Choice choose(Precision precision, int chunks, int probes) {
     if (precision == Precision::float16) {
         return lanes == 16 ? rows_choice<Halves, 16>(probes) : rows_choice<Halves, 32>(probes);
     }
-    return lanes == 8 ? bytes_choice<8>(probes) : lanes == 16 ? bytes_choice<16>(probes) : bytes_choice<32>(probes);
+    return lanes == 8    ? bytes_choice<8>(chunks, probes)
+           : lanes == 16 ? bytes_choice<16>(chunks, probes)
+                         : bytes_choice<32>(chunks, probes);
+}
+
+// More shared memory than 48 KB is had only by those who ask.
+void allow_shared_bytes(const Choice& choice) {
+    check(cudaFuncSetAttribute(choice.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, choice.shared_bytes),
+          "asking for a scan's shared memory");
 }
 
 }  // namespace
 
-int scan_blocks_cuda(Precision precision, int chunks, int probes) {
+int scan_blocks_cuda(Precision precision, int chunks, int probes, std::int64_t count) {
     int device = 0, processors = 0, each = 0;
     check(cudaGetDevice(&device), "asking for the current CUDA device");
     check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device), "counting processors");
     const Choice choice = choose(precision, chunks, probes);
-    check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, choice.kernel, choice.threads, 0),
+    allow_shared_bytes(choice);
+    check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, choice.kernel, choice.threads, choice.shared_bytes),
           "asking how many blocks fit");
-    return processors * larger(each, 1);
+    const std::int64_t most = larger(processors * larger(each, 1) / choice.passes, 1);
+    return static_cast<int>(larger<std::int64_t>(1, smaller(most, (count + choice.turn_rows - 1) / choice.turn_rows)));
 }
 
 void scan_cuda(Precision precision, const Scan& scan, void* stream) {
@@ -326,14 +405,16 @@ void scan_cuda(Precision precision, const Scan& scan, void* stream) {
         return;
     }
     cudaLaunchConfig_t config{};
-    config.gridDim = dim3(static_cast<unsigned>(scan.blocks));
     config.stream = static_cast<cudaStream_t>(stream);
     for (int first = 0; first < scan.probe_count;) {
         const Choice choice = choose(precision, scan.chunks, scan.probe_count - first);
+        allow_shared_bytes(choice);
+        config.gridDim = dim3(static_cast<unsigned>(scan.blocks * choice.passes));
         config.blockDim = dim3(static_cast<unsigned>(choice.threads));
-        check(cudaLaunchKernelEx(&config, choice.kernel, scan, first), "launching a scan");
+        config.dynamicSmemBytes = static_cast<std::size_t>(choice.shared_bytes);
+        check(cudaLaunchKernelEx(&config, choice.kernel, scan, first, choice.passes), "launching a scan");
         note_launch();
-        first += choice.probes;
+        first += choice.probes * choice.passes;
     }
 }
 

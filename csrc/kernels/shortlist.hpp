@@ -148,15 +148,15 @@ struct Scan {
 
 // Group = probe * lists_out + number: up to `fan` lists into one.
 struct MergeLists {
-    static constexpr int fan = 64;
+    static constexpr int most_keys = 2048;
 
     struct Memory {
-        std::uint64_t keys[fan * list_length];
+        std::uint64_t keys[most_keys];
     };
 
-    const std::uint64_t* lists;   // [probes, lists_in, list_length]
+    const std::uint64_t* lists;   // [probes, lists_in, length], best first
     const std::uint64_t* bounds;  // [probes, lists_in]
-    std::int32_t lists_in, lists_out, kept;
+    std::int32_t lists_in, length, fan, lists_out, kept;
     std::uint64_t* out;         // [probes, lists_out, kept]
     std::uint64_t* out_bounds;  // [probes, lists_out]
 
@@ -165,9 +165,9 @@ struct MergeLists {
         const std::int64_t probe = group / lists_out, number = group % lists_out;
         const std::int64_t first = probe * lists_in + number * fan;
         const int present = smaller<int>(fan, lists_in - static_cast<int>(number) * fan);
-        const int count = present * list_length, room = power_of_two_from(count);
+        const int count = present * length, room = power_of_two_from(count);
         for (int i = block.thread; i < room; i += block.threads) {
-            memory.keys[i] = i < count ? lists[first * list_length + i] : 0;
+            memory.keys[i] = i < count ? lists[first * length + i] : 0;
         }
         sort_keys(block, memory.keys, room);
         for (int i = block.thread; i < kept; i += block.threads) out[group * kept + i] = i < room ? memory.keys[i] : 0;

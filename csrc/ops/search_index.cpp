@@ -33,11 +33,11 @@ std::int64_t padded_to(std::int64_t dimension) {
 
 // The schedule of a warp, one lane after the other.
 template <class Format>
-void scan_warp(const Scan& scan, int lanes_a_row, int probe, int warp, std::uint64_t* list) {
+void scan_warp(const Scan& scan, int lanes_a_row, int probe, int block, int warp, std::uint64_t* list) {
     const Chunk* sought = scan.probes + static_cast<std::int64_t>(probe) * scan.chunks * Format::probe_chunks;
     const std::int64_t turn = static_cast<std::int64_t>(rows_at_once) * (32 / lanes_a_row);
-    const std::int64_t step = turn * scan.blocks * scan_warps;
-    for (std::int64_t base = warp * turn; base < scan.count; base += step) {
+    const std::int64_t turn_rows = turn * scan.blocks;
+    for (std::int64_t base = warp * turn_rows + block * turn; base < scan.count; base += turn_rows * scan_warps) {
         for (std::int64_t row = base; row < std::min(base + turn, scan.count); ++row) {
             typename Format::Sum lanes[32] = {};
             for (int lane = 0; lane < lanes_a_row; ++lane) {
@@ -67,7 +67,7 @@ void scan_cpu(const Scan& scan, int lanes_a_row) {
             std::uint64_t bound = 0;
             for (int warp = 0; warp < scan_warps; ++warp) {
                 std::uint64_t* list = keys + warp * list_length;
-                scan_warp<Format>(scan, lanes_a_row, probe, block * scan_warps + warp, list);
+                scan_warp<Format>(scan, lanes_a_row, probe, block, warp, list);
                 bound = std::max(bound, list[list_length - 1]);
             }
             std::sort(std::begin(keys), std::end(keys), std::greater<>());
@@ -76,6 +76,14 @@ void scan_cpu(const Scan& scan, int lanes_a_row) {
             scan.bounds[at] = std::max(bound, keys[list_length]);
         }
     }
+}
+
+// Lists of a probe: one a block, and not more than have a row.
+std::int32_t blocks_of(Precision precision, int chunks, int probes, std::int64_t count, Place place) {
+    if (place.device == Device::cuda) return scan_blocks_cuda(precision, chunks, probes, count);
+    constexpr std::int64_t most = 70;
+    const std::int64_t turn = std::int64_t{rows_at_once} * (32 / scan_lanes(precision, chunks));
+    return static_cast<std::int32_t>(std::max<std::int64_t>(1, std::min(most, (count + turn - 1) / turn)));
 }
 
 void scan_at(Precision precision, const Scan& scan, Place place) {
@@ -172,11 +180,7 @@ Tensor SearchIndex::search(const Tensor& probes, std::int64_t kept, const std::s
         count, place);
 
     const auto chunks = static_cast<std::int32_t>(padded_ / numbers_of(precision_));
-    const std::int64_t a_block = std::int64_t{scan_warps} * rows_at_once * (32 / scan_lanes(precision_, chunks));
-    const std::int64_t most_blocks =
-        place.device == Device::cuda ? scan_blocks_cuda(precision_, chunks, static_cast<int>(count)) : 70;
-    auto lists_in =
-        static_cast<std::int32_t>(std::max<std::int64_t>(1, std::min(most_blocks, (count_ + a_block - 1) / a_block)));
+    std::int32_t lists_in = blocks_of(precision_, chunks, static_cast<int>(count), count_, place);
     Tensor lists({count, lists_in, list_length}, Element::int64, stream);
     Tensor bounds({count, lists_in}, Element::int64, stream);
     scan_at(precision_,
@@ -186,18 +190,20 @@ Tensor SearchIndex::search(const Tensor& probes, std::int64_t kept, const std::s
             place);
     sought.wipe(*stream);
 
+    std::int32_t length = list_length;
     for (bool is_last = false; !is_last;) {
-        const std::int32_t lists_out = (lists_in + MergeLists::fan - 1) / MergeLists::fan;
+        const std::int32_t fan = MergeLists::most_keys / length, lists_out = (lists_in + fan - 1) / fan;
         is_last = lists_out == 1;
-        const auto length = static_cast<std::int32_t>(is_last ? kept : list_length);
-        Tensor merged({count, lists_out, length}, Element::int64, stream);
+        Tensor merged({count, lists_out, kept}, Element::int64, stream);
         Tensor merged_bounds({count, lists_out}, Element::int64, stream);
-        launch_blocks(MergeLists{of<std::uint64_t>(lists), of<std::uint64_t>(bounds), lists_in, lists_out, length,
-                                 of<std::uint64_t>(merged), of<std::uint64_t>(merged_bounds)},
-                      count * lists_out, place);
+        launch_blocks(
+            MergeLists{of<std::uint64_t>(lists), of<std::uint64_t>(bounds), lists_in, length, fan, lists_out,
+                       static_cast<std::int32_t>(kept), of<std::uint64_t>(merged), of<std::uint64_t>(merged_bounds)},
+            count * lists_out, place);
         lists = merged;
         bounds = merged_bounds;
         lists_in = lists_out;
+        length = static_cast<std::int32_t>(kept);
     }
     launch_rows(
         ScoreAgain{of<float>(probes), of<float>(exact_), dimension_, padded_, of<std::uint64_t>(lists),

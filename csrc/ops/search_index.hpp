@@ -13,8 +13,9 @@ namespace pylfr {
 // The most references that one search gives a probe.
 constexpr std::int64_t most_shortlisted = 128;
 
-// The number of blocks that fill the device once, for references of `chunks` chunks and this many probes.
-int scan_blocks_cuda(Precision precision, int chunks, int probes);
+// The number of blocks that fill the device once, for `count` references of `chunks` chunks and this many probes; not
+// more than have a row.
+int scan_blocks_cuda(Precision precision, int chunks, int probes, std::int64_t count);
 void scan_cuda(Precision precision, const Scan& scan, void* stream);
 
 // The float32 references, beside a coarse copy for another precision. Searches may run concurrently, each on its own

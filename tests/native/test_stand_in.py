@@ -12,7 +12,7 @@ import pytest
 
 from pylfr import _core, ops  # noqa: TID251 - the stand-in's own functions are in the core's file
 from pylfr.errors import CudaError
-from pylfr.types import Float32, Frame
+from pylfr.types import Float32, Frame, Precision
 from tests.devices import IS_STAND_IN, on_device, on_host
 from tests.native.pictures import noise
 from tests.native.test_search_index import unit_rows
@@ -36,6 +36,7 @@ def device() -> Iterator[ctypes.CDLL]:
     yield library
     library.stand_in_reverse_threads(0)
     library.stand_in_slow_waits(0)
+    library.stand_in_set_processors(3)
 
 
 def allocate() -> None:
@@ -138,7 +139,7 @@ def test_python_goes_on_while_an_object_that_waits_is_ended(device: ctypes.CDLL,
     assert during > 10
 
 
-@pytest.mark.parametrize("probes", [1, 3, 8, 30])
+@pytest.mark.parametrize("probes", [1, 3, 8, 41])
 @pytest.mark.parametrize("is_reversed", [False, True])
 def test_a_scan_does_not_depend_on_the_order_in_which_threads_run(
     device: ctypes.CDLL, probes: int, is_reversed: bool
@@ -151,6 +152,26 @@ def test_a_scan_does_not_depend_on_the_order_in_which_threads_run(
     found = on_host(index.search(on_device(sought, home), 20, home), home)
     wanted, _ = ops.search_exact(sought, rows, 5)
     scores: Float32 = -np.sort(-found[:, :20], axis=1)[:, :5]
+    assert scores.tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+@pytest.mark.parametrize("probes", [1, 6, 9, 41])
+@pytest.mark.parametrize(("references", "kept"), [(6000, 64), (100, 64), (300, 128)])
+def test_as_many_candidates_as_asked_for_come_from_a_device_with_many_multiprocessors(
+    device: ctypes.CDLL, precision: Precision, probes: int, references: int, kept: int
+) -> None:
+    """Each of many blocks then sees few rows, and their lists are merged in two steps."""
+    device.stand_in_set_processors(132)
+    home = ops.Stream("cuda")
+    rows, sought = unit_rows(references, 512, 2), unit_rows(probes, 512, 1)
+    index = ops.SearchIndex(references, 512, precision, home)
+    index.fill(rows, 0)
+    found = on_host(index.search(on_device(sought, home), kept, home), home)
+    places = np.ascontiguousarray(found[:, kept : 2 * kept]).view(np.int32)
+    assert [len(set(each[each >= 0].tolist())) for each in places] == [min(kept, references)] * probes
+    wanted, _ = ops.search_exact(sought, rows, 5)
+    scores: Float32 = -np.sort(-found[:, :kept], axis=1)[:, :5]
     assert scores.tobytes() == wanted.tobytes()
 
 

@@ -28,6 +28,7 @@ enum cudaError_t {
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
 enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
 enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount = 16 };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 
 struct StandInStream;
 struct StandInEvent;
@@ -87,6 +88,8 @@ cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStre
 
 namespace stand_in {
 
+constexpr int most_shared_bytes = 227 * 1024;
+
 cudaError_t launch(const cudaLaunchConfig_t& config, std::function<void()> thread);
 
 }  // namespace stand_in
@@ -96,6 +99,11 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
     return stand_in::launch(*config, [kernel, arguments = std::tuple<Wanted...>(std::forward<Given>(given)...)] {
         std::apply(kernel, arguments);
     });
+}
+
+template <class Kernel>
+cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int value) {
+    return value <= stand_in::most_shared_bytes ? cudaSuccess : cudaErrorInvalidValue;
 }
 
 template <class Kernel>

@@ -183,6 +183,7 @@ const std::function<void()>* body = nullptr;
 int running = 0, alive = 0, at_barrier = 0;
 bool is_reversed = false;
 int wait_ms = 0;
+int processors = 3;
 
 void wait_here() {
     Fiber& own = *fibers[running];
@@ -282,6 +283,7 @@ cudaError_t launch(const cudaLaunchConfig_t& config, std::function<void()> threa
     if (const cudaError_t error = planned_for("launch"); error != cudaSuccess) return error;
     const dim3 grid = config.gridDim, block = config.blockDim;
     if (grid.x == 0 || block.x == 0 || block.x > 1024) return said(cudaErrorInvalidValue);
+    if (config.dynamicSmemBytes > stand_in::most_shared_bytes) return said(cudaErrorInvalidValue);
     return enqueue(config.stream, [grid, block, thread = std::move(thread)] {
         gridDim = grid;
         blockDim = block;
@@ -325,6 +327,12 @@ VISIBLE void stand_in_slow_waits(int ms) {
     wait_ms = ms;
 }
 
+// How many multiprocessors the device says that it has.
+VISIBLE void stand_in_set_processors(int count) {
+    const std::lock_guard lock(busy);
+    processors = count;
+}
+
 VISIBLE void stand_in_reverse_threads(int is_on) {
     const std::lock_guard lock(busy);
     is_reversed = is_on != 0;
@@ -362,7 +370,7 @@ cudaError_t cudaGetDevice(int* device) {
 }
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
-    *value = 3;
+    *value = processors;
     return cudaSuccess;
 }
 
