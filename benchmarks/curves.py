@@ -22,13 +22,13 @@ from benchmarks.footage import make_clip
 from benchmarks.loads import add_options, setting_of
 from benchmarks.measure import RESULTS, Spread, print_machine, this_machine, time_ms, write_results
 from pylfr import ops
+from pylfr._internal.atomic_file import write_result
 from pylfr.evaluation.plots import blank_figure, figure_png
 from pylfr.faces.detect import FaceDetector, open_detector
 from pylfr.faces.embed import FaceEmbedder, open_embedder
 from pylfr.faces.quality import measure_quality
 from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.sizing.load import Setting, decode_floor, run_load
-from pylfr.sizing.report import write_whole
 from pylfr.sizing.synthetic import random_templates
 from pylfr.types import FrameBatch
 from pylfr.video.open import open_file
@@ -208,7 +208,7 @@ def main() -> None:
         f"planned, not measured: {_PLANNED:,} references are {planned:.1f} GB and take "
         f"{result.planned_search_ms:.0f} ms a search of 4 probes at the {rate:.1f} GB/s of the largest measured"
     )
-    write_whole(RESULTS / "curves.png", plot(curves))
+    write_result(RESULTS / "curves.png", plot(curves))
     print(f"written to {write_results('curves', machine, result)} and curves.png")
 
 

@@ -11,7 +11,11 @@ class PylfrError(Exception):
 
 
 class ConfigError(PylfrError):
-    """A deployment file, a policy or a command line asks for something impossible."""
+    """A deployment file, a policy or a command asks for something impossible."""
+
+
+class UsageError(ConfigError):
+    """A command was given words that cannot be meant: nothing was opened or written."""
 
 
 class ModelError(PylfrError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,28 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises ``OSError`` where that fails.
     """
     _write(path, content, lambda part: part.replace(path))
+
+
+def write_result(path: Path, content: bytes) -> None:
+    """Replace ``path`` with a result that others may read: whole or unchanged, with the mode of any new file.
+
+    A link stays and its target is replaced; a pipe or a device (``/dev/stdout``) is written to. Raises ``OSError``.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
+    try:
+        with part.open("xb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # no sweeper takes it for the rest of a crash
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def write_new(path: Path, content: bytes) -> None:

@@ -7,7 +7,7 @@ def printable(text: str) -> str:
     r"""``text`` with every character that is not printable written out, as in ``\x1b`` and ``\u202e``.
 
     Control characters, line breaks of every kind, characters that change the direction of writing and halves of
-    characters are all not printable.
+    characters are all not printable. Joiners stay, without which Persian and Indic words are misspelt.
     """
     return text if text.isprintable() else "".join(map(_shown, text))
 
@@ -18,4 +18,7 @@ def one_line(text: str) -> str:
 
 
 def _shown(sign: str) -> str:
-    return sign if sign.isprintable() else ascii(sign)[1:-1]
+    return sign if sign.isprintable() or sign in _JOINERS else ascii(sign)[1:-1]
+
+
+_JOINERS = "\u200c\u200d"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Annotated
+from io import TextIOWrapper
+from typing import Annotated, cast
 
 import typer
 
 from pylfr import __version__
-from pylfr.errors import PylfrError
+from pylfr.errors import PylfrError, UsageError
 from pylfr.monitoring.logs import LogFormat, LogLevel, start_logging
 
 
@@ -104,26 +106,78 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line. Exit status: 0 done, 1 refused or failed (one line on stderr says why), 2 wrong usage."""
+    """Run the command line.
+
+    Exit status: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted; one line on stderr says why.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal of few characters shows the others as \\u0159.
+            stream.reconfigure(errors="backslashreplace")
     # A shell that completes a line gives its words in a variable: bash in the first, the others in the second.
     completed = (os.environ.get(name, "") for name in ("COMP_WORDS", "_TYPER_COMPLETE_ARGS"))
     words = [*sys.argv[1:], *" ".join(completed).split()]
+    app = command_line(words)
+    # Everything is imported: from here on Ctrl-C is an exception, and what is open is closed.
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.exit(_status_of(app, sys.argv[1:]))
+
+
+def _status_of(app: typer.Typer, words: Sequence[str]) -> int:
+    """Run one command: its exit status, once whatever went wrong is said."""
+    from pylfr.cli.console import warn
+    from pylfr.cli.output import surviving_output
+
+    status, reason = 1, ""
     try:
-        command_line(words)()
+        with surviving_output(_on_output_lost):
+            _require_text(words)
+            ended = app(standalone_mode=False, prog_name="pylfr")
+        status = ended if isinstance(ended, int) else 0
+        if status == _INTERRUPTED:
+            reason = "interrupted"
+    except (KeyboardInterrupt, typer.Abort):
+        status, reason = _INTERRUPTED, "interrupted"
+    except UsageError as error:
+        status, reason = 2, str(error)
     except PylfrError as error:
-        _fail(str(error))
+        reason = str(error)
     except OSError as error:
         # A full disk or a folder without permission, met outside the parts that explain their own.
-        place = f"{error.filename}: " if error.filename else ""
-        _fail(f"{place}{error.strerror or error}")
+        reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+    except _CLICK_ERROR as error:
+        status, reason = 2, _misuse(error)
+    if reason:
+        warn("error", reason)
+    return status
+
+
+_INTERRUPTED = 130
+# What is wrong with the words of a command. Typer brings the class along and does not export it.
+_CLICK_ERROR = cast(type[Exception], typer.BadParameter.__mro__[2])
+
+
+def _misuse(error: Exception) -> str:
+    """What is wrong with the words of a command, and where its help is; where there are none, the help is shown."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()  # type: ignore[attr-defined]
+        return ""
+    context = getattr(error, "ctx", None)
+    words = str(error.format_message()).rstrip(".")  # type: ignore[attr-defined]
+    return words if context is None else f"{words}; see `{context.command_path} --help`"
+
+
+def _require_text(words: Sequence[str]) -> None:
+    for word in words:
+        if any("\ud800" <= sign <= "\udfff" for sign in word):
+            # No log, JSON or picture could say which file is meant.
+            raise UsageError(f"names must be text in UTF-8, got {word!r}: rename the file")
+
+
+def _on_output_lost(name: str) -> None:
+    raise UsageError(f"whoever read {name} went away before all of it was written")
 
 
 def _not_loaded() -> None:
     """Stand in for a command in the overview. It is never run: a command that is named is loaded."""
-
-
-def _fail(reason: str) -> None:
-    from pylfr.cli.console import warn
-
-    warn("error", reason)
-    sys.exit(1)

@@ -15,8 +15,9 @@ from rich.table import Table
 
 from pylfr.cli.console import escape, results, say, warn
 from pylfr.cli.passphrase import PassphraseOption, open_key
+from pylfr.cli.said import named, worded
 from pylfr.deployment.resources import Resources, open_resources
-from pylfr.errors import ConfigError
+from pylfr.errors import ConfigError, UsageError
 from pylfr.governance.adjudication.case import Decision, Finding, Verdict
 from pylfr.governance.adjudication.replay import Difference
 from pylfr.governance.adjudication.reviewed import AlertRow
@@ -32,7 +33,7 @@ DeploymentArgument = Annotated[Path, typer.Argument(help="The deployment file (T
 AlertArgument = Annotated[str, typer.Argument(help="The alert's id, or its first characters.", show_default=False)]
 KeyOption = Annotated[Path | None, typer.Option("--key", help="Your private key, to sign the decision.")]
 ReasonOption = Annotated[str, typer.Option(help="Why. It is in the record for good: name nobody who was seen.")]
-ByOption = Annotated[str, typer.Option(help="Your own name: who decides.", show_default=False)]
+ByOption = Annotated[str, typer.Option(help="Your own name: who decides.", show_default=False, callback=named)]
 
 # What is typed, and what it means.
 _VERDICTS: dict[str, Verdict] = {
@@ -102,6 +103,7 @@ def picture(
     if sys.stdout.isatty():
         raise ConfigError("a picture is not written to a terminal: name a --viewer, or pipe it into one")
     sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
 
 
 @commands.command()
@@ -165,7 +167,9 @@ def amend(
     deployment: DeploymentArgument,
     alert: AlertArgument,
     by: ByOption,
-    reason: Annotated[str, typer.Option(help="What was mistaken. Name nobody who was seen.", show_default=False)],
+    reason: Annotated[
+        str, typer.Option(help="What was mistaken. Name nobody who was seen.", show_default=False, callback=worded)
+    ],
     verdict: Annotated[
         Literal["same", "different", "cannot-tell"] | None, typer.Option(help="Your verdict, as it should have been.")
     ] = None,
@@ -177,7 +181,7 @@ def amend(
 ) -> None:
     """Correct your own verdict, or the outcome. The mistaken one stays in the record beside the correction."""
     if (verdict is None) == (finding is None):
-        raise ConfigError("give either --verdict or --finding: what was mistaken, as it should have been")
+        raise UsageError("give either --verdict or --finding: what was mistaken, as it should have been")
     signing = _key(key, passphrase_env)
     with open_resources(deployment) as resources:
         if verdict is not None:

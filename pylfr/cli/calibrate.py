@@ -11,14 +11,16 @@ import numpy as np
 import typer
 from rich.console import Console
 
+from pylfr._internal.atomic_file import write_result
 from pylfr.cli.console import say, warn
 from pylfr.cli.evaluate import templates_of_folder
 from pylfr.cli.measured import MeasurerKeyOption, MeasurerOption, signed_by
 from pylfr.cli.passphrase import PassphraseOption
 from pylfr.cli.present import print_notices, say_runtime
+from pylfr.cli.result_files import require_result_files
 from pylfr.cli.tracks import TrackSetting, crowd_tracks, of_tracks, recorded_tracks, track_setting
 from pylfr.deployment.recognition import preprocessing_of
-from pylfr.errors import ConfigError
+from pylfr.errors import UsageError
 from pylfr.evaluation.calibration import NonMated, Threshold, calibrate, search_non_mated
 from pylfr.evaluation.drift import histogram_of
 from pylfr.evaluation.video.tracks import TrackMaterial
@@ -59,7 +61,7 @@ def calibrate_command(
     workers: Annotated[int, typer.Option(help="Threads; 0: one per core.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the drawn watchlists and crowds.")] = 0,
     key: MeasurerKeyOption = None,
-    by: MeasurerOption = "",
+    by: MeasurerOption = None,
     passphrase_env: PassphraseOption = None,
 ) -> None:
     """Find the threshold that keeps FPIR at or below the target, or say why these people cannot support it.
@@ -67,11 +69,12 @@ def calibrate_command(
     From photographs, one search a person; or from tracks, one pass through the whole engine, fused as it will be.
     """
     if not 0 < target_fpir < 1:
-        raise ConfigError(f"--target-fpir lies between 0 and 1, got {target_fpir:g}: one in a thousand is 1e-3")
+        raise UsageError(f"--target-fpir lies between 0 and 1, got {target_fpir:g}: one in a thousand is 1e-3")
     if crowd and truth is not None:
-        raise ConfigError("--crowd makes its own passes and --truth names recorded ones: give one of them")
+        raise UsageError("--crowd makes its own passes and --truth names recorded ones: give one of them")
     if deployment is not None and not crowd and truth is None:
-        raise ConfigError("--deployment says how tracks are fused: give --truth or --crowd too")
+        raise UsageError("--deployment says how tracks are fused: give --truth or --crowd too")
+    require_result_files({"--out": out}, inputs=[folder, truth, references, deployment, key])
     console = Console(stderr=True)
     setting = track_setting(deployment, detector, embedder, runtime)
     print_notices([setting.detector, setting.embedder], console)
@@ -103,7 +106,7 @@ def calibrate_command(
             certificate = of_tracks(certificate, tracks, setting)
         measured_on = [place for place in (folder, truth, references) if place is not None]
         certificate = signed_by(certificate, key, by, passphrase_env, material=measured_on)
-        out.write_text(certificate.model_dump_json(indent=1, exclude_none=True), encoding="utf-8")
+        write_result(out, certificate.model_dump_json(indent=1, exclude_none=True).encode())
         say(f"certificate for {certificate.unit}: {out}, until {certificate.expires_at:%Y-%m-%d}")
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import BaseModel
 
 from pylfr._internal.toml_model import read_tables, validated
 from pylfr.cli.console import say, warn
+from pylfr.cli.result_files import leaves
 from pylfr.deployment.config import Deployment
 from pylfr.errors import ConfigError, ModelError
 from pylfr.models.store import open_store
@@ -70,28 +70,14 @@ def _missing_networks(deployment: Deployment) -> Iterator[str]:
 
 
 def _missing_files(deployment: Deployment) -> Iterator[str]:
-    for place, value in _leaves(deployment):
+    for place, value in leaves(deployment):
         expected = isinstance(value, Path) and place not in _WRITTEN_LATER and not place.startswith("sinks.")
         if expected and not Path(str(value)).exists():
             yield f"{place}: {value} does not exist yet"
 
 
 def _missing_variables(deployment: Deployment) -> Iterator[str]:
-    for place, value in _leaves(deployment):
+    for place, value in leaves(deployment):
         for name in _VARIABLE.findall(value) if isinstance(value, str) else ():
             if name not in os.environ:
                 yield f"{place}: the environment variable {name} is not set"
-
-
-def _leaves(value: object, place: str = "") -> Iterator[tuple[str, object]]:
-    """Every value of a record with its place, such as ``cameras.0.source``."""
-    if isinstance(value, BaseModel):
-        value = {name: getattr(value, name) for name in type(value).model_fields}
-    if isinstance(value, dict):
-        for key, each in value.items():
-            yield from _leaves(each, f"{place}.{key}".lstrip("."))
-    elif isinstance(value, tuple):
-        for index, each in enumerate(value):
-            yield from _leaves(each, f"{place}.{index}")
-    else:
-        yield place, value

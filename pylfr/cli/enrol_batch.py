@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -140,17 +141,20 @@ def _in_table(path: Path, common: Proposal) -> Iterator[Proposal]:
         raise ConfigError(f"{path} must be UTF-8, got byte {error.start} that is not: save it as CSV UTF-8") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}; name a CSV file or a folder") from error
-    rows = csv.DictReader(content.splitlines())
-    columns = tuple(rows.fieldnames or ())
-    unknown = [column for column in columns if column not in _COLUMNS]
-    if "name" not in columns or "image" not in columns or unknown:
-        raise ConfigError(
-            f"{path} must have the columns name and image, and no others than {', '.join(_COLUMNS)}; got "
-            f"{', '.join(columns) or 'none'}"
-        )
-    for number, row in enumerate(rows, start=2):
-        given = {column: (value or "").strip() or None for column, value in row.items() if isinstance(column, str)}
-        yield _proposal(f"{path.name} line {number}", path.parent, given, common)
+    rows = csv.DictReader(io.StringIO(content, newline=""), strict=True)
+    try:
+        columns = tuple(rows.fieldnames or ())
+        unknown = [column for column in columns if column not in _COLUMNS]
+        if "name" not in columns or "image" not in columns or unknown:
+            raise ConfigError(
+                f"{path} must have the columns name and image, and no others than {', '.join(_COLUMNS)}; got "
+                f"{', '.join(columns) or 'none'}"
+            )
+        for row in rows:
+            given = {column: (value or "").strip() or None for column, value in row.items() if isinstance(column, str)}
+            yield _proposal(f"{path.name} line {rows.line_num}", path.parent, given, common)
+    except csv.Error as error:
+        raise ConfigError(f"{path}, line {rows.line_num}: {error}; save it as CSV UTF-8") from error
 
 
 def _proposal(where: str, folder: Path, given: dict[str, str | None], common: Proposal) -> Proposal:

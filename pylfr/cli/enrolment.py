@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from pylfr.cli.console import say, warn
+from pylfr.cli.said import named, worded
 from pylfr.deployment.resources import open_resources, require_key, vault_passphrase
-from pylfr.errors import ConfigError
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.watchlist import open_watchlist
 from pylfr.gallery.watchlist.withdrawal import withdraw as withdraw_entry
@@ -19,7 +19,7 @@ from pylfr.governance.keys.vault import VaultKey, read_vault_key
 
 FileArgument = Annotated[Path, typer.Argument(help="The watchlist file.", show_default=False)]
 EntryArgument = Annotated[str, typer.Argument(help="The entry's name.", show_default=False)]
-ByOption = Annotated[str, typer.Option(help="Your own name.", show_default=False)]
+ByOption = Annotated[str, typer.Option(help="Your own name.", show_default=False, callback=named)]
 KeyOption = Annotated[Path | None, typer.Option(help="The key of a sealed watchlist.")]
 
 
@@ -75,11 +75,11 @@ def withdraw(
     deployment: Annotated[Path, typer.Argument(help="The deployment file (TOML).", show_default=False)],
     name: EntryArgument,
     by: ByOption,
-    because: Annotated[str, typer.Option(help="Why. It is in the log for good: name nobody.", show_default=False)],
+    because: Annotated[
+        str, typer.Option(help="Why. It is in the log for good: name nobody.", show_default=False, callback=worded)
+    ],
 ) -> None:
     """Remove somebody from the sealed watchlist of a deployment, also while it runs. The signature remains valid."""
-    if not by.strip() or not because.strip():
-        raise ConfigError("--by and --because must say something: they are written into the record")
     with open_resources(deployment) as resources:
         key, files = require_key(resources), resources.listed_files
         done = withdraw_entry(files, key, name, by=by, because=because, audit=resources.audit).value

@@ -13,13 +13,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pylfr._internal.atomic_file import write_result
 from pylfr.cli.console import say, warn
 from pylfr.cli.measured import MeasurerKeyOption, MeasurerOption, signed_by
 from pylfr.cli.passes import evaluate_passes
 from pylfr.cli.passphrase import PassphraseOption
 from pylfr.cli.present import print_notices
+from pylfr.cli.result_files import require_result_files, require_result_folder
 from pylfr.deployment.recognition import preprocessing_of
-from pylfr.errors import ConfigError
+from pylfr.errors import ConfigError, UsageError
 from pylfr.evaluation.cohorts import CohortReport, compare_groups, read_groups
 from pylfr.evaluation.images.evaluation import Evaluation, as_json, measure_identification
 from pylfr.evaluation.images.identification import Identification
@@ -79,13 +81,21 @@ def evaluate(
     workers: Annotated[int, typer.Option(help="Threads; 0: one per core.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the drawn splits.")] = 0,
     key: MeasurerKeyOption = None,
-    by: MeasurerOption = "",
+    by: MeasurerOption = None,
     passphrase_env: PassphraseOption = None,
 ) -> None:
     """Measure verification and open-set identification on a folder of people, or passes on videos (--truth)."""
+    files = {"--json": json_file, "--cohort-certificate": cohort_certificate}
+    inputs = [folder, pairs, groups, truth, references, key]
+    require_result_files(files, inputs=inputs)
+    require_result_folder("--out", out, inputs=inputs)
     console = Console(stderr=True)
     print_notices([detector, embedder], console)
     if truth is not None:
+        photographs = {"--out": out, "--cohort-certificate": cohort_certificate, "--groups": groups, "--pairs": pairs}
+        for option, given in photographs.items():
+            if given is not None:
+                raise UsageError(f"{option} is for photographs: leave it out where --truth names the passes of videos")
         evaluate_passes(
             folder,
             truth,
@@ -99,7 +109,7 @@ def evaluate(
         )
         return
     if cohort_certificate is not None and (groups is None or not conclusion.strip()):
-        raise ConfigError("a cohort certificate needs --groups and --conclusion: somebody has to say what follows")
+        raise UsageError("a cohort certificate needs --groups and --conclusion: somebody has to say what follows")
     group_of = read_groups(groups) if groups is not None else None
     began = time.perf_counter()
     choice = choose_runtime(runtime)
@@ -135,10 +145,10 @@ def evaluate(
         measured_on = [place for place in (folder, groups) if place is not None]
         results = hashlib.sha256(as_json(evaluation).encode()).hexdigest()
         certificate = signed_by(certificate, key, by, passphrase_env, material=measured_on, result_sha256=results)
-        cohort_certificate.write_text(certificate.model_dump_json(indent=1), encoding="utf-8")
+        write_result(cohort_certificate, certificate.model_dump_json(indent=1).encode())
         say(f"cohort certificate: {cohort_certificate}, until {certificate.expires_at:%Y-%m-%d}")
     if json_file is not None:
-        json_file.write_text(as_json(evaluation), encoding="utf-8")
+        write_result(json_file, as_json(evaluation).encode())
     if out is not None:
         write_report(evaluation, out)
         say(f"report: {out / 'report.html'}")

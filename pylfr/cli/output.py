@@ -48,13 +48,21 @@ class SurvivingStream:
 
 @contextmanager
 def surviving_output(on_lost: Callable[[str], None]) -> Iterator[None]:
-    """Let stdout and stderr survive their readers; ``on_lost`` is called with the name of the one that is lost."""
+    """Let stdout and stderr survive their readers; ``on_lost`` is called with the name of the one that is lost.
+
+    It may raise, which ends what was being written. Of two that are nested the inner one hears.
+    """
     before = sys.stdout, sys.stderr
-    sys.stdout = SurvivingStream(sys.stdout, "stdout", on_lost)
-    sys.stderr = SurvivingStream(sys.stderr, "stderr", on_lost)
+    sys.stdout = SurvivingStream(_bare(sys.stdout), "stdout", on_lost)
+    sys.stderr = SurvivingStream(_bare(sys.stderr), "stderr", on_lost)
     try:
         yield
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+        ours = sys.stdout, sys.stderr
         sys.stdout, sys.stderr = before
+        for stream in ours:
+            stream.flush()
+
+
+def _bare(stream: TextIO) -> TextIO:
+    return stream._stream if isinstance(stream, SurvivingStream) else stream

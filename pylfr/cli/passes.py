@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pylfr._internal.atomic_file import write_result
 from pylfr.cli.console import say, warn
 from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.errors import ConfigError
@@ -52,7 +53,7 @@ def evaluate_passes(
     rates = score_passes(truth, replay.compared, replay.raised)
     _say(rates, truth, replay)
     if json_file is not None:
-        json_file.write_text(_as_json(rates, truth, replay, len(people)), encoding="utf-8")
+        write_result(json_file, _as_json(rates, truth, replay, len(people)).encode())
 
 
 def videos_of(folder: Path) -> list[Path]:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from pylfr._internal.atomic_file import write_result
 from pylfr.cli.console import escape
 from pylfr.cli.output import surviving_output
 from pylfr.cli.present import print_alert, print_notices, print_summary, running, say_runtime
+from pylfr.cli.result_files import files_of, require_result_files
 from pylfr.deployment.authorise import measurements_of, officers_of
 from pylfr.deployment.config import Deployment
 from pylfr.deployment.open import engine_of
@@ -54,6 +56,7 @@ def _run(deployment: Path, summary_file: Path | None, *, debuggable: bool, lost:
         close_memory()
     console.print(f"the memory of this process is {memory_state()}", highlight=False, soft_wrap=True)
     resources = open_resources(deployment)
+    require_result_files({"--summary": summary_file}, inputs=files_of(resources.deployment, deployment))
     models = resources.deployment.models
     print_notices([models.detector, models.embedder], console)
     if models.runtime == "auto":
@@ -72,7 +75,7 @@ def _run(deployment: Path, summary_file: Path | None, *, debuggable: bool, lost:
             _record_lost(engine, lost)
     summary = engine.summary()
     if summary_file is not None:
-        summary_file.write_text(summary.to_json() + "\n", encoding="utf-8")
+        write_result(summary_file, f"{summary.to_json()}\n".encode())
     print_summary(summary, console)
     if summary.errors:
         raise typer.Exit(1)

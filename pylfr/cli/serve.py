@@ -10,10 +10,11 @@ from typing import Annotated, get_args
 import typer
 
 from pylfr.cli.console import say
+from pylfr.cli.said import named
 from pylfr.deployment.open import engine_of
 from pylfr.deployment.resources import open_resources
 from pylfr.deployment.sections.service import Scope
-from pylfr.errors import ConfigError
+from pylfr.errors import ConfigError, UsageError
 from pylfr.governance.keys.memory import close_memory, memory_state
 
 commands = typer.Typer(help="Tokens for programs that read from the service.", no_args_is_help=True)
@@ -54,14 +55,14 @@ def serve(
 
 @commands.command()
 def token(
-    name: Annotated[str, typer.Argument(help="The program, as it is named under [service.tokens].")],
+    name: Annotated[str, typer.Argument(help="The program, as it is named under [service.tokens].", callback=named)],
     scope: Annotated[
         list[str], typer.Option(help=f"What it may read, one of {', '.join(get_args(Scope))}; repeat for more.")
     ],
 ) -> None:
     """Make a token for a program: shown once, here; the deployment file holds its digest alone."""
     if unknown := sorted(set(scope) - set(get_args(Scope))):
-        raise ConfigError(f"--scope must be one of {', '.join(get_args(Scope))}, got {', '.join(unknown)}")
+        raise UsageError(f"--scope must be one of {', '.join(get_args(Scope))}, got {', '.join(unknown)}")
     made = secrets.token_urlsafe(32)
     say(f"token, shown once: {made}")
     scopes = ", ".join(f'"{each}"' for each in scope)

@@ -12,17 +12,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from pylfr._internal.atomic_file import write_result
 from pylfr.cli.console import escape, results, say, warn
 from pylfr.cli.present import chosen_network, print_notices
+from pylfr.cli.result_files import require_result_files
 from pylfr.deployment.sections.recognition import BatchSection, RecognitionSection
-from pylfr.errors import ConfigError, MediaError
+from pylfr.errors import MediaError, UsageError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.sizing.capacity import Conditions, LoadTrial, Sizing, SizingRules, size_machine
 from pylfr.sizing.footage import ClipRules, Codec, find_portraits, make_clip
 from pylfr.sizing.gpu_plan import Demand, GpuPlan, plan_for_gpu, read_gpu_rates
 from pylfr.sizing.load import Load, Moment, Setting
-from pylfr.sizing.report import as_json, sizing_plot, write_whole
+from pylfr.sizing.report import as_json, sizing_plot
 from pylfr.sizing.synthetic import synthetic_watchlist, walkers_templates
 
 
@@ -66,9 +68,9 @@ def size(
     logging.getLogger("pylfr.video").setLevel(logging.ERROR)
     width, height = _resolution(resolution)
     if codec not in ("h264", "hevc"):
-        raise ConfigError(f"--codec must be h264 or hevc, got {codec!r}")
+        raise UsageError(f"--codec must be h264 or hevc, got {codec!r}")
     rates = read_gpu_rates(gpu) if gpu is not None else None
-    _require_writable(json_file, plot)
+    require_result_files({"--json": json_file, "--plot": plot}, inputs=[video, portraits, gpu])
     finder = chosen_network("detect", detector, console)
     comparer = chosen_network("embed", embedder, console)
     print_notices([finder, comparer], console)
@@ -121,10 +123,10 @@ def size(
     print_sizing(sizing)
     if not sizing.interrupted:
         if json_file is not None:
-            write_whole(json_file, as_json(sizing).encode())
+            write_result(json_file, as_json(sizing).encode())
             say(f"written to {json_file}")
         if plot is not None:
-            write_whole(plot, sizing_plot(sizing))
+            write_result(plot, sizing_plot(sizing))
             say(f"drawn in {plot}")
     elif json_file is not None or plot is not None:
         warn("notice", "stopped halfway: nothing was written")
@@ -233,12 +235,5 @@ def _conditions(
 def _resolution(text: str) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
     if not width.isdigit() or not height.isdigit():
-        raise ConfigError(f"--resolution must be WIDTHxHEIGHT, for example 1920x1080, got {text!r}")
+        raise UsageError(f"--resolution must be WIDTHxHEIGHT, for example 1920x1080, got {text!r}")
     return int(width), int(height)
-
-
-def _require_writable(*paths: Path | None) -> None:
-    """Say before minutes of measuring that a result could not be written."""
-    for path in paths:
-        if path is not None and not path.absolute().parent.is_dir():
-            raise ConfigError(f"{path} cannot be written: the folder {path.absolute().parent} does not exist")

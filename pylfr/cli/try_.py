@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -10,13 +9,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from pylfr._internal.atomic_file import write_result
+from pylfr._internal.names import name_fault
 from pylfr.cli.present import chosen_network, chosen_runtime, print_alert, print_notices, print_summary, running
+from pylfr.cli.result_files import require_result_files, require_result_folder
 from pylfr.deployment.open import open_rehearsal
 from pylfr.deployment.sections.recognition import RecognitionSection
-from pylfr.errors import ConfigError
-from pylfr.protocols import Sink
+from pylfr.errors import UsageError
 from pylfr.sinks.evidence import open_evidence
-from pylfr.sinks.jsonl import open_jsonl
+from pylfr.sinks.record import alert_json
 from pylfr.types import Device
 
 
@@ -54,70 +55,62 @@ def try_(
     The exit status is 0 only if every video was read to its end.
     """
     console = Console(stderr=True)
+    if device not in ("cpu", "cuda"):
+        raise UsageError(f"--device must be cpu or cuda, got {device!r}")
+    if threshold is not None and not -1 <= threshold <= 1:
+        raise UsageError(f"--threshold is a cosine from -1 to 1, got {threshold:g}: it is not a percentage")
     people = _people(person)
-    _check_inputs(videos, people, json_file, detect_hz)
+    _check_inputs(videos, people, json_file, out, detect_hz)
     finder = chosen_network("detect", detector, console)
     comparer = chosen_network("embed", embedder, console)
     print_notices([finder, comparer], console)
-    if device not in ("cpu", "cuda"):
-        raise ConfigError(f"--device must be cpu or cuda, got {device!r}")
-    if threshold is not None and not -1 <= threshold <= 1:
-        raise ConfigError(f"--threshold is a cosine from -1 to 1, got {threshold:g}: it is not a percentage")
     chosen: Device = "cpu" if device == "cpu" else "cuda"
     fastest = chosen_runtime(runtime, chosen, console)
-    # Written beside, and renamed at the end: what was there stays until there is something to replace it.
-    written = None if json_file is None else json_file.with_name(f".{json_file.name}.{os.getpid()}.part")
-    try:
-        sinks: list[Sink] = [open_jsonl(written)] if written is not None else []
-        if out is not None:
-            sinks.append(open_evidence(out))
-        engine = open_rehearsal(
-            videos,
-            people,
-            detector=finder,
-            embedder=comparer,
-            recognition=RecognitionSection(threshold=threshold, detect_hz=detect_hz),
-            device=chosen,
-            runtime=fastest,
-            sinks=sinks,
-        )
-        with running(engine, console):
-            for recorded in engine.run():
-                print_alert(recorded.value, console)
-        summary = engine.summary()
-        if json_file is not None and written is not None:
-            with written.open("a", encoding="utf-8") as file:
-                file.write(summary.to_json() + "\n")
-            written.replace(json_file)
-    finally:
-        if written is not None:
-            written.unlink(missing_ok=True)
+    engine = open_rehearsal(
+        videos,
+        people,
+        detector=finder,
+        embedder=comparer,
+        recognition=RecognitionSection(threshold=threshold, detect_hz=detect_hz),
+        device=chosen,
+        runtime=fastest,
+        sinks=[open_evidence(out)] if out is not None else [],
+    )
+    lines = []
+    with running(engine, console):
+        for recorded in engine.run():
+            lines.append(alert_json(recorded, pictures=False))
+            print_alert(recorded.value, console)
+    summary = engine.summary()
+    if json_file is not None:
+        # Not before the end: what an earlier run left stays until there is something to replace it.
+        write_result(json_file, "".join(f"{line}\n" for line in (*lines, summary.to_json())).encode())
     print_summary(summary, console)
     if summary.errors:
         raise typer.Exit(1)
 
 
 def _check_inputs(
-    videos: Sequence[Path], people: Mapping[str, Sequence[Path]], json_file: Path | None, detect_hz: float
+    videos: Sequence[Path],
+    people: Mapping[str, Sequence[Path]],
+    json_file: Path | None,
+    out: Path | None,
+    detect_hz: float,
 ) -> None:
-    """Raise ``ConfigError`` for what cannot be meant, before anything is opened or written."""
+    """Raise ``UsageError`` for what cannot be meant, before anything is opened or written."""
     for video in videos:
         # A path has lost one of the two strokes of an address.
         scheme, colon, _ = str(video).partition(":/")
         if colon and scheme in ("rtsp", "rtsps", "http", "https", "srt", "rtmp", "v4l2"):
-            raise ConfigError(
+            raise UsageError(
                 f"rehearsals are for recordings, got the address of a live camera ({scheme}://): record it first, or "
                 "run a deployment (`pylfr run`)"
             )
     if not detect_hz > 0:
-        raise ConfigError(f"--detect-hz must be more than 0 detections a second, got {detect_hz:g}")
+        raise UsageError(f"--detect-hz must be more than 0 detections a second, got {detect_hz:g}")
     inputs = [*videos, *(image for images in people.values() for image in images)]
-    if json_file is not None and any(_is_same(json_file, each) for each in inputs):
-        raise ConfigError(f"--json must be a file of its own, got {json_file}, which is an input")
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
+    require_result_files({"--json": json_file}, inputs=inputs)
+    require_result_folder("--out", out, inputs=inputs)
 
 
 def _people(given: Sequence[str]) -> dict[str, list[Path]]:
@@ -126,6 +119,8 @@ def _people(given: Sequence[str]) -> dict[str, list[Path]]:
     for pair in given:
         name, separator, image = pair.partition("=")
         if not separator or not name or not image:
-            raise ConfigError(f"--person must be NAME=IMAGE, got {pair!r}: for example --person 'Ada=ada.jpg'")
+            raise UsageError(f"--person must be NAME=IMAGE, got {pair!r}: for example --person 'Ada=ada.jpg'")
+        if (fault := name_fault(name)) is not None:
+            raise UsageError(f"--person: a name {fault}, got {name!r}")
         people.setdefault(name, []).append(Path(image))
     return people

@@ -14,10 +14,11 @@ from pylfr._internal.atomic_file import erase
 from pylfr._internal.canonical_json import utc_text
 from pylfr.cli.console import escape, results, say, warn
 from pylfr.cli.passphrase import PassphraseOption, open_key
+from pylfr.cli.said import named
 from pylfr.deployment.resources import PASSPHRASE, open_resources, vault_passphrase
 from pylfr.deployment.retention import Retained, retained
 from pylfr.deployment.sweep import forget_expired
-from pylfr.errors import ConfigError
+from pylfr.errors import ConfigError, UsageError
 from pylfr.gallery.watchlist.digests import read_contents
 from pylfr.gallery.watchlist.sealed import seal_watchlist
 from pylfr.gallery.watchlist.watchlist import open_watchlist
@@ -61,7 +62,7 @@ def seal(
     signing = open_key(record_key, passphrase_env)
     expires_at = expires if expires.tzinfo is not None else expires.replace(tzinfo=UTC)
     if expires_at <= datetime.now(UTC):
-        raise ConfigError(f"--expires must lie in the future, got {utc_text(expires_at)}")
+        raise UsageError(f"--expires must lie in the future, got {utc_text(expires_at)}")
     with open_watchlist(file) as watchlist:
         references = [entry.name for entry in watchlist.entries()]
     contents = read_contents(file)
@@ -94,12 +95,14 @@ def sweep(
     ] = False,
     confirm_clock: Annotated[
         str | None,
-        typer.Option(help="Your name: you say that the clock is right although nothing confirms it.", metavar="NAME"),
+        typer.Option(
+            help="Your name: you say that the clock is right although nothing confirms it.",
+            metavar="NAME",
+            callback=named,
+        ),
     ] = None,
 ) -> None:
     """Erase everything whose retention has ended: pictures, names, expired keys. Run it from a timer, every minute."""
-    if confirm_clock is not None and not confirm_clock.strip():
-        raise ConfigError("--confirm-clock must be your name: it is written into the record")
     if dry_run:
         with open_resources(deployment) as resources:
             over = [each for each in retained(resources) if each.until is not None and each.until <= resources.now]

@@ -18,8 +18,9 @@ from pylfr.cli.enrol_batch import Proposal, enrol_all, read_proposals
 from pylfr.cli.enrolment import KeyOption, copy, read_key, review, show, upgrade, withdraw
 from pylfr.cli.models import print_notice
 from pylfr.cli.present import chosen_network
+from pylfr.cli.said import named
 from pylfr.cli.vault import seal, was_listed
-from pylfr.errors import ConfigError, PylfrError
+from pylfr.errors import ConfigError, PylfrError, UsageError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.gallery.watchlist.quality_gate import EnrolmentGate
@@ -55,7 +56,7 @@ def create(
 @commands.command()
 def enrol(
     file: FileArgument,
-    name: Annotated[str | None, typer.Argument(help="The entry's name.", show_default=False)] = None,
+    name: Annotated[str | None, typer.Argument(help="The entry's name.", show_default=False, callback=named)] = None,
     images: Annotated[list[Path] | None, typer.Argument(help="Pictures, each of one face.", show_default=False)] = None,
     from_: Annotated[
         Path | None,
@@ -82,7 +83,7 @@ def enrol(
     source: Annotated[str | None, typer.Option(help="Source of the pictures.")] = None,
     lawful_basis: Annotated[str | None, typer.Option(help="Legal basis on which they are held.")] = None,
     captured: Annotated[str | None, typer.Option(help="Day they were taken, such as 2025-03-01.")] = None,
-    by: Annotated[str | None, typer.Option(help="Your own name: who proposes them.")] = None,
+    by: Annotated[str | None, typer.Option(help="Your own name: who proposes them.", callback=named)] = None,
 ) -> None:
     """Add reference images to a new or existing entry; each must pass the quality gate.
 
@@ -98,7 +99,7 @@ def enrol(
     gate = _gate(allow_similar or [], justification)
     if from_ is not None:
         if name is not None or images:
-            raise ConfigError("give either NAME and IMAGES, or --from, not both")
+            raise UsageError("give either NAME and IMAGES, or --from, not both")
         common = Proposal(
             where=str(from_),
             name="",
@@ -111,9 +112,7 @@ def enrol(
         _enrol_many(file, read_proposals(from_, common), detector, gate)
         return
     if name is None or not images:
-        raise ConfigError("name an entry and at least one picture, or a table or folder with --from")
-    if not name.strip() or not name.isprintable():
-        raise ConfigError(f"an entry's name must be printable and not empty, got {name!r}")
+        raise UsageError("name an entry and at least one picture, or a table or folder with --from")
     with open_watchlist(file) as opened:
         network, finder = open_embedder(opened.embedder), open_detector(chosen_network("detect", detector))
         print_notice(network.manifest)
@@ -189,7 +188,7 @@ def remove(
 
 def _gate(allow_similar: Sequence[str], justification: str | None) -> EnrolmentGate:
     if allow_similar and not (justification or "").strip():
-        raise ConfigError("--allow-similar needs a reason: say with --justification why two entries look alike")
+        raise UsageError("--allow-similar needs a reason: say with --justification why two entries look alike")
     return EnrolmentGate(similar_to=frozenset(allow_similar))
 
 
@@ -216,10 +215,10 @@ def _time(text: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ConfigError(f"--expires must be ISO 8601, for example 2027-01-31T18:00+01:00, got {text!r}") from error
+        raise UsageError(f"--expires must be ISO 8601, for example 2027-01-31T18:00+01:00, got {text!r}") from error
     time = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
     if time <= datetime.now(UTC):
-        raise ConfigError(f"--expires must lie in the future, got {time.isoformat()}")
+        raise UsageError(f"--expires must lie in the future, got {time.isoformat()}")
     return time
 
 
@@ -228,9 +227,9 @@ def _day(text: str) -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError as error:
-        raise ConfigError(f"--captured must be a day, for example 2025-03-01, got {text!r}") from error
+        raise UsageError(f"--captured must be a day, for example 2025-03-01, got {text!r}") from error
     if day > datetime.now(UTC).date():
-        raise ConfigError(f"--captured must not lie in the future, got {day}")
+        raise UsageError(f"--captured must not lie in the future, got {day}")
     return day
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from pylfr._internal.names import name_fault
 from pylfr._internal.steady_clock import STEADY, steady_now
 from pylfr.engine.account import Account
 from pylfr.engine.alert_policy import PossibleMatch, compose_alert
@@ -189,7 +190,7 @@ class Engine:
         Raises ``AuthorisationError`` for a lower one: that needs another authorisation.
         """
         before = self._stages.policy.rules.threshold
-        if not by.strip() or not before <= threshold <= 1:
+        if name_fault(by) is not None or not before <= threshold <= 1:
             raise AuthorisationError(
                 f"the threshold may be raised from {before} by a named person, got {threshold} by {by!r}: a lower one "
                 "needs another authorisation"

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from pylfr._internal.atomic_file import write_result
 from pylfr.evaluation.cohorts import CohortReport
-from pylfr.evaluation.images.evaluation import Evaluation, as_json, write_csv
+from pylfr.evaluation.images.evaluation import Evaluation, as_csv, as_json
 from pylfr.evaluation.plots import det_plot, histogram_plot, rank_plot, threshold_plot
 from pylfr.evaluation.statistics.rates import Rate, percent
 
@@ -51,13 +52,13 @@ def write_report(evaluation: Evaluation, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     figures = _figures(evaluation)
     for name, png in figures.items():
-        (folder / name).write_bytes(png)
+        write_result(folder / name, png)
     title = f"Accuracy of {evaluation.embedder} behind {evaluation.detector}"
     sections = list(_sections(evaluation, figures))
-    (folder / "report.md").write_text(_markdown(title, sections), encoding="utf-8")
-    (folder / "report.html").write_text(_html(title, sections, figures), encoding="utf-8")
-    (folder / "evaluation.json").write_text(as_json(evaluation), encoding="utf-8")
-    write_csv(evaluation, folder / "rates.csv")
+    write_result(folder / "report.md", _markdown(title, sections).encode())
+    write_result(folder / "report.html", _html(title, sections, figures).encode())
+    write_result(folder / "evaluation.json", as_json(evaluation).encode())
+    write_result(folder / "rates.csv", as_csv(evaluation).encode())
 
 
 def _figures(evaluation: Evaluation) -> dict[str, bytes]:

@@ -1,11 +1,9 @@
-"""A sizing for people and for programs: JSON that appears whole or not at all, and a figure."""
+"""A sizing for people and for programs: JSON and a figure."""
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
-from pathlib import Path
 
 from pylfr.evaluation.plots import blank_figure, figure_png
 from pylfr.sizing.capacity import Sizing, shares_of
@@ -16,16 +14,6 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 def as_json(sizing: Sizing) -> str:
     """Every number, with the machine, the versions and the conditions."""
     return json.dumps({"type": "sizing", **asdict(sizing)}, indent=1) + "\n"
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def sizing_plot(sizing: Sizing) -> bytes:

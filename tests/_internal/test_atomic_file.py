@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pylfr._internal.atomic_file import PART, erase, sweep_parts, write_whole
+from pylfr._internal.atomic_file import PART, erase, sweep_parts, write_result, write_whole
 
 
 def test_it_is_written_for_its_owner_alone_in_place_of_what_was_there(tmp_path: Path) -> None:
@@ -35,6 +35,30 @@ def test_where_it_cannot_be_written_what_was_there_stays_and_nothing_else(
     assert list(tmp_path.iterdir()) == [tmp_path / "list"]
     with pytest.raises(FileNotFoundError):
         write_whole(tmp_path / "missing" / "list", b"")
+
+
+def test_a_result_appears_whole_or_not_at_all_and_as_any_new_file(tmp_path: Path) -> None:
+    path, link = tmp_path / "a.json", tmp_path / "link"
+    link.symlink_to(path)
+    for content in (b"one", b"another"):
+        write_result(link, content)
+        assert path.read_bytes() == content
+    (tmp_path / "plain").write_bytes(b"")
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert link.is_symlink()
+    with pytest.raises(FileNotFoundError):
+        write_result(tmp_path / "missing" / "a.json", b"")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.json", "link", "plain"]
+
+
+def test_a_result_goes_into_a_pipe_and_not_in_its_place(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_result(pipe, b"one")
+    assert os.read(reader, 10) == b"one"
+    os.close(reader)
+    assert pipe.is_fifo()
 
 
 def test_what_a_crash_left_is_swept_and_nothing_of_anybody_else(tmp_path: Path) -> None:

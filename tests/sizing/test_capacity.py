@@ -15,7 +15,7 @@ from pylfr.faces.embed import open_embedder
 from pylfr.sizing import capacity
 from pylfr.sizing.capacity import Sizing, SizingRules, memory_a_camera, size_machine, what_binds
 from pylfr.sizing.load import Load, Setting
-from pylfr.sizing.report import as_json, sizing_plot, write_whole
+from pylfr.sizing.report import as_json, sizing_plot
 from pylfr.sizing.synthetic import synthetic_watchlist
 from tests.sizing.loads import CONDITIONS, load_of
 
@@ -132,15 +132,6 @@ def test_the_json_holds_everything_and_the_figure_is_a_picture(
     assert record["conditions"]["watchlist"] == 10_000
     pytest.importorskip("matplotlib")
     assert sizing_plot(sizing).startswith(b"\x89PNG")
-
-
-def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    write_whole(tmp_path / "a.json", b"one")
-    write_whole(tmp_path / "a.json", b"two")
-    assert (tmp_path / "a.json").read_bytes() == b"two"
-    with pytest.raises(OSError):  # noqa: PT011 - whichever the system gives for a missing folder
-        write_whole(tmp_path / "missing" / "a.json", b"x")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_a_synthetic_watchlist_is_of_unit_length_and_may_hold_real_people(setting: Setting) -> None:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ValidationInfo
 
+from pylfr._internal.names import name_fault
+
 
 def _beside_deployment(path: Path, info: ValidationInfo) -> Path:
     folder = info.context["folder"] if info.context else Path()
@@ -18,14 +20,14 @@ def _beside_deployment(path: Path, info: ValidationInfo) -> Path:
 REFERENCE = re.compile(r"\$\{[A-Za-z_]\w*\}")
 
 
-def _printable(name: str) -> str:
-    if not name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
-        raise ValueError(f"must be 1 to {_LONGEST_NAME} printable characters")
+def _named(name: str) -> str:
+    fault = name_fault(name)
+    if fault is not None:
+        raise ValueError(fault)
     return name
 
 
-_LONGEST_NAME = 200
 # Names are in log lines, in tables and on pages.
-Name = Annotated[str, AfterValidator(_printable)]
+Name = Annotated[str, AfterValidator(_named)]
 # A path in a deployment file is relative to that file.
 FilePath = Annotated[Path, AfterValidator(_beside_deployment)]

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from pylfr._internal.toml_model import ConfigModel
-from pylfr.deployment.sections.fields import FilePath
+from pylfr.deployment.sections.fields import FilePath, Name
 
 Role = Literal["operator", "second operator", "engagement officer", "supervisor", "auditor"]
 
@@ -35,10 +35,10 @@ class ServiceSection(ConfigModel):
     certificate: FilePath | None = Field(default=None, description="TLS certificate with its chain (PEM)")
     private_key: FilePath | None = Field(default=None, description="private key of the certificate (PEM)")
     session_min: float = Field(default=60.0, gt=0, le=720, description="a session ends after this time, minutes")
-    roles: dict[str, tuple[Role, ...]] = Field(
+    roles: dict[Name, tuple[Role, ...]] = Field(
         default_factory=dict, description="what each of [people] may do; unset: everybody is operator and officer"
     )
-    tokens: dict[str, TokenSection] = Field(default_factory=dict, description="integrators' programs, by name")
+    tokens: dict[Name, TokenSection] = Field(default_factory=dict, description="integrators' programs, by name")
 
     @model_validator(mode="after")
     def _is_encrypted(self) -> ServiceSection:

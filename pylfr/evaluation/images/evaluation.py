@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from pylfr.evaluation.cohorts import CohortReport
 from pylfr.evaluation.images.identification import HISTOGRAM_EDGES, Identification, OperatingPoint, identify
@@ -81,26 +81,27 @@ def as_json(evaluation: Evaluation) -> str:
     return json.dumps(record, indent=1, allow_nan=False)
 
 
-def write_csv(evaluation: Evaluation, path: Path) -> None:
+def as_csv(evaluation: Evaluation) -> str:
     """Every rate of the evaluation as a line: measure, watchlist size, target, threshold, the rate and its interval."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(
-            ["measure", "watchlist_size", "target", "threshold", "value", "numerator", "denominator", "low", "high"]
-        )
-        writer.writerow(["fta", "", "", "", *_cells(evaluation.fta)])
-        if evaluation.verification is not None:
-            accuracy = evaluation.verification
-            writer.writerow(["accuracy", "", "", accuracy.threshold, *_cells(accuracy.accuracy)])
-        for pair in evaluation.roc:
-            writer.writerow(["fmr", "", "", pair.threshold, *_cells(pair.fmr)])
-            writer.writerow(["fnmr", "", "", pair.threshold, *_cells(pair.fnmr)])
-        for each in evaluation.identification:
-            for point in each.points:
-                where = [each.watchlist_size, point.target_fpir, point.threshold]
-                writer.writerow(["fpir", *where, *_cells(point.fpir)])
-                writer.writerow(["tpir", *where, *_cells(point.tpir)])
-                writer.writerow(["fnir", *where, *_cells(point.tpir.complement)])
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(
+        ["measure", "watchlist_size", "target", "threshold", "value", "numerator", "denominator", "low", "high"]
+    )
+    writer.writerow(["fta", "", "", "", *_cells(evaluation.fta)])
+    if evaluation.verification is not None:
+        accuracy = evaluation.verification
+        writer.writerow(["accuracy", "", "", accuracy.threshold, *_cells(accuracy.accuracy)])
+    for pair in evaluation.roc:
+        writer.writerow(["fmr", "", "", pair.threshold, *_cells(pair.fmr)])
+        writer.writerow(["fnmr", "", "", pair.threshold, *_cells(pair.fnmr)])
+    for each in evaluation.identification:
+        for point in each.points:
+            where = [each.watchlist_size, point.target_fpir, point.threshold]
+            writer.writerow(["fpir", *where, *_cells(point.fpir)])
+            writer.writerow(["tpir", *where, *_cells(point.tpir)])
+            writer.writerow(["fnir", *where, *_cells(point.tpir.complement)])
+    return text.getvalue()
 
 
 def measure_identification(

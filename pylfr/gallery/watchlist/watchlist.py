@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pylfr import ops
+from pylfr._internal.names import require_name
 from pylfr.errors import EnrolmentError, WatchlistError
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.digests import origins_of
@@ -30,8 +31,6 @@ from pylfr.governance.keys.vault import VaultKey
 from pylfr.models.store import open_store
 from pylfr.protocols import Detector, Embedder
 from pylfr.types import Frame, UInt8
-
-_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +148,7 @@ class Watchlist:
         refuses or the watchlist's policy asks for more, and ``WatchlistError`` where ``embedder`` is not the
         watchlist's; then nothing is written.
         """
-        _check_text("name", name)
+        require_name("name", name)
         origin = origin if origin is not None else Origin()
         self._require_policy(name, origin, category, justification)
         if expires_at is not None and (expires_at.tzinfo is None or expires_at <= sqlite_file.now()):
@@ -201,8 +200,8 @@ class Watchlist:
         Raises ``EnrolmentError`` where the watchlist's policy wants another person than who proposed an image, and
         ``WatchlistError`` for no such entry.
         """
-        _check_text("by", by)
-        _check_text("deployment", deployment)
+        require_name("by", by)
+        require_name("deployment", deployment)
         wants_two = self.profile is not None and read_profile(self.profile).min_enrollers > 1
         with sqlite_file.explained(self._path), sqlite_file.writing(self._connection):
             references = list(origins_of(self._connection, name))
@@ -225,7 +224,7 @@ class Watchlist:
         What was right for one deployment need not be for the next: all of it waits for review again. Gives the number
         of entries; raises ``WatchlistError`` where there is a file already.
         """
-        _check_text("by", by)
+        require_name("by", by)
         profile = profile if profile is not None else self.profile
         with sqlite_file.explained(self._path), sqlite_file.reading(self._connection):
             embedder, model, dimension = self._connection.execute(
@@ -362,8 +361,3 @@ def _entry(row: tuple[int, str, str | None, str | None, str | None, str, int, in
 
 def _refused(name: str, reasons: tuple[str, ...]) -> EnrolmentError:
     return EnrolmentError(f"the image was refused for {name!r}: {'; '.join(reasons)}")
-
-
-def _check_text(what: str, text: str) -> None:
-    if not text.strip() or not text.isprintable() or len(text) > _LONGEST_NAME:
-        raise ValueError(f"{what} must be 1 to {_LONGEST_NAME} printable characters, got {text!r}")

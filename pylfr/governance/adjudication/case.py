@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
+from pylfr._internal.names import LONGEST_NAME, name_fault
 from pylfr.errors import AdjudicationError
 from pylfr.governance.authorisation.enrolment import identity_of
 
@@ -150,10 +151,8 @@ class Case:
     def _require(self, alert: str, who: str, done: str, states: tuple[State, ...]) -> None:
         if alert != self.alert:
             raise AdjudicationError(f"a decision about alert {alert} does not belong to alert {self.alert}")
-        if not who.strip() or not who.isprintable():
-            raise AdjudicationError(
-                f"a decision needs the name of whoever decides, in printable characters, got {who!r}"
-            )
+        if (fault := name_fault(who)) is not None:
+            raise AdjudicationError(f"the name of whoever decides {fault}, got {who[:LONGEST_NAME]!r}")
         if self.state not in states:
             raise AdjudicationError(
                 f"alert {self.alert} is {self.state}: it can be {done} only while it is {' or '.join(states)}"

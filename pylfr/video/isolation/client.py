@@ -255,6 +255,8 @@ class Decoder:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                # Ctrl-C at a terminal reaches this process alone, which ends that one.
+                process_group=0,
             )
         self._own.settimeout(PATIENCE_S)
         self.go_on(self._job, self._descriptor)
