@@ -17,8 +17,8 @@ _BLANK_LETTERS = "\u115f\u1160\u3164\uffa0"
 def name_fault(text: str) -> str | None:
     """Why ``text`` is no name, as the end of a sentence that begins with what it is; None where it is one.
 
-    A name has 1 to 200 characters, a letter or a digit among them, no space at either end, and nothing that moves a
-    cursor, starts a line or turns the direction of writing. Joiners are allowed where they shape the letter before.
+    A name has 1 to 200 characters, a letter or a digit among them, and nothing that moves a cursor, starts a line or
+    turns the direction of writing. Joiners are allowed where they shape the letter before.
     """
     if not 0 < len(text) <= LONGEST_NAME:
         return f"must have 1 to {LONGEST_NAME} characters, it has {len(text)}"
@@ -27,8 +27,6 @@ def name_fault(text: str) -> str | None:
             return f"must have printable characters only, it has {ascii(sign)[1:-1]}"
     if not any(unicodedata.category(sign)[0] in "LN" and sign not in _BLANK_LETTERS for sign in text):
         return "must have a letter or a digit, it is blank"
-    if text != text.strip():
-        return "must not begin or end with a space"
     return None
 
 

@@ -18,8 +18,6 @@ NO_NAMES = {
     "\u3164\u3164": "a letter or a digit",
     "\u2800": "a letter or a digit",
     "---": "a letter or a digit",
-    "Ada ": "begin or end",
-    " Ada": "begin or end",
     "Ada\n": r"\\n",
     "Ada\x1b[2J": r"\\x1b",
     "Ada\u202eadA": r"\\u202e",

@@ -65,7 +65,7 @@ def test_a_mistake_is_amended_with_its_reason_and_an_outcome_needs_no_engagement
     assert kinds.count("adjudication") == 2
     assert kinds.count("amended") == 2
     done = pylfr("alerts", "amend", path, "a1", "--by", "Bob", "--reason", "x")
-    assert (done.returncode, "give either --verdict or --finding" in done.stderr) == (1, True)
+    assert (done.returncode, "give either --verdict or --finding" in done.stderr) == (2, True)
 
 
 def test_a_picture_goes_to_no_terminal_and_into_no_file(path: Path) -> None:

@@ -81,10 +81,10 @@ def test_a_refused_image_gives_its_reasons_and_status_1_and_the_others_are_enrol
         (("list", "/nowhere.watchlist"), 1, "does not exist: make it with"),
         (("remove", "FILE", "Nobody"), 1, "has no entry 'Nobody'"),
         (("remove", "FILE"), 2, "give either NAME or --expired"),
-        (("enrol", "FILE", "Ada", "x.jpg", "--expires", "soon"), 1, "--expires must be ISO 8601"),
-        (("enrol", "FILE", "Ada", "x.jpg", "--expires", "2001-01-01"), 1, "must lie in the future"),
+        (("enrol", "FILE", "Ada", "x.jpg", "--expires", "soon"), 2, "--expires must be ISO 8601"),
+        (("enrol", "FILE", "Ada", "x.jpg", "--expires", "2001-01-01"), 2, "must lie in the future"),
         (("enrol", "FILE", "Ada", "x.jpg", "--detector", "face_reid_0095"), 1, "name one for 'detect'"),
-        (("enrol", "FILE", " ", "x.jpg"), 1, "name must be printable"),
+        (("enrol", "FILE", " ", "x.jpg"), 2, "must not be blank"),
     ],
 )
 def test_what_cannot_be_done_is_said_plainly(

@@ -59,9 +59,12 @@ def test_a_good_file_is_read_and_its_paths_are_relative_to_it(tmp_path: Path) ->
         (("threshold =", "treshold ="), r"recognition: unknown key 'treshold': the nearest valid key is 'threshold'"),
         (
             ('name = "gate"', 'name = "ga\\u001b[2Jte"'),
-            r"cameras.0.name: must be 1 to 200 printable characters, got 'ga\\x1b",
+            r"cameras.0.name: must have printable characters only, it has .x1b, got 'ga\\x1b",
         ),
-        (('name = "Market Square"', 'name = "Market\\nSquare"'), r"name: must be 1 to 200 printable characters"),
+        (
+            ('name = "Market Square"', 'name = "Market\\nSquare"'),
+            r"name: must have printable characters only",
+        ),
         (("threshold = 0.5", "threshold = 64"), r"recognition.threshold: .*less than or equal to 1, got 64"),
         (("[watchlist]\nfile", "[watchlist]\nfle"), r"nearest valid key is 'file'"),
         (("[watchlist]", "[watchlist]\npoll_ms = inf"), r"watchlist.poll_ms: .*finite"),
