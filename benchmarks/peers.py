@@ -383,7 +383,7 @@ def _difference(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> Dif
 def _at_equal_fpir(best: Sequence[npt.NDArray[np.float64]], mated: npt.NDArray[np.bool_]) -> Difference:
     allowed = int(np.floor(_TARGET_FPIR * np.count_nonzero(~mated) + 1e-9))
     found = [each[mated] >= threshold_at(each[~mated], allowed) for each in best]
-    gain = resampled_gain(best[0], best[1], mated, _TARGET_FPIR)
+    gain = resampled_gain(best[0], best[1], mated, [_TARGET_FPIR])[:, 0]
     low, high = np.quantile(gain, (0.025, 0.975)).tolist()
     return Difference(value=float(found[0].mean() - found[1].mean()), low=low, high=high)
 

@@ -7,9 +7,9 @@ frame. It holds no template, no name and no picture of anybody.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -55,14 +55,20 @@ class Recording:
     entry: Int64
     similarity: Float32
 
-    def batches(self, *, hz: float | None) -> Iterator[tuple[FrameBatch, Int64]]:
-        """One frame after the other, with the rows of its faces; ``hz``: as many a second as the engine analyses."""
+    def batches(
+        self, *, hz: float | None, is_due: Callable[[str, datetime], bool] | None = None
+    ) -> Iterator[tuple[FrameBatch, Int64]]:
+        """One frame after the other, with the rows of its faces: ``hz`` a second, or those that ``is_due`` wants.
+
+        It is asked of a camera and a time when everything before has been taken.
+        """
         first = np.searchsorted(self.frame, np.arange(len(self.at_s) + 1))
         samplers = [Sampler(hz) for _ in self.cameras]
         for number, at_s in enumerate(self.at_s.tolist()):
             camera = int(self.camera[number])
             captured_at = REPLAY_BEGAN + timedelta(seconds=at_s)
-            if not samplers[camera].is_due(captured_at):
+            wanted = is_due(self.cameras[camera], captured_at) if is_due else samplers[camera].is_due(captured_at)
+            if not wanted:
                 continue
             plane = self.thumbnails[number]
             half = np.full((plane.shape[0] // 2, plane.shape[1] // 2), 128, np.uint8)

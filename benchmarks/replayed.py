@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +13,14 @@ import numpy.typing as npt
 from benchmarks.recorded import Recording
 from pylfr.engine.alert_policy import AlertRules, fuse_scores
 from pylfr.engine.build import HIGH_SCORE_SHARE
+from pylfr.engine.undecided import Undecided
 from pylfr.evaluation.crowd.walk import RATE
 from pylfr.evaluation.video.passes import SubjectPass
 from pylfr.faces.best_shots import BestShotSelector, SelectionRules
 from pylfr.faces.track import FaceTracker, TrackRules
-from pylfr.types import Float32, Int64
+from pylfr.types import Float32, FrameBatch, Int64, Tracks
+from pylfr.video.batching.closer_look import CloserLook
+from pylfr.video.decoding.frame_sampler import Sampler
 
 Floats = npt.NDArray[np.float64]
 # A detector's box and the truth's need not agree closely, only more than with anybody else's.
@@ -31,7 +35,8 @@ _CAMERAS = 1000
 class Replayed:
     """Of the N recorded faces ``track``, int64 [N], unique over all cameras and -1 for none, and three masks, bool [N].
 
-    Faces of frames that are not analysed have no track. ``causes`` counts what was not compared.
+    Faces of frames that are not analysed have no track. ``causes`` counts what was not compared, ``frames`` those that
+    were analysed.
     """
 
     track: Int64
@@ -39,17 +44,56 @@ class Replayed:
     compared: npt.NDArray[np.bool_]
     analysed: npt.NDArray[np.bool_]
     causes: dict[str, int]
+    frames: int
 
 
-def replay(recording: Recording, *, rules: SelectionRules, hz: float | None = 8.0) -> Replayed:
-    """Follow and select as the engine does on recordings."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """What is analysed, compared and decided; with ``closer_hz`` also whom the threshold of ``alerts`` leaves open."""
+
+    selection: SelectionRules
+    alerts: AlertRules
+    hz: float
+    closer_hz: float = 0.0
+
+
+class _Looks:
+    """Which frames of each camera are analysed, as ``CameraQueue`` decides it for recordings."""
+
+    def __init__(self, way: Way) -> None:
+        self._way = way
+        self._base: dict[str, Sampler] = {}
+        self._closer: dict[str, CloserLook] = {}
+        self._undecided = Undecided()
+
+    def is_due(self, camera: str, at: datetime) -> bool:
+        way = self._way
+        if camera not in self._base:
+            self._base[camera] = Sampler(way.hz)
+            if way.closer_hz > way.hz:
+                self._closer[camera] = CloserLook(detect_hz=way.hz, hz=way.closer_hz, is_live=False)
+        closer = self._closer.get(camera)
+        if closer is None:
+            return self._base[camera].is_due(at)
+        return closer.is_apart(at) and (self._base[camera].is_due(at) or closer.wants(at))
+
+    def decided(self, batch: FrameBatch, tracks: Tracks, best: Float32) -> None:
+        verdicts = self._undecided.judge(batch, tracks, best, self._way.alerts)
+        for frame, left_undecided in zip(batch.frames, verdicts, strict=True):
+            if frame.camera in self._closer:
+                self._closer[frame.camera].decided(frame.captured_at, left_undecided=left_undecided)
+
+
+def replay(recording: Recording, way: Way) -> Replayed:
+    """Look, follow and select as the engine does on recordings."""
     count = len(recording.frame)
     track, uncertain = np.full(count, -1, np.int64), np.zeros(count, bool)
     compared, analysed = np.zeros(count, bool), np.zeros(count, bool)
     high_score = recording.high_score * HIGH_SCORE_SHARE
     tracker = FaceTracker(TrackRules(high_score=high_score, low_score=recording.low_score))
-    selector = BestShotSelector(rules)
-    for batch, rows in recording.batches(hz=hz):
+    selector, looks, frames = BestShotSelector(way.selection), _Looks(way), 0
+    for batch, rows in recording.batches(hz=None, is_due=looks.is_due):
+        frames += 1
         tracks = tracker.update(batch, recording.faces(rows))
         selection = selector.due(batch, tracks)
         camera = recording.cameras.index(batch.frames[0].camera)
@@ -58,9 +102,13 @@ def replay(recording: Recording, *, rules: SelectionRules, hz: float | None = 8.
         uncertain[rows] = selection.tracks.uncertain
         compared[rows[selection.rows]] = True
         analysed[rows] = True
+        best = np.full(len(rows), _NEVER, np.float32)
+        best[selection.rows] = recording.similarity[rows[selection.rows], 0]
+        looks.decided(batch, selection.tracks, best)
         selector.forget(tracker.ended())
     causes = {**tracker.unfollowed, **selector.refused}
-    return Replayed(track=track, uncertain=uncertain, compared=compared, analysed=analysed, causes=causes)
+    return Replayed(track=track, uncertain=uncertain, compared=compared, analysed=analysed, causes=causes,
+                    frames=frames)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -187,16 +235,31 @@ def delays(decided: Decided, truth: Sequence[SubjectPass], people: Sequence[str]
     return first
 
 
-def resampled_gain(best: Floats, single: Floats, mated: npt.NDArray[np.bool_], fpir: float) -> Floats:
-    """The difference in TPIR over resampled people. Everybody walks once, so that passes are people."""
+def resampled_gain(
+    best: Floats,
+    single: Floats,
+    mated: npt.NDArray[np.bool_],
+    fpirs: Sequence[float],
+    *,
+    person: npt.NDArray[np.str_] | None = None,
+) -> Floats:
+    """The difference in TPIR at each FPIR over resampled people, float64 [R, F], each resample with its own thresholds.
+
+    People are resampled with all their passes; without ``person`` everybody walks once.
+    """
     draw = np.random.default_rng(1)
-    here, others = np.flatnonzero(mated), np.flatnonzero(~mated)
-    allowed = int(np.floor(fpir * len(others) + 1e-9))
-    gains = np.empty(_RESAMPLES)
+    walker = np.arange(len(mated)) if person is None else person
+    passes = [[np.flatnonzero((walker == each) & who) for each in np.unique(walker[who])] for who in (mated, ~mated)]
+    gains = np.empty((_RESAMPLES, len(fpirs)))
     for number in range(_RESAMPLES):
-        people, bystanders = draw.choice(here, len(here)), draw.choice(others, len(others))
-        found = [
-            scores[people] >= np.nextafter(np.sort(scores[bystanders])[::-1][allowed], 2) for scores in (best, single)
-        ]
-        gains[number] = found[0].mean() - found[1].mean()
+        here, others = (
+            np.concatenate([group[each] for each in draw.integers(0, len(group), len(group))]) for group in passes
+        )
+        found = [_found_at(scores[here], scores[others], fpirs) for scores in (best, single)]
+        gains[number] = found[0] - found[1]
     return gains
+
+
+def _found_at(mated: Floats, others: Floats, fpirs: Sequence[float]) -> Floats:
+    ranked = np.sort(others)[::-1]
+    return np.array([(mated > ranked[int(np.floor(fpir * len(ranked) + 1e-9))]).mean() for fpir in fpirs])

@@ -46,6 +46,7 @@ def settings_of(
         limits=EngineLimits(candidates=recognition.candidates, max_faces_a_frame=recognition.max_faces_a_frame),
         detect_hz=recognition.detect_hz,
         min_detect_hz=recognition.slowest_hz,
+        closer_hz=recognition.closer_hz,
         batch_size=batch.size,
         wait_ms=batch.wait_ms,
     )

@@ -53,6 +53,7 @@ class Account:
             camera: CameraSummary(
                 frames=count.came,
                 detected_frames=count.passed_on - self.left_out.get(camera, Counter()).total(),
+                closer_frames=count.closer,
                 faces=self.faces[camera],
                 tracks=self.tracks[camera],
                 alerts=self.alerts[camera],
@@ -68,6 +69,7 @@ class Account:
             authorisation=stages.authority.reference,
             frames=frames,
             detected_frames=sum(camera.detected_frames for camera in cameras.values()),
+            closer_frames=sum(camera.closer_frames for camera in cameras.values()),
             faces=sum(self.faces.values()),
             tracks=sum(self.tracks.values()) + stages.tracker.alive,
             recognised=self.recognised,

@@ -45,8 +45,9 @@ class Networks:
 class EngineSettings:
     """The rules that an engine runs under.
 
-    ``detect_hz`` frames a second of each camera are analysed, of live ones under overload no fewer than
-    ``min_detect_hz``; a batch holds ``batch_size`` frames and waits ``wait_ms`` at most to be filled.
+    ``detect_hz`` frames a second of each camera are analysed, up to ``closer_hz`` while somebody in view is undecided,
+    of live ones under overload no fewer than ``min_detect_hz``; a batch holds ``batch_size`` frames and waits
+    ``wait_ms`` at most to be filled.
     """
 
     alerts: AlertRules
@@ -54,6 +55,7 @@ class EngineSettings:
     limits: EngineLimits
     detect_hz: float
     min_detect_hz: float
+    closer_hz: float
     batch_size: int
     wait_ms: float
 
@@ -89,6 +91,7 @@ def build_engine(
             wait_ms=settings.wait_ms,
             detect_hz=settings.detect_hz,
             min_detect_hz=settings.min_detect_hz,
+            closer_hz=settings.closer_hz,
         ),
         authority=authority,
         ceiling=ceiling,

@@ -30,6 +30,7 @@ from pylfr.engine.summary import (
     threshold_raised,
     watchlist_turned,
 )
+from pylfr.engine.undecided import Undecided
 from pylfr.engine.window import AuthorisedWindow
 from pylfr.errors import AuthorisationError, ConfigError, PylfrError, SinkError
 from pylfr.faces.track import TrackKey
@@ -54,6 +55,7 @@ class Engine:
     ) -> None:
         self._stages = stages
         self._limits = limits
+        self._undecided = Undecided()
         self._account = Account(detector=detector_name, embedder=embedder_name, runtime=runtime_name)
         self._stopped_because = ""
         self._failure: BaseException | None = None
@@ -242,6 +244,7 @@ class Engine:
         before = set(self._window.refused)
         admitted, outside = self._window.admit(batch)
         self._account.leave_out(outside, "outside_window")
+        self._stages.batches.decided(outside, [False] * len(outside))
         for camera in sorted(self._window.refused.keys() - before):
             self._refuse(camera, self._window.refused[camera])
         if not admitted:
@@ -275,6 +278,7 @@ class Engine:
         tracks = selection.tracks
         for each in stages.observers:
             each.faces_selected(batch, tracks, selection.rows)
+        best = np.full(len(tracks), -1, np.float32)
         for start in range(0, len(selection.rows), stages.recogniser.pool.rows):
             rows = selection.rows[start : start + stages.recogniser.pool.rows]
             began = time.perf_counter()
@@ -282,6 +286,7 @@ class Engine:
                 batch.frames, tracks.faces.select(rows), gallery, self._limits.candidates
             )
             self._account.recognised += len(rows)
+            best[rows] = candidates.scores.max(axis=1, initial=-1)
             seconds = time.perf_counter() - began
             threshold = stages.policy.rules.threshold
             stages.selector.note(batch, tracks, rows, candidates, threshold=threshold, seconds=seconds)
@@ -293,6 +298,7 @@ class Engine:
                 each.matches_decided(compared, matches)
             for match in matches:
                 yield self._alert(match, batch, tracks, gallery, detected)
+        stages.batches.decided(batch.frames, self._undecided.judge(batch, tracks, best, stages.policy.rules))
         self._forget(stages.tracker.ended())
 
     def _alert(

@@ -26,6 +26,7 @@ from pylfr.protocols import Gallery, GallerySource
 from pylfr.sizing.machine import PowerMeter, give_memory_back, resident_mb
 from pylfr.sizing.stopwatch import CpuTimes, Spent, Stopwatch, cpu_times
 from pylfr.types import Candidates, Faces, FrameBatch, Reference, Templates
+from pylfr.video.batching.closer_look import CLOSER_LOOK_SHED
 from pylfr.video.sources.looped import LoopedRecording
 
 RATE = 25
@@ -336,13 +337,16 @@ class _Supervisor:
 
 
 def _drops(after: Summary, before: Summary) -> dict[str, int]:
-    """Frames lost between two moments, by cause, in whatever camera."""
+    """Frames lost between two moments, by cause, in whatever camera.
+
+    Closer looks are for time that is left over: that there is none is no loss of what was asked for.
+    """
     dropped: Counter[str] = Counter()
     for name, camera in after.cameras.items():
         was = before.cameras[name].dropped if name in before.cameras else {}
         for cause, count in camera.dropped.items():
             dropped[cause] += count - was.get(cause, 0)
-    return {cause: count for cause, count in dropped.items() if count and cause != "stopped"}
+    return {cause: count for cause, count in dropped.items() if count and cause not in ("stopped", CLOSER_LOOK_SHED)}
 
 
 def _account(

@@ -43,6 +43,7 @@ class Witness:
     until: str = ""
     frames: int = 5
     rate_hz: float | None = None
+    rate_now_hz: float | None = None
     events: list[CameraEvent] = field(default_factory=list)
     got: list[Frame] = field(default_factory=list)
 

@@ -138,6 +138,7 @@ class Watch:
 
     def __post_init__(self) -> None:
         self._sampler = Sampler(self.rate_hz)
+        self.rate_now_hz = self.rate_hz
 
     def skipped(self, count: int) -> None:
         self.skipped_frames += count

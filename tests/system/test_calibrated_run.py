@@ -84,14 +84,18 @@ def test_a_certificate_for_fewer_people_or_for_another_way_of_fusing_is_refused(
     whole = path.read_text()
     fields = json.loads(whole)
     rules = {
-        "detect_hz": 8.0, "best_scores": 3, "lone_margin": 0.02, "comparisons_hz": None, "candidates": 5,
-        "min_interocular_px": 4.0,
+        "detect_hz": 8.0, "closer_hz": 16.0, "best_scores": 3, "lone_margin": 0.02, "comparisons_hz": None,
+        "candidates": 5, "min_interocular_px": 4.0,
     }  # fmt: skip
     try:
         for change, said in (
             ({"watchlist_size": 1}, "calibration: it holds for 1 references, the watchlist has 2"),
             ({"unit": "tracks", "rules": rules}, "calibration: the certificate is for best_scores 3, the deployment"),
             ({"unit": "tracks", "rules": {**rules, "best_k": 8}}, "measured by earlier rules (best_k)"),
+            (
+                {"unit": "tracks", "rules": {"detect_hz": 8.0}},
+                "earlier rules (no closer_hz, no best_scores",
+            ),
             ({"unit": "tracks"}, "one way of fusing: give both"),
             ({"model": "ab" * 32}, "calibration: the certificate is for another network"),
             ({"threshold": 0.2, "measured": None}, "calibration: the certificate is not signed by who measured"),

@@ -31,6 +31,7 @@ class Diary:
         self.events: list[CameraEvent] = []
 
     rate_hz: float | None = None
+    rate_now_hz: float | None = None
 
     def skipped(self, count: int) -> None:
         raise AssertionError(f"{count} frames were skipped, though every one is asked about")

@@ -33,6 +33,7 @@ class FusionRules(ConfigModel):
     """How the faces of a track become one score: whatever here differs makes another score, and another FPIR."""
 
     detect_hz: float = Field(gt=0)
+    closer_hz: float = Field(ge=0)
     best_scores: int = Field(ge=1)
     lone_margin: float = Field(ge=0)
     comparisons_hz: float | None = Field(gt=0)
@@ -215,8 +216,11 @@ def _require_present_rules(path: Path, fields: object) -> None:
     if not isinstance(rules, dict):
         return
     gone = [name for name in rules if name not in FusionRules.model_fields]
-    if gone:
+    new = [
+        f"no {name}" for name, field in FusionRules.model_fields.items() if field.is_required() and name not in rules
+    ]
+    if gone or new:
         raise AuthorisationError(
-            f"the certificate {path} was measured by earlier rules ({', '.join(sorted(gone))}), which chose and fused "
-            "faces otherwise: measure again with `pylfr calibrate`"
+            f"the certificate {path} was measured by earlier rules ({', '.join(sorted(gone) + new)}), which chose and "
+            "fused faces otherwise: measure again with `pylfr calibrate`"
         )

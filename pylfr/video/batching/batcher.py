@@ -11,7 +11,7 @@ from itertools import islice
 from types import TracebackType
 
 from pylfr.protocols import Source
-from pylfr.types import FrameBatch
+from pylfr.types import Frame, FrameBatch
 from pylfr.video.batching.backlog import Backlog
 from pylfr.video.batching.camera_queue import CameraCounts, CameraQueue
 from pylfr.video.batching.load_shedding import LoadShedder
@@ -37,6 +37,8 @@ class Batcher:
     their capture time (None: every frame). Of a live camera the two newest wait, a recording is held back instead.
     Where live frames come faster than batches are taken, all live cameras are analysed less often, down to
     ``min_detect_hz`` (None: never less often): an event says so, and ``rate_lowered`` counts what was skipped.
+    With ``closer_hz`` a camera is looked at so often while somebody in view is undecided (``CloserLook``): whoever
+    takes batches must say of each what it has ``decided``, or recordings wait for it.
     A camera that fails is reported, and the others go on. The iteration ends when all cameras have, or after ``stop``.
     """
 
@@ -48,6 +50,7 @@ class Batcher:
         wait_ms: float = 20.0,
         detect_hz: float | None = 8.0,
         min_detect_hz: float | None = None,
+        closer_hz: float | None = None,
     ) -> None:
         if size < 1:
             raise ValueError(f"size must be 1 or more, got {size}")
@@ -58,6 +61,7 @@ class Batcher:
         if detect_hz is not None and min_detect_hz is not None and not 0 < min_detect_hz <= detect_hz:
             raise ValueError(f"min_detect_hz must be more than 0 and at most {detect_hz}, got {min_detect_hz}")
         self._detect_hz = detect_hz
+        self._closer_hz = closer_hz
         self._pace = LoadShedder(
             slowest=1 if detect_hz is None or min_detect_hz is None else math.floor(detect_hz / min_detect_hz + 1e-6)
         )
@@ -186,6 +190,13 @@ class Batcher:
             self._note(changed)
         return batch
 
+    def decided(self, frames: Sequence[Frame], left_undecided: Sequence[bool]) -> None:
+        """Say of frames that were taken whether each leaves somebody undecided; those of one camera in order."""
+        with self._lock:
+            for frame, is_open in zip(frames, left_undecided, strict=True):
+                if frame.camera in self._lanes:
+                    self._lanes[frame.camera].decided(frame.captured_at, left_undecided=is_open)
+
     def _admit(self, source: Source) -> CameraQueue:
         if source.camera in self._lanes:
             raise ValueError(f"every camera must have a name of its own, got {source.camera!r} twice")
@@ -193,6 +204,7 @@ class Batcher:
             source,
             backlog=self._backlog,
             detect_hz=self._detect_hz,
+            closer_hz=self._closer_hz,
             pace=self._pace,
             depth=self._depth,
             on_event=self._note,

@@ -19,6 +19,7 @@ from pylfr.errors import PylfrError
 from pylfr.protocols import Source
 from pylfr.types import Frame
 from pylfr.video.batching.backlog import Backlog
+from pylfr.video.batching.closer_look import CLOSER_LOOK_SHED, CloserLook
 from pylfr.video.batching.load_shedding import LoadShedder
 from pylfr.video.decoding.frame_sampler import Sampler
 from pylfr.video.sources.base import due_frames
@@ -42,8 +43,9 @@ class CameraCounts:
 
     Of the frames that ``came`` ``not_due`` were skipped to keep the rate of detection, where possible before they
     were decoded; ``passed_on`` went into a batch, and ``dropped`` counts those that were lost, by cause: ``superseded``
-    by a newer one, ``rate_lowered`` under load, ``stopped`` while waiting. ``late`` ones are not among those that came.
-    The rest waits. ``error`` says why the camera ``failed``.
+    by a newer one, ``rate_lowered`` under load, ``closer_look_shed`` where there was no time for a closer look,
+    ``stopped`` while waiting. ``late`` ones are not among those that came. The rest waits. ``closer`` frames were
+    wanted beyond ``detect_hz``. ``error`` says why the camera ``failed``.
     """
 
     camera: str
@@ -51,6 +53,7 @@ class CameraCounts:
     came: int
     not_due: int
     passed_on: int
+    closer: int
     dropped: Mapping[str, int]
     last_frame_at: datetime | None
     error: str | None
@@ -74,6 +77,7 @@ class CameraQueue:
         *,
         backlog: Backlog[CameraQueue],
         detect_hz: float | None,
+        closer_hz: float | None,
         pace: LoadShedder,
         depth: Callable[[], int],
         on_event: Callable[[CameraEvent], None],
@@ -86,14 +90,20 @@ class CameraQueue:
         self._lock = backlog.lock
         # A recording waits here until a batch has taken frames of it.
         self._room = threading.Condition(backlog.lock)
+        # A recording waits here until it is known which frames deserve a closer look.
+        self._known = threading.Condition(backlog.lock)
+        self._awaits_decision = False
         self._sampler = Sampler(detect_hz)
+        self._closer: CloserLook | None = None
+        if detect_hz is not None and closer_hz is not None and closer_hz > detect_hz:
+            self._closer = CloserLook(detect_hz=detect_hz, hz=closer_hz, is_live=source.is_live)
         self._pace = pace
         self._due = 0
         self._depth = depth
         self._on_event = on_event
         self._stopping = False
         self._state: CameraState = "waiting"
-        self._came = self._not_due = self._passed_on = 0
+        self._came = self._not_due = self._passed_on = self._closer_frames = 0
         self._dropped: Counter[str] = Counter()
         self._last_frame_at: datetime | None = None
         self._error: str | None = None
@@ -111,6 +121,7 @@ class CameraQueue:
         self._since_s.clear()
         self._backlog.note(self, added=-lost)
         self._room.notify()
+        self._known.notify()
 
     def join(self, timeout_s: float) -> bool:
         """Whether the thread has ended, after at most ``timeout_s``."""
@@ -121,7 +132,9 @@ class CameraQueue:
     @property
     def is_full(self) -> bool:
         """Whether waiting longer brings no further frame of this camera. Holds the lock."""
-        return self.is_over or len(self._waiting) >= (1 if self.source.is_live else self._depth())
+        if self.is_over or self._awaits_decision:
+            return True
+        return len(self._waiting) >= (1 if self.source.is_live else self._depth())
 
     def take(self) -> Frame:
         """The oldest waiting frame. Holds the lock."""
@@ -148,6 +161,7 @@ class CameraQueue:
             came=self._came,
             not_due=self._not_due,
             passed_on=self._passed_on,
+            closer=self._closer_frames,
             dropped={cause: count for cause, count in sorted(self._dropped.items()) if count},
             last_frame_at=self._last_frame_at,
             error=self._error,
@@ -155,7 +169,22 @@ class CameraQueue:
 
     @property
     def rate_hz(self) -> float | None:
-        return self._sampler.rate_hz
+        return self._sampler.rate_hz if self._closer is None else self._closer.hz
+
+    @property
+    def rate_now_hz(self) -> float | None:
+        """As ``rate_hz``; of a live camera only while a closer look is wanted."""
+        if self._closer is None or not self.source.is_live:
+            return self.rate_hz
+        with self._lock:
+            at = self._last_frame_at
+            return self._closer.hz if at is not None and self._closer.wants(at) else self._sampler.rate_hz
+
+    def decided(self, captured_at: datetime, *, left_undecided: bool) -> None:
+        """What the engine says of a frame that it took: whether it leaves somebody undecided. Holds the lock."""
+        if self._closer is not None:
+            self._closer.decided(captured_at, left_undecided=left_undecided)
+            self._known.notify()
 
     def skipped(self, count: int) -> None:
         with self._lock:
@@ -164,17 +193,45 @@ class CameraQueue:
 
     def is_due(self, captured_at: datetime) -> bool:
         """Count a decoded frame and say whether it is wanted."""
-        is_due = self._sampler.is_due(captured_at)
+        # Whether a frame is decoded in this process or in another, the same ones are to choose from.
+        is_apart = self._closer is None or self._closer.is_apart(captured_at)
+        is_due = (is_apart or self.source.is_live) and self._sampler.is_due(captured_at)
         with self._lock:
             self._came += 1
-            self._not_due += not is_due
             self._last_frame_at = captured_at
-            if is_due and self.source.is_live:
-                self._due += 1
-                if not self._pace.takes(self._due - 1):
-                    self._dropped["rate_lowered"] += 1
-                    return False
-        return is_due
+            is_closer = not is_due and is_apart and self._deserves_closer_look(captured_at)
+            self._not_due += not (is_due or is_closer)
+            if self.source.is_live and not self._has_time(is_due=is_due, is_closer=is_closer):
+                return False
+            self._closer_frames += is_closer
+            if (is_due or is_closer) and self._closer is not None:
+                self._closer.handed_on(captured_at)
+        return is_due or is_closer
+
+    def _deserves_closer_look(self, captured_at: datetime) -> bool:
+        """Whether an earlier frame has left somebody undecided; waits until that is known. Holds the lock."""
+        closer = self._closer
+        if closer is None:
+            return False
+        if not closer.is_known(captured_at):
+            self._awaits_decision = True
+            self._backlog.note(self)
+            self._known.wait_for(lambda: self._stopping or closer.is_known(captured_at))
+            self._awaits_decision = False
+            self._backlog.note(self)
+        return closer.wants(captured_at)
+
+    def _has_time(self, *, is_due: bool, is_closer: bool) -> bool:
+        """Whether a frame of a live camera is taken under the present load, counted where not. Holds the lock."""
+        if is_due:
+            self._due += 1
+            if not self._pace.takes(self._due - 1):
+                self._dropped["rate_lowered"] += 1
+                return False
+        elif is_closer and (self._waiting or not self._pace.takes_closer()):
+            self._dropped[CLOSER_LOOK_SHED] += 1
+            return False
+        return True
 
     def report(self, event: CameraEvent) -> None:
         with self._lock:

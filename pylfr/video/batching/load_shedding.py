@@ -10,6 +10,10 @@ _WINDOW_S = 0.25
 _TOO_MANY_LOST = 0.2
 _ENOUGH_OFFERED = 8
 
+# Closer looks are for time that is left over: fewer from this share of busy time on, and more below that one.
+_TOO_BUSY, _CALM = 0.75, 0.6
+_CLOSER_STEP = 0.25
+
 # The next faster rate is tried where it would keep the engine busy for less than this share of the time.
 _ENOUGH_ROOM = 0.85
 
@@ -24,6 +28,8 @@ class LoadShedder:
         if slowest < 1:
             raise ValueError(f"slowest must be 1 or more, got {slowest}")
         self.every = 1
+        self._closer_share = 1.0
+        self._closer_credit = 0.0
         self._slowest = slowest
         self._began_s: float | None = None
         self._taken = self._lost = self._lost_in_window = 0
@@ -33,6 +39,14 @@ class LoadShedder:
     def takes(self, number: int) -> bool:
         """Whether the ``number``-th due frame of a camera, from 0, is analysed."""
         return number % self.every == 0
+
+    def takes_closer(self) -> bool:
+        """Whether there is time for a frame that a camera wants beyond its rate; the cameras share what there is."""
+        self._closer_credit += self._closer_share
+        if self._closer_credit < 1:
+            return False
+        self._closer_credit -= 1
+        return True
 
     def count(self, *, taken: int = 0, lost: int = 0, idle_s: float = 0.0) -> None:
         """Frames that went into a batch, frames that a newer one superseded, time spent waiting for any frame."""
@@ -58,6 +72,12 @@ class LoadShedder:
             self.every = min(self._slowest, self.every + 1)
         elif self.every > 1 and not self._lost_in_window and busy * self.every / (self.every - 1) < _ENOUGH_ROOM:
             self.every -= 1
+        if self.every > 1 or self._lost_in_window:
+            self._closer_share = 0.0
+        elif busy_now > _TOO_BUSY:
+            self._closer_share /= 2
+        elif busy_now < _CALM:
+            self._closer_share = min(1.0, self._closer_share + _CLOSER_STEP)
         self._began_s, self._idle_s, self._lost_in_window = now_s, 0.0, 0
         if offered >= _ENOUGH_OFFERED or self.every != before:
             self._taken = self._lost = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, insort
+from collections.abc import Callable
 
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -22,27 +23,25 @@ _HELD_BACK = 64
 class FrameSkipper:
     """Sets a stream's decoder to skip what is not wanted, packet by packet, and counts what it skipped.
 
-    ``rate_hz`` frames a second are wanted (None: all), the first one of each slot of that length. Slots are counted
-    from the first picture, which is ``from_s`` into the first of them.
+    ``rate_hz`` says how many frames a second are wanted at the moment (None: all): the first one of each slot of that
+    length. Slots are counted from the first picture, which is ``from_s`` into the first of them.
     """
 
-    def __init__(self, stream: VideoStream, *, rate_hz: float | None, from_s: float = 0.0) -> None:
+    def __init__(self, stream: VideoStream, *, rate_hz: Callable[[], float | None], from_s: float = 0.0) -> None:
         self._context = stream.codec_context
-        self._rate_hz = 0.0
+        self._rate_hz = rate_hz
         self._from_s = from_s
         self._tick_s = float(stream.time_base or 0)
-        if rate_hz is not None and self._tick_s and stream.average_rate and rate_hz < stream.average_rate:
-            self._rate_hz = rate_hz
+        self._all_hz = float(stream.average_rate or 0) if self._tick_s else 0.0
         self._first: int | None = None
         self._known: list[int] = []
         self._passed: list[int] = []
 
     def before(self, packet: Packet[VideoStream] | None) -> None:
         """Set the decoder for this packet; None is the end."""
-        if not self._rate_hz:
-            return
+        rate_hz = self._rate_hz()
         pts = None if packet is None else packet.pts
-        if pts is None or self._is_wanted(pts):
+        if rate_hz is None or rate_hz >= self._all_hz or pts is None or self._is_wanted(pts, rate_hz):
             self._context.skip_frame = "DEFAULT"
         else:
             self._context.skip_frame = "NONREF"
@@ -68,7 +67,7 @@ class FrameSkipper:
         self._passed.clear()
         return count
 
-    def _is_wanted(self, pts: int) -> bool:
+    def _is_wanted(self, pts: int, rate_hz: float) -> bool:
         """Whether the frame is the first of its slot.
 
         The one shown before it is known by then, if it may be left out: frames come in the order in which they are made
@@ -80,7 +79,7 @@ class FrameSkipper:
         del self._known[:-_HELD_BACK]
         if before is None or self._first is None:
             return True
-        return self._slot(pts - self._first) != self._slot(before - self._first)
+        return self._slot(pts - self._first, rate_hz) != self._slot(before - self._first, rate_hz)
 
-    def _slot(self, ticks: int) -> int:
-        return slot_of(self._from_s + ticks * self._tick_s, self._rate_hz)
+    def _slot(self, ticks: int, rate_hz: float) -> int:
+        return slot_of(self._from_s + ticks * self._tick_s, rate_hz)

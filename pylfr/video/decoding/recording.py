@@ -116,7 +116,7 @@ class RecordingReader:
         self,
         file: RecordingFile,
         *,
-        rate_hz: float | None,
+        rate_hz: Callable[[], float | None],
         from_s: float,
         report: Report,
         require: Callable[[str, tuple[int, int]], None],
@@ -208,7 +208,7 @@ class _Part:
         stream: VideoStream,
         file: RecordingFile,
         *,
-        rate_hz: float | None,
+        rate_hz: Callable[[], float | None],
         from_s: float,
     ) -> None:
         self._container = container
@@ -221,7 +221,7 @@ class _Part:
             stream, clock_may_jump=clock_may_jump(container), presentation_times=has_times, rate_hz=rate
         )
         # Without times of presentation nobody knows which picture a packet makes before it is decoded.
-        self._skipper = FrameSkipper(stream, rate_hz=rate_hz if has_times else None, from_s=from_s)
+        self._skipper = FrameSkipper(stream, rate_hz=rate_hz if has_times else lambda: None, from_s=from_s)
         self.integrity = IntegrityCheck(
             stream,
             Announcement(

@@ -111,4 +111,6 @@ class FileSource(CameraSource):
                 report("mismatched", difference)
                 raise MediaError(f"video {self._path}: {difference}; have the camera authorised as it is, or mend it")
 
-        return RecordingReader(self._file, rate_hz=watch.rate_hz, from_s=from_s, report=report, require=require)
+        return RecordingReader(
+            self._file, rate_hz=lambda: watch.rate_now_hz, from_s=from_s, report=report, require=require
+        )

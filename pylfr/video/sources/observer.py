@@ -72,11 +72,16 @@ class FrameObserver(Protocol):
 
     @property
     def rate_hz(self) -> float | None:
-        """About how many frames a second are wanted, evenly spread; None for every frame."""
+        """About how many frames a second are wanted at most, evenly spread; None for every frame."""
+        ...
+
+    @property
+    def rate_now_hz(self) -> float | None:
+        """How many of them are wanted at the moment. Asked for each packet."""
         ...
 
     def skipped(self, count: int) -> None:
-        """Count frames that came, were not wanted by ``rate_hz`` and never decoded: no other is made from them."""
+        """Count frames that came, were not wanted by ``rate_now_hz`` and never decoded: no other is made from them."""
         ...
 
     def is_due(self, captured_at: datetime) -> bool:
@@ -103,6 +108,7 @@ class AcceptAll:
     """The watch of a reader that wants every frame: what happens to the camera goes into the log."""
 
     rate_hz = None
+    rate_now_hz = None
 
     def skipped(self, count: int) -> None:
         raise AssertionError(f"every frame is wanted, got {count} skipped")

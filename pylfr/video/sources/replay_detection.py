@@ -165,6 +165,10 @@ class _TimedWatch:
     def rate_hz(self) -> float | None:
         return self._watch.rate_hz
 
+    @property
+    def rate_now_hz(self) -> float | None:
+        return self._watch.rate_now_hz
+
     def skipped(self, count: int) -> None:
         self._watch.skipped(count)
 

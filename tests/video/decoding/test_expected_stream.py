@@ -21,7 +21,7 @@ from tests.video.clips import write_clip
 class Diary:
     """Wants every frame and notes what is reported."""
 
-    rate_hz = None
+    rate_hz = rate_now_hz = None
 
     def __init__(self) -> None:
         self.events: list[CameraEvent] = []

@@ -32,7 +32,7 @@ class Sampling:
     """A watch at ``rate_hz`` that does, or does not, say so in time."""
 
     def __init__(self, rate_hz: float, *, says_so: bool) -> None:
-        self.rate_hz = rate_hz if says_so else None
+        self.rate_hz = self.rate_now_hz = rate_hz if says_so else None
         self.asked = self.passed = 0
         self.events: list[CameraEvent] = []
         self._sampler = Sampler(rate_hz)

@@ -240,6 +240,7 @@ class SlowReader:
         self.kinds: list[str] = []
 
     rate_hz: float | None = None
+    rate_now_hz: float | None = None
 
     def skipped(self, count: int) -> None:
         raise AssertionError(f"{count} frames were skipped, though every one is wanted")
