@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +19,8 @@ from pylfr.cli.said import named, worded
 from pylfr.deployment.resources import Resources, open_resources
 from pylfr.errors import ConfigError, UsageError
 from pylfr.governance.adjudication.case import Decision, Finding, Verdict
+from pylfr.governance.adjudication.hand_over import HandOver, open_alerts
+from pylfr.governance.adjudication.hand_over import take_over as record_hand_over
 from pylfr.governance.adjudication.replay import Difference
 from pylfr.governance.adjudication.reviewed import AlertRow
 from pylfr.governance.keys.keys import SigningKey
@@ -189,6 +191,31 @@ def amend(
         if finding is not None:
             resources.review.amend_outcome(alert, by=by, finding=_FINDINGS[finding], reason=reason, key=signing)
         say(f"amended; the alert is {resources.review.alert(alert).case.state}")
+
+
+@commands.command(name="take-over")
+def take_over(
+    deployment: DeploymentArgument,
+    by: ByOption,
+    taken_from: Annotated[str, typer.Option("--from", help="Who hands over.", show_default=False)],
+    alerts: Annotated[
+        list[str] | None, typer.Option("--alert", help="An open alert, by its id; repeat for all of them.")
+    ] = None,
+    key: KeyOption = None,
+    passphrase_env: PassphraseOption = None,
+) -> None:
+    """Take over a shift: name every alert that is open, and sign. Without --alert it lists what is open."""
+    with open_resources(deployment) as resources:
+        waiting = open_alerts(resources.review.alerts())
+        signing = _key(key, passphrase_env)
+        if signing is None or not alerts:
+            for row in waiting:
+                say(f"{row.id} {row.case.state}")
+            raise ConfigError(f"{len(waiting)} alerts are open: name each with --alert, and sign with --key")
+        made = HandOver(by=by, taken_from=taken_from, alerts=tuple(alerts), at=datetime.now(UTC))
+        open_now, people = [row.id for row in waiting], {name: each.text for name, each in resources.people.items()}
+        record_hand_over(made, open_now=open_now, people=people, key=signing, now=made.at, audit=resources.audit)
+    say(f"recorded: {by} took over from {taken_from}, {len(alerts)} open alerts")
 
 
 @commands.command()

@@ -14,6 +14,7 @@ from pylfr._internal.secrets import resolve_secrets
 from pylfr.cli.console import escape, results, say, warn
 from pylfr.errors import AuditError
 from pylfr.governance.adjudication.database import StoredRecords, open_records
+from pylfr.governance.adjudication.hand_over import verify_hand_overs
 from pylfr.governance.adjudication.reviewed import review_log
 from pylfr.governance.adjudication.signatures import verify_decisions
 from pylfr.governance.audit.audit import read_audit
@@ -56,9 +57,10 @@ def verify_(
     read = read_audit(log, checkpoints=checkpoints, key=read_public_key(key) if key is not None else None)
     signed = read_signed(authorisation) if authorisation is not None else None
     flaws = [f"{log}, line {flaw.line}: {flaw.what}" if flaw.line else flaw.what for flaw in read.flaws]
+    people = signed.authorisation.people if signed is not None else None
     flaws += [
         f"{log}, entry {read.entries[flaw.line - 1].sequence}: {flaw.what}"
-        for flaw in verify_decisions(read.entries, signed.authorisation.people if signed is not None else None)
+        for flaw in (*verify_decisions(read.entries, people), *verify_hand_overs(read.entries, people))
     ]
     if expect is not None and all(entry.digest != expect for entry in read.entries):
         flaws.append(f"{log} has no entry with the digest {expect}: it was cut, or written anew, after that was noted")

@@ -17,8 +17,9 @@ from pylfr.cli.passphrase import PassphraseOption, named_passphrase, open_key
 from pylfr.deployment.authorise import draft_authorisation, measurements_of, officers_of, require_authorised
 from pylfr.deployment.resources import open_resources
 from pylfr.errors import AuthorisationError, ConfigError
-from pylfr.governance.authorisation.authority import Authorisation
-from pylfr.governance.authorisation.signed import parse_authorisation, sign_authorisation
+from pylfr.governance.authorisation.authority import Authorisation, plain_fields
+from pylfr.governance.authorisation.readable import terms_of
+from pylfr.governance.authorisation.signed import parse_authorisation, read_signed, sign_authorisation
 from pylfr.governance.keys.keys import make_key
 
 commands = typer.Typer(help="Authorisations: make keys, draft, sign, check.", no_args_is_help=True)
@@ -87,6 +88,27 @@ def sign(
     _write(out, sign_authorisation(authorisation, keys))
     until, signers = utc_text(authorisation.ends_at), ", ".join(each.public.fingerprint for each in keys)
     say(f"{out}: authorisation {authorisation.reference}, {authorisation.place}, until {until}, signed by {signers}")
+
+
+@commands.command()
+def show(
+    file: Annotated[Path, typer.Argument(help="A draft, or a signed authorisation (JSON).", show_default=False)],
+) -> None:
+    """Show a draft, or a signed authorisation, in plain words: all of it, for whoever signs it or works under it."""
+    try:
+        fields = parse_json(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise AuthorisationError(f"{file} must be a draft or a signed authorisation: {error}") from error
+    if isinstance(fields, dict) and isinstance(fields.get("authorisation"), dict):
+        signed = read_signed(file)
+        fields = plain_fields(signed.authorisation)
+        say(f"authorisation {signed.authorisation.reference}")
+    if not isinstance(fields, dict):
+        raise AuthorisationError(f"{file} must be a draft or a signed authorisation")
+    for term in terms_of(fields):
+        say(f"{term.name}:")
+        for line in term.lines:
+            say(f"  {line}")
 
 
 @commands.command()

@@ -28,24 +28,28 @@ def serve(
 ) -> None:
     """Serve the pages of people who decide, and an HTTP interface, with the engine in the same process.
 
-    SIGTERM or Ctrl-C ends both cleanly. Without TLS it listens on loopback alone.
+    SIGTERM or Ctrl-C ends both cleanly; SIGHUP takes in the watchlist and the certificate as they are now. Without TLS
+    it listens on loopback alone.
     """
     try:
         from pylfr.monitoring.monitor import Monitor
+        from pylfr.service.camera_watch import CameraWatch
         from pylfr.service.server import serve as serve_app
     except ImportError as error:
         raise ConfigError(f'{error.name} is not installed: pip install "pylfr[service]"') from error
     close_memory()
     say(f"the memory of this process is {memory_state()}")
     with open_resources(deployment) as resources:
-        monitor = Monitor(resources.deployment)
-        engine = None if attach else engine_of(open_resources(deployment), observers=(monitor.run,))
+        monitor, watch = Monitor(resources.deployment), CameraWatch()
+        engine = None if attach else engine_of(open_resources(deployment), observers=(monitor.run, watch))
         if engine is not None:
             monitor.watch(engine)
         serve_app(
             resources,
             engine,
             monitor=monitor,
+            watch=watch,
+            path=deployment,
             ready=lambda address: say(f"{address}: sign in with your key; Ctrl-C ends it"),
         )
     if engine is not None:

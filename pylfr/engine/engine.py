@@ -23,6 +23,8 @@ from pylfr.engine.stages import EngineLimits, Stages
 from pylfr.engine.summary import (
     Summary,
     camera_refused,
+    camera_taken_in,
+    camera_taken_out,
     camera_turned,
     clock_changed,
     run_began,
@@ -35,7 +37,7 @@ from pylfr.engine.window import AuthorisedWindow
 from pylfr.errors import AuthorisationError, ConfigError, PylfrError, SinkError
 from pylfr.faces.track import TrackKey
 from pylfr.governance.authorisation.authority import REHEARSAL
-from pylfr.protocols import AheadDetector, Detector, Gallery
+from pylfr.protocols import AheadDetector, Detector, Gallery, Source
 from pylfr.types import Alert, Event, Faces, FrameBatch, Recorded, Tracks
 from pylfr.video.batching.camera_queue import CameraCounts
 
@@ -199,6 +201,48 @@ class Engine:
             )
         self._stages.audit.note(threshold_raised(before, threshold, by))
         self._stages.policy.raise_threshold(threshold)
+
+    def take_out(self, camera: str, *, by: str, because: str) -> None:
+        """Leave a camera out from now on, recorded with who asked for it and why. May be called from any thread.
+
+        Raises ``AuthorisationError`` where there is no such camera, it is the last, or nobody says why.
+        """
+        batches = self._stages.batches
+        self._require_words(by, because)
+        if batches.cameras <= {camera}:
+            raise AuthorisationError(f"camera {camera!r} is the only one: stop the run instead")
+        try:
+            counts = batches.remove(camera)
+        except KeyError:
+            others = ", ".join(sorted(batches.cameras))
+            raise AuthorisationError(f"no camera {camera!r} runs here: {others} do") from None
+        self._stages.audit.note(camera_taken_out(camera, by=by, because=because, frames=counts.came))
+
+    def take_in(self, source: Source, *, by: str, because: str) -> None:
+        """Analyse another camera, or one again, from now on; recorded. May be called from any thread.
+
+        Whoever calls has checked that it is the one that was authorised. Raises ``AuthorisationError`` where a camera
+        of that name is not, or not now, or runs already.
+        """
+        self._require_words(by, because)
+        now = steady_now()
+        self._stages.authority.require(frozenset({source.camera}), (now, now))
+        try:
+            self._stages.batches.add(source)
+        except ValueError:
+            raise AuthorisationError(f"camera {source.camera!r} runs already: take it out first") from None
+        self._stages.audit.note(camera_taken_in(source.camera, by=by, because=because))
+
+    def _require_words(self, by: str, because: str) -> None:
+        if not by.strip() or not because.strip():
+            raise AuthorisationError("who asks for this and why is recorded: say both")
+        if not self.is_running:
+            raise AuthorisationError(f"the run is over: {self._stopped_because or 'it has ended'}")
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the run has begun, and nobody has stopped it."""
+        return bool(self._began) and not self._seconds and not self._stopped_because
 
     def summary(self) -> Summary:
         """The account so far; complete once ``run`` has ended. May be called from any thread."""

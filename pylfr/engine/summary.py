@@ -102,6 +102,16 @@ def camera_refused(camera: str, reason: str) -> Event:
     return Event(kind="camera-refused", details={"camera": camera, "detail": reason})
 
 
+def camera_taken_out(camera: str, *, by: str, because: str, frames: int) -> Event:
+    """What the record says when somebody takes a camera out of a run."""
+    return Event(kind="camera-taken-out", details={"camera": camera, "by": by, "detail": because, "frames": frames})
+
+
+def camera_taken_in(camera: str, *, by: str, because: str) -> Event:
+    """What the record says when somebody takes a camera into a run, or back into it."""
+    return Event(kind="camera-taken-in", details={"camera": camera, "by": by, "detail": because})
+
+
 def clock_changed(by_s: float) -> Event:
     """What the record says when somebody set the system's clock: by how many seconds."""
     return Event(kind="clock-changed", details={"by_s": round(by_s, 3)})

@@ -80,6 +80,18 @@ def others_than(shown: Float32, detected: Float32) -> Float32:
     return others
 
 
+def covered_scene(frame: Frame, boxes: Float32, *, longest_px: int = 640) -> UInt8:
+    """The whole of ``frame`` with every face filled opaque, uint8 [H, W, 3] RGB.
+
+    ``boxes`` float32 [N, 4] are all that may be a face. The longer side has at most ``longest_px``.
+    """
+    step = max(1.0, max(frame.width, frame.height) / longest_px)
+    to_frame = np.array([[step, 0, step / 2 - 0.5], [0, step, step / 2 - 0.5]], np.float32)
+    scene = ops.crop_rgb(frame, to_frame, width=round(frame.width / step), height=round(frame.height / step))
+    fill_faces(scene, boxes / np.float32(step))
+    return scene
+
+
 def _pixels(box: Float32, width: int, height: int) -> tuple[int, int, int, int]:
     """The whole pixels covered by a box, clipped to the picture."""
     left, top = np.floor(box[:2]).astype(int).tolist()

@@ -25,11 +25,15 @@ from pylfr.governance.adjudication.review import Review
 from pylfr.monitoring.monitor import Monitor
 from pylfr.service import pages
 from pylfr.service.access import Gate, require_rules
+from pylfr.service.control import RunControl
 from pylfr.service.desk import Desk, EvidenceFolder
 from pylfr.service.feed import Feed
+from pylfr.service.listing import Listing
+from pylfr.service.once import Once
 from pylfr.service.overview import Overview
 from pylfr.service.problems import DESCRIBED, explain_errors, problem
-from pylfr.service.routes import alerts, deployment, events, monitoring, session
+from pylfr.service.routes import alerts, cameras, deployment, events, monitoring, session, shifts, watchlist
+from pylfr.service.shifts import Shifts
 from pylfr.service.sign_in import Person, SignIn
 
 # Nothing from elsewhere, nothing inline, in nobody's frame.
@@ -46,6 +50,8 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 _MOST_BODY_BYTES = 16 * 1024
+# Hundreds of ids, and a picture: what these two take is larger.
+_LARGER = {"/v1/shift/hand-overs": 256 * 1024, "/v1/watchlist/entries": 16 * 1024 * 1024}
 _DEFAULT_ROLES: frozenset[Role] = frozenset({"operator", "second operator", "engagement officer"})
 
 
@@ -53,11 +59,13 @@ def build_app(
     resources: Resources,
     *,
     monitor: Monitor | None = None,
+    control: RunControl | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> FastAPI:
     """The application over an opened deployment, whose log and records another process may write to meanwhile.
 
-    Raises ``ConfigError`` where the deployment has no [people] or no [records].
+    ``control`` is of the engine in this process; without one its run can only be watched. Raises ``ConfigError`` where
+    the deployment has no [people] or no [records].
     """
     described, section = resources.deployment, resources.deployment.service
     if not resources.people:
@@ -93,10 +101,13 @@ def build_app(
     app.state.desk, app.state.feed, app.state.sign_in = desk, feed, sign_in
     app.state.monitor = monitor = monitor or Monitor(described)
     monitor.watch_record(resources)
-    app.state.overview = Overview(resources, desk)
+    app.state.control = control if control is not None else RunControl(resources)
+    app.state.overview = Overview(resources, desk, app.state.control)
+    app.state.shifts, app.state.listing = Shifts(resources, desk, clock=clock), Listing(resources)
+    app.state.once, app.state.previews = Once(), cameras.OpenPreviews()
     app.state.gate = Gate(sign_in, section.tokens, origin=section.address, session_s=int(lives.total_seconds()))
-    for router in (session.router, alerts.router, events.router, deployment.router, monitoring.router, pages.router):
-        app.include_router(router)
+    for each in (session, alerts, shifts, events, cameras, watchlist, deployment, monitoring, pages):
+        app.include_router(each.router)
     app.mount("/static", StaticFiles(packages=[("pylfr.service", "static")]))
     explain_errors(app)
     require_rules(app)
@@ -126,9 +137,9 @@ class Guard:
                     headers["Cache-Control"] = "no-store" if scope["path"].startswith("/v1") else "no-cache"
             await send(message)
 
-        length = given.get("content-length", "0")
-        if "transfer-encoding" in given or not length.isdecimal() or int(length) > _MOST_BODY_BYTES:
-            detail = f"a body must have a Content-Length of at most {_MOST_BODY_BYTES} bytes, got {length[:20]!r}"
+        length, most = given.get("content-length", "0"), _LARGER.get(scope["path"], _MOST_BODY_BYTES)
+        if "transfer-encoding" in given or not length.isdecimal() or int(length[:20]) > most:
+            detail = f"a body must have a Content-Length of at most {most} bytes, got {length[:20]!r}"
             await problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)(scope, receive, with_headers)
             return
         with logged_as(request=secrets.token_hex(4)):

@@ -163,6 +163,7 @@ class Desk:
             outcome=_decision(case.outcome),
             erase_at=row.erase_at,
             pictures=[part for part in get_args(Part) if self._has(row.id, part)],
+            reasons_for=sorted(row.reasons_for),
             differences=[f"{each.row}: {each.what}" for each in row.differences],
         )
 

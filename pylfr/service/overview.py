@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import get_args
 
 from pylfr.deployment.recognition import threshold_of
 from pylfr.deployment.report import public_report
 from pylfr.deployment.resources import Resources
+from pylfr.deployment.sections.cameras import CameraSection
+from pylfr.engine.summary import CameraSummary
 from pylfr.governance.audit.audit import read_audit
 from pylfr.governance.audit.chain import LogEntry
-from pylfr.governance.authorisation.authority import Authorisation, RecordingPermit
+from pylfr.governance.authorisation.authority import Authorisation, RecordingPermit, plain_fields
+from pylfr.governance.authorisation.readable import terms_of
 from pylfr.governance.report.page import page_of
 from pylfr.governance.retention.sweeper import RetentionPolicy
+from pylfr.service.control import RunControl
+from pylfr.service.deployment_views import (
+    AuditView,
+    CameraView,
+    DeploymentView,
+    EntryView,
+    RetentionView,
+    TermView,
+)
 from pylfr.service.desk import Desk
-from pylfr.service.views import AuditView, CameraView, DeploymentView, EntryView, RetentionView
+from pylfr.types import Event
 from pylfr.video.sources.observer import EVERY_CAMERA, EventKind
 
 # What is logged of cameras.
-CAMERA_KINDS = tuple(f"camera-{kind}" for kind in get_args(EventKind))
+CAMERA_KINDS = tuple(f"camera-{kind}" for kind in (*get_args(EventKind), "taken-out", "taken-in"))
+_COUNTS = ("frames", "detected_frames", "faces", "tracks", "recognised", "alerts", "suppressed", "undelivered")
 
 
 class Overview:
     """Reads through the desk and the resources of one deployment."""
 
-    def __init__(self, resources: Resources, desk: Desk) -> None:
+    def __init__(self, resources: Resources, desk: Desk, control: RunControl) -> None:
         self._resources = resources
         self._desk = desk
+        self._control = control
 
     @property
     def authority(self) -> Authorisation | RecordingPermit:
@@ -45,6 +60,7 @@ class Overview:
         resources, authority = self._resources, self.authority
         started = tuple(self._desk.entries(("deployed",)))
         references = started[-1].details.get("references") if started else None
+        summary = self._control.summary()
         return DeploymentView(
             name=resources.deployment.name,
             authorisation=authority.reference,
@@ -52,20 +68,77 @@ class Overview:
             place=authority.place,
             starts_at=authority.starts_at,
             ends_at=authority.ends_at,
-            threshold=threshold_of(resources.deployment.recognition, resources.embedder.manifest),
+            threshold=self._threshold(),
             cameras=[camera.name for camera in resources.deployment.cameras],
             people=sorted(resources.people),
             watchlist_size=references if isinstance(references, int) else None,
             alerts=len(self._desk.reviewed().alerts),
+            is_running=self._control.is_here,
+            ended_because=self._ending(),
+            counts={name: getattr(summary, name) for name in _COUNTS} if summary is not None else {},
+            dropped=dict(summary.dropped) if summary is not None else {},
         )
+
+    def terms(self) -> list[TermView]:
+        """What was authorised, in plain words."""
+        return [TermView(name=term.name, lines=list(term.lines)) for term in terms_of(plain_fields(self.authority))]
+
+    def note(self, event: Event) -> None:
+        """Write something that a person did into the log."""
+        self._resources.audit.note(event)
+
+    @property
+    def camera_names(self) -> frozenset[str]:
+        """The cameras of the deployment file, and those that run."""
+        return frozenset(camera.name for camera in self._resources.deployment.cameras) | self._control.counts().keys()
 
     def cameras(self) -> list[CameraView]:
         """What the log last said of each camera; nothing yet where it has not begun."""
         last: dict[str, LogEntry] = {}
         for entry in self._desk.entries(CAMERA_KINDS):
-            last[str(entry.details.get("camera"))] = entry
-        everybody = last.get(EVERY_CAMERA)
-        return [_camera(camera.name, last.get(camera.name), everybody) for camera in self._resources.deployment.cameras]
+            camera = str(entry.details.get("camera"))
+            # One that was taken out ends by itself a moment later: that says less.
+            if not (entry.kind == "camera-ended" and camera in last and last[camera].kind == "camera-taken-out"):
+                last[camera] = entry
+        counts = self._control.counts()
+        names = [*(camera.name for camera in self._resources.deployment.cameras)]
+        names += sorted(counts.keys() - set(names))
+        return [self._camera(name, last.get(name), last.get(EVERY_CAMERA), counts.get(name)) for name in names]
+
+    def viewports(self) -> dict[str, tuple[float, float, float, float]]:
+        """Of each camera the part of its picture that is watched and previewed: left, top, right, bottom, 0 to 1."""
+        return {camera.name: _viewport(camera) for camera in self._resources.deployment.cameras}
+
+    def _camera(
+        self, name: str, entry: LogEntry | None, everybody: LogEntry | None, counted: CameraSummary | None
+    ) -> CameraView:
+        state, since, details = _state(entry, everybody)
+        rates = self._control.rates(name)
+        return CameraView(
+            name=name,
+            state=state,
+            since=since,
+            details=details,
+            frames=counted.frames if counted is not None else None,
+            frames_hz=rates.frames_hz if rates is not None else None,
+            latency_p50_ms=rates.latency_p50_ms if rates is not None else None,
+            latency_p99_ms=rates.latency_p99_ms if rates is not None else None,
+            dropped=dict(counted.dropped) if counted is not None else {},
+        )
+
+    def _threshold(self) -> float:
+        """The threshold that the last run has now, as the log says; that of the file before any."""
+        found = threshold_of(self._resources.deployment.recognition, self._resources.embedder.manifest)
+        for entry in self._desk.entries(("run-began", "threshold-raised")):
+            found = float(str(entry.details["threshold" if entry.kind == "run-began" else "to"]))
+        return found
+
+    def _ending(self) -> str | None:
+        """Why the last run ended; None while it goes on."""
+        because = None
+        for entry in self._desk.entries(("run-began", "run-ended")):
+            because = str(entry.details.get("because")) if entry.kind == "run-ended" else None
+        return because
 
     def audit(self, last: int) -> AuditView:
         """The last entries of the log, and what is wrong with it or with the records."""
@@ -87,14 +160,22 @@ class Overview:
         return RetentionView(sentences=list(RetentionPolicy.of(self._resources.profile).sentences()))
 
 
-def _camera(name: str, entry: LogEntry | None, everybody: LogEntry | None) -> CameraView:
+def _viewport(camera: CameraSection) -> tuple[float, float, float, float]:
+    if camera.zone is None or not camera.zone.watch:
+        return 0.0, 0.0, 1.0, 1.0
+    xs, ys = zip(*camera.zone.watch, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _state(entry: LogEntry | None, everybody: LogEntry | None) -> tuple[str, datetime | None, str]:
+    """A camera's state, since when, and what is to be said of it."""
     if entry is None:
-        return CameraView(name=name, state="not started", since=None, details="")
-    state = entry.kind.removeprefix("camera-")
+        return "not started", None, ""
+    state, since = entry.kind.removeprefix("camera-"), entry.at
     details = str(entry.details.get("detail") or "")
-    if everybody is not None and everybody.kind == "camera-slowed" and state == "opened":
-        state, details = "slowed", str(everybody.details.get("detail") or "")
-    return CameraView(name=name, state=state, since=entry.at, details=details)
+    if everybody is not None and everybody.kind == "camera-slowed" and state in ("opened", "recovered", "taken-in"):
+        return "slowed", everybody.at, str(everybody.details.get("detail") or "")
+    return state, since, details
 
 
 def _entry(entry: LogEntry) -> EntryView:

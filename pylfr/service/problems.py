@@ -10,13 +10,23 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from pylfr.errors import AdjudicationError, AuditError, AuthorisationError, PylfrError, VaultError
+from pylfr.errors import (
+    AdjudicationError,
+    AuditError,
+    AuthorisationError,
+    EnrolmentError,
+    MediaError,
+    PylfrError,
+    VaultError,
+)
 
 PROBLEM = "application/problem+json"
 
 # Which status an error of pylfr becomes; anything else of ours is a conflict with the state of the deployment.
 _STATUS: dict[type[PylfrError], HTTPStatus] = {
     AdjudicationError: HTTPStatus.CONFLICT,
+    EnrolmentError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    MediaError: HTTPStatus.UNPROCESSABLE_ENTITY,
     AuthorisationError: HTTPStatus.FORBIDDEN,
     AuditError: HTTPStatus.SERVICE_UNAVAILABLE,
     VaultError: HTTPStatus.GONE,

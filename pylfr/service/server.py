@@ -9,6 +9,8 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -16,8 +18,11 @@ from fastapi import FastAPI
 from pylfr.deployment.resources import Resources
 from pylfr.deployment.sections.service import ServiceSection
 from pylfr.engine.engine import Engine
+from pylfr.errors import PylfrError
 from pylfr.monitoring.monitor import Monitor
 from pylfr.service.app import build_app
+from pylfr.service.camera_watch import CameraWatch
+from pylfr.service.control import RunControl
 
 log = logging.getLogger(__name__)
 
@@ -27,21 +32,29 @@ def serve(
     engine: Engine | None,
     *,
     monitor: Monitor,
+    watch: CameraWatch | None = None,
+    path: Path | None = None,
     ready: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, with ``engine`` running beside where it is given; pages outlive its run.
 
-    ``ready`` is called with the address once people can connect. Raises ``ConfigError`` where nobody could sign in,
-    ``OSError`` where the address is taken.
+    ``monitor`` has its numbers, ``watch`` observes its cameras. ``path`` is the deployment file, which SIGHUP reads
+    again: the watchlist and the certificate are taken in, all else is named and waits for a restart. ``ready`` is
+    called with the address once people can connect.
+
+    Raises ``ConfigError`` where nobody could sign in, ``OSError`` where the address is taken.
     """
     section = resources.deployment.service
-    config = server_config(build_app(resources, monitor=monitor), section)
+    control = RunControl(resources, path=path)
+    if engine is not None:
+        control.attach(engine, watch)
+    config = server_config(build_app(resources, monitor=monitor, control=control), section)
     server = _Server(config, on_start=lambda: _started(section.address, ready))
     runner = threading.Thread(target=_run, args=(engine,), name="pylfr-engine", daemon=True) if engine else None
     if runner is not None:
         runner.start()
     try:
-        with _signals_end_it_once():
+        with _signals_end_it_once(), _hangup_reloads(lambda: _reload(control, config, section)):
             server.run()
     finally:
         _tell_systemd("STOPPING=1")
@@ -98,6 +111,34 @@ def _signals_end_it_once() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _hangup_reloads(reload: Callable[[], None]) -> Iterator[None]:
+    """SIGHUP reloads, on a thread of its own: whatever it waits for, pages are served meanwhile."""
+
+    def hang_up(_: int, __: FrameType | None) -> None:
+        threading.Thread(target=reload, name="pylfr-reload", daemon=True).start()
+
+    before = signal.signal(signal.SIGHUP, hang_up)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def _reload(control: RunControl, config: uvicorn.Config, section: ServiceSection) -> None:
+    _tell_systemd("RELOADING=1")
+    try:
+        if config.ssl is not None and section.certificate is not None:
+            # New connections get the new one.
+            config.ssl.load_cert_chain(section.certificate, section.private_key)
+            log.info("the certificate was read again")
+        log.info("reloaded: %s", control.reload())
+    except (PylfrError, OSError) as error:
+        log.error("not reloaded: %s", error)
+    finally:
+        _tell_systemd("READY=1")
 
 
 def _run(engine: Engine) -> None:

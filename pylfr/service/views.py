@@ -83,6 +83,7 @@ class AlertView(Document):
     outcome: DecisionView | None
     erase_at: datetime | None = Field(description="when the pictures and the name are erased")
     pictures: list[Literal["probe", "reference", "scene"]]
+    reasons_for: list[str] = Field(description="decisions that the policy wants a reason for")
     differences: list[str]
 
 
@@ -121,50 +122,40 @@ class SignedOutcome(SignedDecision):
     amends: bool = Field(default=False, description="replace an earlier outcome; needs a reason")
 
 
-class CameraView(Document):
-    """A camera as the log last said of it."""
+class OpenAlert(Document):
+    """An alert on which somebody still has to decide."""
 
-    name: str
-    state: str
-    since: datetime | None
-    details: str
-
-
-class DeploymentView(Document):
-    """Under what authority this runs, and with what."""
-
-    name: str
-    authorisation: str
-    profile: str
-    place: str | None
-    starts_at: datetime
-    ends_at: datetime
-    threshold: float
-    cameras: list[str]
-    people: list[str]
-    watchlist_size: int | None
-    alerts: int
+    id: str
+    camera: str
+    captured_at: datetime
+    possible_match: str | None
+    state: State
 
 
-class EntryView(Document):
-    """An entry of the audit log."""
+class SignedHandOver(Document):
+    """Somebody takes over a shift: Ed25519 over canonical JSON of format, who takes over, from whom, when, and all ids.
 
-    sequence: int
+    ``alerts`` must be all that are open now.
+    """
+
+    taken_from: str = Field(min_length=1, max_length=200, examples=["A. Adams"])
+    alerts: list[str] = Field(max_length=5_000)
+    decided_at: datetime
+    signature: Signature
+
+
+class HandOverView(Document):
+    """A hand-over as it was signed."""
+
+    by: str
+    taken_from: str
+    alerts: list[str]
     at: datetime
-    kind: str
-    details: dict[str, str | int | float | bool | None]
 
 
-class AuditView(Document):
-    """The last entries of the audit log, and whether all of it is as it was signed."""
+class ShiftView(Document):
+    """What waits for decisions, who could hand over, and the last hand-over."""
 
-    entries: list[EntryView]
-    is_signed: bool
-    flaws: list[str]
-    differences: list[str]
-
-
-class RetentionView(Document):
-    """What is kept until when, in the words of the policy that is enforced."""
-
-    sentences: list[str]
+    open: list[OpenAlert]
+    people: list[str]
+    last: HandOverView | None

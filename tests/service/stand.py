@@ -25,6 +25,7 @@ from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.authorisation.authority import Authorisation
 from pylfr.governance.keys.keys import SigningKey, make_key, read_signing_key
 from pylfr.service.app import build_app
+from pylfr.service.control import RunControl
 from pylfr.service.server import server_config
 from pylfr.sinks.evidence import open_sealed_evidence
 from pylfr.types import UInt8
@@ -141,8 +142,9 @@ def standing(folder: Path, *, more: str = "") -> Iterator[Stand]:
 
 
 @contextmanager
-def serving(resources: Resources, port: int) -> Iterator[None]:
-    server = uvicorn.Server(server_config(build_app(resources), resources.deployment.service))
+def serving(resources: Resources, port: int, *, control: RunControl | None = None) -> Iterator[None]:
+    app = build_app(resources, control=control)
+    server = uvicorn.Server(server_config(app, resources.deployment.service))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     with httpx.Client() as client:
@@ -198,6 +200,7 @@ key = "evidence.key"
 {people}
 [service]
 port = {port}
+session_min = 240
 [service.roles]
 {roles}
 """

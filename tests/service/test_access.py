@@ -15,12 +15,12 @@ from fastapi.routing import APIRoute
 from pylfr.deployment.sections.service import Role
 from pylfr.service import pages
 from pylfr.service.access import require_rules, rule_of
-from pylfr.service.routes import alerts, deployment, events, monitoring, session
+from pylfr.service.routes import alerts, cameras, deployment, events, monitoring, session, shifts, watchlist
 from tests.service.stand import ROLES, Stand, standing
 
 ROUTES = [
     route
-    for module in (session, alerts, events, deployment, monitoring, pages)
+    for module in (session, alerts, shifts, events, cameras, watchlist, deployment, monitoring, pages)
     for route in module.router.routes
     if isinstance(route, APIRoute)
 ]
@@ -59,8 +59,8 @@ def test_every_role_gets_what_its_rule_gives_and_nothing_else(stand: Stand) -> N
             for method in route.methods or ():
                 if rule.is_public or (method, route.path) == ("DELETE", "/v1/session") or route.path == "/v1/events":
                     continue
-                path = route.path.format(alert=id_, part="probe")
-                status = client.request(method, path, json={} if method == "POST" else None).status_code
+                path = route.path.format(alert=id_, part="probe", camera="north", entry=1)
+                status = client.request(method, path, json=None if method == "GET" else {}).status_code
                 is_allowed = bool(rule.roles & roles[name])
                 assert (status != 403) == is_allowed, (name, method, path, status)
                 assert status != 500, (name, method, path)
@@ -77,7 +77,7 @@ def test_nobody_who_has_not_signed_in_gets_anything(stand: Stand) -> None:
         for method in route.methods or ():
             if rule.is_public:
                 continue
-            answer = client.request(method, route.path.format(alert=id_, part="probe"))
+            answer = client.request(method, route.path.format(alert=id_, part="probe", camera="north", entry=1))
             assert answer.status_code == 401, (method, route.path)
             assert answer.headers["content-type"] == "application/problem+json"
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
+from pathlib import Path
 
 import httpx
 
+from pylfr.service import pages
+from pylfr.service.language import translator
+from pylfr.service.texts import COUNTED, TEXTS
 from pylfr.types import Event
 from tests.service.stand import PATIENCE_S, Stand
 
@@ -129,3 +134,15 @@ def test_the_interface_describes_itself(stand: Stand) -> None:
     described = stand.client().get("/openapi.json").json()
     assert described["openapi"].startswith("3.1")
     assert "/v1/alerts/{alert}/verdicts" in described["paths"]
+
+
+def test_every_word_of_the_pages_is_in_the_other_language_too() -> None:
+    german, service = translator("de"), Path(pages.__file__).parent
+    words = {*TEXTS.values(), *COUNTED.values(), *(title for _, title, _ in pages.PAGES)}
+    for template in (service / "templates").glob("*.html"):
+        text = template.read_text()
+        words |= {*re.findall(r'_\("([^"]+)"\)', text), *re.findall(r"_\('([^']+)'\)", text)}
+    assert len(words) > 150
+    # The same word in both.
+    same = {"Name", "Details", "{p50} ms, p99 {p99} ms", "Undo", "Alarm", "live"}
+    assert [word for word in sorted(words) if german(word) == word and word not in same] == []

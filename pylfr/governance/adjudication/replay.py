@@ -51,10 +51,14 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRules:
-    """Under what rules people decide on the alerts of one authorisation: how many, and who, by name with their keys."""
+    """Under what rules people decide on the alerts of one authorisation.
+
+    How many must, who, by name with their keys, and which decisions must give their reason.
+    """
 
     min_adjudicators: int
     people: Mapping[str, str]
+    reasons_for: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +145,11 @@ def _rules(authorisation: str, words: Mapping[str, str], digests: Mapping[str, s
         terms = json.loads(words[authorisation])
         found = digest(terms)
         profile = read_profile(str(terms.get("profile", "research")))
-        rules = DecisionRules(min_adjudicators=profile.min_adjudicators, people=dict(terms.get("people", {})))
+        rules = DecisionRules(
+            min_adjudicators=profile.min_adjudicators,
+            people=dict(terms.get("people", {})),
+            reasons_for=frozenset(profile.reasons_for),
+        )
     except (ValueError, AttributeError, TypeError, ConfigError):
         found = ""
     if found[:_REFERENCE_DIGITS] != authorisation or digests.get(authorisation, found) != found:

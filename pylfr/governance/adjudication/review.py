@@ -27,6 +27,7 @@ from pylfr.governance.adjudication.reviewed import AlertRow, Reviewed, reviewed_
 from pylfr.governance.adjudication.signatures import DECISIONS, Signer, require_decider, signature_by
 from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.audit.chain import LogEntry
+from pylfr.governance.authorisation.enrolment import identity_of
 from pylfr.types import Event, Recorded
 
 # The kinds of entries that decide, and what they are about.
@@ -150,7 +151,8 @@ class Review:
             )
             case = (alert.case.adjudicate if kind == "adjudication" else alert.case.amend_verdict)(given)
             number = case.adjudications.index(given) + 1
-            return self._record(kind, transaction, given, _details(given, by, verdict), number=number)
+            details = _details(given, by, verdict) | _amended(kind, alert, by)
+            return self._record(kind, transaction, given, details, number=number)
 
     def _close(
         self, kind: str, id_: str, by: str, finding: Finding, reason: str, key: Signer | None
@@ -159,7 +161,8 @@ class Review:
             at, signed = self._signed(kind, alert, by, finding, reason, key)
             decided = Outcome(alert=alert.case.alert, officer=by, finding=finding, at=at, reason=reason, **signed)
             (alert.case.close if kind == "outcome" else alert.case.amend_outcome)(decided)
-            return self._record(kind, transaction, decided, _details(decided, by, finding), number=1)
+            details = _details(decided, by, finding) | _amended(kind, alert, None)
+            return self._record(kind, transaction, decided, details, number=1)
 
     @contextmanager
     def _deciding(self, id_: str) -> Iterator[tuple[Transaction, LoggedAlert]]:
@@ -193,6 +196,8 @@ class Review:
         """Whoever decides is one of those whom the authorisation names, and signs; nothing where it names none."""
         now = self._records.clock()
         require_decider(alert.rules.people, by, key)
+        if what in alert.rules.reasons_for and not reason.strip():
+            raise AdjudicationError(f"the policy asks why: give the reason for {what!r}")
         if key is None:
             return now, {"key": None, "signature": None}
         at, signature = signature_by(key, kind=kind, alert=alert.case.alert, by=by, what=what, reason=reason, now=now)
@@ -224,6 +229,22 @@ def _details(decided: Adjudication | Engagement | Outcome, by: str, what: str) -
     if decided.key is not None and decided.signature is not None:
         details |= {"key": decided.key, "signature": decided.signature}
     return details
+
+
+def _amended(kind: str, alert: LoggedAlert, by: str | None) -> dict[str, str]:
+    """The number of the entry that an amendment replaces: the last verdict of ``by``, or without a name the outcome."""
+    if kind not in ("verdict-amended", "outcome-amended"):
+        return {}
+    earlier = [
+        each.entry.sequence
+        for each in alert.decisions
+        if (isinstance(each.decision, Outcome) if by is None else _is_verdict_of(by, each.decision))
+    ]
+    return {"amends": str(earlier[-1])}
+
+
+def _is_verdict_of(by: str, decision: Adjudication | Engagement | Outcome) -> bool:
+    return isinstance(decision, Adjudication) and identity_of(decision.adjudicator) == identity_of(by)
 
 
 def _only(id_: str, alerts: Iterable[str]) -> str:

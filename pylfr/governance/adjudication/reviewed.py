@@ -20,7 +20,8 @@ from pylfr.governance.audit.chain import LogEntry
 class AlertRow:
     """An alert as it is shown: the facts, no picture. ``entry`` is None once its retention has ended.
 
-    ``case`` is replayed from the log; where the records have anything else, ``differences`` says so.
+    ``case`` is replayed from the log; where the records have anything else, ``differences`` says so. ``reasons_for``
+    are the decisions that must give their reason.
     """
 
     id: str
@@ -33,6 +34,7 @@ class AlertRow:
     case: Case
     differences: tuple[Difference, ...] = ()
     erase_at: datetime | None = None
+    reasons_for: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,7 @@ def _shown(alert: LoggedAlert, row: StoredAlert | None, differences: tuple[Diffe
         case=case,
         differences=differences,
         erase_at=datetime.fromisoformat(row.erase_at) if row is not None and row.entry is not None else None,
+        reasons_for=alert.rules.reasons_for,
     )
 
 

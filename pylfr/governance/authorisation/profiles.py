@@ -36,6 +36,7 @@ class Profile(ConfigModel):
     fpir_ceiling: float = Field(gt=0, le=1, description="false alerts a face seen, above which a run pauses itself")
     min_adjudicators: int = Field(ge=1, le=2)
     requires_signed_decisions: bool = Field(description="everybody who decides has a key, which the officer signed for")
+    reasons_for: tuple[str, ...] = Field(description="decisions that must give their reason, as the record words them")
     alert_retention_h: float = Field(gt=0)
     watchlist_retention_h: float = Field(ge=0, description="after the window ends")
     outcome_retention_days: float = Field(gt=0)

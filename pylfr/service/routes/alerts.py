@@ -15,10 +15,11 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from pylfr.governance.adjudication.case import State
 from pylfr.service.access import DECIDERS, Allow, Caller, people_only, readable
 from pylfr.service.desk import Desk, Part
+from pylfr.service.once import OnceRoute
 from pylfr.service.problems import ProblemError
 from pylfr.service.views import AlertPage, AlertView, SignedEngagement, SignedOutcome, SignedVerdict
 
-router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
+router = APIRouter(prefix="/v1/alerts", tags=["alerts"], route_class=OnceRoute)
 
 Reader = Annotated[Caller, Depends(Allow(readable(*DECIDERS, "supervisor", scope="alerts")))]
 Viewer = Annotated[Caller, Depends(Allow(people_only(*DECIDERS)))]
@@ -112,7 +113,7 @@ def _found(ask: Callable[[Desk], T], request: Request, alert: str) -> T:
 def _tag(request: Request, response: Response, text: str) -> None:
     """Raise 304 where the reader has this already."""
     tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    headers = {"ETag": tag, "Cache-Control": "no-store"}
     if request.headers.get("if-none-match") == tag:
         raise HTTPException(HTTPStatus.NOT_MODIFIED, headers=headers)
     response.headers.update(headers)

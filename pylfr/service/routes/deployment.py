@@ -1,4 +1,4 @@
-"""The deployment: its authority, its cameras, its record, and what is kept until when."""
+"""The deployment: its authority, its run, its record, and what is kept until when."""
 
 from __future__ import annotations
 
@@ -8,13 +8,24 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
 
 from pylfr.service.access import EVERY_ROLE, Allow, Caller, people_only, readable
+from pylfr.service.control import RunControl
+from pylfr.service.deployment_views import (
+    AuditView,
+    DeploymentView,
+    RetentionView,
+    StopAsked,
+    TermView,
+    ThresholdAsked,
+)
+from pylfr.service.once import OnceRoute
 from pylfr.service.overview import Overview
-from pylfr.service.views import AuditView, CameraView, DeploymentView, RetentionView
 
-router = APIRouter(prefix="/v1", tags=["deployment"])
+router = APIRouter(prefix="/v1", tags=["deployment"], route_class=OnceRoute)
 Reader = Annotated[Caller, Depends(Allow(readable(*EVERY_ROLE, scope="deployment")))]
-Watcher = Annotated[Caller, Depends(Allow(readable(*EVERY_ROLE, scope="cameras")))]
 Auditor = Annotated[Caller, Depends(Allow(people_only("auditor", "supervisor")))]
+Supervisor = Annotated[Caller, Depends(Allow(people_only("supervisor")))]
+# Whoever sees that something is wrong may end it.
+Stopper = Annotated[Caller, Depends(Allow(people_only("operator", "supervisor")))]
 Public = Annotated[Caller, Depends(Allow(readable("auditor", "supervisor", scope="report")))]
 
 
@@ -24,10 +35,24 @@ def show_the_deployment(_: Reader, request: Request) -> DeploymentView:
     return _overview(request).deployment()
 
 
-@router.get("/cameras")
-def list_cameras(_: Watcher, request: Request) -> list[CameraView]:
-    """What the record last said of each camera."""
-    return _overview(request).cameras()
+@router.get("/deployment/terms")
+def show_the_terms(_: Reader, request: Request) -> list[TermView]:
+    """What was authorised, in plain words, as `pylfr authority show` says it."""
+    return _overview(request).terms()
+
+
+@router.post("/deployment/threshold", status_code=201)
+def raise_the_threshold(asked: ThresholdAsked, supervisor: Supervisor, request: Request) -> DeploymentView:
+    """Ask for more before an alert, from now on. A lower threshold needs another authorisation."""
+    _control(request).raise_threshold(asked.threshold, by=supervisor.name)
+    return _overview(request).deployment()
+
+
+@router.post("/deployment/stop", status_code=202)
+def stop_the_run(asked: StopAsked, stopper: Stopper, request: Request) -> DeploymentView:
+    """End the run soon and cleanly. The pages stay."""
+    _control(request).stop(by=stopper.name, because=asked.because)
+    return _overview(request).deployment()
 
 
 @router.get("/audit")
@@ -48,6 +73,11 @@ def show_retention(_: Reader, request: Request) -> RetentionView:
 def show_the_report(_: Public, request: Request) -> HTMLResponse:
     """The public report, as `pylfr report` writes it."""
     return HTMLResponse(_overview(request).report())
+
+
+def _control(request: Request) -> RunControl:
+    control: RunControl = request.app.state.control
+    return control
 
 
 def _overview(request: Request) -> Overview:

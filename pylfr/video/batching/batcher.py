@@ -68,6 +68,8 @@ class Batcher:
         self._backlog: Backlog[CameraQueue] = Backlog(size)
         self._lock = self._backlog.lock
         self._lanes: dict[str, CameraQueue] = {}
+        # What was counted of cameras before they were removed: one that is added again goes on from there.
+        self._earlier: dict[str, CameraCounts] = {}
         self._events: deque[CameraEvent] = deque(maxlen=_EVENTS_KEPT)
         self._started = False
         self._stopped = False
@@ -141,7 +143,7 @@ class Batcher:
                 lane.start()
 
     def remove(self, camera: str) -> CameraCounts:
-        """Leave a camera out from now on; its last counts. Raises ``KeyError`` where there is none of that name."""
+        """Leave a camera out from now on; its last counts, which stay. Raises ``KeyError`` for no such camera."""
         with self._lock:
             lane = self._lanes.pop(camera)
             lane.stop()
@@ -149,7 +151,9 @@ class Batcher:
         lane.source.close()
         lane.join(_JOIN_S)
         with self._lock:
-            return lane.counts()
+            counts = lane.counts()
+            self._earlier[camera] = counts if camera not in self._earlier else counts.after(self._earlier[camera])
+            return counts
 
     def end(self, camera: str) -> None:
         """Let a camera send no more frames; its counts stay. Raises ``KeyError`` where there is none of that name."""
@@ -160,7 +164,12 @@ class Batcher:
     def counts(self) -> Mapping[str, CameraCounts]:
         """What became of every camera's frames so far."""
         with self._lock:
-            return {camera: lane.counts() for camera, lane in self._lanes.items()}
+            now = {camera: lane.counts() for camera, lane in self._lanes.items()}
+            before = self._earlier
+            return {
+                **before,
+                **{camera: each.after(before[camera]) if camera in before else each for camera, each in now.items()},
+            }
 
     def take_events(self) -> tuple[CameraEvent, ...]:
         """What happened to the cameras since the last call, oldest first; at most the last 1,000."""

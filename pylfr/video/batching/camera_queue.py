@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -57,6 +57,18 @@ class CameraCounts:
     dropped: Mapping[str, int]
     last_frame_at: datetime | None
     error: str | None
+
+    def after(self, earlier: CameraCounts) -> CameraCounts:
+        """These counts and those of the same camera ``earlier``, before it was removed and added again."""
+        causes = sorted({*self.dropped, *earlier.dropped})
+        return replace(
+            self,
+            came=earlier.came + self.came,
+            not_due=earlier.not_due + self.not_due,
+            passed_on=earlier.passed_on + self.passed_on,
+            dropped={cause: earlier.dropped.get(cause, 0) + self.dropped.get(cause, 0) for cause in causes},
+            last_frame_at=self.last_frame_at or earlier.last_frame_at,
+        )
 
 
 # Decoding gives way to the one loop that serves all cameras: a frame that is decoded late delays its own camera, a loop

@@ -323,3 +323,12 @@ def test_kills_lose_no_acknowledged_adjudication(tmp_path: Path) -> None:
     assert set(acknowledged) <= decided
     # A kill between log and records leaves the log ahead: never behind.
     assert all("missing" in each.what for each in reviewed.differences)
+
+
+def test_what_the_policy_asks_a_reason_for_is_refused_without_one(review: Review, audit: AuditLog) -> None:
+    for reason in ("", "  "):
+        with pytest.raises(AdjudicationError, match="the policy asks why: give the reason for 'cannot tell'"):
+            review.adjudicate("a1", by="Ann", verdict="cannot tell", reason=reason)
+    assert not list(audit.entries("adjudication"))
+    review.adjudicate("a1", by="Ann", verdict="cannot tell", reason="turned away")
+    assert review.alert("a1").reasons_for == {"cannot tell", "do not engage"}

@@ -120,7 +120,7 @@ def deployment(folder: Path) -> DeploymentReport:
         for number, (verdicts, finding) in enumerate(ends, start=1):
             this = alert(audit, records, number, one)
             for by, verdict in zip(DECIDERS, verdicts, strict=False):
-                review.adjudicate(this, by=by, verdict=verdict)
+                review.adjudicate(this, by=by, verdict=verdict, reason="turned away")
             if finding is not None:
                 review.engage(this, by=DECIDERS[2], decision="engage")
                 review.close_case(this, by=DECIDERS[2], finding=finding)

@@ -1,0 +1,144 @@
+"""A service with a real engine beside it, in this process: real networks on real footage, five people with roles."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+
+from pylfr.deployment.open import engine_of
+from pylfr.deployment.resources import Resources, open_resources
+from pylfr.engine.engine import Engine
+from pylfr.faces.detect import open_detector
+from pylfr.faces.embed import open_embedder
+from pylfr.gallery.watchlist.watchlist import create_watchlist
+from pylfr.governance.keys.keys import make_key, read_signing_key
+from pylfr.service.camera_watch import CameraWatch
+from pylfr.service.control import RunControl
+from pylfr.video.decoding.image_io import read_image
+from tests.footage import BOTH, MAN, save_references, video
+from tests.service.stand import PATIENCE_S, ROLES, free_port, serving
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """An engine with its pages."""
+
+    folder: Path
+    origin: str
+    engine: Engine
+    watch: CameraWatch
+    resources: Resources
+    clients: ExitStack
+
+    def client(self, name: str) -> httpx.Client:
+        """A browser of somebody who signed in."""
+        client = self.clients.enter_context(
+            httpx.Client(base_url=self.origin, headers={"Origin": self.origin}, timeout=PATIENCE_S)
+        )
+        key = read_signing_key(self.folder / f"{name}.key")
+        challenge = client.post("/v1/challenges", json={"name": name}).json()
+        signature = base64.b64encode(key.sign(challenge["message"].encode())).decode()
+        assert client.post("/v1/session", json={"nonce": challenge["nonce"], "signature": signature}).is_success
+        return client
+
+    def kinds(self) -> list[str]:
+        return [entry.kind for entry in self.resources.audit.entries()]
+
+
+def wait_for(what: Callable[[], bool], *, seconds: float = 60.0) -> None:
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@contextmanager
+def running(folder: Path, media: Path) -> Iterator[Running]:
+    """The engine runs until the block ends, or it is stopped."""
+    references = save_references(media, folder)
+    embedder = open_embedder("face_reid_0095")
+    with create_watchlist(folder / "square.watchlist", embedder) as watchlist:
+        watchlist.enrol("man", read_image(references["man"][0]), detector=open_detector("yunet_n"), embedder=embedder)
+    for name in ("record", *ROLES):
+        make_key(folder / f"{name}.key")
+    port = free_port()
+    path = folder / "deployment.toml"
+    path.write_text(_deployment(media, port))
+    watch = CameraWatch()
+    engine = engine_of(open_resources(path), observers=[watch])
+    thread = threading.Thread(target=lambda: list(engine.run()), daemon=True)
+    with open_resources(path) as resources, ExitStack() as clients:
+        control = RunControl(resources, path=path)
+        control.attach(engine, watch)
+        with serving(resources, port, control=control), closing(engine):
+            thread.start()
+            wait_for(lambda: watch.rates("north").frames_hz > 0)
+            yield Running(
+                folder=folder,
+                origin=f"http://127.0.0.1:{port}",
+                engine=engine,
+                watch=watch,
+                resources=resources,
+                clients=clients,
+            )
+            engine.stop()
+            thread.join(PATIENCE_S)
+            assert not thread.is_alive()
+
+
+def _deployment(media: Path, port: int) -> str:
+    begin = datetime.now(UTC) - timedelta(minutes=1)
+    people = "\n".join(f'{name} = "{name}.pub"' for name in ROLES)
+    roles = "\n".join(f"{name} = {json.dumps(roles)}" for name, roles in ROLES.items())
+    return f"""
+name = "Square"
+[authorisation]
+purpose = "to test the service"
+place = "Square"
+cameras = ["north", "south", "west"]
+starts_at = {begin.isoformat()}
+ends_at = {(begin + timedelta(hours=1)).isoformat()}
+authorising_officer = "Officer"
+legal_basis = "recorded material"
+[models]
+detector = "yunet_n"
+embedder = "face_reid_0095"
+[watchlist]
+file = "square.watchlist"
+poll_ms = 50
+[audit]
+path = "audit.log"
+key = "record.key"
+checkpoints = "elsewhere"
+[records]
+file = "records.sqlite"
+[recognition]
+detect_hz = 4
+[[sinks]]
+type = "evidence"
+folder = "evidence"
+key = "evidence.key"
+[[cameras]]
+name = "north"
+source = "{video(media, MAN)}"
+loop = true
+[[cameras]]
+name = "south"
+source = "{video(media, BOTH)}"
+loop = true
+[people]
+{people}
+[service]
+port = {port}
+[service.roles]
+{roles}
+"""
