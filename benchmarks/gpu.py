@@ -181,28 +181,14 @@ def measure_search(results: Results, stream: ops.Stream, size: Size) -> None:
     draw = np.random.default_rng(0)
     block: Float32 = draw.standard_normal((min(1 << 16, max(size.references)), DIMENSION)).astype(np.float32)
     ops.normalise(block)
-    _measure_indexes(results, stream, block, size, PRECISIONS)
-    _measure_product_of_torch(results, stream, block, size)
-    _measure_on_the_cpu(results, block, size)
-
-
-def measure_int8(results: Results, stream: ops.Stream, size: Size) -> None:
-    """The search of int8 indexes alone."""
-    draw = np.random.default_rng(0)
-    block: Float32 = draw.standard_normal((min(1 << 16, max(size.references)), DIMENSION)).astype(np.float32)
-    ops.normalise(block)
-    _measure_indexes(results, stream, block, size, ("int8",))
-
-
-def _measure_indexes(
-    results: Results, stream: ops.Stream, block: Float32, size: Size, precisions: tuple[Precision, ...]
-) -> None:
     for references in size.references:
-        for precision in precisions:
+        for precision in PRECISIONS:
             try:
                 _measure_index(results, stream, precision, references, block, size)
             except CudaError as error:
                 results.leave_out(f"search of {references} references in {precision}: {error}")
+    _measure_product_of_torch(results, stream, block, size)
+    _measure_on_the_cpu(results, block, size)
 
 
 def measure_peers(results: Results, stream: ops.Stream, size: Size) -> None:
@@ -350,7 +336,7 @@ def profile(results: Results, stream: ops.Stream, size: Size) -> None:  # noqa: 
 
 
 def profile_networks(results: Results, stream: ops.Stream, size: Size) -> None:
-    """Which kernels the networks of the simulated cameras spend their time in, with and without a choice by cuDNN."""
+    """Which kernels the networks of the simulated cameras spend their time in. Printed, and no result."""
     if not _has_torch(stream.device) or stream.device == "cpu":
         results.leave_out("the kernels of networks: PyTorch finds no CUDA device")
         return
@@ -360,30 +346,20 @@ def profile_networks(results: Results, stream: ops.Stream, size: Size) -> None:
 
     width, height = size.networks[0]
     batch = max(size.batches)
-    for is_tuned in (False, True):
-        for name, network, shape in (
-            ("SCRFD-10G-size", detector_on(stream, is_tuned=is_tuned), (batch, 3, height, width)),
-            ("R50", embedders_on(stream, is_tuned=is_tuned)["R50"], (batch * 2 // 3, 3, 112, 112)),
-        ):
-            given = ops.Tensor(shape, "float32", stream)
-            given.wipe(stream)
-            outputs = {key: ops.Tensor(own, "float32", stream) for key, own in network.output_shapes(shape).items()}
-            began = time.perf_counter()
+    for network, shape in (
+        (detector_on(stream), (batch, 3, height, width)),
+        (embedders_on(stream)["R50"], (max(1, batch * 2 // 3), 3, 112, 112)),
+    ):
+        given = ops.Tensor(shape, "float32", stream)
+        given.wipe(stream)
+        outputs = {key: ops.Tensor(own, "float32", stream) for key, own in network.output_shapes(shape).items()}
+        network.run_on(stream, given, outputs)
+        stream.synchronise()
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as seen:
             network.run_on(stream, given, outputs)
-            stream.synchronise()
-            ready = time.perf_counter() - began
-            ms = device_ms(stream, lambda: network.run_on(stream, given, outputs), size.repeats)  # noqa: B023
-            print(
-                f"{name}, batch {shape[0]}, tuned {is_tuned}: {ms.median:.2f} ms, ready after {ready:.1f} s", flush=True
-            )
-            if not is_tuned:
-                continue
-            with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as seen:
-                network.run_on(stream, given, outputs)
-                torch.cuda.synchronize()
-            print(
-                seen.key_averages().table(sort_by="cuda_time_total", row_limit=12, max_name_column_width=90), flush=True
-            )
+            torch.cuda.synchronize()
+        table = seen.key_averages().table(sort_by="cuda_time_total", row_limit=8, max_name_column_width=90)
+        print(shape, table, sep="\n", flush=True)
 
 
 PARTS: Mapping[str, Callable[[Results, ops.Stream, Size], None]] = {
@@ -398,7 +374,6 @@ PARTS: Mapping[str, Callable[[Results, ops.Stream, Size], None]] = {
 }
 # Asked for by name alone.
 ALSO: Mapping[str, Callable[[Results, ops.Stream, Size], None]] = {
-    "int8": measure_int8,
     "profile": profile,
     "profile-networks": profile_networks,
 }

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from benchmarks.gpu_results import CameraLoad, Results, Size
 from pylfr import ops
-from pylfr.protocols import DeviceRuntime
+from pylfr.protocols import DeviceRuntime, TakesHalves
 from pylfr.types import Device, Float32, Frame
 
 DIMENSION = 512
@@ -45,14 +44,6 @@ def surfaces(stream: ops.Stream, size: Size, count: int) -> list[Frame]:
             )
         )
     return frames
-
-
-@runtime_checkable
-class TakesHalves(Protocol):
-    """A network that may be given float16 [B, H, W, 3]."""
-
-    @property
-    def takes_halves(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -1,7 +1,8 @@
 """Networks of the usual sizes with random weights, for timing alone: what they say about a face means nothing.
 
 The shapes follow ArcFace's IResNet (Deng et al., 2019; Duta et al., 2020) and MobileFaceNet (Chen et al., 2018); the
-detector has the depth and the widths of SCRFD-10G's backbone (Guo et al., 2021) and plain heads, not its exact neck.
+detector has the depth, the widths and the ReLU of SCRFD-10G's backbone (Guo et al., 2021) and plain heads, not its
+exact neck.
 Needs PyTorch.
 """
 
@@ -18,21 +19,35 @@ from pylfr.types import Device
 
 STRIDES = (8, 16, 32)
 
-# To try kernels takes time, which small batches do not earn back.
-_LEAST_TUNED = 32
-_TRIED_KERNELS = 4
 
-
-def _conv(given: int, out: int, *, stride: int = 1, size: int = 3, groups: int = 1) -> nn.Module:
+def _conv(given: int, out: int, *, stride: int = 1, size: int = 3, groups: int = 1, prelu: bool = True) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(given, out, size, stride, size // 2, groups=groups, bias=False), nn.BatchNorm2d(out), nn.PReLU(out)
+        nn.Conv2d(given, out, size, stride, size // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(out),
+        nn.PReLU(out) if prelu else nn.ReLU(),
     )
 
 
-class _Residual(nn.Module):  # type: ignore[misc]
-    def __init__(self, given: int, out: int, stride: int) -> None:
+class _ConvRelu(nn.Module):  # type: ignore[misc]
+    """Both in one kernel of cuDNN, as pylfr's own runtime has it."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        self.body = nn.Sequential(_conv(given, out), _conv(out, out, stride=stride))
+        self.conv = conv
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        conv = self.conv
+        if not given.is_cuda or conv.in_channels % 8:
+            return torch.relu(conv(given))
+        return torch.cudnn_convolution_relu(
+            given, conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups
+        )
+
+
+class _Residual(nn.Module):  # type: ignore[misc]
+    def __init__(self, given: int, out: int, stride: int, *, prelu: bool = True) -> None:
+        super().__init__()
+        self.body = nn.Sequential(_conv(given, out, prelu=prelu), _conv(out, out, stride=stride, prelu=prelu))
         same = stride == 1 and given == out
         self.shortcut = nn.Identity() if same else nn.Conv2d(given, out, 1, stride, bias=False)
 
@@ -69,14 +84,23 @@ class ScrfdSized(nn.Module):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(_conv(3, 28, stride=2), _conv(28, 28), _conv(28, 56), nn.MaxPool2d(2))
+        # 28 channels, filled up to 32 as pylfr's own runtime does it.
+        self.stem = nn.Sequential(
+            _conv(3, 32, stride=2, prelu=False),
+            _conv(32, 32, prelu=False),
+            _conv(32, 56, prelu=False),
+            nn.MaxPool2d(2),
+        )
         self.stages, self.heads, width = nn.ModuleList(), nn.ModuleList(), 56
         for level, (count, out) in enumerate(((3, 56), (4, 88), (2, 88), (3, 224))):
-            blocks = [_Residual(width if n == 0 else out, out, 2 if n == 0 and level else 1) for n in range(count)]
+            blocks = [
+                _Residual(width if n == 0 else out, out, 2 if n == 0 and level else 1, prelu=False)
+                for n in range(count)
+            ]
             self.stages.append(nn.Sequential(*blocks))
             width = out
             if level:
-                trunk = nn.Sequential(_conv(out, 80), _conv(80, 80), _conv(80, 80))
+                trunk = nn.Sequential(*(_conv(out if n == 0 else 80, 80, prelu=False) for n in range(3)))
                 self.heads.append(nn.Sequential(trunk, nn.Conv2d(80, 2 * 15, 3, 1, 1)))
 
     def forward(self, given: torch.Tensor) -> list[torch.Tensor]:
@@ -90,7 +114,7 @@ class ScrfdSized(nn.Module):  # type: ignore[misc]
 
 
 def _fold(module: nn.Module) -> nn.Module:
-    """Normalisation becomes part of the convolution before it, as exports of networks have it."""
+    """Normalisation becomes part of the convolution before it, as exports of networks have it, and ReLU its end."""
     for child in module.children():
         _fold(child)
     if isinstance(module, nn.Sequential):
@@ -98,21 +122,17 @@ def _fold(module: nn.Module) -> nn.Module:
             before, here = module[place - 1], module[place]
             if isinstance(before, nn.Conv2d) and isinstance(here, nn.BatchNorm2d):
                 module[place - 1], module[place] = fuse_conv_bn_eval(before, here), nn.Identity()
+                if place + 1 < len(module) and isinstance(module[place + 1], nn.ReLU):
+                    module[place - 1], module[place + 1] = _ConvRelu(module[place - 1]), nn.Identity()
     return module
 
 
 class TimedNetwork:
-    """A ``DeviceRuntime`` around one of these, fp16 and channels-last on CUDA, one CUDA graph a shape.
+    """A ``DeviceRuntime`` around one of these, fp16 and channels-last on CUDA, one CUDA graph a shape."""
 
-    With ``is_tuned`` cuDNN tries a few of its kernels for each convolution, where batches are large.
-    """
-
-    def __init__(
-        self, network: nn.Module, stream: ops.Stream, names: tuple[str, ...], *, is_tuned: bool = True
-    ) -> None:
+    def __init__(self, network: nn.Module, stream: ops.Stream, names: tuple[str, ...]) -> None:
         self.device: Device = stream.device
         self._half = self.device == "cuda"
-        self._is_tuned = is_tuned
         network = _fold(network.eval())
         self._network = network.half().cuda().to(memory_format=torch.channels_last) if self._half else network
         self._names = names
@@ -159,16 +179,11 @@ class TimedNetwork:
         if shape not in self._graphs:
             given = torch.zeros(shape, device="cuda", dtype=torch.float16)
             given = given.to(memory_format=torch.channels_last)
-            is_tuned = self._is_tuned and len(given) >= _LEAST_TUNED
-            with torch.backends.cudnn.flags(enabled=True, benchmark=is_tuned, benchmark_limit=_TRIED_KERNELS):
-                for _ in range(3):
-                    self._forward(given)
+            for _ in range(3):
+                self._forward(given)
             torch.cuda.synchronize()
             graph = torch.cuda.CUDAGraph()
-            with (
-                torch.cuda.graph(graph, capture_error_mode="thread_local"),
-                torch.backends.cudnn.flags(enabled=True, benchmark=is_tuned, benchmark_limit=_TRIED_KERNELS),
-            ):
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 said = self._forward(given)
             self._graphs[shape] = graph, given, said
         graph, given, said = self._graphs[shape]
@@ -177,13 +192,13 @@ class TimedNetwork:
         return said
 
 
-def detector_on(stream: ops.Stream, *, is_tuned: bool = True) -> TimedNetwork:
+def detector_on(stream: ops.Stream) -> TimedNetwork:
     """A detector of SCRFD-10G's size."""
     names = tuple(f"{kind}_{s}" for kind in ("score", "bbox", "kps") for s in STRIDES)
-    return TimedNetwork(ScrfdSized(), stream, names, is_tuned=is_tuned)
+    return TimedNetwork(ScrfdSized(), stream, names)
 
 
-def embedders_on(stream: ops.Stream, *, is_tuned: bool = True) -> Mapping[str, TimedNetwork]:
+def embedders_on(stream: ops.Stream) -> Mapping[str, TimedNetwork]:
     """Embedders of the usual sizes."""
     made = {"R50": iresnet((3, 4, 14, 3)), "R100": iresnet((3, 13, 30, 3)), "MobileFaceNet": mobilefacenet()}
-    return {name: TimedNetwork(network, stream, ("template",), is_tuned=is_tuned) for name, network in made.items()}
+    return {name: TimedNetwork(network, stream, ("template",)) for name, network in made.items()}

@@ -201,9 +201,9 @@ else
     again=("${kernels[@]}" tests/faces/device tests/system/test_interop.py tests/system/test_rehearsal_on_device.py)
     if [ "${PYLFR_QUICK:-0}" = 1 ]; then kernels=(tests/system/test_cuda.py) again=(tests/system/test_cuda.py); fi
     must 60 "the tests again" "${pytest[@]}" "${again[@]}"
-    must 40 "int8 search, 180 cameras" "${measure[@]}" ceilings,int8,loads --cameras 180
-    may 40 "kernels of networks" "${measure[@]}" profile-networks
-    must 60 "networks" "${measure[@]}" ceilings,networks,installed
+    must 45 "simulated cameras again" "${measure[@]}" ceilings,loads --cameras 180 64 128 256
+    must 50 "networks" "${measure[@]}" ceilings,networks,installed
+    may 20 "kernels of networks" "${measure[@]}" profile-networks
     may 50 "streams of NVDEC" "${measure[@]}" ceilings,decoding
     # The largest searches are left out: memcheck is some fifty times slower.
     may 45 "memory errors" compute-sanitizer --error-exitcode 9 "${pytest[@]}" "${kernels[@]}" -k "not 6000 and not 3000 and not lent"

@@ -84,6 +84,14 @@ class DeviceRuntime(Protocol):
         ...
 
 
+@runtime_checkable
+class TakesHalves(Protocol):
+    """A ``DeviceRuntime`` that may be given float16 [B, H, W, 3]: pictures as its network computes with them."""
+
+    @property
+    def takes_halves(self) -> bool: ...
+
+
 class Detector(Protocol):
     """Finds faces in frames of any sizes. Threads may share it."""
 

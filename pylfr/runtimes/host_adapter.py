@@ -70,13 +70,22 @@ class HostAdapter(ABC):
 
 
 def require_tensors(
-    device: Device, tensor: Tensor, outputs: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]
+    device: Device,
+    tensor: Tensor,
+    outputs: Mapping[str, Tensor],
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    may_be_half: bool = False,
 ) -> None:
-    """Raise ``ValueError`` unless a network on ``device`` with outputs of ``shapes`` can use these tensors."""
+    """Raise ``ValueError`` unless a network on ``device`` with outputs of ``shapes`` can use these tensors.
+
+    With ``may_be_half`` the input may be float16, too.
+    """
     for name, each in {"the input": tensor, **outputs}.items():
-        if each.device != device or each.dtype != "float32":
+        is_half = may_be_half and each is tensor and each.dtype == "float16"
+        if each.device != device or (each.dtype != "float32" and not is_half):
             raise ValueError(f"{name} must be float32 on {device}, got {each.dtype} on {each.device}")
-        packed = 4 * int(np.prod(each.shape[1:], dtype=np.int64))
+        packed = (2 if is_half else 4) * int(np.prod(each.shape[1:], dtype=np.int64))
         if len(each.shape) > 1 and each.shape[0] > 1 and each.row_bytes != packed:
             raise ValueError(f"{name} must be packed: {packed} bytes per row, got {each.row_bytes}")
     for name, output in outputs.items():

@@ -15,7 +15,7 @@ from pylfr.faces.device.uploads import Uploads
 from pylfr.faces.heads import HeadTensors, split_head
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import open_store
-from pylfr.protocols import DeviceRuntime
+from pylfr.protocols import DeviceRuntime, TakesHalves
 from pylfr.runtimes.registry import open_device_runtime
 from pylfr.types import Faces, Float32, Frame, Int32, UInt8, as_frames
 
@@ -133,13 +133,14 @@ class DeviceDetector:
         stream = self._stream
         pictures = self._uploads.of(frames)
         size = input_size(self._detect, frames, side_px=self._side_px)
-        tensor = ops.Tensor((len(frames), 3, size.height, size.width), "float32", stream)
+        shape = len(frames), 3, size.height, size.width
+        if isinstance(self._runtime, TakesHalves) and self._runtime.takes_halves:
+            tensor = ops.Tensor((len(frames), size.height, size.width, 3), "float16", stream)
+        else:
+            tensor = ops.Tensor(shape, "float32", stream)
         pixels = self._manifest.pixels
         pictures.letterbox(tensor, bgr=pixels.colour == "bgr", mean=pixels.mean, scale=pixels.scale)
-        outputs = {
-            name: ops.Tensor(shape, "float32", stream)
-            for name, shape in self._runtime.output_shapes(tensor.shape).items()
-        }
+        outputs = {name: ops.Tensor(own, "float32", stream) for name, own in self._runtime.output_shapes(shape).items()}
         self._runtime.run_on(stream, tensor, outputs)
         return self._search(
             pictures, split_head(self._manifest, outputs), width=size.width, height=size.height, room=self._room.faces

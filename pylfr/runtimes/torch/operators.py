@@ -57,15 +57,42 @@ def _padded(attributes: Attributes, tensor: torch.Tensor, value: float) -> torch
     return functional.pad(tensor, (left, right, top, bottom), value=value) if top + left + bottom + right else tensor
 
 
+def _with_padding(attributes: Attributes, tensor: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
+    """``tensor``, and by how much a convolution pads it itself: by the same on opposite sides costs nothing extra."""
+    top, left, bottom, right = _integers(attributes, "pads", [0, 0, 0, 0])
+    if (top, left) == (bottom, right) and attributes.get("auto_pad", "NOTSET") == "NOTSET":
+        return tensor, [top, left]
+    return _padded(attributes, tensor, 0.0), [0, 0]
+
+
 def _conv(attributes: Attributes, inputs: Sequence[torch.Tensor | None]) -> torch.Tensor:
     tensor, weight = _present(inputs[:2])
+    tensor, padding = _with_padding(attributes, tensor)
     return functional.conv2d(
-        _padded(attributes, tensor, 0.0),
+        tensor,
         weight,
         _optional(inputs, 2),
         stride=_integers(attributes, "strides", [1, 1]),
+        padding=padding,
         dilation=_integers(attributes, "dilations", [1, 1]),
         groups=_integer(attributes, "group", 1),
+    )
+
+
+def _conv_relu(attributes: Attributes, inputs: Sequence[torch.Tensor | None]) -> torch.Tensor:
+    """Conv and Relu: no operator of ONNX, but what ``nodes.fused`` makes of two."""
+    tensor, weight = _present(inputs[:2])
+    if not tensor.is_cuda:
+        return functional.relu(_conv(attributes, inputs))
+    tensor, padding = _with_padding(attributes, tensor)
+    return torch.cudnn_convolution_relu(
+        tensor,
+        weight,
+        _optional(inputs, 2),
+        _integers(attributes, "strides", [1, 1]),
+        padding,
+        _integers(attributes, "dilations", [1, 1]),
+        _integer(attributes, "group", 1),
     )
 
 
@@ -260,6 +287,7 @@ OPERATORS: Mapping[str, Operator] = {
     "Concat": lambda attributes, inputs: torch.cat(_present(inputs), dim=_integer(attributes, "axis", 0)),
     "Constant": _constant,
     "Conv": _conv,
+    "ConvRelu": _conv_relu,
     "Div": _divide,
     "Dropout": lambda _, inputs: _present(inputs)[0],
     "Flatten": _flatten,

@@ -21,22 +21,13 @@ from pylfr.models.store import Model, read_verified
 from pylfr.ops import Stream, Tensor
 from pylfr.runtimes.host_adapter import require_tensors
 from pylfr.runtimes.shape_probe import ShapeProbe
-from pylfr.runtimes.torch.operators import OPERATORS, Attribute, Attributes
+from pylfr.runtimes.torch.nodes import Node, fused, padded
+from pylfr.runtimes.torch.operators import OPERATORS, Attribute
 from pylfr.types import Device, Float32
 
 # A graph holds its activations permanently: further picture sizes run without one.
 _MOST_GRAPHS = 16
 _WARM_UP_RUNS = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """One step of a network. An empty name in ``inputs`` is an omitted optional input."""
-
-    operator: str
-    inputs: tuple[str, ...]
-    output: str
-    attributes: Attributes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,6 +84,11 @@ class TorchRuntime:
         return self._device
 
     @property
+    def takes_halves(self) -> bool:
+        """On CUDA networks run in fp16 and channels-last: such pictures need no conversion."""
+        return self._device == "cuda"
+
+    @property
     def outputs(self) -> Mapping[str, tuple[int | None, ...]]:
         return self._network.outputs
 
@@ -121,10 +117,17 @@ class TorchRuntime:
         return self._shapes.of(shape)
 
     def run_on(self, stream: Stream, tensor: Tensor, outputs: Mapping[str, Tensor]) -> None:
-        """As ``DeviceRuntime.run_on``: tensors are exchanged by DLPack; results are copied into them on the device."""
-        require_tensors(self._device, tensor, outputs, self.output_shapes(tensor.shape))
+        """As ``DeviceRuntime.run_on``; pictures may be float16 [B, H, W, 3] instead.
+
+        Tensors are exchanged by DLPack; results are copied into them on the device.
+        """
+        is_half = tensor.dtype == "float16"
+        shape = (tensor.shape[0], tensor.shape[3], *tensor.shape[1:3]) if is_half else tensor.shape
+        require_tensors(self._device, tensor, outputs, self.output_shapes(shape), may_be_half=True)
         with self._turn, torch.inference_mode(), _on(stream):
-            results = dict(zip(self.outputs, self._answers(torch.from_dlpack(tensor)), strict=True))
+            pictures = torch.from_dlpack(tensor)
+            pictures = pictures.permute(0, 3, 1, 2) if is_half else pictures
+            results = dict(zip(self.outputs, self._answers(pictures), strict=True))
             for name, output in outputs.items():
                 into = torch.from_dlpack(output)
                 into.copy_(results[name][: len(tensor)].reshape(into.shape))
@@ -137,7 +140,7 @@ class TorchRuntime:
     def _answers(self, given: torch.Tensor) -> list[torch.Tensor]:
         """All outputs, for at least as many pictures as given, which are on the host or on this device."""
         if self._device == "cpu":
-            return self._network.run(given)
+            return self._network.run(given.float())
         batch = 1 << (len(given) - 1).bit_length()
         shape = (batch, *given.shape[1:])
         if shape not in self._captured and len(self._captured) >= self._most_graphs:
@@ -209,23 +212,21 @@ def _read(proto: onnx.ModelProto, device: Device) -> Network:
     inputs = [each.name for each in graph.input if each.name not in weights]
     if len(inputs) != 1:
         raise ValueError(f"it must take one tensor [B, 3, H, W], it takes {len(inputs)}")
-    return Network(
-        input=inputs[0],
-        outputs={each.name: _lengths(each) for each in graph.output},
-        weights=weights,
-        nodes=tuple(
-            Node(
-                operator=node.op_type,
-                inputs=tuple(node.input),
-                output=node.output[0],
-                attributes={
-                    each.name: _attribute(each, "cpu" if node.output[0] in read_here else device)
-                    for each in node.attribute
-                },
-            )
-            for node in graph.node
-        ),
-    )
+    nodes = [
+        Node(
+            operator=node.op_type,
+            inputs=tuple(node.input),
+            output=node.output[0],
+            attributes={
+                each.name: _attribute(each, "cpu" if node.output[0] in read_here else device) for each in node.attribute
+            },
+        )
+        for node in graph.node
+    ]
+    outputs = {each.name: _lengths(each) for each in graph.output}
+    if device == "cuda":
+        weights = {name: _as_laid_out(each) for name, each in padded(nodes, weights, outputs).items()}
+    return Network(input=inputs[0], outputs=outputs, weights=weights, nodes=fused(nodes, weights, outputs))
 
 
 def _tensor(proto: onnx.TensorProto, device: Device) -> torch.Tensor:
@@ -239,6 +240,10 @@ def _tensor(proto: onnx.TensorProto, device: Device) -> torch.Tensor:
 def _on_cuda(tensor: torch.Tensor) -> torch.Tensor:
     layout = torch.channels_last if tensor.ndim == 4 else torch.preserve_format
     return tensor.to("cuda", torch.float16, memory_format=layout)
+
+
+def _as_laid_out(weight: torch.Tensor) -> torch.Tensor:
+    return weight.contiguous(memory_format=torch.channels_last) if weight.ndim == 4 else weight
 
 
 def _attribute(proto: onnx.AttributeProto, device: Device) -> Attribute:

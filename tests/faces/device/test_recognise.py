@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from pylfr.gallery.index.native import NativeGallery
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import open_runtime
 from pylfr.types import Device, Frame, MemoryKind, Precision, UInt8, as_frames
-from tests.devices import DEVICES, HostedRuntime, on_host
+from tests.devices import DEVICES, HostedRuntime, on_device, on_host
 from tests.footage import BOTH, WALKING_AND_PAUSE, picture_of, video
 from tests.gallery.snapshots import snapshot_of, unit
 
@@ -91,6 +92,33 @@ def test_a_detector_on_the_device_finds_the_faces_of_the_host(
         measure_quality(frames, got).score, measure_quality(frames, wanted).score, rtol=1e-4, atol=1e-3
     )
     assert detector.detect([]).boxes.shape == (0, 4)
+
+
+class HalfRuntime(HostedRuntime):
+    """A network that is given float16 [B, H, W, 3]."""
+
+    takes_halves = True
+
+    def run_on(self, stream: ops.Stream, tensor: ops.Tensor, outputs: Mapping[str, ops.Tensor]) -> None:
+        assert tensor.dtype == "float16"
+        halves = np.empty(tensor.shape, np.float16)
+        tensor.copy_to(halves, stream)
+        planes = np.ascontiguousarray(halves.transpose(0, 3, 1, 2).astype(np.float32))
+        super().run_on(stream, on_device(planes, stream), outputs)
+
+
+def test_pictures_in_fp16_as_the_network_reads_them_give_the_same_faces(
+    uploads: Uploads, frames: tuple[Frame, ...]
+) -> None:
+    detector = detector_on(uploads, "pylfr_nano_detect", score_floor=0.5)
+    wanted = detector.detect(frames)
+    detector._runtime = HalfRuntime(open_runtime(open_store().resolve("pylfr_nano_detect")), uploads.stream.device)
+    got = detector.detect(frames)
+    assert got.frame_index.tolist() == wanted.frame_index.tolist()
+    assert len(got) > 0
+    # Half a level of 255 was rounded away.
+    np.testing.assert_allclose(got.boxes, wanted.boxes, atol=0.5)
+    np.testing.assert_allclose(got.scores, wanted.scores, atol=5e-3)
 
 
 def test_a_second_batch_may_begin_before_the_first_is_collected(uploads: Uploads, frames: tuple[Frame, ...]) -> None:

@@ -95,6 +95,18 @@ def test_tensors_are_exchanged_without_the_host(embedder: Runtime) -> None:
     assert np.array_equal(np.from_dlpack(out), embedder.run(given)["embedding"])
 
 
+def test_pictures_may_be_halves_with_their_colours_side_by_side(embedder: Runtime) -> None:
+    assert isinstance(embedder, TorchRuntime)
+    given, stream = crops(3, (128, 128)), Stream("cpu")
+    halves = np.ascontiguousarray(given.transpose(0, 2, 3, 1).astype(np.float16))
+    out = Tensor(embedder.output_shapes(given.shape)["embedding"], "float32", stream)
+    embedder.run_on(stream, Tensor.borrow(halves, stream), {"embedding": out})
+    rounded = np.ascontiguousarray(halves.astype(np.float32).transpose(0, 3, 1, 2))
+    wanted = embedder.run(rounded)["embedding"]
+    np.testing.assert_allclose(np.from_dlpack(out), wanted, atol=1e-4 * np.abs(wanted).max())
+    assert not embedder.takes_halves, "a float32 network gains nothing by it"
+
+
 def test_tensors_of_torch_and_of_the_core_are_the_same_memory() -> None:
     stream = Stream("cpu")
     theirs = torch.arange(6, dtype=torch.float32).reshape(2, 3)
