@@ -22,13 +22,21 @@ WIDTH, HEIGHT = 96, 64
 FRAMES = 40
 
 
-def add_video(container: OutputContainer, codec: str = "libx264", **options: str) -> VideoStream:
+def add_video(
+    container: OutputContainer,
+    codec: str = "libx264",
+    *,
+    size: tuple[int, int] = (WIDTH, HEIGHT),
+    rate_hz: int = RATE_HZ,
+    pixels: str | None = None,
+    coding: dict[str, str] | None = None,
+) -> VideoStream:
     """A stream of 96x64 at 10 Hz with a key frame a second and, in H.264, frames that look ahead."""
-    stream = container.add_stream(codec, rate=RATE_HZ, options={"g": "10", "bf": "2", **options})
+    stream = container.add_stream(codec, rate=rate_hz, options={"g": "10", "bf": "2", **(coding or {})})
     assert isinstance(stream, VideoStream)
-    stream.width, stream.height = WIDTH, HEIGHT
+    stream.width, stream.height = size
     stream.bit_rate = 400_000
-    stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    stream.pix_fmt = pixels or ("yuvj420p" if codec == "mjpeg" else "yuv420p")
     return stream
 
 
@@ -51,12 +59,15 @@ def write(
     frames: int = FRAMES,
     options: dict[str, str] | None = None,
     coding: dict[str, str] | None = None,
+    size: tuple[int, int] = (WIDTH, HEIGHT),
+    rate_hz: int = RATE_HZ,
+    pixels: str | None = None,
     change: Callable[[Iterable[Packet[VideoStream]]], Iterable[Packet[VideoStream]]] | None = None,
     prepare: Callable[[VideoStream], None] | None = None,
 ) -> Path:
     """One video stream in the container of the file's suffix; ``change`` may alter its packets."""
     with av.open(str(path), "w", options=options or {}) as container:
-        stream = add_video(container, codec, **(coding or {}))
+        stream = add_video(container, codec, size=size, rate_hz=rate_hz, pixels=pixels, coding=coding)
         if prepare is not None:
             prepare(stream)
         made = packets(stream, frames)
@@ -67,6 +78,16 @@ def write(
 
 def plain(name: str, codec: str = "libx264", **given: object) -> Make:
     return lambda folder: write(folder / name, codec=codec, **given)  # type: ignore[arg-type]
+
+
+def written(content: bytes) -> Make:
+    """A file of another kind, named like a recording."""
+
+    def make(folder: Path) -> Path:
+        (folder / "a.mp4").write_bytes(content)
+        return folder / "a.mp4"
+
+    return make
 
 
 def late(name: str, seconds: float) -> Make:
@@ -181,7 +202,7 @@ def two_streams(name: str, *, default: int, cover: bool = False) -> Make:
     def make(folder: Path) -> Path:
         path = folder / name
         with av.open(str(path), "w") as container:
-            first = add_video(container, "mjpeg" if cover else "libx264", **({"bf": "0"} if cover else {}))
+            first = add_video(container, "mjpeg" if cover else "libx264", coding={"bf": "0"} if cover else {})
             first.width, first.height = WIDTH // 2, HEIGHT // 2
             second = add_video(container)
             for number, stream in enumerate((first, second)):

@@ -34,6 +34,7 @@ from tests.conditions.recordings import (
     two_streams,
     with_sound,
     without_bytes,
+    written,
     zeroed,
 )
 from tests.samples import NOON
@@ -167,6 +168,25 @@ def play(
     except MediaError as caught:
         error = str(caught)
     return watch, sizes, due, error
+
+
+REFUSED = (
+    ("a GIF", plain("a.gif", "gif", pixels="rgb8")),
+    ("raw DV", plain("a.dv", "dvvideo", size=(720, 576), rate_hz=25)),
+    ("got dvvideo: convert it", plain("a.avi", "dvvideo", size=(720, 576), rate_hz=25)),
+    ("raw video of YUV4MPEG2", plain("a.y4m", "wrapped_avframe")),
+    ("an HTML page", written(b"<!DOCTYPE html><title>Sign in</title>")),
+    ("a playlist of HLS", written(b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n")),
+    ("sound \\(WAV\\)", written(b"RIFF\0\0\0\0WAVEfmt ")),
+    ("a JPEG picture", written(b"\xff\xd8\xff\xe0" + bytes(100))),
+    ("cut off before its index was written", cut(plain("a.mp4"))),
+)
+
+
+@pytest.mark.parametrize(("words", "make"), REFUSED, ids=[words for words, _ in REFUSED])
+def test_what_is_no_recording_is_called_what_it_is(tmp_path: Path, words: str, make: Make) -> None:
+    with pytest.raises(MediaError, match=words):
+        open_file(make(tmp_path), camera="gate", started_at=NOON)
 
 
 @pytest.mark.parametrize("condition", WHOLE, ids=lambda condition: condition.what)

@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 
 from pylfr.errors import MediaError
 from pylfr.video.decoding.backend import Decoding
+from pylfr.video.decoding.file_kinds import kind_of_file
 from pylfr.video.decoding.frame_builder import reason_of
 from pylfr.video.decoding.image_io import MAX_PIXELS
 from pylfr.video.decoding.transport_stream import FileSlice
@@ -34,6 +35,10 @@ _RAW = frozenset({"h264", "hevc", "mjpeg", "mpjpeg", "m4v", "mpegvideo"})
 
 # Whose packets say when their picture is shown. The others number packets in the order of decoding.
 _PRESENTATION_TIMES = frozenset({"mov", "matroska", "mpegts", "mpeg", "flv", "ivf", "mxf", "ogg", "rtsp", "hls"})
+
+# Kinds that are read: what is wrong with such a file is not its kind.
+_RECORDINGS = ("video", "MP4's family")
+_LOOKED_AT = 512
 
 _COVER = Disposition.attached_pic | Disposition.timed_thumbnails
 
@@ -73,7 +78,12 @@ def open_container(
         with decoding.refusing(camera):
             return av.open(file, mode="r", options=settings, metadata_errors="replace", hwaccel=decoding.accelerator())
     except (av.error.FFmpegError, OSError) as error:
-        size = os.fstat(descriptor).st_size
+        size, kind = os.fstat(descriptor).st_size, kind_of_file(os.pread(descriptor, _LOOKED_AT, 0))
+        if kind is not None and not kind.endswith(_RECORDINGS):
+            raise MediaError(
+                f"video {name} must be a recording that FFmpeg can read, got {kind}: convert it "
+                f"(`ffmpeg -i {Path(name).name} out.mp4`), or name another file"
+            ) from error
         raise MediaError(
             f"video {name} must be a recording that FFmpeg can read, got {size:,} bytes that are not "
             f"({reason_of(error)}): it is another kind of file, damaged, or cut off before its index was written"

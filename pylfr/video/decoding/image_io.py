@@ -18,6 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from pylfr._internal.atomic_file import write_whole
 from pylfr.errors import MediaError, PylfrError
 from pylfr.types import UInt8
+from pylfr.video.decoding.file_kinds import kind_of_file
 
 # A reference image needs a few hundred pixels a face; these keep a hostile file from taking the memory.
 MAX_SIDE_PX = 16_384
@@ -32,6 +33,7 @@ _BRANDS = {b"avif": "AVIF", b"avis": "AVIF", **dict.fromkeys((b"heic", b"heix", 
 _GENERAL_BRANDS = (b"mif1", b"msf1")
 
 _JPEG_QUALITY = 92
+_LOOKED_AT = 512
 
 
 def read_image(source: Path | str | bytes | BinaryIO) -> UInt8:
@@ -92,7 +94,12 @@ def load_formats() -> None:
     Image.preinit()
     for plugin in ("JpegImagePlugin", "PngImagePlugin", "TiffImagePlugin", "WebPImagePlugin", "MpoImagePlugin"):
         importlib.import_module(f"PIL.{plugin}")
-    for module, opener in (("PIL.AvifImagePlugin", None), ("pillow_heif", "register_heif_opener")):
+    # The last converts pictures in CIE Lab, as scanners leave them in TIFF.
+    for module, opener in (
+        ("PIL.AvifImagePlugin", None),
+        ("pillow_heif", "register_heif_opener"),
+        ("PIL.ImageCms", None),
+    ):
         with contextlib.suppress(ImportError):
             loaded = importlib.import_module(module)
             if opener is not None:
@@ -117,18 +124,24 @@ def decode_image(content: bytes, *, name: str) -> UInt8:
         raise MediaError(f"{name} must be a JPEG, PNG or other picture, got {_named(content)}") from error
     except Image.DecompressionBombError as error:
         raise MediaError(f"{name} must have at most {MAX_PIXELS:,} pixels, got far more: scale it down") from error
+    except PermissionError as error:
+        # Nothing is wrong with the picture: whatever reads it wanted more than the confined process may.
+        raise MediaError(
+            f"{name} cannot be decoded in isolation ({error}): convert it to JPEG or PNG, and report this"
+        ) from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise MediaError(f"{name} must be a whole picture, got one that is damaged or cut off: {error}") from error
 
 
 def _named(content: bytes) -> str:
     """What a file that Pillow cannot read is, and what reads it."""
+    kind = kind_of_file(content[:_LOOKED_AT])
     if content[4:8] != b"ftyp":
-        return "a file that is none"
+        return "a file that is none" if kind is None else f"{kind}: convert it to JPEG or PNG"
     brands = [content[8:12], *(content[place : place + 4] for place in range(16, 40, 4))]
     known = next((_BRANDS[brand] for brand in brands if brand in _BRANDS), None)
     if known is None and not any(brand in _GENERAL_BRANDS for brand in brands):
-        return "a video or another file of that family: name a picture"
+        return f"{kind}: name a picture"
     if known == "AVIF":
         return "AVIF, which this Pillow cannot read: pip install -U pillow, or convert it to JPEG"
     return "HEIC, as iPhones write it: pip install 'pylfr[heic]', or convert it to JPEG"
