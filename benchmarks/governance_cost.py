@@ -31,17 +31,17 @@ from pylfr.deployment.open import open_engine, open_rehearsal
 from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.engine.engine import Engine
 from pylfr.engine.summary import Summary
-from pylfr.governance.adjudication.database import RecordsSink
 from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling
 from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.authorisation.authority import Authorisation
+from pylfr.sinks.delivery import DeliverySink
 from pylfr.sinks.evidence import SealedEvidenceSink
 from pylfr.video.open import open_file
 
 # Every call of these is timed while a governed engine runs.
 _STEPS: dict[str, tuple[type, str]] = {
     "the alert in the audit log, with its checkpoint": (AuditLog, "record"),
-    "the alert in the records": (RecordsSink, "send"),
+    "the alert on its way to the records": (DeliverySink, "send"),
     "the evidence drawn, sealed and written": (SealedEvidenceSink, "send"),
     "the authority asked, for each batch": (Authorisation, "require"),
     "the ceiling asked, for each batch": (FalseAlertCeiling, "require"),

@@ -69,6 +69,19 @@ class Postgres:
             self._server.wait(20)
             self._server = None
 
+    def freeze(self) -> None:
+        """Stop every process of the server where it is, as a machine that hangs does."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._server is not None
+        children = Path(f"/proc/{self._server.pid}/task/{self._server.pid}/children").read_text().split()
+        for process in (self._server.pid, *map(int, children)):
+            os.kill(process, number)
+
     def new_url(self) -> str:
         """The URL of a new, empty database."""
         import psycopg

@@ -18,7 +18,8 @@ from pylfr.cli.said import named
 from pylfr.deployment.resources import PASSPHRASE, open_resources, vault_passphrase
 from pylfr.deployment.retention import Retained, retained
 from pylfr.deployment.sweep import forget_expired
-from pylfr.errors import ConfigError, UsageError
+from pylfr.deployment.unqueued import queue_unqueued
+from pylfr.errors import AdjudicationError, ConfigError, UsageError
 from pylfr.gallery.watchlist.digests import read_contents
 from pylfr.gallery.watchlist.sealed import seal_watchlist
 from pylfr.gallery.watchlist.watchlist import open_watchlist
@@ -114,6 +115,11 @@ def sweep(
     with open_resources(deployment) as resources:
         if confirm_clock is not None:
             resources.confirm_clock(by=confirm_clock)
+        try:
+            if queued := queue_unqueued(resources):
+                warn("notice", f"{queued} alerts were in the audit log alone: they are queued for review now")
+        except AdjudicationError as error:
+            warn("error", f"nothing could be queued for review: {error}")
         gone = forget_expired(resources)
     say(
         f"erased {gone.pictures} pictures, {gone.lines} lines, {gone.alerts} alerts' names, who decided on "

@@ -52,6 +52,24 @@ def lock_instance(audit: Path, *, name: str, run: str, now: datetime) -> Instanc
     return InstanceLock(descriptor)
 
 
+def running(audit: Path, name: str) -> str | None:
+    """The run of the deployment ``name`` that is going on now; None where there is none. "" where it did not say."""
+    try:
+        descriptor = os.open(lock_path(audit, name), os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        try:
+            return str(json.loads(os.pread(descriptor, 1000, 0))["run"])
+        except (ValueError, KeyError, TypeError):
+            return ""
+    finally:
+        os.close(descriptor)
+    return None
+
+
 def lock_path(audit: Path, name: str) -> Path:
     """Where the lock is: several deployments may share one audit log, each has a lock of its own."""
     return audit.with_name(f".{audit.name}.{hashlib.sha256(name.encode()).hexdigest()[:8]}.lock")

@@ -28,7 +28,7 @@ from pylfr.deployment.config import Deployment, read_deployment
 from pylfr.deployment.instance_lock import lock_instance
 from pylfr.deployment.sections.record import AuthoritySection
 from pylfr.deployment.sections.sinks import EvidenceSection
-from pylfr.errors import AuditError, ConfigError
+from pylfr.errors import AuditError, ConfigError, VaultError
 from pylfr.gallery.index.reloading import LiveGallery
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.digests import WatchlistContents, contents_of
@@ -90,6 +90,7 @@ class Resources:
         self.now = now
         self._clocks = clocks
         self._opened = ExitStack()
+        self._evidence_keys: dict[Path, VaultKey] = {}
         self.run: str | None = None
         # What sends checkpoints to another machine, once the log is open and where one is named.
         self.exporter: CheckpointExporter | None = None
@@ -284,6 +285,10 @@ class Resources:
 
     @cached_property
     def watchlist(self) -> OpenedWatchlist:
+        """The watchlist as it was when it was first asked for. Raises as ``read_watchlist``."""
+        return self.read_watchlist()
+
+    def read_watchlist(self) -> OpenedWatchlist:
         """The watchlist now. Raises ``WatchlistError`` where it holds anybody whom the log has as withdrawn."""
         path = self.deployment.watchlist.file
         with (
@@ -342,9 +347,19 @@ class Resources:
         self._require_clock()
         if sink.key is None:
             return None
-        if not sink.key.exists():
-            return make_vault_key(sink.key, expires_at=expires_at, passphrase=vault_passphrase())
-        return read_vault_key(sink.key, now=self.now, passphrase=vault_passphrase())
+        if sink.key not in self._evidence_keys:
+            self._evidence_keys[sink.key] = self._opened_evidence_key(sink.key, expires_at)
+        return self._evidence_keys[sink.key]
+
+    def _opened_evidence_key(self, path: Path, expires_at: datetime) -> VaultKey:
+        if not path.exists():
+            try:
+                return make_vault_key(path, expires_at=expires_at, passphrase=vault_passphrase())
+            except VaultError:
+                # Of two who make it at once, one does, and both use it.
+                if not path.exists():
+                    raise
+        return read_vault_key(path, now=self.now, passphrase=vault_passphrase())
 
 
 def open_resources(deployment: Deployment | Path, *, audit: AuditLog | None = None) -> Resources:

@@ -12,7 +12,7 @@ from pathlib import Path
 from pylfr._internal.atomic_file import sweep_parts
 from pylfr.deployment.config import Deployment
 from pylfr.deployment.resources import Resources, require_key
-from pylfr.errors import AuthorisationError, VaultError
+from pylfr.errors import AdjudicationError, AuthorisationError, VaultError
 from pylfr.gallery.watchlist.withdrawal import finish_withdrawals
 from pylfr.governance.authorisation.authority import Authorisation
 from pylfr.governance.authorisation.signed import read_signed
@@ -82,9 +82,10 @@ def forget_expired(resources: Resources) -> Forgotten:
             with _noting(left):
                 lines += sweep_lines(path, retention=retention, now=until)
     alerts = outcomes = 0
-    if resources.records is not None:
-        alerts = resources.records.erase(now=until)
-        outcomes = resources.records.forget(now=until)
+    with _noting(left):
+        if resources.records is not None:
+            alerts = resources.records.erase(now=until)
+            outcomes = resources.records.forget(now=until)
     forgotten = Forgotten(
         pictures=pictures,
         alerts=alerts,
@@ -109,7 +110,7 @@ def _noting(left: list[str]) -> Iterator[None]:
     """Note in ``left`` what could not be erased, and go on."""
     try:
         yield
-    except (VaultError, OSError) as error:
+    except (VaultError, AdjudicationError, OSError) as error:
         left.append(str(error))
 
 

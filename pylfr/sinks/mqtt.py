@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pylfr._internal.secrets import resolve_secrets
-from pylfr.errors import ConfigError, SinkError
-from pylfr.sinks.record import alert_json, require_size
-from pylfr.types import Alert, Recorded
+from pylfr.errors import ConfigError
+from pylfr.sinks.delivery import DeliveryError, DeliverySink, start_delivery
+from pylfr.sinks.pending import PendingInMemory
+from pylfr.sinks.record import AlertMessage
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
@@ -27,28 +28,23 @@ _KEEPALIVE_S = 15
 # A text of MQTT has at most 65,535 bytes (3.1.1, section 1.5.3); a topic holds the prefix and a camera's name.
 _LONGEST_SECRET_BYTES = 65_535
 _LONGEST_PREFIX_BYTES = 1024
-# MQTT_ERR_QUEUE_SIZE of paho-mqtt
-_QUEUE_IS_FULL = 15
 
 
-class MqttSink:
-    """Publishes each alert and counts what the broker confirms. Made by ``open_mqtt``."""
+class Broker:
+    """A ``Destination`` by MQTT, which confirms each alert. Made by ``broker_of``."""
 
     _client: Client
 
-    def __init__(self, *, address: str, prefix: str, close_s: float, pictures: bool) -> None:
-        self._address = address
+    def __init__(self, *, address: str, prefix: str, pictures: bool) -> None:
+        self.address = address
+        self.pictures = pictures
         self._prefix = prefix
-        self._close_s = close_s
-        self._pictures = pictures
         self._changed = threading.Condition()
-        self._sent = self._confirmed = 0
-        self._status_mids: set[int] = set()
+        # The alert under way and its number: the client itself repeats it over an outage.
+        self._published: tuple[str, int] | None = None
+        self._confirmed: set[int] = set()
         self._reason = "not connected"
-        self._is_connected = self._is_closed = False
-
-    def __repr__(self) -> str:
-        return f"MqttSink({self._address!r})"
+        self._is_connected = False
 
     def start(self, client: Client, host: str, port: int) -> None:
         """Connect, and stay connected, on the client's own thread."""
@@ -64,55 +60,38 @@ class MqttSink:
         """Remember why nothing is delivered, for a message; log each reason once in a row."""
         if reason != self._reason:
             self._reason = reason
-            log.warning("%s cannot be reached: %s", self._address, reason)
+            log.warning("%s cannot be reached: %s", self.address, reason)
 
-    def send(self, recorded: Recorded[Alert]) -> None:
-        alert = recorded.value
-        failed = f"alert {alert.id} cannot be sent to {self._address}"
-        if self._is_closed:
-            raise SinkError(f"{failed}: the sink is closed")
-        topic = f"{self._prefix}/{topic_level(alert.camera)}/alert"
-        body = alert_json(recorded, pictures=self._pictures).encode()
-        require_size(body, failed)
+    def deliver(self, message: AlertMessage, timeout_s: float) -> None:
+        if not self._is_connected:
+            raise DeliveryError(self._reason)
+        if self._published is None or self._published[0] != message.id:
+            topic = f"{self._prefix}/{topic_level(message.camera)}/alert"
+            self._confirmed.clear()
+            self._published = message.id, self._client.publish(topic, message.json().encode(), qos=_QOS).mid
+        number = self._published[1]
         with self._changed:
-            self._sent += 1
-        published = self._client.publish(topic, body, qos=_QOS)
-        # Without a connection the client queues the message; only a full queue turns it away.
-        if published.rc == _QUEUE_IS_FULL:
-            with self._changed:
-                self._sent -= 1
-                waiting = self._sent - self._confirmed
-            raise SinkError(f"{failed}: {waiting} alerts are already queued ({self._reason}); check the broker")
+            if not self._changed.wait_for(lambda: number in self._confirmed, timeout=timeout_s):
+                raise DeliveryError(self._reason)
+        self._published = None
 
     def close(self) -> None:
-        """Wait a bounded time for the broker to confirm. Raises ``SinkError`` with the number it did not confirm."""
-        if self._is_closed:
-            return
-        self._is_closed = True
-        with self._changed:
-            self._changed.wait_for(lambda: self._confirmed >= self._sent, timeout=self._close_s)
-            lost = self._sent - self._confirmed
         if self._client.is_connected():
             self._client.publish(f"{self._prefix}/status", "offline", qos=0, retain=True)
         self._client.disconnect()
         self._client.loop_stop()
-        if lost:
-            raise SinkError(
-                f"alerts not delivered to {self._address} ({self._reason}): {lost}, see the audit record",
-                undelivered=lost,
-            )
 
     def _on_connect(
         self, client: Client, _: object, __: ConnectFlags, reason: ReasonCode, ___: Properties | None
     ) -> None:
         if reason.is_failure:
             self._reason = str(reason)
-            log.warning("%s refused the connection: %s", self._address, reason)
+            log.warning("%s refused the connection: %s", self.address, reason)
             return
-        self._is_connected = True
         self._reason = "not confirmed in time"
-        log.info("%s is connected", self._address)
-        self._status_mids.add(client.publish(f"{self._prefix}/status", "online", qos=0, retain=True).mid)
+        log.info("%s is connected", self.address)
+        client.publish(f"{self._prefix}/status", "online", qos=0, retain=True)
+        self._is_connected = True
 
     def _on_disconnect(
         self, _: Client, __: object, ___: DisconnectFlags, reason: ReasonCode, ____: Properties | None
@@ -120,16 +99,13 @@ class MqttSink:
         # After a refusal the connection ends too, and the refusal is what a person needs to know.
         if reason.is_failure and self._is_connected:
             self._reason = str(reason)
-            log.warning("%s is gone (%s): the client reconnects", self._address, reason)
+            log.warning("%s is gone (%s): the client reconnects", self.address, reason)
         self._is_connected = False
 
     def _on_publish(self, _: Client, __: object, mid: int, ___: ReasonCode, ____: Properties) -> None:
         with self._changed:
-            if mid in self._status_mids:
-                self._status_mids.discard(mid)
-            else:
-                self._confirmed += 1
-                self._changed.notify_all()
+            self._confirmed.add(mid)
+            self._changed.notify_all()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +145,44 @@ class MqttTls:
         return context
 
 
+def broker_of(
+    host: str,
+    *,
+    port: int = 1883,
+    prefix: str = "pylfr",
+    username: str | None = None,
+    password: str | None = None,
+    tls: MqttTls | None = None,
+    pictures: bool = False,
+) -> Broker:
+    """The broker at ``host``; the client's thread starts here and connects as soon as it can.
+
+    ``username`` and ``password`` may be ``${NAME}`` of environment variables. Raises ``ConfigError`` where paho-mqtt is
+    not installed, a variable is not set, a TLS file cannot be used, or ``host``, ``port`` or ``prefix`` cannot be one.
+    """
+    owner = f"the mqtt sink {host}:{port}"
+    _require_address(host, port, prefix)
+    try:
+        from pylfr.sinks.mqtt_client import SteadyClient
+    except ImportError as error:
+        raise ConfigError("the mqtt sink needs the package paho-mqtt: pip install 'pylfr[mqtt]'") from error
+    address = f"mqtt{'s' if tls is not None else ''}://{host}:{port}"
+    broker = Broker(address=address, prefix=prefix, pictures=pictures)
+    context = tls.context(owner) if tls is not None else None
+    client = SteadyClient(tls=context, on_trouble=broker.note_trouble)
+    if username is not None:
+        client.username_pw_set(
+            _short(resolve_secrets(username, name=owner), f"the username of {owner}"),
+            None if password is None else _short(resolve_secrets(password, name=owner), f"the password of {owner}"),
+        )
+    elif password is not None:
+        raise ConfigError(f"{owner} has a password and no username: MQTT 3.1.1 needs both")
+    if tls is None and host not in ("localhost", "127.0.0.1", "::1"):
+        log.warning("%s gets alerts unencrypted: use tls", address)
+    broker.start(client, host, port)
+    return broker
+
+
 def open_mqtt(
     host: str,
     *,
@@ -180,34 +194,13 @@ def open_mqtt(
     pictures: bool = False,
     capacity: int = 256,
     close_s: float = 10.0,
-) -> MqttSink:
-    """A sink that publishes to the broker at ``host``; its thread starts here and connects as soon as it can.
+) -> DeliverySink:
+    """A sink that publishes each alert to ``broker_of`` these settings; its threads start here.
 
-    ``username`` and ``password`` may be ``${NAME}`` of environment variables. While the broker is away at most
-    ``capacity`` alerts are queued. Raises ``ConfigError`` where paho-mqtt is not installed, a variable is not set, a
-    TLS file cannot be used, or ``host``, ``port`` or ``prefix`` cannot be one.
+    At most ``capacity`` alerts are queued, in memory; ``close`` goes on for ``close_s``. Raises as ``broker_of`` does.
     """
-    owner = f"the mqtt sink {host}:{port}"
-    _require_address(host, port, prefix)
-    try:
-        from pylfr.sinks.mqtt_client import SteadyClient
-    except ImportError as error:
-        raise ConfigError("the mqtt sink needs the package paho-mqtt: pip install 'pylfr[mqtt]'") from error
-    address = f"mqtt{'s' if tls is not None else ''}://{host}:{port}"
-    sink = MqttSink(address=address, prefix=prefix, close_s=close_s, pictures=pictures)
-    context = tls.context(owner) if tls is not None else None
-    client = SteadyClient(capacity=capacity, tls=context, on_trouble=sink.note_trouble)
-    if username is not None:
-        client.username_pw_set(
-            _short(resolve_secrets(username, name=owner), f"the username of {owner}"),
-            None if password is None else _short(resolve_secrets(password, name=owner), f"the password of {owner}"),
-        )
-    elif password is not None:
-        raise ConfigError(f"{owner} has a password and no username: MQTT 3.1.1 needs both")
-    if tls is None and host not in ("localhost", "127.0.0.1", "::1"):
-        log.warning("%s gets alerts unencrypted: use tls", address)
-    sink.start(client, host, port)
-    return sink
+    broker = broker_of(host, port=port, prefix=prefix, username=username, password=password, tls=tls, pictures=pictures)
+    return start_delivery(broker, PendingInMemory(capacity=capacity), name="mqtt", close_s=close_s)
 
 
 def _require_address(host: str, port: int, prefix: str) -> None:

@@ -22,12 +22,11 @@ _RETRY_S = (1, 30)
 class SteadyClient(Client):
     """Publishes and never subscribes; ``on_trouble`` is told the kind of each failure, without any address."""
 
-    def __init__(self, *, capacity: int, tls: ssl.SSLContext | None, on_trouble: Callable[[str], None]) -> None:
+    def __init__(self, *, tls: ssl.SSLContext | None, on_trouble: Callable[[str], None]) -> None:
         super().__init__(CallbackAPIVersion.VERSION2)
         self._on_trouble = on_trouble
         if tls is not None:
             self.tls_set_context(tls)
-        self.max_queued_messages_set(capacity)
         self.reconnect_delay_set(*_RETRY_S)
         # Called while the error is being handled.
         self.on_connect_fail = lambda *_: on_trouble(_words(sys.exception()))

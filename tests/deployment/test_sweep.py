@@ -29,7 +29,7 @@ from pylfr.governance.keys.vault import make_vault_key, read_vault_key
 from pylfr.governance.retention.sweeper import RetentionPolicy, write_sealed
 from pylfr.sinks.jsonl import open_jsonl
 from tests.gallery.watchlist.test_sealed import enrolled
-from tests.governance.reviews import signed_log
+from tests.governance.reviews import enter, signed_log
 from tests.governance.samples import NOON, authorisation
 from tests.samples import sample_alert
 
@@ -94,7 +94,7 @@ def deployed(folder: Path, log: AuditLog, *, urgent: bool = True, profile: str =
     with Resources(deployment, now=NOON) as resources:
         records = resources.require_records()
         recorded = log.record(replace(sample_alert(entry="Ada"), id="a1"))
-        records.add(recorded, min_adjudicators=2, retention=policy.alerts, outcomes=policy.outcomes)
+        enter(records, recorded, retention=policy.alerts, outcomes=policy.outcomes)
     line = {"type": "alert", "entry": "Ada", "recorded_at": NOON.isoformat()}
     (folder / "alerts.jsonl").write_text(json.dumps(line) + "\n")
     (folder / "open").mkdir()

@@ -25,7 +25,7 @@ from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.template_pool import ProbePool
 from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.governance.adjudication.case import Verdict
-from pylfr.governance.adjudication.database import RecordsSink, open_records
+from pylfr.governance.adjudication.database import open_records
 from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling, NoCeiling
 from pylfr.governance.adjudication.review import Review
 from pylfr.governance.audit.audit import RehearsalAudit, open_audit
@@ -46,7 +46,7 @@ from pylfr.types import (
 )
 from pylfr.video.batching.batcher import Batcher
 from pylfr.video.sources.replay_detection import ReplayCheckedSource, ReplayRules
-from tests.governance.reviews import deploy
+from tests.governance.reviews import deploy, enter, words_of
 from tests.governance.samples import authorisation
 from tests.samples import NOON, faces_at
 
@@ -466,18 +466,24 @@ def test_what_people_say_while_it_runs_pauses_it_where_it_is_too_often_no(tmp_pa
             return terms.reference
 
     since = datetime.now(UTC) - timedelta(seconds=1)
-    hour = timedelta(hours=1)
 
     class Deciding(Observer):
         def alert_recorded(self, recorded: Recorded[Alert]) -> None:
+            enter(records, recorded, people=1)
             review.adjudicate(recorded.value.id, by="Ann", verdict=verdict)
 
     engine = build(
         [Street(name, frames=200) for name in ("north", "south", "west")],
-        ceiling=FalseAlertCeiling(review, authorisation=terms.reference, since=since, ceiling=0.001, every_s=0),
+        ceiling=FalseAlertCeiling(
+            open_audit(tmp_path / "audit.log"),
+            authorisation=terms.reference,
+            words=words_of(terms),
+            since=since,
+            ceiling=0.001,
+            every_s=0,
+        ),
         authority=AnyTime(),
         audit=audit,
-        sinks=[RecordsSink(records, min_adjudicators=1, retention=hour, outcomes=hour)],
         observers=(Deciding(),),
     )
     run(engine)

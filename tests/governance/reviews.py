@@ -13,7 +13,9 @@ from pylfr.governance.audit.audit import AuditLog, Clock, open_audit, system_clo
 from pylfr.governance.audit.chain import LogEntry, parse_entry
 from pylfr.governance.authorisation.authority import Authorisation, plain_fields
 from pylfr.governance.keys.keys import make_key, read_signing_key
-from pylfr.types import Event
+from pylfr.sinks.record import AlertMessage
+from pylfr.sinks.review import ReviewRules
+from pylfr.types import Alert, Event, Recorded
 from tests.governance.samples import authorisation
 from tests.samples import sample_alert
 
@@ -39,13 +41,28 @@ def deploy(records: Records, audit: AuditLog, terms: Authorisation = TWO_PEOPLE)
     """What a start writes down of the terms that it runs under."""
     fields = plain_fields(terms)
     audit.note(Event(kind="deployed", details={"authorisation": terms.reference, "terms": digest(fields)}))
-    records.add_deployment(
-        terms.reference, name=terms.deployment, profile=terms.profile, words=json.dumps(fields, ensure_ascii=False)
-    )
+    records.add_deployment(terms.reference, name=terms.deployment, profile=terms.profile, words=words_of(terms))
+
+
+def words_of(terms: Authorisation) -> str:
+    """The terms as the records hold them."""
+    return json.dumps(plain_fields(terms), ensure_ascii=False)
 
 
 def queue(records: Records, audit: AuditLog, *, id_: str = "a1", terms: Authorisation = TWO_PEOPLE) -> None:
     """An alert, recorded and queued for review."""
     recorded = audit.record(replace(sample_alert(entry="Ada", authorisation=terms.reference), id=id_))
-    people = 1 if terms.profile == "research" else 2
-    records.add(recorded, min_adjudicators=people, retention=DAY, outcomes=31 * DAY)
+    enter(records, recorded, people=1 if terms.profile == "research" else 2)
+
+
+def enter(
+    records: Records,
+    recorded: Recorded[Alert],
+    *,
+    people: int = 2,
+    retention: timedelta = DAY,
+    outcomes: timedelta = 31 * DAY,
+) -> None:
+    """Queue an alert for review."""
+    rules = ReviewRules(min_adjudicators=people, retention=retention, outcomes=outcomes)
+    assert records.enter(rules.row_of(AlertMessage.of(recorded), now=recorded.recorded_at))

@@ -29,7 +29,7 @@ from pylfr.service.control import RunControl
 from pylfr.service.server import server_config
 from pylfr.sinks.evidence import open_sealed_evidence
 from pylfr.types import UInt8
-from tests.governance.reviews import DAY, deploy, signed_log
+from tests.governance.reviews import DAY, deploy, enter, signed_log
 from tests.governance.samples import authorisation
 from tests.samples import sample_alert
 
@@ -76,7 +76,7 @@ class Stand:
         key = self.resources.evidence_key(section, expires_at=datetime.now(UTC) + DAY)
         assert key is not None
         open_sealed_evidence(section.folder, key, retention=DAY).send(recorded)
-        self.records.add(recorded, min_adjudicators=2, retention=DAY, outcomes=31 * DAY)
+        enter(self.records, recorded)
         return made.id
 
     def client(self, name: str | None = None) -> httpx.Client:

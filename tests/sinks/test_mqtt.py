@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from pylfr.errors import ConfigError, SinkError
+from pylfr.sinks import delivery
 from pylfr.sinks.mqtt import MqttTls, open_mqtt, topic_level
 from pylfr.types import Alert, Recorded
 from tests.samples import sample_alert
@@ -99,6 +100,12 @@ class Listener:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "_FIRST_RETRY_S", 0.02)
+    monkeypatch.setattr(delivery, "_LONGEST_RETRY_S", 0.2)
 
 
 def wait(is_so: Callable[[], bool], what: str) -> None:
@@ -221,6 +228,7 @@ def test_a_full_queue_is_an_error_and_not_a_loss(tmp_path: Path) -> None:
     sink = open_mqtt("127.0.0.1", port=nobody.port, capacity=2, close_s=0.1)
     sink.send(alert_number(1))
     sink.send(alert_number(2))
+    wait(lambda: bool(sink._reason), "the first attempt")
     with pytest.raises(
         SinkError,
         match=r"cannot be sent to mqtt://.*: 2 alerts are already queued \((not connected|Connection refused)\)",

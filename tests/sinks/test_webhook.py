@@ -18,7 +18,7 @@ from dataclasses import replace
 import pytest
 
 from pylfr.errors import ConfigError, SinkError
-from pylfr.sinks import webhook
+from pylfr.sinks import delivery, pending
 from pylfr.sinks.webhook import open_webhook
 from pylfr.types import Alert, Recorded
 from tests.samples import sample_alert
@@ -74,7 +74,7 @@ class _Answer(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    monkeypatch.setattr(webhook, "_FIRST_RETRY_S", 0.01)
+    monkeypatch.setattr(delivery, "_FIRST_RETRY_S", 0.01)
     server = Receiver()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -327,7 +327,7 @@ def _hang_up(connected: socket.socket) -> None:
 def test_a_hostile_answer_costs_bounded_time_and_memory_and_the_alert_arrives_afterwards(
     answer: Callable[[socket.socket], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook, "_FIRST_RETRY_S", 0.01)
+    monkeypatch.setattr(delivery, "_FIRST_RETRY_S", 0.01)
     hostile = HostileReceiver(answer)
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     sink = open_webhook(hostile.url, timeout_s=0.3, close_s=PATIENCE_S)
@@ -345,7 +345,7 @@ def test_an_alert_that_is_too_large_is_refused_and_the_queue_is_bounded_in_bytes
     with pytest.raises(SinkError, match=r"cannot be sent to .*: it has 5,000,\d+ bytes, 4,194,304 are the limit"):
         sink.send(recorded_alert(sample_alert(entry="x" * 5_000_000)))
     receiver.answers.clear()
-    monkeypatch.setattr(webhook, "_QUEUE_BYTES", 1000)
+    monkeypatch.setattr(pending, "_MOST_BYTES", 2500)
     sink.send(alert_number(1))
     with pytest.raises(SinkError, match="1 alerts are already queued"):
         sink.send(recorded_alert(sample_alert(entry="x" * 1000)))

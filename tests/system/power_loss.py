@@ -30,7 +30,7 @@ from pylfr.deployment.resources import Resources
 from pylfr.deployment.sweep import forget_expired
 from pylfr.gallery.watchlist.sealed import open_sealed, seal_watchlist
 from pylfr.gallery.watchlist.withdrawal import ListedFiles, withdraw
-from pylfr.governance.adjudication.database import Records, RecordsSink, open_records
+from pylfr.governance.adjudication.database import Records, open_records
 from pylfr.governance.adjudication.review import Review
 from pylfr.governance.audit.audit import AuditLog, open_audit
 from pylfr.governance.keys.keys import read_signing_key
@@ -40,7 +40,7 @@ from pylfr.sinks.jsonl import open_jsonl
 from pylfr.types import Event
 from tests.engine.test_engine import Street, build
 from tests.governance.canary import DIMENSION, AnybodyScores, Canary
-from tests.governance.reviews import TWO_PEOPLE, deploy
+from tests.governance.reviews import TWO_PEOPLE, deploy, enter
 from tests.governance.samples import NOON
 from tests.samples import sample_alert
 from tests.system.power_loss_check import Acknowledged, flaws_of
@@ -131,7 +131,6 @@ class Child:
     def watch(self, audit: AuditLog, records: Records, key: VaultKey) -> str:
         """A run of the real engine on stand-in networks, and an alert, acknowledged step by step; its id."""
         evidence = open_sealed_evidence(self._folder / "evidence", key, retention=RETENTION)
-        waiting = RecordsSink(records, min_adjudicators=2, retention=RETENTION, outcomes=OUTCOMES)
         lines = open_jsonl(self._folder / "alerts.jsonl")
         with self.stage("note") as said:
             noted = audit.decide("", Event(kind="tick", details={}))
@@ -140,9 +139,10 @@ class Child:
             # The engine closes what it is given.
             engine = build(
                 [Street("north", frames=8)], embedder=Canary(leaks=False), gallery=AnybodyScores(),
-                audit=opened_audit(self._folder, self._now), sinks=[evidence, waiting, lines], dimension=DIMENSION,
+                audit=opened_audit(self._folder, self._now), sinks=[evidence, lines], dimension=DIMENSION,
             )  # fmt: skip
             [recorded] = list(engine.run())
+            enter(records, recorded, retention=RETENTION, outcomes=OUTCOMES)
             said |= {"alert": recorded.value.id, "sequence": recorded.sequence}
         lines = open_jsonl(self._folder / "alerts.jsonl")
         alert = replace(sample_alert(entry=WITHDRAWN, authorisation=TWO_PEOPLE.reference), id=str(uuid.uuid4()))
@@ -152,7 +152,7 @@ class Child:
         with self.stage("evidence", alert=alert.id):
             evidence.send(recorded)
         with self.stage("put before people", alert=alert.id):
-            waiting.send(recorded)
+            enter(records, recorded, retention=RETENTION, outcomes=OUTCOMES)
         with self.stage("line", alert=alert.id):
             lines.send(recorded)
         lines.close()

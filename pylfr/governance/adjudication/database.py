@@ -10,7 +10,7 @@ import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 import sqlalchemy as sa
@@ -18,11 +18,10 @@ from alembic import command
 from alembic.config import Config
 
 from pylfr._internal.canonical_json import utc_text
-from pylfr.errors import AdjudicationError, SinkError
+from pylfr.errors import AdjudicationError
 from pylfr.governance.adjudication.case import Adjudication, Engagement, Outcome
 from pylfr.governance.adjudication.schema import ADJUDICATIONS, ALERTS, DEPLOYMENTS, ENGAGEMENTS, LOG_HEADS, OUTCOMES
 from pylfr.governance.audit.audit import Clock, LogHead, system_clock
-from pylfr.types import Alert, Recorded
 
 # Alembic keeps the migration under way in a variable of its module.
 _MIGRATION = threading.Lock()
@@ -198,32 +197,25 @@ class Records:
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """A transaction, which is undone where the block raises."""
-        with self._engine.begin() as connection:
+        """A transaction, which is undone where the block raises.
+
+        Raises ``AdjudicationError`` where the database is away, locked or full, as every other method does.
+        """
+        with self._writing() as connection:
             yield Transaction(connection)
 
-    def add(
-        self, recorded: Recorded[Alert], *, min_adjudicators: int, retention: timedelta, outcomes: timedelta
-    ) -> None:
-        """Queue an alert for review: who was matched is erased after ``retention``, who decided after ``outcomes``."""
-        alert = recorded.value
-        with self._engine.begin() as connection:
-            connection.execute(
-                ALERTS.insert().values(
-                    id=alert.id,
-                    sequence=recorded.sequence,
-                    authorisation=alert.authorisation,
-                    camera=alert.camera,
-                    captured_at=utc_text(alert.captured_at),
-                    recorded_at=utc_text(recorded.recorded_at),
-                    entry=alert.entry,
-                    score=alert.score,
-                    threshold=alert.threshold,
-                    min_adjudicators=min_adjudicators,
-                    erase_at=utc_text(recorded.recorded_at + retention),
-                    forget_at=utc_text(recorded.recorded_at + outcomes),
-                )
-            )
+    def enter(self, row: StoredAlert) -> bool:
+        """Queue an alert for review; False where it is queued already, which changes nothing."""
+        known = sa.select(ALERTS.c.id).where(ALERTS.c.id == row.id)
+        try:
+            with self._writing() as connection:
+                if connection.execute(known).one_or_none() is not None:
+                    return False
+                connection.execute(ALERTS.insert().values(**asdict(row)))
+        except sa.exc.IntegrityError:
+            # Somebody else entered it between the question and the answer.
+            return False
+        return True
 
     def stored(self) -> StoredRecords:
         """Everything that is stored, as it is: compare it with the log before anybody acts on it."""
@@ -232,7 +224,7 @@ class Records:
 
     def erase(self, *, now: datetime) -> int:
         """Erase who was matched from alerts whose retention has ended; how many there were."""
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             over = ALERTS.c.erase_at <= utc_text(now), ALERTS.c.entry.is_not(None)
             return connection.execute(ALERTS.update().where(*over).values(entry=None)).rowcount
 
@@ -241,7 +233,7 @@ class Records:
 
         What was decided stays: it counts, and names nobody.
         """
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             over = connection.execute(sa.select(ALERTS).where(ALERTS.c.forget_at <= utc_text(now))).all()
             for row in over:
                 day = {"captured_at": day_of(row.captured_at), "recorded_at": day_of(row.recorded_at)}
@@ -258,7 +250,7 @@ class Records:
 
     def add_deployment(self, authorisation: str, *, name: str, profile: str, words: str) -> None:
         """Store under what terms, JSON, a deployment runs; once, however often it is started."""
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             known = sa.select(DEPLOYMENTS.c.authorisation).where(DEPLOYMENTS.c.authorisation == authorisation)
             if connection.execute(known).one_or_none() is None:
                 connection.execute(
@@ -274,29 +266,18 @@ class Records:
     def close(self) -> None:
         self._engine.dispose()
 
-
-class RecordsSink:
-    """A ``Sink`` that queues alerts for review, under the rules of one deployment."""
-
-    def __init__(self, records: Records, *, min_adjudicators: int, retention: timedelta, outcomes: timedelta) -> None:
-        self._records = records
-        self._min_adjudicators = min_adjudicators
-        self._retention = retention
-        self._outcomes = outcomes
-
-    def send(self, recorded: Recorded[Alert]) -> None:
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
         try:
-            self._records.add(
-                recorded,
-                min_adjudicators=self._min_adjudicators,
-                retention=self._retention,
-                outcomes=self._outcomes,
-            )
+            with self._engine.begin() as connection:
+                yield connection
+        except sa.exc.IntegrityError:
+            raise
         except sa.exc.SQLAlchemyError as error:
-            raise SinkError(f"alert {recorded.value.id} could not be queued for review: {error}") from error
-
-    def close(self) -> None:
-        self._records.close()
+            raise AdjudicationError(
+                f"the records at {_shown(self._engine.url)} cannot be used: {_reason(error)}; an alert that is in the "
+                "log is queued as soon as they can be"
+            ) from error
 
 
 def open_records(url: str, *, clock: Clock = system_clock) -> Records:
@@ -306,7 +287,8 @@ def open_records(url: str, *, clock: Clock = system_clock) -> Records:
     """
     try:
         # Parameters of a statement that fails are who was matched and who decided: no message repeats them.
-        engine = sa.create_engine(url, hide_parameters=True)
+        # A server that was restarted has closed the connections of before: each is tried before it is used.
+        engine = sa.create_engine(url, hide_parameters=True, pool_pre_ping=True)
     except (sa.exc.ArgumentError, ImportError, ValueError) as error:
         raise AdjudicationError(
             f"the records' url cannot be used ({type(error).__name__}): write it like postgresql+psycopg://user@host/base"
@@ -323,11 +305,17 @@ def open_records(url: str, *, clock: Clock = system_clock) -> Records:
             command.upgrade(config, "head")
     except sa.exc.SQLAlchemyError as error:
         engine.dispose()
-        reason = str(getattr(error, "orig", error)).splitlines()[0]
-        raise AdjudicationError(
-            f"the records at {engine.url.set(query={}).render_as_string()} cannot be opened: {reason}"
-        ) from error
+        raise AdjudicationError(f"the records at {_shown(engine.url)} cannot be opened: {_reason(error)}") from error
     return Records(engine, clock=clock)
+
+
+def _shown(url: sa.URL) -> str:
+    """The address without its password, and without options, which may hold one."""
+    return url.set(query={}).render_as_string()
+
+
+def _reason(error: sa.exc.SQLAlchemyError) -> str:
+    return (str(getattr(error, "orig", error)).splitlines() or [type(error).__name__])[0]
 
 
 def erased_name(number: int) -> str:

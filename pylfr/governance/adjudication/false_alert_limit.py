@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from datetime import datetime
 
 from pylfr.errors import AuthorisationError
-from pylfr.governance.adjudication.review import Review
+from pylfr.governance.adjudication.replay import LogReplay
+from pylfr.governance.adjudication.review import DECIDING
+from pylfr.governance.audit.audit import AuditLog
 
 # One-sided: the rate is above the ceiling with this confidence.
 _CONFIDENCE = 0.95
@@ -25,33 +26,53 @@ class NoCeiling:
 class FalseAlertCeiling:
     """Pauses a run when the lower bound of its false-alert rate, refuted alerts a face seen, passes ``ceiling``.
 
-    It reads the log at most once in ``every_s``. Safe for use from one thread at a time.
+    It counts in the log alone, which is there when the records are not: at most once in ``every_s``, from where it was.
+    ``words`` are the terms of the authorisation, JSON. Safe for use from one thread at a time.
     """
 
     def __init__(
-        self, review: Review, *, authorisation: str, since: datetime, ceiling: float, every_s: float = 5.0
+        self,
+        audit: AuditLog,
+        *,
+        authorisation: str,
+        words: str,
+        since: datetime,
+        ceiling: float,
+        every_s: float = 5.0,
     ) -> None:
-        self._review = review
+        self._audit = audit
         self._authorisation = authorisation
         self._since = since
         self._ceiling = ceiling
         self._every_s = every_s
         self._read_at = -math.inf
-        self._lock = threading.Lock()
+        self._replay = LogReplay({authorisation: words})
+        self._last = 0
 
     def require(self, faces_seen: int) -> None:
         """Raise ``AuthorisationError`` where the ceiling is passed; ``faces_seen`` counts the tracks of the run."""
-        with self._lock:
-            if time.monotonic() - self._read_at < self._every_s:
-                return
-            self._read_at = time.monotonic()
-        refuted = self._review.count_false(self._authorisation, since=self._since)
+        if time.monotonic() - self._read_at < self._every_s:
+            return
+        self._read_at = time.monotonic()
+        refuted = self.count_false()
         bound = lower_bound(refuted, max(faces_seen, refuted))
         if bound > self._ceiling:
             raise AuthorisationError(
                 f"paused: {refuted} false alerts in {faces_seen} faces are a rate of at least {bound:.2g}, the ceiling "
                 f"is {self._ceiling:.2g}; find out why before it is started again"
             )
+
+    def count_false(self) -> int:
+        """How many alerts of the run people have refuted, or found to be false afterwards."""
+        for entry in self._audit.entries(*DECIDING, after=self._last):
+            self._replay.take(entry)
+            self._last = entry.sequence
+        return sum(
+            alert.authorisation == self._authorisation
+            and alert.entry.at >= self._since
+            and alert.case.finding == "false alert"
+            for alert in self._replay.made.alerts.values()
+        )
 
 
 def lower_bound(count: int, trials: int, *, confidence: float = _CONFIDENCE) -> float:

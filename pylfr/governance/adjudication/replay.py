@@ -18,6 +18,8 @@ from pylfr.governance.authorisation.profiles import read_profile
 # Where the terms of a deployment are unknown, the strictest policy is assumed.
 _STRICTEST = 2
 _REFERENCE_DIGITS = 16
+# The records as a receiver of alerts, and the kind of entry that says that a run ended before a receiver had them all.
+RECORDS, UNFINISHED = "the records", "delivery-unfinished"
 
 Table = Literal["alerts", "adjudications", "engagements", "outcomes", "deployments", "log"]
 
@@ -71,7 +73,10 @@ class LoggedDecision:
 
 @dataclass(slots=True, kw_only=True)
 class LoggedAlert:
-    """An alert as the log has it, with the case that people made of it. ``is_run_over``: its run ended by itself."""
+    """An alert as the log has it, with the case that people made of it.
+
+    ``is_run_over``: its run ended by itself, with every alert in the records.
+    """
 
     entry: LogEntry
     case: Case
@@ -104,6 +109,8 @@ class LogReplay:
         self._words = words
         self._digests: dict[str, str] = {}
         self._rules: dict[str, DecisionRules] = {}
+        # Runs that ended while alerts were on their way to the records.
+        self._unfinished: set[str | None] = set()
 
     def take(self, entry: LogEntry) -> None:
         """Take in the next entry, of whatever kind."""
@@ -114,8 +121,12 @@ class LogReplay:
             case = Case(alert=str(entry.details["alert"]), min_adjudicators=rules.min_adjudicators)
             self.made.alerts[case.alert] = LoggedAlert(entry=entry, case=case, rules=rules)
         elif entry.kind == "run-ended":
+            if entry.run in self._unfinished:
+                return
             for alert in self.made.alerts.values():
                 alert.is_run_over |= alert.authorisation == entry.details.get("authorisation")
+        elif entry.kind == UNFINISHED and entry.details.get("to") == RECORDS:
+            self._unfinished.add(entry.run)
         elif entry.kind in DECISIONS:
             _take(entry, self.made)
 

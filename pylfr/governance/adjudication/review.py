@@ -22,7 +22,7 @@ from pylfr.governance.adjudication.database import (
     StoredRecords,
     Transaction,
 )
-from pylfr.governance.adjudication.replay import Difference, LoggedAlert, replay
+from pylfr.governance.adjudication.replay import UNFINISHED, Difference, LoggedAlert, replay
 from pylfr.governance.adjudication.reviewed import AlertRow, Reviewed, reviewed_of, with_cut
 from pylfr.governance.adjudication.signatures import DECISIONS, Signer, require_decider, signature_by
 from pylfr.governance.audit.audit import AuditLog
@@ -31,7 +31,7 @@ from pylfr.governance.authorisation.enrolment import identity_of
 from pylfr.types import Event, Recorded
 
 # The kinds of entries that decide, and what they are about.
-DECIDING = ("deployed", "alert", "run-ended", *DECISIONS)
+DECIDING = ("deployed", "alert", UNFINISHED, "run-ended", *DECISIONS)
 Decided = TypeVar("Decided", Adjudication, Engagement, Outcome)
 
 
@@ -102,14 +102,6 @@ class Review:
     ) -> Recorded[Outcome]:
         """Record that an outcome was mistaken, why, and what it is instead. The first one stays logged."""
         return self._close("outcome-amended", id_, by, finding, reason, key)
-
-    def count_false(self, authorisation: str, *, since: datetime) -> int:
-        """How many alerts recorded since then people have refuted, or found to be false afterwards."""
-        logged = replay(self._audit.entries(*DECIDING), self._records.stored().words)
-        return sum(
-            alert.authorisation == authorisation and alert.entry.at >= since and alert.case.finding == "false alert"
-            for alert in logged.alerts.values()
-        )
 
     def restore(self, *, by: str) -> tuple[Difference, ...]:
         """Store again what the log has, in place of whatever differs, and log that; what differed.

@@ -329,7 +329,10 @@ class AuditLog:
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def _details(self, alert: Alert) -> dict[str, Plain]:
-        """What the log says of an alert: when and where, against which list, and keyed digests of who and what."""
+        """What the log says of an alert: when and where, against which list, and keyed digests of who and what.
+
+        It is enough to queue and to send the alert again, once somebody says who has that digest.
+        """
         return {
             "alert": alert.id,
             "camera": alert.camera,
@@ -337,6 +340,8 @@ class AuditLog:
             "track": alert.track_id,
             "score": round(alert.score, 6),
             "threshold": alert.threshold,
+            "calibrated": alert.calibrated,
+            "box": " ".join(f"{side:.1f}" for side in alert.box),
             "model": alert.model,
             "watchlist_revision": alert.watchlist_revision,
             "authorisation": alert.authorisation,

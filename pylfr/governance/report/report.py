@@ -225,6 +225,10 @@ def _losses(log: Iterable[LogEntry], reference: str) -> Iterator[str]:
         yield f"the records were put back to what the log says, in {_times(restored, 'row')}"
     if away := sum(entry.kind == "checkpoint-receiver-away" for entry in log):
         yield f"the receiver of checkpoints was away, {_times(away, 'time')}"
+    if late := sum(_whole(entry, "alerts") for entry in log if entry.kind == "alerts-queued-late"):
+        yield f"{_times(late, 'alert')} recorded and not queued for review at once: a later start, sweep or report did"
+    if delays := sum(entry.kind == "delivery-delayed" for entry in log):
+        yield f"the records, or another receiver of alerts, were away, {_times(delays, 'time')}"
     if undelivered := sum(_whole(entry, "undelivered") for entry in ours if entry.kind == "run-ended"):
         yield f"{_times(undelivered, 'alert')} recorded but not delivered to every receiver"
 

@@ -12,7 +12,7 @@ from pylfr.errors import AuthorisationError
 from pylfr.governance.adjudication.database import open_records
 from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling, NoCeiling, lower_bound
 from pylfr.governance.adjudication.review import Review
-from tests.governance.reviews import ONE_PERSON, deploy, queue, signed_log
+from tests.governance.reviews import ONE_PERSON, deploy, queue, signed_log, words_of
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,9 @@ def test_refuted_alerts_trip_the_limit_and_undecided_ones_do_not(tmp_path: Path)
     with closing(signed_log(tmp_path)) as audit, closing(open_records(f"sqlite:///{tmp_path / 'r.sqlite'}")) as records:
         review, reference = Review(records, audit), ONE_PERSON.reference
         since = datetime.now(UTC) - timedelta(seconds=1)
-        limit = FalseAlertCeiling(review, authorisation=reference, since=since, ceiling=0.001, every_s=0)
+        limit = FalseAlertCeiling(
+            audit, authorisation=reference, words=words_of(ONE_PERSON), since=since, ceiling=0.001, every_s=0
+        )
         deploy(records, audit, ONE_PERSON)
         for number in range(12):
             queue(records, audit, id_=f"a{number}.", terms=ONE_PERSON)
@@ -54,6 +56,13 @@ def test_refuted_alerts_trip_the_limit_and_undecided_ones_do_not(tmp_path: Path)
                 limit.require(3000)
             break
         # 3 in 3,000 is the ceiling itself; chance gives 7 or more of 3,000 at that rate in 3.3 % of runs.
-        later = FalseAlertCeiling(review, authorisation=reference, since=datetime.now(UTC), ceiling=0.001, every_s=0)
+        later = FalseAlertCeiling(
+            audit,
+            authorisation=reference,
+            words=words_of(ONE_PERSON),
+            since=datetime.now(UTC),
+            ceiling=0.001,
+            every_s=0,
+        )
         later.require(1)
         NoCeiling().require(0)

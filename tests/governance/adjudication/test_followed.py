@@ -15,7 +15,7 @@ from pylfr.governance.adjudication.database import Records, open_records
 from pylfr.governance.adjudication.followed import FollowedReview
 from pylfr.governance.adjudication.review import Review
 from pylfr.governance.audit.audit import AuditLog
-from tests.governance.reviews import DAY, TWO_PEOPLE, deploy, queue, signed_log
+from tests.governance.reviews import TWO_PEOPLE, deploy, enter, queue, signed_log
 from tests.samples import sample_alert
 
 
@@ -72,7 +72,7 @@ def test_an_alert_that_is_logged_and_not_yet_queued_is_not_there_yet(records: Re
         assert now.differences == ()
         # Whoever follows waits for it: no event is passed over.
         assert now.sequence == recorded.sequence - 1
-    records.add(recorded, min_adjudicators=2, retention=DAY, outcomes=31 * DAY)
+    enter(records, recorded)
     assert set(followed.read().alerts) == {"a0", "a1", "a2"}
     assert followed.read().sequence == audit.head.sequence
 

@@ -34,6 +34,7 @@ from pylfr.governance.report.page import markdown_of, page_of
 from pylfr.governance.report.report import DeploymentReport, ReportedRate, compose_report
 from pylfr.types import Event
 from pylfr.video.isolation.sandbox import HELD
+from tests.governance.reviews import enter
 from tests.governance.samples import NOON, OFFICER, authorisation, calibration, cohorts
 from tests.samples import sample_alert
 
@@ -84,7 +85,7 @@ def alert(audit: AuditLog, records: Records, number: int, reference: str, *, is_
     given = sample_alert(entry=LISTED[number % 2], crop=CROP, authorisation=reference)
     recorded = audit.record(replace(given, id=id_))
     if is_kept:
-        records.add(recorded, min_adjudicators=2, retention=timedelta(hours=24), outcomes=timedelta(days=31))
+        enter(records, recorded)
     return id_
 
 
