@@ -43,6 +43,9 @@ log = logging.getLogger(__name__)
 # A decoder that says nothing for so long hangs: the slowest picture that is taken needs a fraction of it.
 PATIENCE_S = 20.0
 
+# A process that has closed its side is at its end: killed at once, it could not say how it ended.
+_LAST_BREATH_S = 2.0
+
 # More frames than a month of the fastest camera holds.
 _MOST_SKIPPED = 1_000_000_000
 
@@ -357,6 +360,14 @@ class Decoder:
                 socket.send_fds(self._own, [content], [descriptor])
         return number, self._slots[number]
 
+    def _status(self) -> int:
+        """How the process ended that has closed its side; it is killed only where it lives on without speaking."""
+        try:
+            return self._process.wait(_LAST_BREATH_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
     def _hear(self) -> Mapping[str, Any]:
         try:
             content = self._own.recv(MESSAGE_BYTES)
@@ -368,11 +379,13 @@ class Decoder:
         except OSError:
             content = b""
         if not content:
-            self._process.kill()
-            raise MediaError(
-                f"{self._job.name}: its decoder died (status {self._process.wait()}): the file is damaged, or made to "
-                "break decoders, or memory ran out"
+            status = self._status()
+            why = (
+                "it failed by itself, as where its program was changed while this one runs"
+                if status == 1
+                else "the file is damaged, or made to break decoders, or memory ran out"
             )
+            raise MediaError(f"{self._job.name}: its decoder died (status {status}): {why}")
         try:
             return parse_message(content)
         except ValueError as error:

@@ -404,6 +404,23 @@ def test_a_decoder_that_is_killed_is_an_error_of_its_recording(tmp_path: Path) -
     assert "a.mp4: its decoder died (status -9)" in str(error)
 
 
+def test_a_decoder_that_crashes_says_how_it_ended(tmp_path: Path) -> None:
+    source = isolated_file(write_clip(tmp_path / "a.mp4", frames=30))
+    error = hanging(source, lambda process: os.kill(process, signal.SIGSEGV))
+    assert "a.mp4: its decoder died (status -11): the file is damaged" in str(error)
+
+
+def test_a_decoder_whose_own_program_fails_is_not_blamed_on_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = isolated_file(write_clip(tmp_path / "a.mp4", frames=5))
+    monkeypatch.setattr(
+        client, "_START", client._START.replace("isolation.worker import main", "isolation import none")
+    )
+    with pytest.raises(MediaError, match=r"its decoder died \(status 1\): it failed by itself"):
+        list(source.frames())
+
+
 def test_a_decoder_dies_with_its_parent_and_leaves_no_memory(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", frames=5)
     program = f"""
