@@ -41,7 +41,7 @@ Recognise = Callable[[UInt8], Found]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a pipeline made of one video."""
+    """What a pipeline made of one video; ``failed`` says why it did not get to its end."""
 
     compared: tuple[Compared, ...]
     raised: tuple[Raised, ...]
@@ -49,6 +49,7 @@ class Outcome:
     looked_at: int
     recognised: int
     seconds: float
+    failed: str = ""
 
 
 def open_insightface(detector: str, embedder: str, folder: Path, *, threads: int) -> Recognise:
