@@ -49,9 +49,11 @@ def words_of(terms: Authorisation) -> str:
     return json.dumps(plain_fields(terms), ensure_ascii=False)
 
 
-def queue(records: Records, audit: AuditLog, *, id_: str = "a1", terms: Authorisation = TWO_PEOPLE) -> None:
+def queue(
+    records: Records, audit: AuditLog, *, id_: str = "a1", terms: Authorisation = TWO_PEOPLE, entry: str = "Ada"
+) -> None:
     """An alert, recorded and queued for review."""
-    recorded = audit.record(replace(sample_alert(entry="Ada", authorisation=terms.reference), id=id_))
+    recorded = audit.record(replace(sample_alert(entry=entry, authorisation=terms.reference), id=id_))
     enter(records, recorded, people=1 if terms.profile == "research" else 2)
 
 

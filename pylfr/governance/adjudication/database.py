@@ -25,6 +25,8 @@ from pylfr.governance.audit.audit import Clock, LogHead, system_clock
 
 # Alembic keeps the migration under way in a variable of its module.
 _MIGRATION = threading.Lock()
+# The comment on a table whose file PostgreSQL has yet to write anew, and how long that waits for others.
+_LEFTOVERS, _LOCK_S = "pylfr: rows that were erased are still in the file", 10
 DecisionTable = Literal["adjudications", "engagements", "outcomes"]
 
 
@@ -226,7 +228,11 @@ class Records:
         """Erase who was matched from alerts whose retention has ended; how many there were."""
         with self._writing() as connection:
             over = ALERTS.c.erase_at <= utc_text(now), ALERTS.c.entry.is_not(None)
-            return connection.execute(ALERTS.update().where(*over).values(entry=None)).rowcount
+            erased = connection.execute(ALERTS.update().where(*over).values(entry=None)).rowcount
+            if erased:
+                self._note_leftovers(connection)
+        self._rewrite()
+        return erased
 
     def forget(self, *, now: datetime) -> int:
         """Erase who decided on alerts whose outcomes are over, and the hour of all of it; how many alerts there were.
@@ -246,7 +252,35 @@ class Records:
                         erased = {"reason": "", "key": None, "signature": None}
                         nobody = {who: erased_name(number), "at": day_of(each.at), **erased}
                         connection.execute(table.update().where(this).values(**nobody))
+            if over:
+                self._note_leftovers(connection)
+        self._rewrite()
         return len(over)
+
+    def _note_leftovers(self, connection: sa.Connection) -> None:
+        """Note, in the transaction that erases, that PostgreSQL leaves the old rows in its files until a rewrite."""
+        if self._engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"COMMENT ON TABLE alerts IS '{_LEFTOVERS}'")
+
+    def _rewrite(self) -> None:
+        """Write the files of the tables anew where something was erased since, also before a crash.
+
+        Raises ``AdjudicationError`` where others use them all the time: the next sweep tries again.
+        """
+        if self._engine.dialect.name != "postgresql":
+            return
+        with self._explained(), self._engine.connect() as connection:
+            alone = connection.execution_options(isolation_level="AUTOCOMMIT")
+            said = alone.exec_driver_sql("SELECT obj_description('alerts'::regclass, 'pg_class')").scalar_one()
+            if said != _LEFTOVERS:
+                return
+            alone.exec_driver_sql(f"SET lock_timeout = '{_LOCK_S}s'")
+            try:
+                for table in (ALERTS, ADJUDICATIONS, ENGAGEMENTS, OUTCOMES):
+                    alone.exec_driver_sql(f"VACUUM FULL {table.name}")
+                alone.exec_driver_sql("COMMENT ON TABLE alerts IS NULL")
+            finally:
+                alone.exec_driver_sql("RESET lock_timeout")
 
     def add_deployment(self, authorisation: str, *, name: str, profile: str, words: str) -> None:
         """Store under what terms, JSON, a deployment runs; once, however often it is started."""
@@ -268,9 +302,13 @@ class Records:
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
+        with self._explained(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            with self._engine.begin() as connection:
-                yield connection
+            yield
         except sa.exc.IntegrityError:
             raise
         except sa.exc.SQLAlchemyError as error:

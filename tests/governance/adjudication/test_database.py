@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from alembic.config import Config
 
 from pylfr._internal.canonical_json import utc_text
 from pylfr.errors import AdjudicationError
+from pylfr.governance.adjudication import database
 from pylfr.governance.adjudication.database import Records, open_records
 from pylfr.governance.adjudication.review import Review
 from pylfr.governance.audit.audit import AuditLog, LogHead
 from pylfr.governance.audit.chain import GENESIS
 from tests.governance.reviews import DAY, ONE_PERSON, TWO_PEOPLE, deploy, queue, signed_log
+from tests.postgres import Postgres
 
 
 @pytest.fixture
@@ -138,3 +141,43 @@ def test_records_of_the_first_kind_are_brought_up_to_date_and_forget_in_time(rec
     assert opened.forget(now=noon + 31 * DAY) == 1
     assert opened.forget(now=noon + 365 * DAY) == 1
     opened.close()
+
+
+def test_what_postgresql_erased_is_in_none_of_its_tables_files_even_where_the_rewrite_failed_at_first(
+    postgres_server: Postgres, tmp_path: Path
+) -> None:
+    url = postgres_server.new_url()
+    with closing(signed_log(tmp_path)) as audit, closing(open_records(url)) as records:
+        deploy(records, audit)
+        for number in range(3):
+            queue(records, audit, id_=f"a{number}.", entry="Ada Lovelace of Nowhere")
+        Review(records, audit).adjudicate("a1.", by="Ann Reviewer", verdict="same person", reason="the very same ear")
+        assert b"Ada Lovelace of Nowhere" in tables_of(records, postgres_server)
+        later = datetime.now(UTC) + 40 * DAY
+        with closing(open_records(url)) as other, other.transaction() as transaction:
+            assert len(transaction.stored().alerts) == 3
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(database, "_LOCK_S", 0.1)
+                with pytest.raises(AdjudicationError, match="lock timeout"):
+                    records.erase(now=later)
+        # As after a crash between erasing and rewriting.
+        assert b"Ada Lovelace of Nowhere" in tables_of(records, postgres_server)
+        assert records.erase(now=later) == 0
+        assert b"Ada Lovelace of Nowhere" not in tables_of(records, postgres_server)
+        assert b"the very same ear" in tables_of(records, postgres_server)
+        assert records.forget(now=later) == 3
+        left = tables_of(records, postgres_server)
+        assert b"Ann Reviewer" not in left
+        assert b"the very same ear" not in left
+
+
+def tables_of(records: Records, server: Postgres) -> bytes:
+    """The files of the tables as they are on the disk."""
+    with records._engine.connect() as connection:
+        alone = connection.execution_options(isolation_level="AUTOCOMMIT")
+        alone.exec_driver_sql("CHECKPOINT")
+        files = [
+            alone.exec_driver_sql(f"SELECT pg_relation_filepath('{table}')").scalar_one()
+            for table in ("alerts", "adjudications")
+        ]
+    return b"".join((server.folder / "base" / str(file)).read_bytes() for file in files)
