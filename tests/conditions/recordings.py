@@ -122,6 +122,24 @@ def jumping(seconds: float) -> Callable[[Iterable[Packet[VideoStream]]], Iterato
     return change
 
 
+def pausing(
+    *seconds: float, before_key_frames: bool
+) -> Callable[[Iterable[Packet[VideoStream]]], Iterator[Packet[VideoStream]]]:
+    """Time passes without frames: from a key frame on, as while nothing moves, or where a picture was like the last."""
+
+    def change(made: Iterable[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
+        packets_, later, left = list(made), 0.0, list(seconds)
+        for number, packet in enumerate(packets_):
+            if left and number % 10 == (0 if before_key_frames else 5) and number:
+                later += left.pop(0)
+            ticks = round(later / packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts + ticks
+            packet.dts = None if packet.dts is None else packet.dts + ticks
+            yield packet
+
+    return change
+
+
 def negative(name: str) -> Make:
     return plain(name, options={"avoid_negative_ts": "disabled"}, change=shifted(-15))
 

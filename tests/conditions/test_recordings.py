@@ -30,6 +30,7 @@ from tests.conditions.recordings import (
     jumping,
     late,
     negative,
+    pausing,
     plain,
     two_streams,
     with_sound,
@@ -43,6 +44,7 @@ from tests.video.clips import RATE_HZ
 TS, TS2 = plain("a.ts"), plain("b.ts", frames=25)
 AVI = plain("a.avi", "mpeg4", coding={"bf": "0"})
 WEBM = plain("a.webm", "libvpx", coding={"bf": "0"})
+PAUSES = pausing(1.2, 9.5, 3, before_key_frames=True)
 FAST_MP4 = plain("a.mp4", options={"movflags": "faststart"})
 
 
@@ -94,6 +96,20 @@ WHOLE = (
               frames=2 * FRAMES, events=("restarted",), length_s=None),
     Condition("a clock that leaps by an hour", plain("a.ts", change=jumping(3600)), events=("restarted",),
               length_s=None),
+    Condition("a recorder that pauses while nothing moves", plain("a.mkv", coding={"bf": "0"}, change=PAUSES),
+              events=("noted",), length_s=None),
+    Condition("the same as a transport stream", plain("a.ts", coding={"bf": "0"}, change=PAUSES), events=("noted",),
+              length_s=None),
+    Condition("the same as MP4", plain("a.mp4", coding={"bf": "0"}, change=PAUSES), length_s=None),
+    Condition("frames that are as the one before left out",
+              plain("a.mkv", coding={"bf": "0"}, change=pausing(1.5, 10, 4, before_key_frames=False)),
+              events=("noted",), length_s=None),
+    Condition("the same as WebM",
+              plain("a.webm", "libvpx", coding={"bf": "0"}, change=pausing(1.5, 10, 4, before_key_frames=False)),
+              events=("noted",), length_s=None),
+    Condition("the same as a transport stream, later",
+              plain("a.ts", coding={"bf": "0"}, change=pausing(1.5, 9, 4, before_key_frames=False)),
+              events=("noted",), length_s=None),
     Condition("a second stream that is not the default", two_streams("a.mkv", default=0), frames=3,
               size=(WIDTH // 2, HEIGHT // 2), events=("noted",), length_s=None),
     Condition("a second stream that is the default", two_streams("a.mkv", default=1), events=("noted",)),

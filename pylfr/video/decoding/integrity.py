@@ -16,9 +16,9 @@ _SLACK_S = 0.2
 _SHARED_SLACK_S = 2.0
 _SHARED_SLACK = 0.05
 
-# Cameras stutter: only a hole of more than this in a stream of constant rate is a loss, where nothing else shows one.
-_HOLE_S = 1.0
-_CONSTANT_SHARE = 0.9
+# Recorders pause while nothing moves, and leave out frames that are as the one before: time without frames is a loss
+# where bytes were left unread too. From this length on it is said.
+_PAUSE_S = 1.0
 
 # Packets around a restart, whose continuity is broken by it.
 _SEAM_PACKETS = 2
@@ -55,8 +55,8 @@ class IntegrityCheck:
         self._unread_until = 0
         self._first_s: float | None = None
         self._end_s = self._parts_s = self._shared_end_s = 0.0
-        self._steps = self._even_steps = 0
-        self._holes: list[tuple[float, float, bool]] = []
+        self._holes: list[tuple[float, float]] = []
+        self._pauses: list[tuple[float, float]] = []
         self._corrupt: list[tuple[int, float]] = []
         self._errors = 0
         self._reason = ""
@@ -100,6 +100,16 @@ class IntegrityCheck:
         return "; ".join(found) or None
 
     @property
+    def pauses(self) -> str:
+        """Where there are no frames although nothing is missing, in words; empty where there are always some."""
+        if not self._pauses:
+            return ""
+        return (
+            f"{_total(self._pauses)} without frames after {_places(self._pauses)}: the recorder paused, or its rate "
+            "changes; nothing in the file says that any are lost"
+        )
+
+    @property
     def announced(self) -> str:
         """What should be there, in words."""
         duration_s = self._announced.stream_s if self._announced.stream_s is not None else self._announced.shared_s
@@ -135,11 +145,11 @@ class IntegrityCheck:
             before, before_length = self._dts
             step_s = float((packet.dts - before) * self._tick)
             hole_s = step_s - float(before_length * self._tick)
-            self._steps += 1
-            self._even_steps += abs(hole_s) <= 0.1 * self._interval_s + float(self._tick)
-            is_unread = self.packets <= self._unread_until
-            if hole_s > 0.5 * self._interval_s and (is_unread or hole_s > _HOLE_S):
-                self._holes.append((float(before * self._tick), hole_s, is_unread))
+            where = float(before * self._tick), hole_s
+            if hole_s > 0.5 * self._interval_s and self.packets <= self._unread_until:
+                self._holes.append(where)
+            elif hole_s > _PAUSE_S:
+                self._pauses.append(where)
         self._dts = packet.dts, length
 
     def _missing_end(self) -> list[str]:
@@ -165,13 +175,7 @@ class IntegrityCheck:
         return found
 
     def _missing_middle(self) -> list[str]:
-        is_constant = self._steps and self._even_steps >= _CONSTANT_SHARE * (self._steps - len(self._holes))
-        holes = [hole for hole in self._holes if hole[2] or is_constant]
-        if not holes:
-            return []
-        total_s = sum(hole[1] for hole in holes)
-        places = ", ".join(f"{at_s:.1f} s" for at_s, _, _ in holes[:3]) + (", ..." if len(holes) > 3 else "")
-        return [f"{total_s:.1f} s are missing after {places}"]
+        return [f"{_total(self._holes)} are missing after {_places(self._holes)}"] if self._holes else []
 
     def _undecodable(self) -> list[str]:
         found = []
@@ -180,3 +184,11 @@ class IntegrityCheck:
         if self._corrupt:
             found.append(f"{len(self._corrupt)} pictures are damaged, the first at {self._corrupt[0][1]:.1f} s")
         return found
+
+
+def _total(holes: list[tuple[float, float]]) -> str:
+    return f"{sum(length_s for _, length_s in holes):.1f} s"
+
+
+def _places(holes: list[tuple[float, float]]) -> str:
+    return ", ".join(f"{at_s:.1f} s" for at_s, _ in holes[:3]) + (", ..." if len(holes) > 3 else "")

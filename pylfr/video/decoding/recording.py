@@ -171,6 +171,8 @@ class RecordingReader:
                         f"{at_s:.0f} s that lasts {decoded.length_s:.0f} s: cut it"
                     )
                 yield replace(decoded, at_s=at_s)
+            if part.integrity.pauses:
+                self._report("noted", part.integrity.pauses)
             verdict = part.integrity.verdict()
             self._expected.append(part.integrity.announced)
             self._damage += [verdict] if verdict is not None else []
