@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from itertools import zip_longest
 from pathlib import Path
 
 import av
@@ -232,6 +234,55 @@ def two_streams(name: str, *, default: int, cover: bool = False) -> Make:
         return path
 
     return make
+
+
+def programmes(name: str, *frames: int) -> Make:
+    """A transport stream of several programmes, as a head-end or a recorder of many channels sends them."""
+
+    def make(folder: Path) -> Path:
+        streams = []
+        for number, count in enumerate(frames, start=1):
+            path = write(
+                folder / f"{number}.ts",
+                frames=count,
+                options={
+                    "mpegts_service_id": str(number),
+                    "mpegts_pmt_start_pid": str(0x100 * number),
+                    "mpegts_start_pid": str(0x100 * number + 0x10),
+                },
+            )
+            content = path.read_bytes()
+            packets_ = [content[at : at + 188] for at in range(0, len(content), 188)]
+            streams.append([each for each in packets_ if _pid(each) > 0x1F])
+        table = _programme_association({number: 0x100 * number for number in range(1, len(frames) + 1)})
+        turns = [b"".join(turn) for turn in zip_longest(*streams, fillvalue=b"")]
+        whole = b"".join(_numbered(table, place) + b"".join(turns[30 * place : 30 * place + 30])
+                         for place in range(-(-len(turns) // 30)))  # fmt: skip
+        (folder / name).write_bytes(whole)
+        return folder / name
+
+    return make
+
+
+def _pid(packet: bytes) -> int:
+    return (packet[1] & 0x1F) << 8 | packet[2]
+
+
+def _programme_association(maps: dict[int, int]) -> bytes:
+    """One packet with the table that says where each programme's map is (ISO/IEC 13818-1, 2.4.4.3)."""
+    entries = b"".join(struct.pack(">HH", number, 0xE000 | pid) for number, pid in maps.items())
+    section = b"\0" + struct.pack(">HHBBB", 0xB000 | (5 + len(entries) + 4), 1, 0xC1, 0, 0) + entries
+    check = 0xFFFFFFFF
+    for byte in section:
+        check ^= byte << 24
+        for _ in range(8):
+            check = (check << 1 ^ (0x04C11DB7 if check & 0x80000000 else 0)) & 0xFFFFFFFF
+    packet = b"\x47\x40\x00\x10\x00" + section + check.to_bytes(4, "big")
+    return packet + b"\xff" * (188 - len(packet))
+
+
+def _numbered(packet: bytes, place: int) -> bytes:
+    return packet[:3] + bytes([packet[3] & 0xF0 | place & 0x0F]) + packet[4:]
 
 
 def displayed(name: str, degrees: float, *, mirrored: bool = False) -> Make:

@@ -32,6 +32,7 @@ from tests.conditions.recordings import (
     negative,
     pausing,
     plain,
+    programmes,
     two_streams,
     with_sound,
     without_bytes,
@@ -44,6 +45,8 @@ from tests.video.clips import RATE_HZ
 TS, TS2 = plain("a.ts"), plain("b.ts", frames=25)
 AVI = plain("a.avi", "mpeg4", coding={"bf": "0"})
 WEBM = plain("a.webm", "libvpx", coding={"bf": "0"})
+FRAGMENTED = plain("a.mp4", options={"movflags": "frag_keyframe+empty_moov"})
+LIVE_MKV = plain("a.mkv", options={"live": "1"})
 PAUSES = pausing(1.2, 9.5, 3, before_key_frames=True)
 FAST_MP4 = plain("a.mp4", options={"movflags": "faststart"})
 
@@ -96,6 +99,22 @@ WHOLE = (
               frames=2 * FRAMES, events=("restarted",), length_s=None),
     Condition("a clock that leaps by an hour", plain("a.ts", change=jumping(3600)), events=("restarted",),
               length_s=None),
+    *(Condition(f"two files of {suffix} put together",
+                joined(f"c.{suffix}", plain(f"a.{suffix}", codec, coding=coding),
+                       plain(f"b.{suffix}", codec, coding=coding, frames=25)),
+                frames=FRAMES + 25, events=("restarted",), length_s=None)
+      for suffix, codec, coding in (("mp4", "libx264", {}), ("mov", "libx264", {}), ("mkv", "libx264", {}),
+                                    ("webm", "libvpx", {"bf": "0"}), ("avi", "mpeg4", {"bf": "0"}),
+                                    ("flv", "libx264", {}), ("mpg", "mpeg2video", {"bf": "0"}))),
+    Condition("fragmented files put together", joined("c.mp4", FRAGMENTED, FRAGMENTED), frames=2 * FRAMES,
+              events=("restarted",), length_s=None),
+    Condition("Matroska that was recorded live put together", joined("c.mkv", LIVE_MKV, LIVE_MKV), frames=2 * FRAMES,
+              events=("restarted",), length_s=None),
+    Condition("two kinds of Matroska put together", joined("c.mkv", plain("a.mkv"), WEBM), frames=2 * FRAMES,
+              events=("restarted",), length_s=None),
+    Condition("several programmes in one transport stream", programmes("a.ts", 25, FRAMES, 30), events=("noted",)),
+    Condition("a programme that was chosen", programmes("a.ts", 25, FRAMES, 30), frames=30, events=("noted",),
+              options=PictureOptions(stream=2), length_s=2.9),
     Condition("a recorder that pauses while nothing moves", plain("a.mkv", coding={"bf": "0"}, change=PAUSES),
               events=("noted",), length_s=None),
     Condition("the same as a transport stream", plain("a.ts", coding={"bf": "0"}, change=PAUSES), events=("noted",),
@@ -126,6 +145,14 @@ WHOLE = (
 )  # fmt: skip
 
 DAMAGED = (
+    damaged(
+        "the second of two files cut off", cut(joined("c.mkv", plain("a.mkv"), plain("a.mkv")), 0.8), "cut off|missing"
+    ),
+    damaged(
+        "the second of two files without its index",
+        cut(joined("c.mp4", plain("a.mp4"), plain("a.mp4")), 0.8),
+        "part 2 cannot be read",
+    ),
     damaged("MP4 cut off", cut(FAST_MP4), r"frames are missing"),
     damaged("fragmented MP4 cut off", cut(plain("a.mp4", options={"movflags": "frag_keyframe+empty_moov"})), "damaged"),
     damaged("MKV cut off", cut(plain("a.mkv")), r"it is cut off \d\.\d s before its end"),

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pylfr.types import Int64, UInt8
+from pylfr.video.decoding.joined_files import starts_of_files
 
 _SYNC = 0x47
 _PACKET_BYTES = 188
@@ -35,7 +36,7 @@ def parts_of(descriptor: int) -> list[tuple[int, int]]:
     scan = _Scan()
     for at_byte, packets in _packets(descriptor, size):
         scan.take(at_byte, packets)
-    starts = [0, *scan.starts]
+    starts = [0, *scan.starts, *starts_of_files(descriptor)]
     return list(zip(starts, [*starts[1:], size], strict=True))
 
 

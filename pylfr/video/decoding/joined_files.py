@@ -1,0 +1,114 @@
+"""Where files begin that were put one after the other into one, as ``cat`` does: MP4, AVI, FLV, Matroska and WebM.
+
+FFmpeg reads the first of them and ends without a word. Opened each for itself, none is lost.
+Layout: ISO/IEC 14496-12, 4.2 (boxes); RIFF; Adobe FLV 10.1, annex E; RFC 8794, 4 and 5 (EBML).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+_DOCUMENTS = (b"matroska", b"webm")
+_EBML_HEADER_BYTES = 64
+_CHUNK = 1 << 22
+
+
+def starts_of_files(descriptor: int) -> list[int]:
+    """The first byte of every file but the first, in order; none where it is one, or of another format."""
+    size = os.fstat(descriptor).st_size
+    head = os.pread(descriptor, 12, 0)
+    if head[4:8] == b"ftyp":
+        return list(_boxes(descriptor, size))
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return list(_riffs(descriptor, size))
+    if head[:4] == b"FLV\x01":
+        return list(_flvs(descriptor, size))
+    if head[:4] == _EBML:
+        return list(_ebmls(descriptor, size))
+    return []
+
+
+def _boxes(descriptor: int, size: int) -> Iterator[int]:
+    """Every file of MP4's family begins with a box ``ftyp``, and no other of its boxes is one."""
+    at = 0
+    while at + 8 <= size:
+        head = os.pread(descriptor, 16, at)
+        length = int.from_bytes(head[:4], "big")
+        if at and head[4:8] == b"ftyp":
+            yield at
+        if length == 1 and len(head) == 16:
+            length = int.from_bytes(head[8:], "big")
+        if length < 8:
+            return  # 0: to the end of the file; the others are no box
+        at += length
+
+
+def _riffs(descriptor: int, size: int) -> Iterator[int]:
+    """An AVI of more than a gigabyte goes on in RIFFs of the form ``AVIX``: these are no files of their own."""
+    at = 0
+    while at + 12 <= size:
+        head = os.pread(descriptor, 12, at)
+        if head[:4] != b"RIFF":
+            return
+        if at and head[8:] == b"AVI ":
+            yield at
+        length = int.from_bytes(head[4:8], "little")
+        if not length:
+            return  # the recorder was stopped before it wrote it
+        at += 8 + length + length % 2
+
+
+def _flvs(descriptor: int, size: int) -> Iterator[int]:
+    at = 0
+    while at + 13 <= size:
+        head = os.pread(descriptor, 11, at)
+        if head[:4] == b"FLV\x01":
+            if at:
+                yield at
+            at += int.from_bytes(head[5:9], "big") + 4
+        elif head[0] & 0x1F in (8, 9, 18):
+            at += 11 + int.from_bytes(head[1:4], "big") + 4
+        else:
+            return
+
+
+def _ebmls(descriptor: int, size: int) -> Iterator[int]:
+    """A segment that was recorded live does not say how long it is: then the next header is looked for."""
+    at = 0
+    while at + 12 <= size:
+        head = os.pread(descriptor, 12, at)
+        if head[:4] == _EBML and at:
+            yield at
+        if head[:4] not in (_EBML, _SEGMENT) and at == 0:
+            return
+        length = _ebml_length(head[4:])
+        if length is None or head[:4] not in (_EBML, _SEGMENT):
+            found = _next_ebml(descriptor, at + 4, size)
+            if found is None:
+                return
+            at = found
+        else:
+            at += 4 + length
+
+
+def _ebml_length(content: bytes) -> int | None:
+    """The bytes of a length and of what it is the length of; None where it is not known."""
+    if not content or not content[0]:
+        return None
+    width = 9 - content[0].bit_length()
+    value = int.from_bytes(content[:width], "big") & ((1 << 7 * width) - 1)
+    return None if value == (1 << 7 * width) - 1 else width + value
+
+
+def _next_ebml(descriptor: int, at: int, size: int) -> int | None:
+    while at < size:
+        content = os.pread(descriptor, _CHUNK + _EBML_HEADER_BYTES, at)
+        place = content.find(_EBML)
+        while 0 <= place < _CHUNK:
+            if any(name in content[place : place + _EBML_HEADER_BYTES] for name in _DOCUMENTS):
+                return at + place
+            place = content.find(_EBML, place + 1)
+        at += _CHUNK
+    return None
