@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def printable(text: str) -> str:
     r"""``text`` with every character that is not printable written out, as in ``\x1b`` and ``\u202e``.
@@ -15,6 +17,15 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """As ``printable``, with line breaks and tabs as spaces: for messages of our own, which may quote others."""
     return printable(" ".join(text.split()) if not text.isprintable() else text)
+
+
+def markdown(text: str) -> str:
+    """``text`` of whoever wrote it, in Markdown: one line that shows as it is, without links, pictures or HTML."""
+    return _MARKS.sub(r"\\\g<0>", one_line(text))
+
+
+# What Markdown would take for a mark; an underscore within a word, as in a network's name, is none.
+_MARKS = re.compile(r"[\\`*\[\]<>|~&]|(?<!\w)_|_(?!\w)|(?<=^)[#+-](?=\s)|(?<=^)\d+(?=[.)]\s)")
 
 
 def _shown(sign: str) -> str:

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 
 from pylfr._internal.atomic_file import write_result
+from pylfr._internal.printable import markdown, one_line
 from pylfr.evaluation.cohorts import CohortReport
 from pylfr.evaluation.images.evaluation import Evaluation, as_csv, as_json
 from pylfr.evaluation.plots import det_plot, histogram_plot, rank_plot, threshold_plot
@@ -257,18 +258,18 @@ def _tiny(rate: Rate) -> str:
 
 
 def _markdown(title: str, sections: Sequence[tuple[str, list[Block]]]) -> str:
-    lines = [f"# {title}", ""]
+    lines = [f"# {markdown(title)}", ""]
     for head, blocks in sections:
-        lines += [f"## {head}", ""]
+        lines += [f"## {markdown(head)}", ""]
         for block in blocks:
             if isinstance(block, Table):
-                lines.append(f"| {' | '.join(block.heads)} |")
+                lines.append(f"| {' | '.join(map(markdown, block.heads))} |")
                 lines.append("|" + "---|" * len(block.heads))
-                lines += [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in block.rows]
+                lines += [f"| {' | '.join(map(markdown, row))} |" for row in block.rows]
             elif isinstance(block, Figure):
-                lines += [f"![{block.about}]({block.file})", "", block.about]
+                lines += [f"![{markdown(block.about)}]({block.file})", "", markdown(block.about)]
             else:
-                lines.append(block)
+                lines.append(markdown(block))
             lines.append("")
     return "\n".join(lines)
 
@@ -297,7 +298,7 @@ def _html(title: str, sections: Sequence[tuple[str, list[Block]]], figures: Mapp
 
 def _unbroken(words: str) -> str:
     """Escaped words whose numbers stay on one line with their per cent."""
-    return escape(words).replace(" %", "&nbsp;%")
+    return escape(one_line(words)).replace(" %", "&nbsp;%")
 
 
 def _html_table(table: Table) -> str:

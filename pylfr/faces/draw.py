@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from pylfr._internal.printable import printable
+from pylfr.faces.lettering import fit_text
 from pylfr.types import Float32, UInt8
 
 _ACCENT = (45, 212, 191)
@@ -60,9 +62,10 @@ def _draw_box(image: Image.Image, box: Sequence[float], landmarks: Sequence[Sequ
 
 def _draw_label(image: Image.Image, box: Sequence[float], label: str, width_px: float) -> None:
     size = max(11.0, min(image.size) / 34)
-    font = ImageFont.load_default(size=size * _SMOOTHING)
-    x1, _, x2, _ = font.getbbox(label)
     pad = 0.42 * size * _SMOOTHING
+    room = image.width * _SMOOTHING - 2 * pad
+    label, font = fit_text(printable(label), size_px=round(size * _SMOOTHING), width_px=room)
+    x1, _, x2, _ = font.getbbox(label)
     tile = Image.new("RGBA", (round(x2 - x1 + 2 * pad), round(1.55 * size * _SMOOTHING)), (*_ACCENT, 0))
     draw = ImageDraw.Draw(tile)
     draw.rounded_rectangle((0, 0, tile.width - 1, tile.height - 1), 0.28 * tile.height, fill=(*_ACCENT, 240))

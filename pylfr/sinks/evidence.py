@@ -13,10 +13,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pylfr._internal.printable import printable
 from pylfr.errors import PylfrError, SinkError
+from pylfr.faces.lettering import draw_text
 from pylfr.governance.authorisation.authority import REHEARSAL
 from pylfr.governance.keys.vault import VaultKey
 from pylfr.governance.retention.sweeper import write_sealed
-from pylfr.sinks.lettering import draw_text
 from pylfr.types import Alert, Recorded, UInt8
 from pylfr.video.decoding.image_io import write_jpeg
 

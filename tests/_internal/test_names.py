@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pylfr._internal.names import name_fault, require_name
-from pylfr._internal.printable import printable
+from pylfr._internal.printable import markdown, printable
 
 NAMES = (
     "Ada", "7", "O'Brien-Łuczak, Jr.", "Νίκος", "Владимир", "שרה", "فاطمة", "شعله\u200cور", "क्\u200dष", "さくら",
@@ -46,3 +46,16 @@ def test_what_is_no_name_is_refused_and_shown_so_that_it_does_no_harm(text: str,
         require_name("entry", text)
     assert str(caught.value).isprintable()
     assert name_fault(text) is not None
+
+
+@pytest.mark.parametrize(("text", "shown"), [
+    ("face_reid_0095 1.5", "face_reid_0095 1.5"),
+    ("<img src=x>", r"\<img src=x\>"),
+    ("[a](javascript:b)", r"\[a\](javascript:b)"),
+    ("**a** _b_ ~~c~~", r"\*\*a\*\* \_b\_ \~\~c\~\~"),
+    ("a|b", r"a\|b"),
+    ("# a", r"\# a"),
+    ("a\n# b\u202e", r"a # b\\u202e"),
+])  # fmt: skip
+def test_what_others_wrote_is_no_mark_in_markdown(text: str, shown: str) -> None:
+    assert markdown(text) == shown

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from datetime import datetime
 from html import escape as html_escape
 
-from pylfr._internal.printable import one_line
+from pylfr._internal.printable import markdown, one_line
 from pylfr.governance.report.report import DeploymentReport, ReportedRate
 
 Rows = list[tuple[str, str]]
@@ -21,22 +20,22 @@ _ABOUT = (
 
 def markdown_of(report: DeploymentReport) -> str:
     """The report as Markdown."""
-    lines = [f"# Live facial recognition: {_plain(report.deployment)}", ""]
-    lines += [*(f"- {_plain(sentence)}" for sentence in _in_short(report)), ""]
+    lines = [f"# Live facial recognition: {markdown(report.deployment)}", ""]
+    lines += [*(f"- {markdown(sentence)}" for sentence in _in_short(report)), ""]
     for title, rows in _sections(report):
-        lines += [f"## {title}", "", *(f"- {_plain(name)}: {_plain(text)}" for name, text in rows), ""]
-    lines += ["## Incidents", "", *(f"- {_plain(sentence)}" for sentence in _incidents(report)), ""]
-    lines += ["## What is retained, and how long", "", *(f"- {_plain(sentence)}" for sentence in report.retention), ""]
+        lines += [f"## {title}", "", *(f"- {markdown(name)}: {markdown(text)}" for name, text in rows), ""]
+    lines += ["## Incidents", "", *(f"- {markdown(sentence)}" for sentence in _incidents(report)), ""]
+    lines += [
+        "## What is retained, and how long",
+        "",
+        *(f"- {markdown(sentence)}" for sentence in report.retention),
+        "",
+    ]
     return "\n".join([*lines, _ABOUT, ""])
 
 
-def _plain(text: str) -> str:
-    """``text`` of whoever wrote a field, in Markdown: one line, no links, no pictures, no HTML."""
-    return re.sub(r"[\\`\[\]<>]", r"\\\g<0>", one_line(text))
-
-
 def escape(text: str) -> str:
-    """As ``_plain``, in HTML."""
+    """``text`` of whoever wrote a field, in HTML: one line that shows as it is."""
     return html_escape(one_line(text))
 
 

@@ -12,7 +12,7 @@ import unicodedata
 from functools import cache
 from pathlib import Path
 
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw, ImageFont, features
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,8 @@ def draw_text(
 
 def fit_text(text: str, *, size_px: int, width_px: float) -> tuple[str, Font]:
     """What of ``text`` fits into ``width_px``, and its font. Letters that no font has are written as code points."""
+    if _needs_shaping(text) and not features.check("raqm"):
+        _warn_of_shape(text)
     path = font_for(text)
     if path is None and not _has_letters(ImageFont.load_default(size_px), text):
         _warn_once("".join(sorted(set(text))))
@@ -103,6 +105,27 @@ def _fonts() -> tuple[Path, ...]:
 @cache
 def _font(path: Path | None, size: int) -> Font:
     return ImageFont.load_default(size) if path is None else ImageFont.truetype(str(path), size)
+
+
+def _needs_shaping(text: str) -> bool:
+    """Whether letters change their form or place with their neighbours: right to left, Indic, South-East Asian."""
+    return any(
+        unicodedata.bidirectional(sign) in ("R", "AL") or unicodedata.category(sign) == "Mc"
+        or unicodedata.combining(sign) == _VIRAMA
+        for sign in text
+    )  # fmt: skip
+
+
+_VIRAMA = 9
+
+
+@cache
+def _warn_of_shape(text: str) -> None:
+    log.warning(
+        "this Pillow has no Raqm: the letters of %r are drawn one by one, neither joined nor in their order; install "
+        "Pillow's wheel, or libraqm",
+        text,
+    )
 
 
 @cache

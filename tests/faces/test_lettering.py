@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from pylfr.sinks import lettering
-from pylfr.sinks.lettering import draw_text, fit_text, font_for
+from pylfr.faces import lettering
+from pylfr.faces.lettering import draw_text, fit_text, font_for
 
 NAMES = ("Ada Lovelace", "Žofie Dvořáková", "Αλέξανδρος", "Наталья", "王小明", "محمد علي", "कमला देवी")
 
