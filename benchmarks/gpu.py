@@ -13,6 +13,8 @@ and the comparison with its operators; what is left out is named in the results.
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -408,10 +410,17 @@ def main() -> None:
     results = Results(device=given.device)
     if given.only != tuple(PARTS) and not given.dry_run:
         results = read_results("gpu", Results) or results
+
+    def stop(*_: object) -> None:
+        """What was measured before a limit ran out is not lost, also in the part that it cut off."""
+        write_results("gpu", machine, results)
+        os._exit(128 + signal.SIGTERM)
+
+    if not given.dry_run:
+        signal.signal(signal.SIGTERM, stop)
     for name in given.only:
         {**PARTS, **ALSO}[name](results, stream, size)
         if not given.dry_run:
-            # After each part: what is cut off in a later one is not lost.
             print(write_results("gpu", machine, results), flush=True)
 
 

@@ -204,7 +204,7 @@ else
     must 45 "simulated cameras again" "${measure[@]}" ceilings,loads --cameras 180 64 128 256
     must 50 "networks" "${measure[@]}" ceilings,networks,installed
     may 20 "kernels of networks" "${measure[@]}" profile-networks
-    may 50 "streams of NVDEC" "${measure[@]}" ceilings,decoding
+    may 70 "streams of NVDEC" "${measure[@]}" ceilings,decoding
     # The largest searches are left out: memcheck is some fifty times slower.
     may 45 "memory errors" compute-sanitizer --error-exitcode 9 "${pytest[@]}" "${kernels[@]}" -k "not 6000 and not 3000 and not lent"
     may 30 "a profile of the scan and the letterbox" ncu --clock-control none --set basic -k "regex:scan_|for_each_group" \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,24 @@ def test_the_gpu_benchmark_runs_dry_on_the_cpu() -> None:
     ):
         assert part in done.stdout, part
     assert written.read_bytes() == before
+
+
+def test_what_was_measured_before_a_limit_ran_out_is_not_lost(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys, time; from pathlib import Path\n"
+        "from benchmarks import gpu, measure\n"
+        f"measure.RESULTS = Path({str(tmp_path)!r})\n"
+        "def part(results, stream, size):\n"
+        "    results.leave_out('this was measured')\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    time.sleep(60)\n"
+        "gpu.PARTS = {'search': part}\n"
+        "sys.argv = ['gpu', '--device', 'cpu', '--quick', '--only', 'search']\n"
+        "gpu.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
+    assert "this was measured" in (tmp_path / "gpu.json").read_text()
 
 
 def load(cameras: int, p99_ms: float) -> CameraLoad:
