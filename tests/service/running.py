@@ -61,18 +61,33 @@ def wait_for(what: Callable[[], bool], *, seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
-@contextmanager
-def running(folder: Path, media: Path) -> Iterator[Running]:
-    """The engine runs until the block ends, or it is stopped."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What two cameras see, for ever, and who is looked for."""
+
+    north: Path
+    south: Path
+    people: dict[str, Path]
+
+
+def footage(media: Path, folder: Path) -> Material:
+    """A man, and the same with a woman; he is looked for."""
     references = save_references(media, folder)
+    return Material(north=video(media, MAN), south=video(media, BOTH), people={"man": references["man"][0]})
+
+
+@contextmanager
+def running(folder: Path, material: Material) -> Iterator[Running]:
+    """The engine runs until the block ends, or it is stopped."""
     embedder = open_embedder("face_reid_0095")
     with create_watchlist(folder / "square.watchlist", embedder) as watchlist:
-        watchlist.enrol("man", read_image(references["man"][0]), detector=open_detector("yunet_n"), embedder=embedder)
+        for name, picture in material.people.items():
+            watchlist.enrol(name, read_image(picture), detector=open_detector("yunet_n"), embedder=embedder)
     for name in ("record", *ROLES):
         make_key(folder / f"{name}.key")
     port = free_port()
     path = folder / "deployment.toml"
-    path.write_text(_deployment(media, port))
+    path.write_text(_deployment(material, port))
     watch = CameraWatch()
     engine = engine_of(open_resources(path), observers=[watch])
     thread = threading.Thread(target=lambda: list(engine.run()), daemon=True)
@@ -95,15 +110,15 @@ def running(folder: Path, media: Path) -> Iterator[Running]:
             assert not thread.is_alive()
 
 
-def _deployment(media: Path, port: int) -> str:
+def _deployment(material: Material, port: int) -> str:
     begin = datetime.now(UTC) - timedelta(minutes=1)
     people = "\n".join(f'{name} = "{name}.pub"' for name in ROLES)
     roles = "\n".join(f"{name} = {json.dumps(roles)}" for name, roles in ROLES.items())
     return f"""
-name = "Square"
+name = "Market Square"
 [authorisation]
 purpose = "to test the service"
-place = "Square"
+place = "Market Square"
 cameras = ["north", "south", "west"]
 starts_at = {begin.isoformat()}
 ends_at = {(begin + timedelta(hours=1)).isoformat()}
@@ -129,11 +144,11 @@ folder = "evidence"
 key = "evidence.key"
 [[cameras]]
 name = "north"
-source = "{video(media, MAN)}"
+source = "{material.north}"
 loop = true
 [[cameras]]
 name = "south"
-source = "{video(media, BOTH)}"
+source = "{material.south}"
 loop = true
 [people]
 {people}

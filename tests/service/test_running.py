@@ -14,12 +14,13 @@ from PIL import Image
 
 from pylfr.faces.detect import open_detector
 from pylfr.types import Frame
-from tests.service.running import Running, running, wait_for
+from tests.service.running import Running, footage, running, wait_for
 
 
 @pytest.fixture(scope="module")
 def square(tmp_path_factory: pytest.TempPathFactory, media_dir: Path, models_dir: Path) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("square"), media_dir) as made:
+    folder = tmp_path_factory.mktemp("square")
+    with running(folder, footage(media_dir, folder)) as made:
         yield made
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pylfr._internal.canonical_json import Plain
 from pylfr.governance.keys.keys import PublicKey
@@ -59,8 +59,11 @@ def _window(rest: dict[str, Plain]) -> tuple[str, ...]:
         length = datetime.fromisoformat(str(ends)) - datetime.fromisoformat(str(starts))
     except (ValueError, TypeError):
         return (f"{_said(starts)} to {_said(ends)}",)
-    hours = length.total_seconds() / 3600
-    return (f"{_said(starts)} to {_said(ends)} ({hours:g} hours)",)
+    return (f"{_minute(str(starts))} to {_minute(str(ends))}", f"for {length}")
+
+
+def _minute(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _named(rest: dict[str, Plain], *names: str) -> tuple[str, ...]:
