@@ -29,6 +29,18 @@ class CameraView(Document):
     dropped: dict[str, int] = Field(description="frames that were not analysed, by cause")
 
 
+class DeliveryView(Document):
+    """Somewhere alerts are carried to that has not always confirmed them, as the log says."""
+
+    to: str
+    is_delayed: bool
+    since: datetime
+    waiting: int = Field(description="alerts that it had not confirmed when that was recorded")
+    refused: int = Field(description="alerts that it refused for good")
+    expired: int = Field(description="alerts that were not sent because their retention had ended")
+    because: str
+
+
 class DeploymentView(Document):
     """Under what authority this runs, and with what."""
 
@@ -47,6 +59,7 @@ class DeploymentView(Document):
     ended_because: str | None
     counts: dict[str, int] = Field(description="of the run so far; empty where the engine runs elsewhere")
     dropped: dict[str, int] = Field(description="frames and faces that were not analysed, by cause")
+    deliveries: list[DeliveryView] = Field(description="where alerts were delayed, refused or given up")
 
 
 class ThresholdAsked(Document):

@@ -17,6 +17,7 @@ from pylfr.governance.authorisation.readable import terms_of
 from pylfr.governance.report.page import page_of
 from pylfr.governance.retention.sweeper import RetentionPolicy
 from pylfr.service.control import RunControl
+from pylfr.service.deliveries import DELIVERY_KINDS, deliveries_of
 from pylfr.service.deployment_views import (
     AuditView,
     CameraView,
@@ -77,6 +78,7 @@ class Overview:
             ended_because=self._ending(),
             counts={name: getattr(summary, name) for name in _COUNTS} if summary is not None else {},
             dropped=dict(summary.dropped) if summary is not None else {},
+            deliveries=deliveries_of(self._desk.entries(DELIVERY_KINDS)),
         )
 
     def terms(self) -> list[TermView]:

@@ -26,6 +26,8 @@ class Browsers:
     def __init__(self, playwright: Playwright, chromium: str) -> None:
         self._playwright = playwright
         self._chromium = chromium
+        # The folders of the browsers that are open, the last one first.
+        self.profiles: list[Path] = []
 
     @contextmanager
     def __call__(self, *, width: int = 1280, height: int = 900) -> Iterator[BrowserContext]:
@@ -38,10 +40,12 @@ class Browsers:
                 viewport={"width": width, "height": height},
                 locale="en-GB",
             )
+            self.profiles.insert(0, Path(profile))
             try:
                 yield context
             finally:
                 context.close()
+                self.profiles.remove(Path(profile))
 
 
 @contextmanager

@@ -62,7 +62,7 @@ class Stand:
     resources: Resources
     clients: ExitStack
 
-    def alert(self, *, entry: str = "REF-1 Ada Lovelace", crop: UInt8 | None = None) -> str:
+    def alert(self, *, entry: str = "REF-1 Ada Lovelace", crop: UInt8 | None = None, retention: timedelta = DAY) -> str:
         """Record an alert, with its sealed pictures, as an engine does; its id."""
         made = replace(
             sample_alert(entry=entry, authorisation=self.terms.reference),
@@ -75,8 +75,8 @@ class Stand:
         (section,) = [sink for sink in self.resources.deployment.sinks if sink.type == "evidence"]
         key = self.resources.evidence_key(section, expires_at=datetime.now(UTC) + DAY)
         assert key is not None
-        open_sealed_evidence(section.folder, key, retention=DAY).send(recorded)
-        enter(self.records, recorded)
+        open_sealed_evidence(section.folder, key, retention=retention).send(recorded)
+        enter(self.records, recorded, retention=retention)
         return made.id
 
     def client(self, name: str | None = None) -> httpx.Client:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("playwright.sync_api", reason="pages are tested with Playwright: pip install --group dev")
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from pylfr.governance.keys.keys import make_key, read_signing_key
 from tests.service.browser import Browsers, open_browsers, sign_in
@@ -147,6 +147,139 @@ def test_a_reconnection_in_the_middle_loses_nothing(stand: Stand, browsing: Brow
         ids = [stand.alert(entry=f"REF-{number}") for number in range(3)]
         context.set_offline(False)
         expect(ann.locator("#queue li")).to_have_count(len(ids), timeout=30_000)
+
+
+def test_a_reconnection_between_two_verdicts_loses_neither(stand: Stand, browsing: Browsers) -> None:
+    id_ = stand.alert()
+    with browsing() as first, browsing() as second:
+        ann, bob = sign_in(first, stand, "Ann"), sign_in(second, stand, "Bob")
+        bob.goto(f"{stand.origin}/second-look")
+        expect(bob.locator("#connection")).to_have_text("live")
+        second.set_offline(True)
+        decide(ann, "Same person")
+        second.set_offline(False)
+        expect(bob.locator("#name")).to_have_text("REF-1 Ada Lovelace", timeout=30_000)
+        # A decision that is signed while there is no connection is sent once there is one, and once.
+        bob.keyboard.press("s")
+        second.set_offline(True)
+        bob.keyboard.press("Enter")
+        expect(bob.locator("#said")).to_contain_text("No connection: your decision is signed")
+        second.set_offline(False)
+        expect(bob.locator("#said")).to_contain_text("Recorded: Same person.", timeout=30_000)
+    assert [entry.details["by"] for entry in stand.audit.entries("adjudication")] == ["Ann", "Bob"]
+    assert stand.records.stored().alerts[0].id == id_
+
+
+def test_a_third_persons_key_and_a_tampered_signature_are_refused(stand: Stand, browsing: Browsers) -> None:
+    id_ = stand.alert()
+    make_key(stand.folder / "mallory.pem")
+    with browsing() as context:
+        page = context.new_page()
+        page.goto(f"{stand.origin}/sign-in")
+        page.get_by_label("Your name").fill("Ann")
+        page.get_by_text("Add a key to this browser").click()
+        page.get_by_label("Key file").set_input_files(stand.folder / "mallory.pem")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.locator("#said")).to_contain_text("does not sign you in")
+    with browsing() as context:
+        ann = sign_in(context, stand, "Ann")
+
+        def tamper(route: Route) -> None:
+            body = json.loads(route.request.post_data or "")
+            route.continue_(post_data=json.dumps({**body, "what": "different person"}))
+
+        ann.route("**/verdicts", tamper)
+        ann.locator("#actions").get_by_role("button", name="Same person").click()
+        ann.get_by_role("button", name="Sign", exact=True).click()
+        expect(ann.locator("#said")).to_contain_text("the signature is not that of 'Ann' over this decision")
+    assert "adjudication" not in stand.kinds()
+    assert stand.audit.is_signed
+    assert id_
+
+
+def test_a_mistaken_verdict_is_amended_with_a_reason_by_an_entry_that_names_it(
+    stand: Stand, browsing: Browsers
+) -> None:
+    stand.alert()
+    with browsing() as context:
+        ann = sign_in(context, stand, "Ann")
+        decide(ann, "Different person")
+        ann.locator("[data-tab=all]").click()
+        ann.get_by_role("button", name="Amend my verdict…").click()
+        ann.locator("#actions").get_by_role("button", name="Same person").click()
+        expect(ann.locator("#about-to")).to_contain_text("in place of what you said before")
+        expect(ann.get_by_role("button", name="Sign", exact=True)).to_be_disabled()
+        ann.get_by_label("What was mistaken").fill("the wrong button")
+        ann.get_by_role("button", name="Sign", exact=True).click()
+        expect(ann.locator("#said")).to_contain_text("Recorded: Same person.")
+    first, amended = stand.audit.entries("adjudication", "verdict-amended")
+    assert (amended.kind, amended.details["amends"]) == ("verdict-amended", str(first.sequence))
+    assert amended.details["reason"] == "the wrong button"
+
+
+def test_the_policys_reason_is_asked_for_before_anything_is_signed(stand: Stand, browsing: Browsers) -> None:
+    stand.alert()
+    with browsing() as context:
+        ann = sign_in(context, stand, "Ann")
+        ann.locator("#actions").get_by_role("button", name="Cannot tell").click()
+        expect(ann.get_by_role("button", name="Sign", exact=True)).to_be_disabled()
+        ann.get_by_label("Reason (the policy asks for it)").fill("turned away")
+        ann.keyboard.press("Enter")
+        expect(ann.locator("#said")).to_contain_text("Recorded: Cannot tell.")
+    (entry,) = stand.audit.entries("adjudication")
+    assert entry.details["reason"] == "turned away"
+
+
+def test_a_shift_is_taken_over_by_name(stand: Stand, browsing: Browsers) -> None:
+    ids = {stand.alert(entry=f"REF-{number}") for number in range(2)}
+    with browsing() as context:
+        bob = sign_in(context, stand, "Bob")
+        bob.get_by_role("button", name="Take over shift").click()
+        signing = bob.get_by_role("button", name="Sign and take over")
+        expect(bob.locator("#open-alerts li")).to_have_count(2)
+        bob.get_by_label("You take over from").select_option("Ann")
+        bob.locator("#open-alerts input").first.check()
+        expect(signing).to_be_disabled()
+        bob.locator("#open-alerts input").last.check()
+        signing.click()
+        expect(bob.locator("#said")).to_contain_text("you have taken over from Ann, 2 open alerts")
+    (entry,) = stand.audit.entries("hand-over")
+    assert set(str(entry.details["alerts"]).split()) == ids
+
+
+def test_after_the_deadline_nothing_is_shown_and_nothing_is_in_the_browser(stand: Stand, browsing: Browsers) -> None:
+    stand.alert(retention=timedelta(minutes=30))
+    with browsing(width=390, height=844) as phone:
+        ann = sign_in(phone, stand, "Ann")
+        expect(ann.locator("#name")).to_have_text("REF-1 Ada Lovelace")
+        ann.locator("#probe").evaluate("image => image.decode()")
+        # Also where the phone has lost its connection: the deadline is kept by the page itself.
+        phone.set_offline(True)
+        ann.clock.set_fixed_time(datetime.now(UTC) + timedelta(minutes=31))
+        expect(ann.locator("#name")).to_have_text("(erased)")
+        expect(ann.locator("#probe")).not_to_have_attribute("src", re.compile("probe"))
+        assert "Lovelace" not in ann.content()
+        phone.set_offline(False)
+        stored = ann.evaluate(
+            """async () => {
+              const databases = (await indexedDB.databases()).map((each) => each.name);
+              const caches_ = await caches.keys();
+              return [databases, caches_, Object.keys(localStorage), Object.keys(sessionStorage)];
+            }"""
+        )
+        assert stored == [["pylfr"], [], [], []]
+        ann.close()
+        left = b"".join(path.read_bytes() for path in browsing.profiles[0].rglob("*") if path.is_file())
+    assert b"Lovelace" not in left
+    assert b"\xff\xd8\xff\xe0" not in left  # no JPEG
+
+
+def test_the_page_of_the_engagement_officer_can_be_installed(stand: Stand, browsing: Browsers) -> None:
+    with browsing(width=390, height=844) as phone:
+        cem = sign_in(phone, stand, "Cem")
+        session = phone.new_cdp_session(cem)
+        errors = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
+        assert [each["errorId"] for each in errors if each["errorId"] != "in-incognito"] == []
 
 
 def test_the_desk_says_that_the_window_has_ended(stand: Stand, browsing: Browsers) -> None:

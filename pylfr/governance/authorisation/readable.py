@@ -59,7 +59,7 @@ def _window(rest: dict[str, Plain]) -> tuple[str, ...]:
         length = datetime.fromisoformat(str(ends)) - datetime.fromisoformat(str(starts))
     except (ValueError, TypeError):
         return (f"{_said(starts)} to {_said(ends)}",)
-    return (f"{_minute(str(starts))} to {_minute(str(ends))}", f"for {length}")
+    return (f"{_minute(str(starts))} to {_minute(str(ends))}", f"for {length.total_seconds() / 3600:g} h")
 
 
 def _minute(moment: str) -> str:

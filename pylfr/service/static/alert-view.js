@@ -34,6 +34,13 @@ export function drawAlert(alert) {
   differs.textContent = alert.differences.join("; ");
 }
 
+/** Nobody is shown, and nothing of whom was shown before stays on the page. */
+export function clearAlert() {
+  for (const id of ["name", "seen", "state", "differences"]) element(id).textContent = "";
+  element("facts").replaceChildren();
+  for (const part of ["probe", "reference", "scene"]) show(part, "");
+}
+
 /** Where and how long ago, in one line. @param {Alert} alert */
 export function drawSeen(alert) {
   element("seen").textContent = filled("seen", { place: PLACE, camera: alert.camera, when: away(alert.captured_at) });
@@ -41,8 +48,12 @@ export function drawSeen(alert) {
 
 /** @param {Alert} alert @param {string} part */
 function drawPicture(alert, part) {
+  show(part, alert.pictures.includes(part) ? `/v1/alerts/${encodeURIComponent(alert.id)}/pictures/${part}` : "");
+}
+
+/** @param {string} part @param {string} wanted where its picture is; "" for none */
+function show(part, wanted) {
   const image = /** @type {HTMLImageElement} */ (element(part));
-  const wanted = alert.pictures.includes(part) ? `/v1/alerts/${encodeURIComponent(alert.id)}/pictures/${part}` : "";
   const figure = /** @type {HTMLElement} */ (image.closest("figure"));
   figure.classList.toggle("gone", !wanted);
   if (image.dataset.shows === wanted) return;

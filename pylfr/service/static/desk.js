@@ -1,6 +1,6 @@
 // @ts-check
 // The alert desk: a queue by age, one alert beside it, what is recorded as it is recorded.
-import { away, drawAlert, drawSeen, nameOf, stateText } from "./alert-view.js";
+import { away, clearAlert, drawAlert, drawSeen, nameOf, stateText } from "./alert-view.js";
 import { alerts, forgetOver, load, QUEUES, refresh, waiting } from "./alerts.js";
 import { ring } from "./bell.js";
 import { chooseByKey, drawDecisions, letDecide, undo } from "./decide.js";
@@ -44,7 +44,10 @@ function draw() {
   const alert = alerts.get(shown);
   element("alert").hidden = !alert;
   element("no-alert").hidden = Boolean(alert);
-  if (!alert) return;
+  if (!alert) {
+    clearAlert();
+    return;
+  }
   drawAlert(alert);
   drawDecisions(alert);
 }

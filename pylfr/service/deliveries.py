@@ -1,0 +1,36 @@
+"""Deliveries that did not go through at once, from what the log says of each destination."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pylfr.governance.adjudication.replay import UNFINISHED
+from pylfr.governance.audit.chain import LogEntry
+from pylfr.service.deployment_views import DeliveryView
+
+DELIVERY_KINDS = ("delivery-delayed", "delivery-resumed", "delivery-refused", "delivery-expired", UNFINISHED)
+
+
+def deliveries_of(entries: Iterable[LogEntry]) -> list[DeliveryView]:
+    """What became of deliveries, by destination in alphabetical order, from the entries of ``DELIVERY_KINDS``."""
+    found: dict[str, DeliveryView] = {}
+    for entry in entries:
+        to = str(entry.details.get("to"))
+        before = found.get(to)
+        is_late = entry.kind in ("delivery-delayed", UNFINISHED)
+        found[to] = DeliveryView(
+            to=to,
+            is_delayed=is_late if entry.kind != "delivery-refused" else before is not None and before.is_delayed,
+            since=entry.at,
+            waiting=_count(entry, "waiting") if is_late else 0,
+            refused=(before.refused if before is not None else 0) + (entry.kind == "delivery-refused"),
+            expired=(before.expired if before is not None else 0)
+            + (_count(entry, "alerts") if entry.kind == "delivery-expired" else 0),
+            because=str(entry.details.get("because", "")),
+        )
+    return [found[to] for to in sorted(found)]
+
+
+def _count(entry: LogEntry, name: str) -> int:
+    value = entry.details.get(name)
+    return value if isinstance(value, int) else 0
