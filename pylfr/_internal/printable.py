@@ -28,6 +28,11 @@ def markdown(text: str) -> str:
 _MARKS = re.compile(r"[\\`*\[\]<>|~&]|(?<!\w)_|_(?!\w)|(?<=^)[#+-](?=\s)|(?<=^)\d+(?=[.)]\s)")
 
 
+def excerpt(text: str, most: int = 80) -> str:
+    """``text``, or its beginning and three dots where it is longer than ``most``: for messages that quote others."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def _shown(sign: str) -> str:
     return sign if sign.isprintable() or sign in _JOINERS else ascii(sign)[1:-1]
 

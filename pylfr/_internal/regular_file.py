@@ -8,6 +8,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
 _KINDS = (
@@ -19,6 +20,8 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
 )
 _BLOCK = 1 << 20
+# More than any file that somebody writes or signs; what may be larger is read with its own limit.
+LARGEST_DOCUMENT = 1 << 24
 
 
 class NotAFileError(OSError):
@@ -42,7 +45,14 @@ def opened_file(path: Path, *, writable: bool = False, follow: bool = False) -> 
         os.close(descriptor)
 
 
-def read_file(path: Path, *, largest: int) -> bytes:
+@contextmanager
+def reading_file(path: Path) -> Iterator[BufferedReader]:
+    """A file, or the one a link leads to, open for reading. Raises ``OSError`` as ``opened_file`` does."""
+    with opened_file(path, follow=True) as descriptor, os.fdopen(descriptor, "rb", closefd=False) as file:
+        yield file
+
+
+def read_file(path: Path, *, largest: int = LARGEST_DOCUMENT) -> bytes:
     """The content of a file, or of the one a link leads to.
 
     Raises ``OSError`` as ``opened_file`` does, and for more than ``largest`` bytes.
@@ -56,7 +66,15 @@ def read_from(descriptor: int, path: Path, *, largest: int) -> bytes:
     size = os.fstat(descriptor).st_size
     if size > largest:
         raise OSError(errno.EFBIG, f"it has {size:,} bytes, at most {largest:,} are expected", str(path))
-    return os.pread(descriptor, largest, 0)
+    parts: list[bytes] = []
+    place = 0
+    # One call reads at most 2 GiB; memory is taken for what is there, not for what may be.
+    while part := os.pread(descriptor, max(1, min(size - place, _BLOCK << 6)), place):
+        parts.append(part)
+        place += len(part)
+        if place > largest:
+            raise OSError(errno.EFBIG, f"it grew beyond {largest:,} bytes", str(path))
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def overwrite_and_unlink(descriptor: int, path: Path) -> None:

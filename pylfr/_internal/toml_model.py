@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from pylfr._internal.printable import excerpt
 from pylfr._internal.regular_file import read_file
 from pylfr.errors import PylfrError
 
@@ -26,7 +27,7 @@ class ConfigModel(BaseModel):
         unknown = [key for key in given if key not in cls.model_fields] if isinstance(given, dict) else []
         if not unknown or not isinstance(given, dict):
             return validate(given)
-        errors = [_error(f"unknown key {key!r}: {_hint(str(key), cls)}", (), None) for key in unknown]
+        errors = [_error(f"unknown key {excerpt(repr(key))}: {_hint(str(key), cls)}", (), None) for key in unknown]
         try:
             validate({key: value for key, value in given.items() if key not in unknown})
         except ValidationError as error:
@@ -35,7 +36,7 @@ class ConfigModel(BaseModel):
 
 
 def _hint(key: str, kind: type[BaseModel]) -> str:
-    near = difflib.get_close_matches(key, kind.model_fields, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(key[:_LONGEST_QUOTE], kind.model_fields, n=1, cutoff=0.5)
     return f"the nearest valid key is {near[0]!r}" if near else f"valid are {', '.join(kind.model_fields)}"
 
 
@@ -47,6 +48,9 @@ def _error(message: str, place: tuple[int | str, ...], given: object) -> InitErr
 _UNSHOWN = {(key,) for key in ("passphrase", "password", "secret", "source", "url", "username")}
 
 _LARGEST_FILE = 1 << 22
+# A file of thousands of mistakes is another kind of file: these many are named, each in so many characters.
+_MOST_MISTAKES = 12
+_LONGEST_QUOTE = 200
 
 Record = TypeVar("Record", bound=ConfigModel)
 
@@ -54,13 +58,19 @@ Record = TypeVar("Record", bound=ConfigModel)
 def read_tables(path: Path, error_kind: type[PylfrError]) -> dict[str, object]:
     """The tables of a TOML file. Raises ``error_kind`` where it cannot be read or is not TOML."""
     try:
-        return tomllib.loads(read_file(path, largest=_LARGEST_FILE).decode())
+        return parse_tables(read_file(path, largest=_LARGEST_FILE), path, error_kind)
     except OSError as error:
         raise error_kind(f"{path} cannot be read: {error.strerror}") from error
+
+
+def parse_tables(content: bytes, path: Path, error_kind: type[PylfrError]) -> dict[str, object]:
+    """The tables in ``content``, which ``path`` held. Raises ``error_kind`` where it is not TOML."""
+    try:
+        return tomllib.loads(content.decode())
     except RecursionError as error:
         raise error_kind(f"{path} is not valid TOML: it is nested too deep") from error
     except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, and an integer of thousands of digits
-        raise error_kind(f"{path} is not valid TOML: {error}") from error
+        raise error_kind(f"{path} is not valid TOML: {excerpt(str(error), _LONGEST_QUOTE)}") from error
 
 
 def record_from(tables: dict[str, object], kind: type[Record], *, path: Path, error_kind: type[PylfrError]) -> Record:
@@ -70,7 +80,8 @@ def record_from(tables: dict[str, object], kind: type[Record], *, path: Path, er
     """
     made = validated(tables, kind, folder=path.resolve().parent)
     if isinstance(made, list):
-        raise error_kind(f"{path}: {'; '.join(made)}")
+        more = f"; and {len(made) - _MOST_MISTAKES} more" if len(made) > _MOST_MISTAKES else ""
+        raise error_kind(f"{path}: {'; '.join(made[:_MOST_MISTAKES])}{more}")
     return made
 
 
@@ -84,7 +95,14 @@ def validated(tables: dict[str, object], kind: type[Record], *, folder: Path) ->
 
 def explain(error: ErrorDetails) -> str:
     """One mistake in words: which key, what was expected, what was given."""
-    place = ".".join(str(part) for part in error["loc"]) or "file"
+    place = excerpt(".".join(excerpt(str(part)) for part in error["loc"]), _LONGEST_QUOTE) or "file"
     trouble = error["msg"].removeprefix("Value error, ")
     given = error.get("input") if error["loc"][-1:] not in _UNSHOWN else None
-    return f"{place}: {trouble}" + (f", got {given!r}" if isinstance(given, str | int | float) else "")
+    return f"{place}: {trouble}" + (f", got {_quoted(given)}" if isinstance(given, str | int | float) else "")
+
+
+def _quoted(given: str | float) -> str:
+    """``given`` as Python writes it, no longer than a message may be."""
+    if isinstance(given, int) and abs(given) >= 10**_LONGEST_QUOTE:
+        return f"an integer of more than {_LONGEST_QUOTE} digits"
+    return excerpt(repr(given), _LONGEST_QUOTE)

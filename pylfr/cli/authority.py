@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from pylfr._internal.canonical_json import utc_text
+from pylfr._internal.regular_file import read_file
 from pylfr._internal.strict_json import parse_json
 from pylfr._internal.toml_model import read_tables
 from pylfr.cli.console import say
@@ -78,7 +79,7 @@ def sign(
 ) -> None:
     """Sign a complete draft. Whoever signs has read every field."""
     try:
-        fields = parse_json(draft.read_bytes())
+        fields = parse_json(read_file(draft))
     except ValueError as error:
         raise AuthorisationError(f"{draft} must be a draft that `pylfr authority draft` wrote: {error}") from error
     if not isinstance(fields, dict):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,6 +13,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from pylfr._internal.csv_table import read_csv
+from pylfr._internal.printable import excerpt
 from pylfr.cli.console import say, warn
 from pylfr.errors import ConfigError, PylfrError
 from pylfr.faces.detect import FaceDetector
@@ -135,26 +135,17 @@ def _in_folder(folder: Path, common: Proposal) -> Iterator[Proposal]:
 
 
 def _in_table(path: Path, common: Proposal) -> Iterator[Proposal]:
-    try:
-        content = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} must be UTF-8, got byte {error.start} that is not: save it as CSV UTF-8") from error
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}; name a CSV file or a folder") from error
-    rows = csv.DictReader(io.StringIO(content, newline=""), strict=True)
-    try:
-        columns = tuple(rows.fieldnames or ())
-        unknown = [column for column in columns if column not in _COLUMNS]
-        if "name" not in columns or "image" not in columns or unknown:
-            raise ConfigError(
-                f"{path} must have the columns name and image, and no others than {', '.join(_COLUMNS)}; got "
-                f"{', '.join(columns) or 'none'}"
-            )
-        for row in rows:
-            given = {column: (value or "").strip() or None for column, value in row.items() if isinstance(column, str)}
-            yield _proposal(f"{path.name} line {rows.line_num}", path.parent, given, common)
-    except csv.Error as error:
-        raise ConfigError(f"{path}, line {rows.line_num}: {error}; save it as CSV UTF-8") from error
+    table = read_csv(path, ConfigError, what="the table")
+    columns = table.columns
+    unknown = [column for column in columns if column not in _COLUMNS]
+    if "name" not in columns or "image" not in columns or unknown:
+        raise ConfigError(
+            f"{path} must have the columns name and image, and no others than {', '.join(_COLUMNS)}; got "
+            f"{excerpt(', '.join(columns)) or 'none'}"
+        )
+    for row in table.rows:
+        given = {column: cell or None for column, cell in row.cells.items()}
+        yield _proposal(f"{path.name} line {row.line}", path.parent, given, common)
 
 
 def _proposal(where: str, folder: Path, given: dict[str, str | None], common: Proposal) -> Proposal:
@@ -177,7 +168,7 @@ def _proposal(where: str, folder: Path, given: dict[str, str | None], common: Pr
             ),
         )
     except ValueError as error:
-        raise ConfigError(f"{where}: {error}") from error
+        raise ConfigError(f"{where}: {excerpt(str(error), 200)}") from error
 
 
 def _zoned(time: datetime) -> datetime:

@@ -11,12 +11,14 @@ import ctypes
 import json
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from pylfr._internal.atomic_file import write_whole
 from pylfr._internal.canonical_json import utc_text
+from pylfr._internal.regular_file import read_file
 from pylfr._internal.steady_clock import since_boot_s, system_now
+from pylfr._internal.strict_json import moment_of, parse_object, text_of
 
 # Clocks drift by seconds a day; what is more was set.
 _SLACK = timedelta(minutes=1)
@@ -25,6 +27,7 @@ _LONGEST_OFF = timedelta(hours=24)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # adjtimex(2): the size of its record on 64-bit Linux is below this; where the status is in it; what it says.
 _TIMEX_BYTES, _STATUS_AT, _STA_UNSYNC, _TIME_ERROR = 512, 40, 0x40, 5
+_LARGEST_FILE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +91,14 @@ def clock_path(audit: Path) -> Path:
 def read_last(path: Path) -> ClockReading | None:
     """The reading in ``path``; None where there is none that makes sense."""
     try:
-        fields = json.loads(path.read_bytes())
+        fields = parse_object(read_file(path, largest=_LARGEST_FILE), "at", "since_boot_s", "boot")
+        since_boot_s = fields["since_boot_s"]
+        if not isinstance(since_boot_s, int | float):
+            return None
         return ClockReading(
-            at=datetime.fromisoformat(fields["at"]).astimezone(UTC),
-            since_boot_s=float(fields["since_boot_s"]),
-            boot=str(fields["boot"]),
+            at=moment_of(fields["at"], "at"), since_boot_s=float(since_boot_s), boot=text_of(fields["boot"], "boot")
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         return None
 
 

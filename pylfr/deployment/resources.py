@@ -293,7 +293,7 @@ class Resources:
         path = self.deployment.watchlist.file
         with (
             closing(connect_either(path, self.watchlist_key)) as connection,
-            sqlite_file.explained(path),
+            sqlite_file.understood(path),
             sqlite_file.reading(connection),
         ):
             self.withdrawn.require_none(connection, path)

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, NonNegativeInt, ValidationError
 
+from pylfr._internal.regular_file import read_file
 from pylfr._internal.strict_json import parse_json
 from pylfr._internal.toml_model import ConfigModel, explain
 from pylfr.engine.alert_policy import EndedTrack
@@ -220,7 +221,7 @@ def coarse(counts: npt.ArrayLike) -> tuple[int, ...]:
 def read_aggregate(path: Path) -> Aggregate:
     """The counts that a run has written. Raises ``ConfigError`` naming what is wrong with the file."""
     try:
-        found = Aggregate.model_validate(parse_json(path.read_bytes()))
+        found = Aggregate.model_validate(parse_json(read_file(path)))
     except OSError as error:
         raise ConfigError(f"aggregates {path} cannot be read: {error.strerror}") from error
     except ValidationError as error:

@@ -5,7 +5,6 @@ Groups are the labels that the user gives; none is ever guessed from a face.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -14,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pylfr._internal.csv_table import read_csv
+from pylfr._internal.printable import excerpt
 from pylfr.errors import ConfigError
 from pylfr.evaluation.images.people import PeopleTemplates
 from pylfr.evaluation.statistics.distributions import fisher_exact, normal_quantile
@@ -120,20 +121,20 @@ def read_groups(path: Path) -> dict[str, str]:
 
     Raises ``ConfigError`` where it cannot be read, lacks a column, or gives somebody two groups.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if not {"person", "group"} <= set(reader.fieldnames or ()):
-                raise ConfigError(f"{path} must have the columns person and group, got {reader.fieldnames}")
-            groups: dict[str, str] = {}
-            for line, row in enumerate(reader, start=2):
-                person, group = (row["person"] or "").strip(), (row["group"] or "").strip()
-                if not person or not group:
-                    raise ConfigError(f"{path}, line {line}: person and group must both be filled in")
-                if groups.setdefault(person, group) != group:
-                    raise ConfigError(f"{path}, line {line}: {person} is in {groups[person]!r} and in {group!r}")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"groups {path} cannot be read: {error}") from error
+    table = read_csv(path, ConfigError, what="groups")
+    if not {"person", "group"} <= set(table.columns):
+        got = excerpt(", ".join(table.columns)) or "none"
+        raise ConfigError(f"{path} must have the columns person and group, got {got}")
+    groups: dict[str, str] = {}
+    for row in table.rows:
+        person, group = row.cells["person"], row.cells["group"]
+        if not person or not group:
+            raise ConfigError(f"{path}, line {row.line}: person and group must both be filled in")
+        if groups.setdefault(person, group) != group:
+            raise ConfigError(
+                f"{path}, line {row.line}: {excerpt(person)} is in {excerpt(repr(groups[person]))} and in "
+                f"{excerpt(repr(group))}"
+            )
     if len(set(groups.values())) < 2:
         raise ConfigError(f"{path} must name at least two groups to compare, got {len(set(groups.values()))}")
     return groups

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from pylfr._internal.regular_file import read_file
 from pylfr.errors import ModelError
 
 
@@ -66,7 +67,7 @@ class Ledger:
 
     def _notes(self) -> list[Note]:
         try:
-            lines = self._path.read_text(encoding="utf-8").splitlines()
+            lines = read_file(self._path).decode().splitlines()
         except FileNotFoundError:
             return []
         except (OSError, UnicodeDecodeError) as error:

@@ -9,11 +9,14 @@ import shutil
 import tempfile
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
+from pylfr._internal.printable import excerpt
+from pylfr._internal.regular_file import reading_file
 from pylfr.errors import ModelError
 
 # (bytes so far, total bytes or None if the server does not say)
@@ -23,6 +26,8 @@ _CHUNK = 1 << 20
 _TIMEOUT_S = 30.0
 # The largest pack in use is about 400 MB; a server that sends more than this is sending something else.
 _MOST_BYTES = 2 << 30
+# What zipfile raises for an archive that is damaged, encrypted or packed in a way it does not know.
+_BROKEN = (EOFError, NotImplementedError, RuntimeError, ValueError, zlib.error)
 
 
 class Response(Protocol):
@@ -45,7 +50,7 @@ def open_url(url: str) -> Response:
 
 def sha256_of(path: Path) -> str:
     """The sha256 of a file's bytes."""
-    with path.open("rb") as file:
+    with reading_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -96,7 +101,7 @@ def unpack(archive: Path, member: str, into: IO[bytes], *, size_bytes: int) -> N
         try:
             with packed.open(found[0]) as content:
                 shutil.copyfileobj(content, into, _CHUNK)
-        except (zipfile.BadZipFile, OSError, EOFError) as error:
+        except (zipfile.BadZipFile, OSError, *_BROKEN) as error:
             raise ModelError(f"{member} cannot be unpacked from {archive}: {error}") from error
     into.flush()
 
@@ -132,8 +137,7 @@ def temporary(folder: Path) -> Iterator[IO[bytes]]:
 @contextmanager
 def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
     try:
-        packed = zipfile.ZipFile(archive)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise ModelError(f"{archive} is not a zip archive: {error}") from error
-    with packed:
-        yield packed
+        with reading_file(archive) as file, zipfile.ZipFile(file) as packed:
+            yield packed
+    except (zipfile.BadZipFile, OSError, *_BROKEN) as error:
+        raise ModelError(f"{archive} is not a zip archive: {excerpt(str(error))}") from error

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pylfr._internal.printable import excerpt
+from pylfr._internal.regular_file import read_file
 from pylfr.errors import ConfigError
 
 RATE = 25
@@ -76,7 +78,7 @@ class GpuRates:
 def read_gpu_rates(path: Path) -> GpuRates:
     """The best rate of each network in a results file. Raises ``ConfigError`` naming what the file lacks."""
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))["results"]
+        results = json.loads(read_file(path))["results"]
         best: dict[str, float] = {}
         for rate in results["rates"]:
             # Of a detector's sizes the smallest is the default for cameras.
@@ -108,9 +110,10 @@ def read_gpu_rates(path: Path) -> GpuRates:
         )
     except OSError as error:
         raise ConfigError(f"GPU results {path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ConfigError(
-            f"GPU results {path} must be what `python -m benchmarks.gpu` wrote, it lacks {error}: run it on the GPU"
+            f"GPU results {path} must be what `python -m benchmarks.gpu` wrote, it lacks {excerpt(str(error))}: run it "
+            "on the GPU"
         ) from error
 
 

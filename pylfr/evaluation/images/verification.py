@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pylfr._internal.regular_file import read_file
 from pylfr.errors import ConfigError
 from pylfr.evaluation.images.people import PeopleTemplates
 from pylfr.evaluation.statistics.rates import CONFIDENCE, Rate, by_person, clopper_pearson, wilson
@@ -103,7 +104,7 @@ def read_pairs(path: Path, people: PeopleTemplates) -> Pairs:
         return row_of[name, stem]
 
     try:
-        lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.split() for line in read_file(path).decode().splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"pair list {path} cannot be read: {error}") from error
     if not lines or not all(word.isdigit() for word in lines[0]) or not 1 <= len(lines[0]) <= 2:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,6 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pylfr._internal.csv_table import read_csv
+from pylfr._internal.printable import excerpt
+from pylfr._internal.regular_file import read_file
+from pylfr._internal.strict_json import parse_object
 from pylfr.errors import ConfigError
 from pylfr.evaluation.statistics.rates import Rate, by_person
 
@@ -210,14 +213,18 @@ def read_truth(path: Path, cameras: Iterable[str]) -> tuple[SubjectPass, ...]:
     known = sorted(cameras)
     try:
         if path.suffix.lower() == ".csv":
-            with path.open(newline="", encoding="utf-8") as file:
-                records: list[dict[str, object]] = [dict(row) for row in csv.DictReader(file)]
+            table = read_csv(path, ConfigError, what="truth")
+            records: list[Mapping[str, object]] = [row.cells for row in table.rows]
         else:
-            records = list(json.loads(path.read_text(encoding="utf-8"))["passes"])
+            given = parse_object(read_file(path), "passes")["passes"]
+            if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
+                raise ValueError("passes must be a list of objects")
+            records = [each for each in given if isinstance(each, dict)]
     except OSError as error:
         raise ConfigError(f"truth {path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ConfigError(f'truth {path} must be CSV, or JSON of the form {{"passes": [...]}}') from error
+    except ValueError as error:
+        said = excerpt(str(error))
+        raise ConfigError(f'truth {path} must be CSV, or JSON of the form {{"passes": [...]}}: {said}') from error
     truth = tuple(_read_pass(path, number, record, known) for number, record in enumerate(records, start=1))
     if not truth:
         raise ConfigError(f"truth {path} names no pass at all")
@@ -247,11 +254,13 @@ def _read_pass(path: Path, number: int, record: Mapping[str, object], cameras: S
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ConfigError(
-            f"truth {path}, pass {number}: camera, subject, mated, starts_s and ends_s must be filled in ({error})"
+            f"truth {path}, pass {number}: camera, subject, mated, starts_s and ends_s must be filled in "
+            f"({excerpt(str(error))})"
         ) from error
     if found.camera not in cameras:
         raise ConfigError(
-            f"truth {path}, pass {number}: camera {found.camera!r} is unknown, there are {', '.join(cameras)}"
+            f"truth {path}, pass {number}: camera {excerpt(repr(found.camera))} is unknown, there are "
+            f"{', '.join(cameras)}"
         )
     if not 0 <= found.starts_s <= found.ends_s:
         raise ConfigError(

@@ -246,7 +246,11 @@ def open_gallery(
     if index not in _BUILDERS:
         raise ValueError(f"index must be one of {', '.join(_BUILDERS)}, got {index!r}")
     path = Path(path)
-    with closing(connect_either(path, key)) as connection, sqlite_file.explained(path), sqlite_file.reading(connection):
+    with (
+        closing(connect_either(path, key)) as connection,
+        sqlite_file.understood(path),
+        sqlite_file.reading(connection),
+    ):
         require_model(connection, path, model)
         if authorised is not None:
             require_nothing_added(connection, path, authorised)

@@ -47,7 +47,11 @@ class WatchlistContents:
 
 def read_contents(path: Path, key: VaultKey | None = None) -> WatchlistContents:
     """What the watchlist at ``path`` holds. Raises ``WatchlistError`` where it is missing, damaged, or sealed."""
-    with closing(connect_either(path, key)) as connection, sqlite_file.explained(path), sqlite_file.reading(connection):
+    with (
+        closing(connect_either(path, key)) as connection,
+        sqlite_file.understood(path),
+        sqlite_file.reading(connection),
+    ):
         return contents_of(connection)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pylfr._internal.atomic_file import write_new
 from pylfr._internal.canonical_json import Plain, canonical
-from pylfr._internal.regular_file import read_file
+from pylfr._internal.regular_file import read_file, reading_file
 from pylfr._internal.strict_json import integer_of, parse_json, parse_object, text_of
 from pylfr.errors import VaultError, WatchlistError
 from pylfr.gallery.watchlist import sqlite_file
@@ -60,7 +60,7 @@ def sealed_content(connection: sqlite3.Connection, key: VaultKey) -> bytes:
 def sealed_revision(path: Path) -> tuple[str, int]:
     """The identity and the revision that a sealed file claims: to see whether it is worth opening, and no proof."""
     try:
-        with path.open("rb") as file:
+        with reading_file(path) as file:
             watchlist = _header(file.readline(_LONGEST_HEADER))
         return text_of(watchlist[0], "identity"), integer_of(watchlist[4], "revision")
     except (OSError, ValueError) as error:
@@ -70,7 +70,7 @@ def sealed_revision(path: Path) -> tuple[str, int]:
 def is_sealed(path: Path) -> bool:
     """Whether the file is a sealed watchlist."""
     try:
-        with path.open("rb") as file:
+        with reading_file(path) as file:
             return file.read(200).startswith(b'{"format":"' + _KIND.encode())
     except OSError:
         return False
@@ -79,7 +79,7 @@ def is_sealed(path: Path) -> bool:
 def sealed_bytes(path: Path) -> bytes | None:
     """The content of a sealed watchlist, read once; None for a plain one, and for none at all."""
     try:
-        with path.open("rb") as file:
+        with reading_file(path) as file:
             head = file.read(200)
             return head + file.read() if head.startswith(b'{"format":"' + _KIND.encode()) else None
     except OSError:

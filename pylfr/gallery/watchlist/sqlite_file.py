@@ -224,6 +224,16 @@ def explained(path: Path) -> Iterator[None]:
         raise WatchlistError(said) from error
 
 
+@contextmanager
+def understood(path: Path) -> Iterator[None]:
+    """As ``explained``, where rows are read: values that no watchlist of ours holds mean that ``path`` is damaged."""
+    try:
+        with explained(path):
+            yield
+    except (ValueError, TypeError, OverflowError) as error:
+        raise WatchlistError(f"watchlist {path} is damaged ({error}): enrol into a new one") from error
+
+
 def now() -> datetime:
     """The time that expiry is judged by, UTC; in a run it does not step when somebody sets the system's clock."""
     return steady_now()

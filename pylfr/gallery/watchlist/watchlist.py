@@ -98,13 +98,13 @@ class Watchlist:
 
     def entries(self) -> tuple[Entry, ...]:
         """Everybody on the list, in the order of enrolment, expired entries too."""
-        with sqlite_file.explained(self._path):
+        with sqlite_file.understood(self._path):
             rows = self._connection.execute(
                 "SELECT id, name, category, justification, expires_at, added_at,"
                 " (SELECT count(*) FROM reference_images WHERE entry = entries.id),"
                 " (SELECT count(reviewed_by) FROM reference_images WHERE entry = entries.id) FROM entries ORDER BY id"
             ).fetchall()
-        return tuple(_entry(row) for row in rows)
+            return tuple(_entry(row) for row in rows)
 
     def enrolled_files(self) -> frozenset[tuple[str, str]]:
         """Entry name and sha256 of the file of every reference image."""
@@ -116,12 +116,12 @@ class Watchlist:
 
     def snapshot(self) -> WatchlistSnapshot:
         """The references of this revision, without what has expired."""
-        with sqlite_file.explained(self._path), sqlite_file.reading(self._connection):
+        with sqlite_file.understood(self._path), sqlite_file.reading(self._connection):
             return read_snapshot(self._connection, self._path, now=sqlite_file.now())
 
     def references(self, name: str) -> tuple[ReviewedReference, ...]:
         """Where the reference images of an entry come from. Raises ``WatchlistError`` for no such entry."""
-        with sqlite_file.explained(self._path):
+        with sqlite_file.understood(self._path):
             if name not in self._names():
                 raise self._unknown(name)
             return tuple(origins_of(self._connection, name))

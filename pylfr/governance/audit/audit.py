@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from pylfr._internal.atomic_file import sync_folder
 from pylfr._internal.canonical_json import Plain, utc_text
+from pylfr._internal.regular_file import reading_file
 from pylfr.errors import AuditError
 from pylfr.governance.audit.chain import (
     GENESIS,
@@ -394,13 +395,20 @@ def read_audit(path: Path, *, checkpoints: Path | None = None, key: PublicKey | 
     Raises ``AuditError`` where a file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with reading_file(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH)
-            read = read_log(file.read(), checkpoints.read_bytes() if checkpoints is not None else None, key)
+            read = read_log(file.read(), _content(checkpoints), key)
             is_apart = checkpoints is None or checkpoints.stat().st_dev != os.fstat(file.fileno()).st_dev
             return replace(read, are_checkpoints_apart=is_apart)
     except OSError as error:
         raise AuditError(f"{error.filename or path} cannot be read: {error.strerror}") from error
+
+
+def _content(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    with reading_file(path) as file:
+        return file.read()
 
 
 def _open(path: Path) -> int:

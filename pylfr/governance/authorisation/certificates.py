@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-import json
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 
 from pylfr._internal.canonical_json import canonical, digest
+from pylfr._internal.regular_file import read_file
+from pylfr._internal.strict_json import parse_json
 from pylfr._internal.toml_model import ConfigModel, explain
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authorisation.authority import Digest, Moment
@@ -17,6 +18,8 @@ from pylfr.governance.keys.keys import PublicKey, SigningKey
 from pylfr.types import Arithmetic
 
 _FORMAT = b"pylfr-certificate-1\n"
+_LARGEST_FILE = 1 << 24
+_MOST_MISTAKES = 12
 
 
 class CertifiedRate(ConfigModel):
@@ -195,7 +198,7 @@ def _require_own_signature(path: Path, certificate: CalibrationCertificate | Coh
 
 def _read(path: Path, kind: type[Kind]) -> tuple[Kind, str]:
     try:
-        fields = json.loads(path.read_bytes())
+        fields = parse_json(read_file(path, largest=_LARGEST_FILE))
         _require_present_rules(path, fields)
         certificate = kind.model_validate(fields)
         _require_own_signature(path, certificate)
@@ -204,7 +207,7 @@ def _read(path: Path, kind: type[Kind]) -> tuple[Kind, str]:
         raise AuthorisationError(f"the certificate {path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         raise AuthorisationError(
-            f"the certificate {path}: " + "; ".join(explain(each) for each in error.errors())
+            f"the certificate {path}: " + "; ".join(explain(each) for each in error.errors()[:_MOST_MISTAKES])
         ) from error
     except ValueError as error:
         raise AuthorisationError(f"the certificate {path} is damaged: {error}") from error

@@ -14,17 +14,19 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from pylfr._internal.toml_model import ConfigModel, record_from
+from pylfr._internal.regular_file import read_file
+from pylfr._internal.toml_model import ConfigModel, parse_tables, record_from
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authorisation.enrolment import identity_of
 from pylfr.governance.keys.keys import PublicKey
+
+_LARGEST_FILE = 1 << 20
 
 
 class _Trusted(ConfigModel):
@@ -70,12 +72,10 @@ def read_trust_root(path: Path, *, user: int | None = None) -> TrustRoot:
     Raises ``AuthorisationError`` where it cannot be read, or does not name officers with their keys.
     """
     try:
-        content = path.read_bytes()
-        tables = tomllib.loads(content.decode())
+        content = read_file(path, largest=_LARGEST_FILE)
     except OSError as error:
         raise AuthorisationError(f"the root of trust {path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise AuthorisationError(f"the root of trust {path} is not valid TOML: {error}") from error
+    tables = parse_tables(content, path, AuthorisationError)
     trusted = record_from(tables, _Trusted, path=path, error_kind=AuthorisationError)
     return TrustRoot(
         path=path,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import secrets
 import stat
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from pylfr._internal.atomic_file import sync_folder
 from pylfr._internal.canonical_json import Plain, canonical, utc_text
+from pylfr._internal.strict_json import moment_of, parse_json, parse_object, text_of
 from pylfr.errors import VaultError
 from pylfr.governance.keys.keyring import find_key, forget_key, keep_key
 from pylfr.governance.keys.memory import LockedSecret
@@ -164,25 +164,25 @@ def read_key_file(path: Path) -> VaultKeyFile:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
                 raise ValueError("no file")
-            record = json.loads(file.read())
-        if record["format"] not in (_FORMAT, _FORMAT_1):
-            raise ValueError("another format")
-        keyring = record.get("keyring")
-        place: KeyPlace = "a file under a passphrase" if record["passphrase"] else "a file in the open"
+            record = parse_object(file.read(_LARGEST_BYTES + 1))
+        format_, keyring = text_of(record.get("format"), "format"), record.get("keyring")
+        if format_ not in (_FORMAT, _FORMAT_1):
+            raise ValueError(f"it has the format {format_[:40]!r}")
+        place: KeyPlace = "a file under a passphrase" if record.get("passphrase") else "a file in the open"
         return VaultKeyFile(
             path=path,
-            expires_at=datetime.fromisoformat(record["expires_at"]),
+            expires_at=moment_of(record.get("expires_at"), "expires_at"),
             place=place if keyring is None else "the kernel's keyring",
-            keyring=keyring,
-            salt=base64.b64decode(record["salt"]),
-            content=base64.b64decode(record["key"]),
+            keyring=None if keyring is None else text_of(keyring, "keyring"),
+            salt=base64.b64decode(text_of(record.get("salt"), "salt")),
+            content=base64.b64decode(text_of(record.get("key"), "key")),
             is_private=not mode & 0o077,
-            format=record["format"],
+            format=format_,
         )
     except FileNotFoundError as error:
         raise VaultError(f"the key {path} does not exist: it was destroyed, or never made") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise VaultError(f"the key {path} is damaged: what it sealed cannot be opened") from error
+    except (OSError, ValueError) as error:
+        raise VaultError(f"the key {path} is damaged ({error}): what it sealed cannot be opened") from error
 
 
 def place_of(path: Path) -> KeyPlace:
@@ -232,7 +232,7 @@ def destroy_key(path: Path) -> None:
 def _is_key(content: bytes) -> bool:
     """Whether this is a key's file: whole, cut off while it was written, or being destroyed."""
     try:
-        record = json.loads(content)
+        record = parse_json(content)
     except ValueError:
         return len(content) <= _LARGEST_BYTES and content.startswith((_DESTROYED, _BEGINS))
     return isinstance(record, dict) and record.get("format") in (_FORMAT, _FORMAT_1)
@@ -240,9 +240,10 @@ def _is_key(content: bytes) -> bool:
 
 def _keyring_name(content: bytes) -> str | None:
     try:
-        name = json.loads(content).get("keyring")
-    except (ValueError, AttributeError):
+        record = parse_json(content)
+    except ValueError:
         return None
+    name = record.get("keyring") if isinstance(record, dict) else None
     return name if isinstance(name, str) else None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -14,12 +13,15 @@ from typing import Final
 
 from pylfr._internal.atomic_file import sweep_parts, write_whole
 from pylfr._internal.canonical_json import Plain, canonical, utc_text
+from pylfr._internal.regular_file import read_file
+from pylfr._internal.strict_json import moment_of, parse_json
 from pylfr.errors import VaultError
 from pylfr.governance.authorisation.profiles import Profile
 from pylfr.governance.keys.vault import VaultKey
 
 SUFFIX = ".sealed"
 # What replaces an erased line, followed by blanks.
+_LARGEST_SEALED: Final = 1 << 28
 _ERASED: Final = b'{"type":"erased"}'
 # How pylfr's own files begin, or are called: nothing else is ever erased, whatever a setting names.
 _SEALED_BEGINS: Final = b'{"erase_at":"'
@@ -69,7 +71,11 @@ def write_sealed(folder: Path, name: str, content: bytes, key: VaultKey, *, eras
 def read_sealed(path: Path, key: VaultKey, *, now: datetime) -> bytes:
     """What was sealed in ``path``. Raises ``VaultError`` where it is over, was changed, or has another key."""
     about, sealed = _parts(path)
-    if now >= datetime.fromisoformat(str(about["erase_at"])):
+    try:
+        erase_at = moment_of(about.get("erase_at"), "erase_at")
+    except ValueError as error:
+        raise VaultError(f"{path} is damaged: {error}") from error
+    if now >= erase_at:
         path.unlink()
         raise VaultError(f"{path} was to be erased at {about['erase_at']}, and is now")
     return key.open(sealed, about)
@@ -154,8 +160,9 @@ def _is_over(line: bytes, retention: timedelta, now: datetime) -> bool:
 def _line_until(line: bytes, retention: timedelta, now: datetime) -> datetime:
     """When a line must be erased; now, where nobody can say."""
     try:
-        return datetime.fromisoformat(json.loads(line)["recorded_at"]) + retention
-    except (ValueError, KeyError, TypeError):
+        alert = parse_json(line)
+        return moment_of(alert.get("recorded_at") if isinstance(alert, dict) else None, "recorded_at") + retention
+    except (ValueError, OverflowError):
         return now
 
 
@@ -201,8 +208,8 @@ def _is_left_alone(descriptor: int) -> bool:
 
 def _parts(path: Path) -> tuple[dict[str, Plain], bytes]:
     try:
-        line, _, sealed = path.read_bytes().partition(b"\n")
-        about = json.loads(line)
+        line, _, sealed = read_file(path, largest=_LARGEST_SEALED).partition(b"\n")
+        about = parse_json(line)
     except (OSError, ValueError) as error:
         raise VaultError(f"{path} cannot be read: it is damaged or gone") from error
     if not isinstance(about, dict):

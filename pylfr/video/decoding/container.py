@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import SupportsInt, cast
@@ -172,7 +173,13 @@ def _preference(stream: VideoStream) -> tuple[bool, float, int, int]:
     duration_s = float(stream.duration * (stream.time_base or 0)) if stream.duration is not None else None
     length_s = _matroska_duration_s(stream) or duration_s or 0.0
     is_default = bool(Disposition(stream.disposition) & Disposition.default)
-    return is_default, round(length_s), stream.width * stream.height, -stream.index
+    # A stream of a codec that this FFmpeg does not know has no size.
+    pixels = stream.width * stream.height if _context_of(stream) is not None else 0
+    return is_default, round(length_s) if math.isfinite(length_s) else 0, pixels, -stream.index
+
+
+def _context_of(stream: VideoStream) -> VideoCodecContext | None:
+    return stream.codec_context
 
 
 def _describe(stream: VideoStream) -> str:

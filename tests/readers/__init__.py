@@ -1,0 +1,1 @@
+"""Every reader of files and lines of others, given what is malformed."""

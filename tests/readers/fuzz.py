@@ -1,0 +1,116 @@
+"""Damage what every reader is given, for as long as it is told: ``python -m tests.readers.fuzz --seconds 60``.
+
+With atheris installed coverage guides it; otherwise a seeded stream of mutations does without. What breaks a reader is
+left in build/fuzz, one file for each kind of failure, and the exit status is 1. Put it into tests/readers/corpus.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import random
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.readers.damage import mutated
+from tests.readers.readers import READERS, attack, make_whole
+
+_OUT = Path("build/fuzz")
+# One input that takes this long is a hang.
+_SLOW_S = 10.0
+
+
+def main() -> int:
+    """Attack every reader, or the named ones, for equal shares of the time."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--reader", action="append", choices=sorted(READERS))
+    parser.add_argument("--guided", action="store_true", help="one reader with atheris, until interrupted")
+    given = parser.parse_args()
+    names = given.reader or sorted(READERS)
+    with tempfile.TemporaryDirectory(prefix="pylfr-fuzz-") as place:
+        folder = Path(place)
+        make_whole(folder)
+        (folder / "attacked").mkdir(mode=0o700)
+        if given.guided:
+            return _guided(names[0], folder, given.seconds)
+        failures = 0
+        for name in names:
+            failures += _attack_for(given.seconds / len(names), name, folder, random.Random(f"{given.seed} {name}"))
+    return 1 if failures else 0
+
+
+def _inputs(name: str, folder: Path, chance: random.Random) -> Iterator[bytes]:
+    seeds = [(folder / READERS[name].whole).read_bytes()]
+    seeds += [path.read_bytes() for path in sorted((Path(__file__).parent / "corpus").glob(f"{_slug(name)}/*"))]
+    while True:
+        yield mutated(chance, chance.choice(seeds))
+
+
+def _attack_for(seconds: float, name: str, folder: Path, chance: random.Random) -> int:
+    """How many kinds of failure there were within these seconds."""
+    place, kinds, tried = folder / "attacked", set[str](), 0
+    ends = time.monotonic() + seconds
+    for content in _inputs(name, folder, chance):
+        began = time.monotonic()
+        if began >= ends:
+            break
+        tried += 1
+        try:
+            attack(READERS[name], content, place, folder)
+            if time.monotonic() - began > _SLOW_S:
+                raise AssertionError(f"it took {time.monotonic() - began:.0f} s")
+        except Exception as error:
+            kind = _kind_of(error)
+            if kind not in kinds:
+                kinds.add(kind)
+                print(f"{name}: {kind}\n{traceback.format_exc(limit=-4)}input: {_keep(name, content)}", file=sys.stderr)
+    print(f"{name}: {tried:,} inputs, {len(kinds)} kinds of failure", flush=True)
+    return len(kinds)
+
+
+def _guided(name: str, folder: Path, seconds: float) -> int:
+    """One reader, guided by coverage."""
+    try:
+        import atheris
+    except ImportError:
+        print("atheris is not installed: pip install atheris, or leave out --guided", file=sys.stderr)
+        return 2
+    place, corpus = folder / "attacked", folder / "corpus"
+    corpus.mkdir()
+    (corpus / "whole").write_bytes((folder / READERS[name].whole).read_bytes())
+    one: Callable[[bytes], None] = lambda content: attack(READERS[name], content, place, folder)  # noqa: E731
+    _OUT.mkdir(parents=True, exist_ok=True)
+    atheris.instrument_all()
+    atheris.Setup(
+        [sys.argv[0], str(corpus), f"-max_total_time={round(seconds)}", f"-artifact_prefix={_OUT}/{_slug(name)}-"], one
+    )
+    atheris.Fuzz()
+    return 0
+
+
+def _kind_of(error: Exception) -> str:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
+
+
+def _keep(name: str, content: bytes) -> Path:
+    _OUT.mkdir(parents=True, exist_ok=True)
+    path = _OUT / f"{_slug(name)}-{hashlib.sha256(content).hexdigest()[:12]}"
+    with contextlib.suppress(OSError):
+        path.write_bytes(content)
+    return path
+
+
+def _slug(name: str) -> str:
+    return name.replace(" ", "_").replace("'", "").replace(",", "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
