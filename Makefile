@@ -11,7 +11,7 @@ export PYLFR_MODELS PYLFR_MEDIA
 # `make wheels PYTHONS="python3.11 python3.12 python3.13"` builds for each of them.
 PYTHONS ?= $(BIN)/python
 
-.PHONY: demo build test lint scripts format floors docs wheels cuda rtx openvino torch bench bench-quick clean
+.PHONY: demo build test fuzz fuzz-guided lint scripts format floors docs wheels cuda rtx openvino torch bench bench-quick clean
 .DEFAULT_GOAL := build
 
 $(VENV)/.dev: pyproject.toml
@@ -34,6 +34,15 @@ demo: build ## run the main job; ends with a picture and a short report in demo/
 
 test: build ## every test that this machine can run; says what it skipped
 	@$(BIN)/python -m pytest
+
+# Seconds for all readers together; hours by hand: make fuzz SECONDS=36000.
+SECONDS ?= 60
+fuzz: build ## damage what every reader of files is given; what breaks one is left in build/fuzz
+	@$(BIN)/python -W error -m tests.readers.fuzz --seconds $(SECONDS) --seed $${SEED:-0}
+
+fuzz-guided: build ## as fuzz, one READER after coverage, with atheris
+	@$(BIN)/python -m pip install --quiet --group fuzz
+	@$(BIN)/python -m tests.readers.fuzz --guided --seconds $(SECONDS) --reader "$(READER)"
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, clang-format
 	@$(BIN)/ruff check .

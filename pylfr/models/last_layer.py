@@ -191,7 +191,8 @@ class _Graph:
             )
         if kind is None or min(shape, default=0) < 0 or len(raw) != kind.itemsize * math.prod(shape):
             return None
-        return np.frombuffer(raw, kind).reshape(shape).astype(np.float64)
+        found = np.frombuffer(raw, kind).reshape(shape)
+        return found.astype(np.float64) if np.isfinite(found).all() else None
 
 
 def _attributes(node: Sequence[Field]) -> Mapping[str, float]:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.readers.damage import mutated
-from tests.readers.readers import READERS, attack, make_whole
+from tests.readers.readers import READERS, attack, folder_name, make_whole
 
 _OUT = Path("build/fuzz")
 # One input that takes this long is a hang.
@@ -48,7 +48,7 @@ def main() -> int:
 
 def _inputs(name: str, folder: Path, chance: random.Random) -> Iterator[bytes]:
     seeds = [(folder / READERS[name].whole).read_bytes()]
-    seeds += [path.read_bytes() for path in sorted((Path(__file__).parent / "corpus").glob(f"{_slug(name)}/*"))]
+    seeds += [path.read_bytes() for path in sorted((Path(__file__).parent / "corpus").glob(f"{folder_name(name)}/*"))]
     while True:
         yield mutated(chance, chance.choice(seeds))
 
@@ -89,7 +89,13 @@ def _guided(name: str, folder: Path, seconds: float) -> int:
     _OUT.mkdir(parents=True, exist_ok=True)
     atheris.instrument_all()
     atheris.Setup(
-        [sys.argv[0], str(corpus), f"-max_total_time={round(seconds)}", f"-artifact_prefix={_OUT}/{_slug(name)}-"], one
+        [
+            sys.argv[0],
+            str(corpus),
+            f"-max_total_time={round(seconds)}",
+            f"-artifact_prefix={_OUT}/{folder_name(name)}-",
+        ],
+        one,
     )
     atheris.Fuzz()
     return 0
@@ -102,14 +108,10 @@ def _kind_of(error: Exception) -> str:
 
 def _keep(name: str, content: bytes) -> Path:
     _OUT.mkdir(parents=True, exist_ok=True)
-    path = _OUT / f"{_slug(name)}-{hashlib.sha256(content).hexdigest()[:12]}"
+    path = _OUT / f"{folder_name(name)}-{hashlib.sha256(content).hexdigest()[:12]}"
     with contextlib.suppress(OSError):
         path.write_bytes(content)
     return path
-
-
-def _slug(name: str) -> str:
-    return name.replace(" ", "_").replace("'", "").replace(",", "")
 
 
 if __name__ == "__main__":

@@ -234,6 +234,11 @@ READERS: dict[str, Reader] = {
 }
 
 
+def folder_name(reader: str) -> str:
+    """Where in the corpus the inputs are that broke this reader once."""
+    return reader.replace(" ", "_").replace("'", "").replace(",", "")
+
+
 def attack(reader: Reader, content: bytes, place: Path, folder: Path) -> None:
     """Read ``content`` from a file in the folder ``place``.
 

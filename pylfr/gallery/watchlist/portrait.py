@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from pylfr import ops
+from pylfr.errors import WatchlistError
 from pylfr.types import Float32, Frame, UInt8
 
 MAX_SIDE_PX = 256
@@ -39,9 +40,14 @@ def encode_jpeg(picture: UInt8) -> bytes:
 
 
 def decode_jpeg(content: bytes) -> UInt8:
-    """The picture in the bytes of a JPEG, uint8 [H, W, 3] RGB."""
-    with Image.open(io.BytesIO(content)) as picture:
-        return np.array(picture.convert("RGB"))
+    """The picture in the bytes of a JPEG, uint8 [H, W, 3] RGB. Raises ``WatchlistError`` where it is none of ours."""
+    try:
+        with Image.open(io.BytesIO(content), formats=("JPEG",)) as picture:
+            if max(picture.size) > MAX_SIDE_PX:
+                raise ValueError(f"it has {picture.width}x{picture.height} pixels, at most {MAX_SIDE_PX} a side")
+            return np.array(picture.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise WatchlistError(f"a portrait is damaged: {error}") from error
 
 
 def _to_frame(landmarks: Float32, template: Float32, template_side_px: int, side_px: int) -> Float32:

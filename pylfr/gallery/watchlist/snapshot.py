@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from pylfr.types import Float32, Int64, Reference
 
 # Far above rounding, far below any real change of a template.
 _UNIT_TOLERANCE = 1e-3
+_BLACK_PX = 64
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +98,19 @@ class WatchlistSnapshot:
         )
 
     def reference(self, entry: int) -> Reference:
-        """What may be shown of an entry. Raises ``KeyError`` where there is none of that number."""
+        """What may be shown of an entry. Raises ``KeyError`` where there is none of that number.
+
+        A portrait that is damaged is black, and an error in the log: nobody's alert is lost for it.
+        """
         if entry not in self.listed:
             raise KeyError(f"revision {self.revision} of the watchlist has no entry {entry}")
         listed = self.listed[entry]
-        return Reference(entry=entry, name=listed.name, picture=decode_jpeg(listed.picture))
+        try:
+            picture = decode_jpeg(listed.picture)
+        except WatchlistError as error:
+            log.error("entry %d of the watchlist is shown as a black picture: %s; enrol it anew", entry, error)
+            picture = np.zeros((_BLACK_PX, _BLACK_PX, 3), np.uint8)
+        return Reference(entry=entry, name=listed.name, picture=picture)
 
 
 class SnapshotIndex:

@@ -10,7 +10,6 @@ needed, and nothing that is sent is secret. Checkpoints are only ever added.
 
 from __future__ import annotations
 
-import json
 import os
 import ssl
 import threading
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from pylfr._internal.atomic_file import sync_folder
 from pylfr._internal.canonical_json import canonical
+from pylfr._internal.strict_json import integer_of, parse_object, text_of
 from pylfr.errors import AuditError
 from pylfr.governance.audit.audit import LogHead
 from pylfr.governance.audit.chain import GENESIS, Checkpoint, parse_checkpoint
@@ -207,7 +207,7 @@ def open_receiver(
 def parse_head(content: bytes) -> LogHead:
     """The head that a receiver answered with. Raises ``ValueError`` for anything else."""
     try:
-        fields = json.loads(content)
-        return LogHead(sequence=int(fields["sequence"]), digest=str(fields["digest"]))
-    except (KeyError, TypeError) as error:
-        raise ValueError("it is no head of a log") from error
+        fields = parse_object(content, "sequence", "digest")
+        return LogHead(sequence=integer_of(fields["sequence"], "sequence"), digest=text_of(fields["digest"], "digest"))
+    except ValueError as error:
+        raise ValueError(f"it is no head of a log: {error}") from error

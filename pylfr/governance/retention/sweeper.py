@@ -176,6 +176,8 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _require_lines(path: Path) -> None:
+    if path.is_symlink() or not path.is_file():
+        raise VaultError(f"{path} is no file of alerts: it is left as it is")
     if path.stat().st_size and not _begins_with(path, _LINES_BEGIN):
         raise VaultError(f"{path} does not begin with an alert, as a file of pylfr's does: it is left as it is")
 

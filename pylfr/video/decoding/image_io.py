@@ -114,6 +114,8 @@ def decode_image(content: bytes, *, name: str) -> UInt8:
         with warnings.catch_warnings():
             # Pillow warns from 89 megapixels on; the check below is stricter and names the file.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # And for tags that are damaged, where the picture is whole.
+            warnings.simplefilter("ignore", UserWarning)
             # Pillow fails on a format that nothing is loaded for, as HEIF where the extra is not installed.
             loaded = [format_ for format_ in FORMATS if format_ in Image.OPEN]
             picture = Image.open(io.BytesIO(content), formats=loaded)
