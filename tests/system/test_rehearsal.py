@@ -18,7 +18,11 @@ from pylfr.video.decoding.image_io import read_image
 from tests.footage import BOTH, MAN, NOBODY, TRUTH, WALKING, WALKING_AND_PAUSE, WOMAN, save_references, video
 
 ALL = [WALKING_AND_PAUSE, WALKING, WOMAN, MAN, BOTH, NOBODY]
-PAIRS = [("yunet_n", "face_reid_0095"), ("scrfd_500m_kps", "mobilefacenet_y1")]
+PAIRS = [
+    ("yunet_n", "face_reid_0095"),
+    ("scrfd_500m_kps", "mobilefacenet_y1"),
+    ("pylfr_nano_detect", "pylfr_nano_embed"),
+]
 
 pytestmark = pytest.mark.usefixtures("models_dir")
 
