@@ -23,9 +23,12 @@ from pylfr.faces.embed import open_embedder
 from pylfr.sizing.capacity import Conditions, LoadTrial, Sizing, SizingRules, size_machine
 from pylfr.sizing.footage import ClipRules, Codec, find_portraits, make_clip
 from pylfr.sizing.gpu_plan import Demand, GpuPlan, plan_for_gpu, read_gpu_rates
-from pylfr.sizing.load import Load, Moment, Setting
+from pylfr.sizing.load import Load, Moment, Setting, decode_floor, run_load
 from pylfr.sizing.report import as_json, sizing_plot
 from pylfr.sizing.synthetic import synthetic_watchlist, walkers_templates
+from pylfr.sizing.trace import Timeline
+
+_TRACED_S = 5.0
 
 
 def size(
@@ -57,6 +60,10 @@ def size(
         Path | None, typer.Option(help="Plan for a GPU too, from its results file (benchmarks/gpu.py).")
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write every number as JSON.")] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(help=f"Run what is held for {_TRACED_S:g} s more and write a timeline (Chrome's trace format)."),
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a figure (PNG); needs the extra evaluation.")] = None,
 ) -> None:
     """Measure how many 25-fps cameras this machine can run: recordings play as live cameras until it falls behind.
@@ -70,7 +77,7 @@ def size(
     if codec not in ("h264", "hevc"):
         raise UsageError(f"--codec must be h264 or hevc, got {codec!r}")
     rates = read_gpu_rates(gpu) if gpu is not None else None
-    require_result_files({"--json": json_file, "--plot": plot}, inputs=[video, portraits, gpu])
+    require_result_files({"--json": json_file, "--plot": plot, "--trace": trace}, inputs=[video, portraits, gpu])
     finder = chosen_network("detect", detector, console)
     comparer = chosen_network("embed", embedder, console)
     print_notices([finder, comparer], console)
@@ -120,6 +127,10 @@ def size(
             return plan_for_gpu(rates, demand, detector=finder, embedder=comparer)
 
         sizing = size_machine(setting, conditions, rules, on_moment=shown.on_moment, on_trial=shown.on_trial, plan=plan)
+        timeline = Timeline()
+        if trace is not None and sizing.cameras and not sizing.interrupted:
+            floor_ms = decode_floor(clip)
+            run_load(setting, sizing.cameras, seconds=_TRACED_S, decode_floor_ms=floor_ms, timeline=timeline)
     print_sizing(sizing)
     if not sizing.interrupted:
         if json_file is not None:
@@ -128,7 +139,10 @@ def size(
         if plot is not None:
             write_result(plot, sizing_plot(sizing))
             say(f"drawn in {plot}")
-    elif json_file is not None or plot is not None:
+        if trace is not None and sizing.cameras:
+            write_result(trace, timeline.to_json())
+            say(f"timeline of {sizing.cameras} cameras written to {trace}: open it in Perfetto or chrome://tracing")
+    elif any(each is not None for each in (json_file, plot, trace)):
         warn("notice", "stopped halfway: nothing was written")
     if sizing.interrupted or not sizing.cameras:
         raise typer.Exit(1)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from pylfr.faces.embed import FaceEmbedder
 from pylfr.protocols import Gallery, GallerySource
 from pylfr.sizing.machine import PowerMeter, give_memory_back, resident_mb
 from pylfr.sizing.stopwatch import CpuTimes, Spent, Stopwatch, cpu_times
+from pylfr.sizing.trace import Timeline
 from pylfr.types import Candidates, Faces, FrameBatch, Reference, Templates
 from pylfr.video.batching.closer_look import CLOSER_LOOK_SHED
 from pylfr.video.sources.looped import LoopedRecording
@@ -158,9 +160,10 @@ class _Latencies(Observer):
 class _TimedGallery:
     """A ``GallerySource`` whose searches count for a stage of their own."""
 
-    def __init__(self, source: GallerySource, stopwatch: Stopwatch) -> None:
+    def __init__(self, source: GallerySource, stopwatch: Stopwatch, timeline: Timeline | None) -> None:
         self._source = source
         self._stopwatch = stopwatch
+        self._timeline = timeline
 
     def refresh(self) -> None:
         self._source.refresh()
@@ -170,16 +173,17 @@ class _TimedGallery:
         return ""
 
     def snapshot(self) -> Gallery:
-        return _TimedSearch(self._source.snapshot(), self._stopwatch)
+        return _TimedSearch(self._source.snapshot(), self._stopwatch, self._timeline)
 
     def close(self) -> None:
         self._source.close()
 
 
 class _TimedSearch:
-    def __init__(self, gallery: Gallery, stopwatch: Stopwatch) -> None:
+    def __init__(self, gallery: Gallery, stopwatch: Stopwatch, timeline: Timeline | None) -> None:
         self._gallery = gallery
         self._stopwatch = stopwatch
+        self._timeline = timeline
 
     @property
     def model(self) -> str:
@@ -193,7 +197,8 @@ class _TimedSearch:
         return len(self._gallery)
 
     def search(self, probes: Templates, k: int) -> Candidates:
-        with self._stopwatch.inside("search"):
+        traced = self._timeline.inside("search") if self._timeline is not None else nullcontext()
+        with self._stopwatch.inside("search"), traced:
             return self._gallery.search(probes, k)
 
     def reference(self, entry: int) -> Reference:
@@ -219,16 +224,19 @@ def run_load(
     on_moment: Callable[[Moment], None] = lambda _: None,
     observers: Sequence[Observer] = (),
     stagger_s: float = STAGGER_S,
+    timeline: Timeline | None = None,
 ) -> Load:
     """Play the setting's recording as ``cameras`` live cameras and measure for ``seconds`` once they all run.
 
     They begin within ``stagger_s``. ``decode_floor_ms`` is the processor time that decoding one frame takes by itself
     (``decode_floor``). An ``impatient`` load ends as soon as a frame was dropped. ``observers`` are called before the
-    time is taken: one that sleeps makes the stage slower that it is told about.
+    time is taken: one that sleeps makes the stage slower that it is told about. A ``timeline`` collects what every
+    frame waited for.
     """
     starts_s = [stagger_s * (number * _GOLDEN % 1) for number in range(cameras)]
+    open_camera = LoopedRecording if timeline is None else timeline.open_camera
     sources = [
-        LoopedRecording(setting.video, camera=f"camera-{number:03d}", starts_after_s=start_s)
+        open_camera(setting.video, camera=f"camera-{number:03d}", starts_after_s=start_s)
         for number, start_s in enumerate(starts_s)
     ]
     latencies, stopwatch = _Latencies(sources), Stopwatch()
@@ -238,10 +246,10 @@ def run_load(
         sources,
         detector=setting.detector,
         embedder=setting.embedder,
-        gallery=_TimedGallery(setting.gallery, stopwatch),
+        gallery=_TimedGallery(setting.gallery, stopwatch, timeline),
         recognition=setting.recognition,
         batch=setting.batch,
-        observers=(*observers, stopwatch, latencies),
+        observers=(*observers, stopwatch, latencies, *((timeline,) if timeline is not None else ())),
     )
     supervisor = _Supervisor(
         engine,

@@ -14,10 +14,11 @@ BARE = {"PYLFR_MODELS": "", "PYLFR_MEDIA": ""}
 
 
 def test_it_answers_and_writes_every_number(tmp_path: Path) -> None:
-    out = tmp_path / "size.json"
+    out, trace = tmp_path / "size.json", tmp_path / "trace.json"
     done = pylfr(
         "size", "--seconds", "1", "--probe-s", "1", "--limit", "1", "--resolution", "640x360", "--watchlist", "100",
         "--detector", "pylfr_nano_detect", "--embedder", "pylfr_nano_embed", "--json", out,
+        "--trace", trace,
         environment={**BARE, "XDG_CACHE_HOME": str(tmp_path / "cache")},
     )  # fmt: skip
     # A machine under load may not hold even this one: that is an answer too, with another exit status.
@@ -29,6 +30,13 @@ def test_it_answers_and_writes_every_number(tmp_path: Path) -> None:
     assert record["conditions"]["width"] == 640
     assert record["trials"]
     assert "random templates" in done.stderr
+    assert trace.exists() == (done.returncode == 0)
+    if trace.exists():
+        assert {event["name"] for event in json.loads(trace.read_text())["traceEvents"]} >= {
+            "decode",
+            "queue",
+            "detect",
+        }
 
 
 @pytest.mark.parametrize(

@@ -7,35 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pylfr.deployment.sections.recognition import BatchSection, RecognitionSection
 from pylfr.engine.observer import Observer
 from pylfr.errors import MediaError
-from pylfr.faces.detect import open_detector
-from pylfr.faces.embed import open_embedder
-from pylfr.sizing.footage import ClipRules, find_portraits, make_clip
 from pylfr.sizing.load import STAGES, Load, Setting, decode_floor, run_load
-from pylfr.sizing.synthetic import synthetic_watchlist
 from pylfr.types import Faces, FrameBatch
 from pylfr.video.sources.looped import LoopedRecording
-
-
-@pytest.fixture(scope="module")
-def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("PYLFR_MEDIA", raising=False)
-        portraits = find_portraits(None, count=2)
-    clip = make_clip(
-        ClipRules(faces=2, seconds=2, width=640, height=360), portraits, folder=tmp_path_factory.mktemp("footage")
-    )
-    embedder = open_embedder("pylfr_nano_embed", threads=1)
-    return Setting(
-        video=clip,
-        detector=open_detector("pylfr_nano_detect", threads=1),
-        embedder=embedder,
-        gallery=synthetic_watchlist(100, embedder),
-        recognition=RecognitionSection(detect_hz=5.0),
-        batch=BatchSection(),
-    )
 
 
 @pytest.fixture(scope="module")
