@@ -39,6 +39,7 @@ def _at(place: str, line: str) -> _Command:
 COMMANDS = {
     "try": _at("try_:try_", "Look for people in recorded videos: a rehearsal."),
     "run": _at("run:run", "Run a deployment: many cameras against one watchlist."),
+    "cluster": _at("cluster:commands", "Run a deployment on many machines."),
     "serve": _at("serve:serve", "Serve pages for the people who decide, and an HTTP interface."),
     "service": _at("serve:commands", "Make tokens for programs that read from the service."),
     "evaluate": _at("evaluate:evaluate", "Measure accuracy on your own people and videos."),
@@ -53,6 +54,7 @@ COMMANDS = {
     "authority": _at("authority:commands", "Make keys; draft, sign and check authorisations."),
     "audit": _at("audit:commands", "Verify, show and export the audit log."),
     "alerts": _at("alerts:commands", "Review possible matches and record decisions."),
+    "records": _at("records:commands", "Back up, restore and upgrade the records."),
     "config": _at("config:commands", "Print the schema of deployment files, or check one."),
 }
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from pylfr._internal.secrets import resolve_secrets
 from pylfr.cli.console import escape, results, say, warn
+from pylfr.cluster.engine_logs import verify_engines
 from pylfr.errors import AuditError
 from pylfr.governance.adjudication.database import StoredRecords, open_records
 from pylfr.governance.adjudication.hand_over import verify_hand_overs
@@ -47,6 +48,12 @@ def verify_(
         str | None,
         typer.Option(help="The records, a SQLite file or a URL: every row must be what the log says."),
     ] = None,
+    engine: Annotated[
+        list[Path] | None, typer.Option(help="The folder of a node of a cluster, with its engine's log; repeat.")
+    ] = None,
+    received: Annotated[
+        Path | None, typer.Option(help="The head's folder of checkpoints of engines' logs, with --engine.")
+    ] = None,
 ) -> None:
     """Say whether the log is as it was written; exit status 1 names every place where it is not.
 
@@ -67,6 +74,12 @@ def verify_(
     if records is not None:
         reviewed = review_log(read.entries, _stored(records))
         flaws += [f"the records are not what the log says: {each}" for each in reviewed.differences]
+    engines = None
+    if engine or received is not None:
+        if not engine or received is None:
+            raise AuditError("engines' logs are verified with the checkpoints that the head has: give both options")
+        engines = verify_engines(read.entries, engine, received=received)
+        flaws += engines.flaws
     for flaw in flaws:
         warn("error", flaw)
     if flaws:
@@ -83,6 +96,11 @@ def verify_(
             f"{records}: {len(reviewed.alerts)} alerts, as the log has them; only who holds the record's key can tell "
             "whether the names of those who were matched are the true ones (`pylfr alerts list`)"
         )
+    if engines is not None:
+        for each in engines.whole:
+            say(f"engine {each}")
+        if engines.not_given:
+            warn("notice", f"the logs of {', '.join(engines.not_given)} were not given: they are not verified")
     if read.unsigned is not None:
         warn("notice", f"entry {read.unsigned.sequence} ({read.unsigned.kind}) has no checkpoint: {_UNSIGNED}")
     if not read.is_signed:

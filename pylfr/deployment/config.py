@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from pylfr._internal.toml_model import ConfigModel, read_tables, record_from
 from pylfr.deployment.sections.cameras import CameraSection, DecodeSection
+from pylfr.deployment.sections.cluster import ClusterSection
 from pylfr.deployment.sections.fields import FilePath, Name
 from pylfr.deployment.sections.monitoring import MonitoringSection
 from pylfr.deployment.sections.recognition import BatchSection, ModelsSection, RecognitionSection, WatchlistSection
@@ -40,6 +41,7 @@ class Deployment(ConfigModel):
     records: RecordsSection | None = Field(default=None, description="database of alerts and decisions")
     aggregates: AggregatesSection | None = Field(default=None, description="hourly counts for `pylfr drift`")
     sinks: tuple[SinkSection, ...] = Field(default=(), description="one [[sinks]] table for each place alerts go to")
+    cluster: ClusterSection = Field(default=ClusterSection(), description="the nodes of `pylfr cluster run`")
     monitoring: MonitoringSection = Field(
         default=MonitoringSection(), description="numbers for Prometheus, of `pylfr run`"
     )

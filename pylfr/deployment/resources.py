@@ -244,13 +244,18 @@ class Resources:
     @cached_property
     def records(self) -> Records | None:
         """The records of alerts and decisions; None where the deployment keeps none."""
+        url = self.records_url
+        return None if url is None else self._opened.enter_context(closing(open_records(url)))
+
+    @property
+    def records_url(self) -> str | None:
+        """Where the records are, with whatever opens them; None where the deployment keeps none."""
         section = self.deployment.records
         if section is None:
             return None
-        url = f"sqlite:///{section.file}"
         if section.url is not None:
-            url = resolve_secrets(section.url, name="the records' url", percent_encoded=True)
-        return self._opened.enter_context(closing(open_records(url)))
+            return resolve_secrets(section.url, name="the records' url", percent_encoded=True)
+        return f"sqlite:///{section.file}"
 
     def require_records(self) -> Records:
         """The records. Raises ``ConfigError`` where the deployment keeps none."""

@@ -17,7 +17,7 @@ from pylfr._internal.canonical_json import utc_text
 from pylfr._internal.secrets import redact, resolve_secrets
 from pylfr.deployment.config import Deployment
 from pylfr.deployment.sections.cameras import CameraSection
-from pylfr.governance.keys.keys import SigningKey
+from pylfr.governance.keys.keys import SigningKey, read_public_key
 from pylfr.governance.keys.vault import VaultKeyFile
 from pylfr.video.decoding.picture_options import AS_SENT
 
@@ -43,11 +43,14 @@ def signed_settings(
     """Every setting that is signed, as text by its place in the file; secrets are named or digested, never shown.
 
     Variables in addresses are resolved, but for user names, passwords and tokens. ``record_key`` signs the log,
-    ``watchlist_key`` has a deadline. Raises ``ConfigError`` where a variable is not set.
+    ``watchlist_key`` has a deadline. Raises ``ConfigError`` where a variable is not set, ``AuthorisationError`` where a
+    node of the cluster has no key.
     """
     settings = dict(_flat(deployment, deployment))
     if record_key is not None:
         settings["audit.key is"] = record_key.public.fingerprint
+    for name, path in deployment.cluster.nodes.items():
+        settings[f"cluster.nodes.{name} is"] = read_public_key(path).fingerprint
     if watchlist_key is not None:
         settings["watchlist.key expires"] = utc_text(watchlist_key.expires_at)
     return settings

@@ -72,11 +72,13 @@ def build_engine(
     sinks: Sequence[Sink] = (),
     observers: Sequence[Observer] = (),
     undated: frozenset[str] = frozenset(),
+    stays_open: bool = False,
     on_close: Callable[[], None] = lambda: None,
 ) -> Engine:
     """The engine of these parts; it closes gallery, sinks and audit at its end, and calls ``on_close`` last.
 
-    ``undated`` cameras play recordings without a stated recording time: they are judged by the time of analysis.
+    ``undated`` cameras play recordings without a stated recording time: they are judged by the time of analysis. One
+    that ``stays_open`` waits for cameras that are added later, and ends when it is stopped.
     """
     decoding = decoding_of(sources)
     log.info("pictures are decoded %s", decoding)
@@ -92,6 +94,7 @@ def build_engine(
             detect_hz=settings.detect_hz,
             min_detect_hz=settings.min_detect_hz,
             closer_hz=settings.closer_hz,
+            stays_open=stays_open,
         ),
         authority=authority,
         ceiling=ceiling,

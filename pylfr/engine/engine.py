@@ -205,11 +205,12 @@ class Engine:
     def take_out(self, camera: str, *, by: str, because: str) -> None:
         """Leave a camera out from now on, recorded with who asked for it and why. May be called from any thread.
 
-        Raises ``AuthorisationError`` where there is no such camera, it is the last, or nobody says why.
+        Raises ``AuthorisationError`` where there is no such camera, it is the last of a run that would end without it,
+        or nobody says why.
         """
         batches = self._stages.batches
         self._require_words(by, because)
-        if batches.cameras <= {camera}:
+        if batches.cameras <= {camera} and not batches.stays_open:
             raise AuthorisationError(f"camera {camera!r} is the only one: stop the run instead")
         try:
             counts = batches.remove(camera)

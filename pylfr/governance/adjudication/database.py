@@ -6,7 +6,6 @@ The audit log is the record. ``pylfr.governance.adjudication.review`` compares t
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -14,17 +13,14 @@ from datetime import datetime
 from typing import Literal
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
 from pylfr._internal.canonical_json import utc_text
 from pylfr.errors import AdjudicationError
 from pylfr.governance.adjudication.case import Adjudication, Engagement, Outcome
 from pylfr.governance.adjudication.schema import ADJUDICATIONS, ALERTS, DEPLOYMENTS, ENGAGEMENTS, LOG_HEADS, OUTCOMES
+from pylfr.governance.adjudication.schema_version import require_newest
 from pylfr.governance.audit.audit import Clock, LogHead, system_clock
 
-# Alembic keeps the migration under way in a variable of its module.
-_MIGRATION = threading.Lock()
 # The comment on a table whose file PostgreSQL has yet to write anew, and how long that waits for others.
 _LEFTOVERS, _LOCK_S = "pylfr: rows that were erased are still in the file", 10
 DecisionTable = Literal["adjudications", "engagements", "outcomes"]
@@ -319,10 +315,26 @@ class Records:
 
 
 def open_records(url: str, *, clock: Clock = system_clock) -> Records:
-    """The records at ``url`` (``sqlite:///records.sqlite``, ``postgresql+psycopg://user@host/base``), up to date.
+    """The records at ``url`` (``sqlite:///records.sqlite``, ``postgresql+psycopg://user@host/base``), made where empty.
 
-    Raises ``AdjudicationError`` where the database cannot be reached.
+    Raises ``AdjudicationError`` where the database cannot be reached, and where its tables are of another form: they
+    are changed by `pylfr records upgrade` alone, never by a look.
     """
+    engine = connect_records(url)
+    try:
+        with engine.begin() as connection:
+            require_newest(connection)
+    except sa.exc.SQLAlchemyError as error:
+        engine.dispose()
+        raise AdjudicationError(f"the records at {_shown(engine.url)} cannot be opened: {_reason(error)}") from error
+    except AdjudicationError:
+        engine.dispose()
+        raise
+    return Records(engine, clock=clock)
+
+
+def connect_records(url: str) -> sa.Engine:
+    """The database at ``url``, whatever is in it. Raises ``AdjudicationError`` for a url that cannot be used."""
     try:
         # Parameters of a statement that fails are who was matched and who decided: no message repeats them.
         # A server that was restarted has closed the connections of before: each is tried before it is used.
@@ -335,16 +347,7 @@ def open_records(url: str, *, clock: Clock = system_clock) -> Records:
         _make_private(engine.url.database)
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
-    config = Config()
-    config.set_main_option("script_location", "pylfr.governance:migrations")
-    try:
-        with _MIGRATION, engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-    except sa.exc.SQLAlchemyError as error:
-        engine.dispose()
-        raise AdjudicationError(f"the records at {_shown(engine.url)} cannot be opened: {_reason(error)}") from error
-    return Records(engine, clock=clock)
+    return engine
 
 
 def _shown(url: sa.URL) -> str:

@@ -39,7 +39,8 @@ class Batcher:
     ``min_detect_hz`` (None: never less often): an event says so, and ``rate_lowered`` counts what was skipped.
     With ``closer_hz`` a camera is looked at so often while somebody in view is undecided (``CloserLook``): whoever
     takes batches must say of each what it has ``decided``, or recordings wait for it.
-    A camera that fails is reported, and the others go on. The iteration ends when all cameras have, or after ``stop``.
+    A camera that fails is reported, and the others go on. The iteration ends when all cameras have, or after ``stop``;
+    one that ``stays_open`` waits for further cameras instead.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Batcher:
         detect_hz: float | None = 8.0,
         min_detect_hz: float | None = None,
         closer_hz: float | None = None,
+        stays_open: bool = False,
     ) -> None:
         if size < 1:
             raise ValueError(f"size must be 1 or more, got {size}")
@@ -71,6 +73,7 @@ class Batcher:
         # What was counted of cameras before they were removed: one that is added again goes on from there.
         self._earlier: dict[str, CameraCounts] = {}
         self._events: deque[CameraEvent] = deque(maxlen=_EVENTS_KEPT)
+        self.stays_open = stays_open
         self._started = False
         self._stopped = False
         with self._lock:
@@ -246,7 +249,7 @@ class Batcher:
         return max(0.0, self._backlog.oldest_s + self._wait_s - time.monotonic())
 
     def _is_over(self) -> bool:
-        return all(lane.is_over for lane in self._lanes.values())
+        return not self.stays_open and all(lane.is_over for lane in self._lanes.values())
 
     def _keep_pace(self, came_s: float, batch: FrameBatch) -> CameraEvent | None:
         """Look less often where too much comes, and more often again; the event that says so. Holds the lock."""

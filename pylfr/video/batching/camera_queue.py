@@ -44,8 +44,8 @@ class CameraCounts:
     Of the frames that ``came`` ``not_due`` were skipped to keep the rate of detection, where possible before they
     were decoded; ``passed_on`` went into a batch, and ``dropped`` counts those that were lost, by cause: ``superseded``
     by a newer one, ``rate_lowered`` under load, ``closer_look_shed`` where there was no time for a closer look,
-    ``stopped`` while waiting. ``late`` ones are not among those that came. The rest waits. ``closer`` frames were
-    wanted beyond ``detect_hz``. ``error`` says why the camera ``failed``.
+    ``stopped`` while waiting. ``late`` ones are not among those that came. ``waiting`` are those that a batch
+    may still take. ``closer`` frames were wanted beyond ``detect_hz``. ``error`` says why the camera ``failed``.
     """
 
     camera: str
@@ -53,6 +53,7 @@ class CameraCounts:
     came: int
     not_due: int
     passed_on: int
+    waiting: int
     closer: int
     dropped: Mapping[str, int]
     last_frame_at: datetime | None
@@ -173,6 +174,7 @@ class CameraQueue:
             came=self._came,
             not_due=self._not_due,
             passed_on=self._passed_on,
+            waiting=len(self._waiting),
             closer=self._closer_frames,
             dropped={cause: count for cause, count in sorted(self._dropped.items()) if count},
             last_frame_at=self._last_frame_at,

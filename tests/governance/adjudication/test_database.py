@@ -18,6 +18,7 @@ from pylfr.errors import AdjudicationError
 from pylfr.governance.adjudication import database
 from pylfr.governance.adjudication.database import Records, open_records
 from pylfr.governance.adjudication.review import Review
+from pylfr.governance.adjudication.schema_version import newest_version, upgrade
 from pylfr.governance.audit.audit import AuditLog, LogHead
 from pylfr.governance.audit.chain import GENESIS
 from tests.governance.reviews import DAY, ONE_PERSON, TWO_PEOPLE, deploy, queue, signed_log
@@ -116,7 +117,7 @@ def test_who_decided_is_forgotten_at_its_time_and_what_was_decided_still_counts(
         assert (moment.hour, moment.minute, moment.second) == (0, 0, 0)
 
 
-def test_records_of_the_first_kind_are_brought_up_to_date_and_forget_in_time(records_url: str) -> None:
+def test_records_of_the_first_kind_are_changed_by_command_alone_and_forget_in_time(records_url: str) -> None:
     engine = sa.create_engine(records_url)
     config = Config()
     config.set_main_option("script_location", "pylfr.governance:migrations")
@@ -134,6 +135,11 @@ def test_records_of_the_first_kind_are_brought_up_to_date_and_forget_in_time(rec
         connection.execute(
             sa.text("INSERT INTO deployments VALUES ('known', 'Square', 'research', :at, '{}')"), {"at": at}
         )
+    engine.dispose()
+    with pytest.raises(AdjudicationError, match="have the form 0001"):
+        open_records(records_url)
+    with engine.begin() as connection:
+        upgrade(connection, newest_version())
     engine.dispose()
     opened = open_records(records_url)
     noon = datetime(2026, 1, 11, 12, tzinfo=UTC)

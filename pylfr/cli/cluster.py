@@ -1,0 +1,176 @@
+"""``pylfr cluster``: one deployment on many machines."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from pylfr.cli.console import escape, results, say, warn
+from pylfr.errors import ConfigError
+from pylfr.governance.keys.keys import make_key, read_public_key
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from pylfr.cluster.head import ClusterStatus
+
+commands = typer.Typer(help="One deployment on many machines, with Ray.", no_args_is_help=True)
+
+DeploymentArgument = Annotated[Path, typer.Argument(help="The deployment file (TOML).", show_default=False)]
+AddressOption = Annotated[str, typer.Option(help="The Ray cluster, host:port; auto for the one on this machine.")]
+NodeArgument = Annotated[str, typer.Argument(help="The node, as [cluster.nodes] names it.", show_default=False)]
+_LOOK_EVERY_S = 1.0
+
+
+@commands.command()
+def keygen(
+    folder: Annotated[Path, typer.Argument(help="A new folder for the node.", show_default=False)],
+    head: Annotated[Path, typer.Option(help="The record's public key, by which the node knows its head.")],
+) -> None:
+    """Make the identity of a node, on its machine; its public key goes into [cluster.nodes]."""
+    read_public_key(head)
+    folder.mkdir(mode=0o700, parents=True)
+    public = make_key(folder / "node.key")
+    shutil.copyfile(head, folder / "head.pub")
+    say(f"{folder / 'node.pub'}: key {public.fingerprint}; name it in [cluster.nodes] of the deployment")
+
+
+@commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def node(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="The node's folder, from `pylfr cluster keygen`.", show_default=False)],
+    cameras: Annotated[int, typer.Option(help="How many cameras it can analyse: see `pylfr size`.", min=0)],
+    address: Annotated[
+        str | None, typer.Option(help="The Ray cluster to join, host:port; without it this machine begins one.")
+    ] = None,
+) -> None:
+    """Let this machine take part in a cluster, until `ray stop`. Other options go to `ray start` as they are."""
+    _require_ray()
+    if not (folder / "node.key").is_file():
+        raise ConfigError(f"{folder} has no node.key: `pylfr cluster keygen` makes it")
+    from pylfr.cluster.actors import CAMERAS, FOLDER
+
+    where = ["--head", "--include-dashboard=false"] if address is None else [f"--address={address}"]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "ray.scripts.scripts",
+            "start",
+            *where,
+            f'--resources={{"{CAMERAS}": {cameras}}}',
+            *context.args,
+        ],
+        check=False,
+        env={
+            **os.environ,
+            FOLDER: str(folder.resolve()),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_IGNORE_UNHANDLED_ERRORS": "1",
+        },
+    )
+    if done.returncode:
+        raise ConfigError(f"`ray start` failed with status {done.returncode}; it says why above")
+
+
+@commands.command()
+def run(
+    deployment: DeploymentArgument,
+    address: AddressOption = "auto",
+    detach: Annotated[bool, typer.Option("--detach", help="Start it and leave; it goes on.")] = False,
+) -> None:
+    """Run a deployment on a cluster, or watch one that runs. Ctrl-C stops watching; `pylfr cluster stop` ends it."""
+    driver = _require_ray()
+    driver.connect(address)
+    cluster = driver.start(deployment)
+    said = ""
+    while True:
+        status = cluster.status()
+        if (now := _line(status)) != said:
+            say(now)
+            said = now
+        if status.unplaced:
+            warn("notice", f"no node has room for {', '.join(status.unplaced)}: nobody analyses them")
+        if detach:
+            return
+        if status.stopped_because or len(status.ended) == status.cameras:
+            because = status.stopped_because or "every recording has ended"
+            driver.end(cluster, because)
+            say(f"ended: {because}; {status.alerts} alerts")
+            return
+        try:
+            time.sleep(_LOOK_EVERY_S)
+        except KeyboardInterrupt:
+            say("it goes on; `pylfr cluster stop` ends it")
+            return
+
+
+@commands.command()
+def status(deployment: DeploymentArgument, address: AddressOption = "auto") -> None:
+    """What runs where."""
+    driver = _require_ray()
+    driver.connect(address)
+    found = driver.find(deployment).status()
+    table = Table(box=None, pad_edge=False)
+    for column in ("node", "cameras", "room for", "last word", "watchlist", "state"):
+        table.add_column(column, overflow="fold")
+    for each in found.nodes:
+        table.add_row(
+            escape(each.name), escape(", ".join(each.cameras)), str(each.capacity), f"{each.beat_s_ago:.1f} s ago",
+            "newest" if each.has_newest_watchlist else "older",
+            escape("drained" if each.is_drained else each.why or "runs"),
+        )  # fmt: skip
+    results().print(table)
+    say(_line(found))
+
+
+@commands.command()
+def drain(node: NodeArgument, deployment: DeploymentArgument, address: AddressOption = "auto") -> None:
+    """Move a node's cameras to the others and give it none, before maintenance."""
+    driver = _require_ray()
+    driver.connect(address)
+    cluster = driver.find(deployment)
+    cluster.drain(node)
+    while any(each.cameras for each in cluster.status().nodes if each.name == node):
+        time.sleep(_LOOK_EVERY_S)
+    say(f"{node} has no cameras any more; `pylfr cluster undrain {node}` gives it some again")
+
+
+@commands.command()
+def undrain(node: NodeArgument, deployment: DeploymentArgument, address: AddressOption = "auto") -> None:
+    """Give a node cameras again."""
+    driver = _require_ray()
+    driver.connect(address)
+    driver.find(deployment).undrain(node)
+    say(f"{node} takes cameras again")
+
+
+@commands.command()
+def stop(deployment: DeploymentArgument, address: AddressOption = "auto") -> None:
+    """End every engine of a deployment, and its head."""
+    driver = _require_ray()
+    driver.connect(address)
+    driver.end(driver.find(deployment), "stopped by the operator")
+    say("stopped")
+
+
+def _line(status: ClusterStatus) -> str:
+    held = sum(len(each.cameras) for each in status.nodes)
+    words = f"{len(status.nodes)} nodes, {held} cameras, {len(status.unplaced)} without room; {status.alerts} alerts"
+    return words + (f"; stopped: {status.stopped_because}" if status.stopped_because else "")
+
+
+def _require_ray() -> ModuleType:
+    try:
+        from pylfr.cluster import driver
+    except ImportError as error:
+        raise ConfigError(f'{error.name} is not installed: pip install "pylfr[cluster]"') from error
+    return driver

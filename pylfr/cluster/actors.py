@@ -1,0 +1,186 @@
+"""The head and the engines as Ray actors: Ray starts them, carries their messages, and restarts the head."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ray
+from ray.exceptions import GetTimeoutError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from pylfr.cluster.head import ClusterStatus
+from pylfr.cluster.node import ClusterNode, HeadAwayError, UnknownNodeError
+from pylfr.cluster.open import open_head
+from pylfr.cluster.session import Hello, Welcome
+from pylfr.deployment.resources import open_resources
+from pylfr.errors import AuthorisationError, ConfigError, PylfrError
+from pylfr.governance.keys.memory import close_memory
+from pylfr.monitoring.logs import start_logging
+
+log = logging.getLogger(__name__)
+
+NAMESPACE = "pylfr"
+# The resource that a Ray node offers: how many cameras it can analyse, as `pylfr size` has measured.
+CAMERAS = "pylfr_cameras"
+# Where a node's identity and log are; set where Ray is started on that machine.
+FOLDER = "PYLFR_NODE_FOLDER"
+_ANSWER_S = 2.0
+_LOOK_EVERY_S = 1.0
+
+Given = TypeVar("Given")
+
+
+def head_name(deployment: str) -> str:
+    """The name of a deployment's head in the cluster."""
+    return f"head of {deployment}"
+
+
+class HeadActor:
+    """The head in a process of its own, which outlives whoever started it; Ray starts another where it dies."""
+
+    def __init__(self, deployment: str) -> None:
+        close_memory()
+        start_logging("info", "text")
+        self._resources = open_resources(Path(deployment))
+        try:
+            self._head = open_head(self._resources)
+        except BaseException:
+            self._resources.close()
+            raise
+        self._name = self._resources.deployment.name
+        self._engines: dict[str, Any] = {}
+        self._over = threading.Event()
+        threading.Thread(target=self._watch, name="pylfr-head", daemon=True).start()
+
+    def challenge(self) -> str:
+        return self._head.challenge()
+
+    def greet(self, hello: Hello) -> Welcome:
+        return self._head.greet(hello)
+
+    def join(self, node: str, joining: bytes) -> tuple[bytes, bytes, int]:
+        return self._head.join(node, joining)
+
+    def beat(self, node: str, number: int, beat: bytes) -> bytes:
+        return self._head.beat(node, number, beat)
+
+    def drain(self, name: str) -> None:
+        self._head.drain(name)
+
+    def undrain(self, name: str) -> None:
+        self._head.undrain(name)
+
+    def status(self) -> ClusterStatus:
+        return self._head.status()
+
+    def stop(self, because: str) -> None:
+        self._head.stop(because)
+
+    def close(self) -> None:
+        """End the engines' actors, and close the record."""
+        self._over.set()
+        for engine in self._engines.values():
+            ray.kill(engine)
+        self._head.close()
+        self._resources.close()
+
+    def _watch(self) -> None:
+        while not self._over.wait(_LOOK_EVERY_S):
+            try:
+                self._head.tick()
+                self._start_engines()
+            except PylfrError as error:
+                log.error("%s", error)
+                self._head.stop(str(error))
+            except Exception:
+                log.exception("the head goes on")
+
+    def _start_engines(self) -> None:
+        """An actor on every machine that offers to analyse cameras and has none."""
+        for machine in ray.nodes():  # type: ignore[no-untyped-call]
+            place, room = machine["NodeID"], int(machine["Resources"].get(CAMERAS, 0))
+            if not machine["Alive"]:
+                self._engines.pop(place, None)
+                continue
+            if not room:
+                continue
+            self._engines[place] = (
+                ray.remote(EngineActor)
+                .options(
+                    name=f"engine of {self._name} on {place}",
+                    namespace=NAMESPACE,
+                    lifetime="detached",
+                    get_if_exists=True,
+                    num_cpus=0,
+                    max_restarts=-1,
+                    scheduling_strategy=NodeAffinitySchedulingStrategy(place, soft=False),
+                )
+                .remote(head_name(self._name), room)
+            )
+
+
+class EngineActor:
+    """The engine of one machine, in a process of its own."""
+
+    def __init__(self, head: str, capacity: int) -> None:
+        close_memory()
+        start_logging("info", "text")
+        folder = os.environ.get(FOLDER)
+        if folder is None:
+            raise ConfigError(f"this machine has no identity: start Ray with {FOLDER} (`pylfr cluster node`)")
+        self._node = ClusterNode(Path(folder), RayLink(head), capacity=capacity)
+        threading.Thread(target=self._run, name="pylfr-node", daemon=True).start()
+
+    def process(self) -> int:
+        """The number of its process."""
+        return os.getpid()
+
+    def _run(self) -> None:
+        try:
+            self._node.run()
+        except Exception:
+            # Ray starts another in its place.
+            log.exception("the node has failed")
+            os._exit(1)
+
+
+class RayLink:
+    """A ``HeadLink`` over Ray."""
+
+    def __init__(self, head: str) -> None:
+        self._name = head
+
+    def challenge(self) -> str:
+        return self._ask(str, lambda head: head.challenge.remote())
+
+    def greet(self, hello: Hello) -> Welcome:
+        return self._ask(Welcome, lambda head: head.greet.remote(hello))
+
+    def join(self, node: str, joining: bytes) -> tuple[bytes, bytes, int]:
+        given: tuple[bytes, bytes, int] = self._ask(tuple, lambda head: head.join.remote(node, joining))
+        return given
+
+    def beat(self, node: str, number: int, beat: bytes) -> bytes:
+        return self._ask(bytes, lambda head: head.beat.remote(node, number, beat))
+
+    def _ask(self, kind: type[Given], call: Callable[[Any], Any]) -> Given:
+        try:
+            given = ray.get(call(ray.get_actor(self._name, namespace=NAMESPACE)), timeout=_ANSWER_S)
+            if not isinstance(given, kind):
+                raise HeadAwayError(f"the head answered with {type(given).__name__}, not with {kind.__name__}")
+            return given
+        except UnknownNodeError as error:
+            raise UnknownNodeError("the head has given this node up, or was started again") from error
+        except AuthorisationError as error:
+            raise AuthorisationError(str(getattr(error, "cause", error))) from error
+        except GetTimeoutError as error:
+            raise HeadAwayError(f"no answer within {_ANSWER_S:g} s") from error
+        except (PylfrError, RayError) as error:
+            raise HeadAwayError(f"{type(error).__name__}: {error}") from error
+        except ValueError as error:
+            raise HeadAwayError(f"there is no {self._name}") from error

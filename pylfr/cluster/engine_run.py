@@ -1,0 +1,250 @@
+"""The engine of one node: opened once, given cameras and relieved of them while it runs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from pylfr.cluster.lease import Lease, LeasedAudit, LeasedAuthority
+from pylfr.cluster.messages import Brief
+from pylfr.cluster.outbox import Outbox
+from pylfr.deployment.authorise import is_recording
+from pylfr.deployment.cameras import open_source
+from pylfr.deployment.models import open_networks
+from pylfr.deployment.recognition import settings_of
+from pylfr.engine.build import build_engine
+from pylfr.engine.engine import Engine
+from pylfr.engine.observer import Observer
+from pylfr.errors import AuthorisationError, PylfrError
+from pylfr.gallery.index.reloading import open_gallery
+from pylfr.governance.adjudication.false_alert_limit import NoCeiling
+from pylfr.governance.audit.audit import AuditLog
+from pylfr.governance.keys.vault import VaultKey
+from pylfr.protocols import Source
+from pylfr.types import FrameBatch
+from pylfr.video.batching.camera_queue import CameraCounts
+
+log = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 0.1
+# By whom cameras are turned over, as the engine's log has it.
+_HEAD = "the head of the cluster"
+
+
+class CameraEngine(Protocol):
+    """What a node runs: the engine of this deployment, or one that sleeps where only the cluster is measured."""
+
+    @property
+    def cameras(self) -> frozenset[str]:
+        """The cameras that it has now, or may have at any moment."""
+        ...
+
+    @property
+    def ended(self) -> frozenset[str]:
+        """Those of them that have come to their end, every frame analysed. Ask again and again."""
+        ...
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Those of them that have failed, and why."""
+        ...
+
+    @property
+    def faces_seen(self) -> int: ...
+
+    @property
+    def trouble(self) -> str:
+        """Why it does not run any more; "" while it does."""
+        ...
+
+    def assign(self, cameras: frozenset[str]) -> None:
+        """Have these cameras, soon. Never waits."""
+        ...
+
+    def follow_watchlist(self) -> None:
+        """Search the newest revision from now on. Raises ``WatchlistError`` where it cannot be had."""
+        ...
+
+    def stop(self, because: str) -> None:
+        """End it; it has ended when this returns."""
+        ...
+
+
+class EngineRun:
+    """An ``Engine`` on threads of its own. ``open_engine`` is called there: loading networks takes seconds."""
+
+    def __init__(self, open_engine: Callable[[Observer], Engine], open_camera: Callable[[str], Source]) -> None:
+        self._open_engine = open_engine
+        self._progress = _Progress()
+        self._over: frozenset[str] = frozenset()
+        self._open_camera = open_camera
+        self._engine: Engine | None = None
+        self._wanted: frozenset[str] = frozenset()
+        self._has: frozenset[str] = frozenset()
+        self._because = ""
+        self._trouble = ""
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pylfr-node-engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def cameras(self) -> frozenset[str]:
+        return self._has | self._wanted
+
+    @property
+    def ended(self) -> frozenset[str]:
+        if self._engine is None:
+            return frozenset()
+        over = frozenset(name for name, each in self._engine.cameras().items() if _is_over(each))
+        if not self._progress.is_idle:
+            over = frozenset()
+        # A batch that was just taken is not under way yet: what is over twice is over.
+        confirmed, self._over = over & self._over, over
+        return confirmed
+
+    @property
+    def failed(self) -> dict[str, str]:
+        states = self._engine.cameras() if self._engine is not None else {}
+        return {name: each.error or "" for name, each in states.items() if each.state == "failed" and name in self._has}
+
+    @property
+    def faces_seen(self) -> int:
+        return self._engine.summary().tracks if self._engine is not None else 0
+
+    @property
+    def trouble(self) -> str:
+        return self._trouble
+
+    def assign(self, cameras: frozenset[str]) -> None:
+        self._wanted = cameras
+
+    def follow_watchlist(self) -> None:
+        if self._engine is not None:
+            self._engine.refresh()
+
+    def stop(self, because: str) -> None:
+        self._because = because
+        self._stopping.set()
+        if self._engine is not None:
+            self._engine.stop(because)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            engine = self._engine = self._open_engine(self._progress)
+            if self._stopping.is_set():
+                engine.stop(self._because)
+            hand = threading.Thread(target=self._turn_cameras, args=(engine,), name="pylfr-node-cameras", daemon=True)
+            hand.start()
+            try:
+                for _ in engine.run():
+                    # The outbox has it.
+                    pass
+            finally:
+                self._stopping.set()
+                hand.join()
+            self._trouble = engine.summary().stopped_because or "the engine has ended"
+        except PylfrError as error:
+            self._trouble = str(error)
+        except Exception as error:
+            log.exception("the engine of this node has failed")
+            self._trouble = f"{type(error).__name__}: {error}"
+        finally:
+            self._has = self._wanted = frozenset()
+
+    def _turn_cameras(self, engine: Engine) -> None:
+        """Add and remove cameras as they are wanted. Apart from whoever asks: a silent camera's decoder ends late."""
+        while not self._stopping.wait(_LOOK_EVERY_S):
+            wanted = self._wanted
+            try:
+                for camera in sorted(self._has - wanted):
+                    engine.take_out(camera, by=_HEAD, because="it is placed elsewhere")
+                    self._has -= {camera}
+                for camera in sorted(wanted - self._has):
+                    engine.take_in(self._open_camera(camera), by=_HEAD, because="it is placed here")
+                    self._has |= {camera}
+            except (PylfrError, OSError) as error:
+                engine.stop(f"a camera could not be turned over: {error}")
+                return
+
+
+class _Progress(Observer):
+    """Whether a batch is under way."""
+
+    def __init__(self) -> None:
+        self._taken = self._ended = 0
+
+    @property
+    def is_idle(self) -> bool:
+        return self._taken == self._ended
+
+    def batch_taken(self, batch: FrameBatch) -> None:  # noqa: ARG002
+        self._taken += 1
+
+    def batch_ended(self, batch: FrameBatch) -> None:  # noqa: ARG002
+        self._ended += 1
+
+
+def _is_over(counts: CameraCounts) -> bool:
+    """Whether a recording has ended and none of its frames waits."""
+    return counts.state == "ended" and not counts.waiting
+
+
+def open_run(brief: Brief, *, sealed: Path, key: VaultKey, audit: AuditLog, lease: Lease, outbox: Outbox) -> EngineRun:
+    """The engine of a node, without cameras for now. It is opened in the background; ``trouble`` says if that fails.
+
+    Raises ``AuthorisationError`` for a live camera under an unsigned permit, whatever the head says.
+    """
+    cameras = {each.name: each for each in brief.cameras}
+    authority = brief.authorisation or brief.permit
+    if authority is None:
+        raise AuthorisationError("the head named no authorisation: nothing is recognised")
+    if brief.authorisation is None and not all(map(is_recording, cameras.values())):
+        raise AuthorisationError("live cameras need a signed authorisation: the head gave an unsigned permit")
+    started_at = datetime.now(UTC)
+
+    def open_engine(observer: Observer) -> Engine:
+        models = brief.models
+        networks = open_networks(
+            models.detector,
+            models.embedder,
+            device=models.device,
+            runtime=models.runtime,
+            threads=models.threads,
+            side_px=models.side_px,
+            graphs=models.graphs,
+        )
+        gallery = open_gallery(
+            sealed,
+            model=networks.embedder.model,
+            index=brief.index,
+            poll_ms=60_000,
+            authorised=None if brief.references is None else frozenset(brief.references),
+            key=key,
+        )
+        return build_engine(
+            settings_of(brief.recognition, brief.batch, networks.embedder.manifest, calibrated=brief.calibrated),
+            sources=(),
+            networks=networks,
+            gallery=gallery,
+            authority=LeasedAuthority(authority, lease),
+            # The head counts the false alerts of all engines, and ends their leases.
+            ceiling=NoCeiling(),
+            audit=LeasedAudit(audit, lease),
+            sinks=(outbox,),
+            observers=(observer,),
+            undated=frozenset(
+                name for name, each in cameras.items() if is_recording(each) and each.recorded_at is None
+            ),
+            stays_open=True,
+        )
+
+    def open_camera(name: str) -> Source:
+        camera = cameras[name]
+        return open_source(camera, camera.recorded_at or started_at, brief.decode.isolation)
+
+    return EngineRun(open_engine, open_camera)

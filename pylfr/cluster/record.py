@@ -1,0 +1,74 @@
+"""The deployment's one record of what many engines raise: every alert once, whoever sends it and however often."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from pylfr.cluster.packed_alert import unpack_alert
+from pylfr.errors import SinkError
+from pylfr.governance.audit.audit import AuditLog
+from pylfr.protocols import Sink
+from pylfr.types import Alert, Event
+
+log = logging.getLogger(__name__)
+
+
+class ClusterRecord:
+    """Records alerts of engines in the deployment's log, then gives them to its sinks.
+
+    One that was recorded is not recorded again. One of the same camera and entry within the cool-down is a repeat,
+    whichever engine raised it: a camera that moved to another node starts there without a memory. Repeats are noted,
+    by their ids. What the log has already counts, also after the head was started again.
+    """
+
+    def __init__(self, audit: AuditLog, sinks: Sequence[Sink], *, cooldown_s: float) -> None:
+        self._audit = audit
+        self._sinks = sinks
+        self._cooldown = timedelta(seconds=cooldown_s)
+        self._known: set[str] = set()
+        self._times: dict[tuple[str, str], list[datetime]] = defaultdict(list)
+        self.alerts = self.repeats = self.undelivered = 0
+
+    def load(self) -> None:
+        """Take in what the log has. Raises ``AuditError`` where it is damaged."""
+        for entry in self._audit.entries("alert", "alert-repeated"):
+            self._known.add(str(entry.details["alert"]))
+            if entry.kind == "alert":
+                who = str(entry.details["camera"]), str(entry.details["entry_digest"])
+                self._times[who].append(datetime.fromisoformat(str(entry.details["captured_at"])))
+
+    def take(self, packed: bytes, *, node: str) -> str:
+        """Record an alert of a node, unless it is known or a repeat; its id, once the node need not keep it.
+
+        Raises ``AuditError`` where it cannot be recorded, ``ValueError`` for bytes that are no alert.
+        """
+        alert = unpack_alert(packed)
+        if alert.id in self._known:
+            return alert.id
+        who = alert.camera, self._audit.keyed_digest(alert.entry.encode())
+        if any(abs(alert.captured_at - at) < self._cooldown for at in self._times[who]):
+            self._audit.note(
+                Event(
+                    kind="alert-repeated",
+                    details={"alert": alert.id, "camera": alert.camera, "node": node, "entry_digest": who[1]},
+                )
+            )
+            self.repeats += 1
+        else:
+            self._record(alert)
+            self._times[who].append(alert.captured_at)
+        self._known.add(alert.id)
+        return alert.id
+
+    def _record(self, alert: Alert) -> None:
+        recorded = self._audit.record(alert)
+        self.alerts += 1
+        for sink in self._sinks:
+            try:
+                sink.send(recorded)
+            except SinkError as error:
+                self.undelivered += 1
+                log.error("alert %s is recorded and was not delivered: %s", alert.id, error)

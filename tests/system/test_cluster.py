@@ -1,0 +1,221 @@
+"""A deployment on three nodes while one is killed, one freezes and one is cut off: every alert is recorded once."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pylfr.deployment.open import open_engine
+from pylfr.gallery.watchlist.sqlite_file import connect
+from tests.cli.command import pylfr
+from tests.cluster.stage import (
+    CAMERAS,
+    COOLDOWN_S,
+    NODES,
+    Stage,
+    cable,
+    can_cut,
+    prepare,
+    set_cable,
+    wait_for,
+    write_deployment,
+)
+from tests.postgres import Postgres
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install pylfr[cluster]")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("models_dir")]
+
+# What one engine alone finds in the same recordings: camera, entry, capture time.
+Found = tuple[str, str, datetime]
+
+
+@pytest.fixture(scope="module")
+def folder(media_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("cluster")
+    prepare(media_dir, made)
+    return made
+
+
+@contextmanager
+def records() -> Iterator[str]:
+    """PostgreSQL where it is installed; SQLite elsewhere."""
+    try:
+        server = Postgres()
+    except pytest.skip.Exception:
+        yield 'file = "many.sqlite"'
+        return
+    with server:
+        yield f'url = "{server.new_url()}"'
+
+
+def alone(folder: Path, recorded_at: datetime) -> list[Found]:
+    deployment = write_deployment(
+        folder, "single", pace="as-fast-as-possible", records='file = "single.sqlite"', recorded_at=recorded_at
+    )
+    with open_engine(deployment) as engine:
+        found = [(each.value.camera, each.value.entry, each.value.captured_at) for each in engine.run()]
+    assert not engine.summary().errors
+    return sorted(found)
+
+
+def recorded(section: str, folder: Path) -> list[Found]:
+    """The alerts that are in the records, as a person would find them."""
+    query = "SELECT camera, entry, captured_at FROM alerts"
+    kind, address = re.findall(r'(\w+) = "(.+)"', section)[0]
+    if kind == "file":
+        with closing(sqlite3.connect(folder / address)) as connection:
+            rows = connection.execute(query).fetchall()
+    else:
+        import psycopg
+
+        with psycopg.connect(address.replace("postgresql+psycopg", "postgresql")) as server:
+            rows = server.execute(query).fetchall()
+    return sorted((camera, entry, datetime.fromisoformat(at)) for camera, entry, at in rows)
+
+
+def require_same(got: list[Found], expected: list[Found]) -> None:
+    """Require the same passes, each once.
+
+    Which frame of a pass decides may differ: a batch of other cameras rounds a score otherwise.
+    """
+    left = list(got)
+    for camera, entry, at in expected:
+        same = [
+            each for each in left if each[:2] == (camera, entry) and abs((each[2] - at).total_seconds()) < COOLDOWN_S
+        ]
+        assert len(same) == 1, (camera, entry, at, same)
+        left.remove(same[0])
+    assert left == []
+
+
+def secrets_of(folder: Path) -> list[bytes]:
+    """Parts of what must be nowhere in the open: templates, and the key that seals them."""
+    with closing(connect(folder / "plain.watchlist")) as connection:
+        vectors = [bytes(row[0])[:32] for row in connection.execute("SELECT template FROM reference_images")]
+    assert len(vectors) == 2
+    return vectors
+
+
+def in_the_open(secrets: list[bytes], stage: Stage, folder: Path) -> list[str]:
+    """Where any of them is found: in shared memory, Ray's object stores and files, and the nodes' folders."""
+    places = {path for path in Path("/dev/shm").glob("*") if path.is_file()}
+    for node in stage.nodes.values():
+        for pid in node.processes():
+            with suppress(OSError):
+                places |= {path for path in Path(f"/proc/{pid}/fd").iterdir() if "plasma" in str(path.readlink())}
+    for tree in (stage.temporary, *(folder / name for name in NODES)):
+        places |= {path for path in tree.rglob("*") if path.is_file()}
+    assert any("/proc/" in str(path) for path in places), "no object store was found to search"
+    found = []
+    for path in places:
+        with suppress(OSError):
+            content = path.read_bytes()
+            found += [str(path) for secret in secrets if secret in content]
+    return found
+
+
+def test_every_alert_is_recorded_once_while_nodes_are_killed_frozen_and_cut_off(folder: Path) -> None:
+    recorded_at = datetime.now(UTC) - timedelta(minutes=30)
+    expected = alone(folder, recorded_at)
+    assert len(expected) > 30
+    with ExitStack() as open_:
+        section = open_.enter_context(records())
+        deployment = write_deployment(folder, "many", pace="real-time", records=section, recorded_at=recorded_at)
+        cutting = can_cut()
+        namespace = open_.enter_context(cable(1)) if cutting else None
+        stage = open_.enter_context(Stage(folder, "10.77.1.1" if cutting else "127.0.0.1"))
+        from pylfr.cluster import driver
+
+        open_.callback(driver.disconnect)
+        driver.connect(stage.address)
+        stage.add("east", cameras=8)
+        stage.add("west", cameras=8)
+        stage.add("cut", cameras=8, namespace=namespace, host="10.77.1.2" if cutting else None)
+        # A driver that leaves: the cluster goes on without it.
+        begun = pylfr("cluster", "run", deployment, "--address", stage.address, "--detach")
+        assert begun.returncode == 0, begun.stderr
+        cluster = driver.find(deployment)
+
+        def on(name: str) -> set[str]:
+            return {camera for each in cluster.status().nodes if each.name == name for camera in each.cameras}
+
+        def moved(name: str, cameras: set[str]) -> bool:
+            status = cluster.status()
+            elsewhere = {camera for each in status.nodes if each.name != name for camera in each.cameras}
+            return cameras <= elsewhere | set(status.ended) | set(status.unplaced)
+
+        wait_for(lambda: sum(len(each.cameras) for each in cluster.status().nodes) == len(CAMERAS), "all are placed")
+        wait_for(lambda: all(on(name) for name in NODES), "every node has cameras")
+        wait_for(lambda: cluster.status().alerts >= 3, "the first alerts")
+
+        had = on("east")
+        stage.nodes["east"].kill()
+        print(f"killed: {len(had)} cameras elsewhere after {wait_for(lambda: moved('east', had), 'moved'):.1f} s")
+
+        frozen = [pid for pid in stage.nodes["west"].processes() if b"EngineActor" in _command(pid)]
+        assert frozen
+        had = on("west")
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        print(f"frozen: {len(had)} cameras elsewhere after {wait_for(lambda: moved('west', had), 'moved'):.1f} s")
+        status = cluster.status()
+        assert len(status.unplaced) == max(0, len(CAMERAS) - len(status.ended) - 8), "what has no room is said"
+        assert secrets_of(folder)[0] in (folder / "plain.watchlist").read_bytes()
+        assert in_the_open(secrets_of(folder), stage, folder) == []
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+        wait_for(lambda: not cluster.status().unplaced, "the node that woke up joins again")
+
+        if cutting:
+            had = on("cut")
+            set_cable(1, "down")
+            print(f"cut: {len(had)} cameras elsewhere after {wait_for(lambda: moved('cut', had), 'moved'):.1f} s")
+            set_cable(1, "up")
+        else:
+            print("no network namespace can be made here: no node was cut off")
+        wait_for(
+            lambda: bool(cluster.status().stopped_because) or len(cluster.status().ended) == len(CAMERAS),
+            "the end",
+            limit_s=150,
+        )
+        assert cluster.status().stopped_because == ""
+        driver.end(cluster, "the test is over")
+        require_same(recorded(section, folder), expected)
+        verified = pylfr(
+            "audit", "verify", folder / "many.log", "--checkpoints", folder / "many.checkpoints", "--key",
+            folder / "record.pub", "--received", folder / "many-engines",
+            *(argument for name in NODES for argument in ("--engine", folder / name)),
+        )  # fmt: skip
+        assert verified.returncode == 0, verified.stderr
+        assert verified.stdout.count("whole, and as bound") == len(NODES), verified.stdout
+        require_a_cut_log_is_found(folder)
+
+
+def require_a_cut_log_is_found(folder: Path) -> None:
+    """A part of the dead node's log goes: its own checkpoints with it, those of the head do not."""
+    copy = folder / "copy"
+    shutil.copytree(folder / "east", copy)
+    for name in ("engine.log", "engine.checkpoints"):
+        lines = (copy / name).read_bytes().splitlines(keepends=True)
+        (copy / name).write_bytes(b"".join(lines[: len(lines) // 2]))
+    verified = pylfr(
+        "audit", "verify", folder / "many.log", "--checkpoints", folder / "many.checkpoints", "--key",
+        folder / "record.pub", "--received", folder / "many-engines", "--engine", copy,
+    )  # fmt: skip
+    assert verified.returncode == 1
+    assert "were cut off: they had been signed" in verified.stderr
+
+
+def _command(pid: int) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
