@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pylfr.errors import WatchlistAwayError, WatchlistError
 from pylfr.gallery.index.device import open_device_index
 from pylfr.gallery.index.faiss import open_faiss, open_faiss_gpu
 from pylfr.gallery.index.native import NativeGallery
+from pylfr.gallery.index.pruned import prune
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.digests import require_nothing_added
 from pylfr.gallery.watchlist.sealed import connect_either, is_sealed, sealed_revision
@@ -28,8 +31,15 @@ IndexName = Literal[
     "native", "faiss", "faiss-gpu", "faiss-gpu-float16", "device-float32", "device-float16", "device-int8"
 ]
 
+Prepared = TypeVar("Prepared")
+
 # Whoever may go on with the last revision does not wait for others to write: it tries again at the next poll.
 _BUSY_S = 0.05
+
+# A watchlist of so many references takes long to read and to index: its next revision is prepared aside. Meanwhile the
+# last one is searched without those who were taken off it, if these are few.
+_LARGE = 100_000
+_MOST_PRUNED = 64
 
 _BUILDERS: Mapping[IndexName, Callable[[WatchlistSnapshot], Gallery]] = {
     "native": NativeGallery,
@@ -74,7 +84,8 @@ class FixedGallery:
 class LiveGallery:
     """A ``Gallery`` and ``GallerySource`` whose contents are those of the watchlist's newest revision.
 
-    A new revision is built aside and put in place in one step: a search under way finishes on its own snapshot.
+    A new revision is built and put in place in one step: a search under way finishes on its own snapshot. A large one
+    is built by a thread of its own, and until it is there the last one is searched, without whom the new one lacks.
     Entries stop being found the moment they expire. Where the watchlist is locked or gone the last revision is used for
     ``grace_s`` and ``trouble`` says why. Safe for concurrent use.
     """
@@ -103,6 +114,11 @@ class LiveGallery:
         self._away_since: float | None = None
         self._trouble = ""
         self._current = (snapshot, self._build(snapshot))
+        # The current snapshot's index, with all of its entries; which of them are not to be found any more; the next
+        # revision while it is prepared.
+        self._whole = self._current[1]
+        self._gone: frozenset[int] = frozenset()
+        self._next: Future[tuple[WatchlistSnapshot, Gallery]] | None = None
 
     @property
     def model(self) -> str:
@@ -146,9 +162,14 @@ class LiveGallery:
         return self._trouble
 
     def refresh(self) -> None:
-        """Check the file now, whatever ``poll_ms`` says. Raises as ``snapshot`` does."""
+        """Check the file now, whatever ``poll_ms`` says, and wait for what is prepared. Raises as ``snapshot`` does."""
         with self._lock:
             self._followed_or_last()
+            prepared = self._next
+        if prepared is not None:
+            wait([prepared])
+            with self._lock:
+                self._followed_or_last()
 
     def _followed_or_last(self) -> tuple[WatchlistSnapshot, Gallery]:
         """The newest revision; for ``grace_s`` the last one, where the newest cannot be had."""
@@ -167,12 +188,14 @@ class LiveGallery:
         return current
 
     def close(self) -> None:
-        """Nothing is open between two checks of the file."""
+        """Wait for a revision that is being prepared; nothing else is open between two checks of the file."""
+        if self._next is not None:
+            wait([self._next])
 
     def _followed(self) -> tuple[WatchlistSnapshot, Gallery]:
         now = sqlite_file.now()
-        known = self._current[0]
         path = self._path
+        known = self._current[0]
         if self._key is not None and now >= self._key.expires_at:
             raise WatchlistError(f"the key of the sealed watchlist {path} has ended: nobody may be looked for any more")
         # To open a sealed watchlist costs and leaves more copies: it is opened anew where it says that it changed.
@@ -193,18 +216,60 @@ class LiveGallery:
             sqlite_file.reading(connection),
         ):
             identity, revision = connection.execute("SELECT identity, revision FROM watchlist").fetchone()
-            if (identity, revision) != (known.identity, known.revision):
+            whole = self._whole
+            if self._next is not None and self._next.done():
+                prepared, self._next = self._next, None
+                known, whole = prepared.result()
+            if (identity, revision) == (known.identity, known.revision):
+                snapshot = known.without(self._numbers(identity))
+                self._take(snapshot, whole if snapshot is known else self._build(snapshot))
+            else:
                 require_model(connection, path, known.model)
                 if self._authorised is not None:
                     require_nothing_added(connection, path, self._authorised)
-                fresh = read_snapshot(connection, path, now=now, known=known)
-                if self._withdrawn is not None:
-                    fresh = fresh.without(frozenset(number for number, *_ in self._withdrawn.found_in(connection)))
-                self._current = (fresh, self._build(fresh))
-            else:
-                self._take_off(self._numbers(identity))
+                gone = self._gone_from(connection, known)
+                is_aside = self._key is None and identity == known.identity and len(gone) <= _MOST_PRUNED
+                if is_aside and max(len(known), _references(connection)) >= _LARGE:
+                    self._take(known, whole, gone)
+                    self._next = self._next or _aside(self._prepare)
+                else:
+                    fresh = self._read(connection, now, known)
+                    self._take(fresh, self._build(fresh))
         self._checked_at = time.monotonic()
         return self._current
+
+    def _take(self, snapshot: WatchlistSnapshot, whole: Gallery, gone: frozenset[int] = frozenset()) -> None:
+        """Search ``snapshot`` by its index ``whole``, without the entries ``gone``, from now on."""
+        self._current, self._whole, self._gone = (snapshot, prune(whole, snapshot, gone)), whole, gone
+
+    def _read(
+        self, connection: sqlite3.Connection, now: datetime, known: WatchlistSnapshot | None
+    ) -> WatchlistSnapshot:
+        fresh = read_snapshot(connection, self._path, now=now, known=known)
+        if self._withdrawn is None:
+            return fresh
+        return fresh.without(frozenset(number for number, *_ in self._withdrawn.found_in(connection)))
+
+    def _prepare(self) -> tuple[WatchlistSnapshot, Gallery]:
+        """The newest revision, read and indexed, in a thread of its own."""
+        known = self._current[0]
+        with (
+            closing(connect_either(self._path, None)) as connection,
+            sqlite_file.explained(self._path),
+            sqlite_file.reading(connection),
+        ):
+            require_model(connection, self._path, known.model)
+            if self._authorised is not None:
+                require_nothing_added(connection, self._path, self._authorised)
+            fresh = self._read(connection, sqlite_file.now(), known)
+        return fresh, self._build(fresh)
+
+    def _gone_from(self, connection: sqlite3.Connection, snapshot: WatchlistSnapshot) -> frozenset[int]:
+        """Of the snapshot's entries, whom the file lacks or the log has as withdrawn."""
+        there = {number for (number,) in connection.execute("SELECT id FROM entries")}
+        if self._withdrawn is not None:
+            there -= {number for number, *_ in self._withdrawn.found_in(connection)} | self._numbers(snapshot.identity)
+        return frozenset(snapshot.listed.keys() - there)
 
     def _numbers(self, identity: str) -> frozenset[int]:
         return self._withdrawn.numbers(identity) if self._withdrawn is not None else frozenset()
@@ -213,14 +278,28 @@ class LiveGallery:
         """Search no more for these, though the file may still hold them."""
         snapshot = self._current[0].without(entries)
         if snapshot is not self._current[0]:
-            self._current = (snapshot, self._build(snapshot))
+            self._take(snapshot, self._build(snapshot))
 
     def _without_expired(self, now: datetime) -> tuple[WatchlistSnapshot, Gallery]:
         with self._lock:
             snapshot = self._current[0].at(now)
             if snapshot is not self._current[0]:
-                self._current = (snapshot, self._build(snapshot))
+                snapshot = snapshot.without(self._gone)
+                self._take(snapshot, self._build(snapshot))
             return self._current
+
+
+def _references(connection: sqlite3.Connection) -> int:
+    (count,) = connection.execute("SELECT count(*) FROM reference_images").fetchone()
+    return int(count)
+
+
+def _aside(work: Callable[[], Prepared]) -> Future[Prepared]:
+    """What ``work`` gives, or its error, once a thread of its own has done it."""
+    executor = ThreadPoolExecutor(1, thread_name_prefix="pylfr-watchlist")
+    future = executor.submit(work)
+    executor.shutdown(wait=False)
+    return future
 
 
 def open_gallery(

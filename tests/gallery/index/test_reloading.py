@@ -7,15 +7,19 @@ import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
-from pylfr.errors import WatchlistError
+from pylfr.errors import CudaError, WatchlistError
+from pylfr.gallery.index import reloading
+from pylfr.gallery.index.native import NativeGallery
 from pylfr.gallery.index.reloading import IndexName, LiveGallery, open_gallery
 from pylfr.gallery.watchlist import sqlite_file
-from pylfr.gallery.watchlist.snapshot import read_snapshot
+from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot, read_snapshot
 from pylfr.gallery.watchlist.watchlist import Watchlist, create_watchlist, open_watchlist
+from pylfr.protocols import Gallery
 from tests.gallery.stand_ins import MODEL, OTHER_MODEL, StandInDetector, StandInEmbedder, image_of, probe_of
 
 REPOSITORY = Path(__file__).parents[3]
@@ -250,3 +254,113 @@ def test_a_watchlist_that_is_damaged_is_not_ridden_out(path: Path) -> None:
     path.write_bytes(b"no database" * 100)
     with pytest.raises(WatchlistError, match="another kind of file"):
         gallery.snapshot()
+
+
+class SlowIndex:
+    """Builds an index only when a test says so."""
+
+    def __init__(self) -> None:
+        self.may_go_on = threading.Event()
+        self.threads: list[threading.Thread] = []
+
+    def __call__(self, snapshot: WatchlistSnapshot) -> Gallery:
+        self.threads.append(threading.current_thread())
+        assert self.may_go_on.wait(30)
+        return NativeGallery(snapshot)
+
+
+@pytest.fixture
+def slow_index(monkeypatch: pytest.MonkeyPatch) -> SlowIndex:
+    """Every watchlist is large, and its index takes long."""
+    slow = SlowIndex()
+    monkeypatch.setattr(reloading, "_LARGE", 0)
+    monkeypatch.setitem(cast("dict[str, object]", reloading._BUILDERS), "native", slow)
+    return slow
+
+
+def test_a_large_revision_is_prepared_aside_and_who_was_taken_off_is_not_found_meanwhile(
+    path: Path, slow_index: SlowIndex
+) -> None:
+    with open_watchlist(path) as watchlist:
+        for person in (1, 2, 3):
+            enrol(watchlist, person)
+        slow_index.may_go_on.set()
+        gallery = open_gallery(path, model=MODEL, poll_ms=0)
+        slow_index.may_go_on.clear()
+        watchlist.remove("person 2")
+        enrol(watchlist, 4)
+        # All of this while the new index is not there.
+        meanwhile = gallery.snapshot()
+        assert (meanwhile.revision, len(meanwhile)) == (3, 2)
+        assert meanwhile.search(probe_of(2), 3).entry[0, 2] == -1
+        assert 2 not in meanwhile.search(probe_of(2), 3).entry
+        assert meanwhile.search(probe_of(3), 1).entry.tolist() == [[3]]
+        assert meanwhile.search(probe_of(4), 1).entry.tolist() != [[4]]
+        with pytest.raises(KeyError, match="no entry 2 any more"):
+            meanwhile.reference(2)
+        # A second change does not begin anew, but takes effect.
+        watchlist.remove("person 1")
+        assert set(gallery.search(probe_of(1), 3).entry[0].tolist()) == {3, -1}
+        assert [thread is threading.main_thread() for thread in slow_index.threads] == [True, False]
+        slow_index.may_go_on.set()
+        gallery.refresh()
+        gallery.refresh()
+        assert gallery.search(probe_of(4), 1).entry.tolist() == [[4]]
+        assert (gallery.revision, len(gallery)) == (6, 2)
+        gallery.close()
+    assert not any(thread.is_alive() for thread in slow_index.threads if thread is not threading.main_thread())
+
+
+def test_an_entry_that_expires_while_a_revision_is_prepared_brings_nobody_back(
+    path: Path, slow_index: SlowIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    with open_watchlist(path) as watchlist:
+        enrol(watchlist, 1)
+        enrol(watchlist, 2, expires_at=now + timedelta(days=1))
+        enrol(watchlist, 3)
+        slow_index.may_go_on.set()
+        gallery = open_gallery(path, model=MODEL, poll_ms=0)
+        slow_index.may_go_on.clear()
+        watchlist.remove("person 1")
+        assert set(gallery.search(probe_of(1), 3).entry[0].tolist()) == {2, 3, -1}
+        gallery._poll_s = 3600.0
+        monkeypatch.setattr(sqlite_file, "now", lambda: now + timedelta(days=2))
+        slow_index.may_go_on.set()
+        assert set(gallery.search(probe_of(1), 3).entry[0].tolist()) == {3, -1}
+        gallery.close()
+
+
+def test_what_goes_wrong_while_a_revision_is_prepared_is_said_at_the_next_check(
+    path: Path, slow_index: SlowIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow_index.may_go_on.set()
+    with open_watchlist(path) as watchlist:
+        enrol(watchlist, 1)
+        gallery = open_gallery(path, model=MODEL, poll_ms=0)
+        enrol(watchlist, 2)
+
+        def fail(_: WatchlistSnapshot) -> Gallery:
+            raise CudaError("no room on the device")
+
+        gallery._build = fail
+        with pytest.raises(CudaError, match="no room on the device"):
+            gallery.refresh()
+        gallery._build = NativeGallery
+        gallery.refresh()
+        assert gallery.search(probe_of(2), 1).entry.tolist() == [[2]]
+        gallery.close()
+
+
+def test_more_than_a_few_taken_off_at_once_are_not_waited_for_aside(path: Path, slow_index: SlowIndex) -> None:
+    slow_index.may_go_on.set()
+    with open_watchlist(path) as watchlist:
+        for person in range(4):
+            enrol(watchlist, person)
+        gallery = open_gallery(path, model=MODEL, poll_ms=0)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reloading, "_MOST_PRUNED", 1)
+            for person in (0, 1):
+                watchlist.remove(f"person {person}")
+            assert (gallery.revision, len(gallery)) == (6, 2)
+        assert slow_index.threads == [threading.main_thread()] * 2
