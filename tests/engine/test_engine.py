@@ -186,6 +186,14 @@ class OnePerson:
         return Reference(entry=entry, name="Ada", picture=np.zeros((8, 8, 3), np.uint8))
 
 
+class Lookalike(OnePerson):
+    """A gallery whose entry everybody resembles a little too little."""
+
+    def search(self, probes: Templates, k: int) -> Candidates:
+        found = super().search(probes, k)
+        return Candidates(scores=np.minimum(found.scores, np.float32(0.45)), entry=found.entry)
+
+
 class Collect:
     """A sink that keeps what it is sent, or refuses it."""
 
@@ -230,10 +238,12 @@ def build(
     dimension: int = DIMENSION,
     max_faces: int = 100,
     comparisons_hz: float | None = None,
+    detect_hz: float | None = None,
+    closer_hz: float = 0.0,
 ) -> Engine:
     anything = QualityGate(interocular_px=0)
     stages = Stages(
-        batches=Batcher(list(sources), size=4, wait_ms=1, detect_hz=None),
+        batches=Batcher(list(sources), size=4, wait_ms=1, detect_hz=detect_hz, closer_hz=closer_hz),
         authority=authority or Rehearsal(),
         ceiling=ceiling or NoCeiling(),
         detector=detector or Crowd([[100, 80, 160, 150]] if boxes is None else boxes),
@@ -629,3 +639,36 @@ def test_what_was_begun_with_leave_is_finished_and_what_is_refused_never_begins(
     assert summary.stopped_because == "revoked"
     assert sorted(diary) == ["asked 0", "asked 1", "begun 0", "begun 1"]
     assert summary.faces > 0
+
+
+@pytest.mark.parametrize("is_ahead", [False, True])
+def test_whoever_is_close_to_the_threshold_is_looked_at_in_more_frames(is_ahead: bool) -> None:
+    box = [[100.0, 80, 160, 150]]
+    detector = Ahead(box, []) if is_ahead else Crowd(box)
+    streets = [Street("north", frames=40), Street("south", frames=40)]
+    alerts, summary = run(build(streets, detector=detector, gallery=Lookalike(), detect_hz=2.5, closer_hz=10.0))
+    assert alerts == []
+    # All frames from a quarter of a second on, and the first one.
+    assert {name: each.detected_frames for name, each in summary.cameras.items()} == {"north": 38, "south": 38}
+    assert summary.closer_frames == 2 * (38 - 10)
+
+
+def test_whoever_has_alerted_is_looked_at_as_often_as_everybody() -> None:
+    alerts, summary = run(build([Street("north", frames=40)], detect_hz=2.5, closer_hz=10.0))
+    assert len(alerts) == 1
+    assert (summary.detected_frames, summary.closer_frames) == (10, 0)
+
+
+def test_frames_outside_the_authorised_window_do_not_hold_a_recording_back() -> None:
+    late = Street("north", frames=40, at=NOON)
+    north = leave(starts=timedelta(0), cameras=frozenset({"north", "south"}))
+    engine = build(
+        [late, Street("south", frames=40, at=datetime.now(UTC))],
+        authority=north,
+        gallery=Lookalike(),
+        detect_hz=2.5,
+        closer_hz=10.0,
+    )
+    _, summary = run(engine)
+    assert summary.cameras["north"].dropped["outside_window"] > 0
+    assert summary.cameras["south"].closer_frames > 0

@@ -187,12 +187,13 @@ class CameraQueue:
 
     @property
     def rate_now_hz(self) -> float | None:
-        """As ``rate_hz``; of a live camera only while a closer look is wanted."""
+        """As ``rate_hz``; of a live camera only while a closer look is wanted and there is time for one."""
         if self._closer is None or not self.source.is_live:
             return self.rate_hz
         with self._lock:
             at = self._last_frame_at
-            return self._closer.hz if at is not None and self._closer.wants(at) else self._sampler.rate_hz
+            is_closer = at is not None and self._pace.has_time_left and self._closer.wants(at)
+            return self._closer.hz if is_closer else self._sampler.rate_hz
 
     def decided(self, captured_at: datetime, *, left_undecided: bool) -> None:
         """What the engine says of a frame that it took: whether it leaves somebody undecided. Holds the lock."""

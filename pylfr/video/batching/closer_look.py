@@ -11,6 +11,9 @@ from pylfr.video.decoding.frame_sampler import Sampler
 # ahead, so that decoding, detection and comparison overlap.
 LAG_S = 0.25
 
+# More than a camera sends in that time; beyond it its clock has jumped.
+_MOST_REMEMBERED = 256
+
 # Frames that were worth a closer look and for which there was no time.
 CLOSER_LOOK_SHED = "closer_look_shed"
 
@@ -30,7 +33,7 @@ class CloserLook:
         self._lag = timedelta(seconds=LAG_S)
         self._length = timedelta(seconds=1 / detect_hz)
         self._on_the_way: deque[datetime] = deque()
-        self._undecided: deque[datetime] = deque()
+        self._undecided: deque[datetime] = deque(maxlen=_MOST_REMEMBERED)
 
     def is_apart(self, at: datetime) -> bool:
         """Whether the frame is the first one of its slot, of ``hz`` in a second. Call it once for each frame."""

@@ -12,7 +12,7 @@ _ENOUGH_OFFERED = 8
 
 # Closer looks are for time that is left over: fewer from this share of busy time on, and more below that one.
 _TOO_BUSY, _CALM = 0.75, 0.6
-_CLOSER_STEP = 0.25
+_CLOSER_STEP, _LEAST_SHARE = 0.25, 0.05
 
 # The next faster rate is tried where it would keep the engine busy for less than this share of the time.
 _ENOUGH_ROOM = 0.85
@@ -39,6 +39,11 @@ class LoadShedder:
     def takes(self, number: int) -> bool:
         """Whether the ``number``-th due frame of a camera, from 0, is analysed."""
         return number % self.every == 0
+
+    @property
+    def has_time_left(self) -> bool:
+        """Whether any frame is taken beyond the cameras' rate."""
+        return self._closer_share > 0
 
     def takes_closer(self) -> bool:
         """Whether there is time for a frame that a camera wants beyond its rate; the cameras share what there is."""
@@ -75,7 +80,7 @@ class LoadShedder:
         if self.every > 1 or self._lost_in_window:
             self._closer_share = 0.0
         elif busy_now > _TOO_BUSY:
-            self._closer_share /= 2
+            self._closer_share = self._closer_share / 2 if self._closer_share > _LEAST_SHARE else 0.0
         elif busy_now < _CALM:
             self._closer_share = min(1.0, self._closer_share + _CLOSER_STEP)
         self._began_s, self._idle_s, self._lost_in_window = now_s, 0.0, 0

@@ -139,6 +139,21 @@ class Stepped:
         self._told.release()
 
 
+def test_a_live_camera_decodes_more_frames_only_while_they_are_wanted_and_can_be_looked_at() -> None:
+    camera = Stepped()
+    batcher = Batcher([camera], size=1, wait_ms=0, detect_hz=5.0, closer_hz=RATE)
+    with batcher:
+        queue = batcher._lanes["gate"]
+        camera.send()
+        assert (queue.rate_hz, queue.rate_now_hz) == (RATE, 5.0)
+        first = batcher.take()
+        assert first is not None
+        batcher.decided(first.frames, [True])
+        assert queue.rate_now_hz == RATE
+        batcher._pace._closer_share = 0.0
+        assert queue.rate_now_hz == 5.0
+
+
 def test_live_frames_for_a_closer_look_are_given_up_first_and_counted() -> None:
     camera = Stepped()
     batcher = Batcher([camera], size=1, wait_ms=0, detect_hz=5.0, closer_hz=RATE)
@@ -155,6 +170,7 @@ def test_live_frames_for_a_closer_look_are_given_up_first_and_counted() -> None:
         assert second.frames[0].sequence == 1
         counts = batcher.counts()["gate"]
         assert counts.dropped == {CLOSER_LOOK_SHED: 3}
+        assert batcher._lanes["gate"].rate_now_hz == RATE
         assert counts.closer == 1
 
 
@@ -172,6 +188,7 @@ def test_closer_looks_end_under_load_and_come_back_by_steps() -> None:
     assert sum(pace.takes_closer() for _ in range(100)) == 50
     now_s = window(now_s, idle_s=0.0, lost=1)
     assert not any(pace.takes_closer() for _ in range(100))
+    assert not pace.has_time_left
     shares = []
     for _ in range(6):
         now_s = window(now_s, idle_s=0.2)
