@@ -192,7 +192,7 @@ if [ "$plan" = proof ]; then
     must 30 "stages, arrays of PyTorch and CuPy" "${pytest[@]}" tests/faces/device tests/system/test_interop.py tests/system/test_cuda.py
     must 50 "six cameras, networks in PyTorch" "${pytest[@]}" tests/system/test_rehearsal_on_device.py -k "not decoded_there"
     # Where a test hangs it says in what.
-    may 50 "NVDEC" "${pytest[@]}" -v --durations=0 -o faulthandler_timeout=35 tests/video/decoding/test_nvdec.py tests/system/test_rehearsal_on_device.py -k "nvdec or decoded_there"
+    may 50 "NVDEC" "${pytest[@]}" -vv --durations=0 -o faulthandler_timeout=35 tests/video/decoding/test_nvdec.py tests/system/test_rehearsal_on_device.py -k "nvdec or decoded_there"
     must 50 "ceilings, letterbox, search" "${measure[@]}" ceilings,preprocessing,search
     must 55 "simulated cameras" "${measure[@]}" ceilings,loads
     may 30 "races in shared memory" compute-sanitizer --tool racecheck --error-exitcode 9 \

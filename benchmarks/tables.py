@@ -68,7 +68,7 @@ def page() -> str:
             f"{found['cameras']} looped camera.",
             "",
         ]
-    lines += governance() + sizing() + gpu() + peers()
+    lines += governance() + sizing() + gpu() + many_cameras() + peers()
     checked = [found["results"] for path in sorted(RESULTS.glob("verification-*.json")) if (found := read(path.stem))]
     if checked:
         lines += [
@@ -228,6 +228,27 @@ def gpu() -> list[str]:
         "",
     ]
     return lines
+
+
+def many_cameras() -> list[str]:
+    """What Python costs where a GPU decodes, if it was measured."""
+    record = read("many_cameras")
+    if record is None:
+        return []
+    found, machine = record["results"], record["machine"]
+    whole_hz = 25 * found["cameras"]
+    taken = "" if found["decoded_hz"] > 0.98 * whole_hz else ", because the machine was busy with other work"
+    pyav_us, whole_us = found["pyav_us_a_picture"], found["us_a_picture"]
+    cores = (whole_us - pyav_us) * whole_hz / 1e6
+    return [
+        "## Python's part in many cameras",
+        "",
+        f"{machine['processor']}, {machine['cores']} cores: {found['cameras']} live streams of 64x64 pictures, "
+        f"received, decoded, sampled at 8 Hz and batched; {found['decoded_hz']:,.0f} of {whole_hz:,} pictures per "
+        f"second were taken{taken}. PyAV alone takes {pyav_us:.0f} us of processor time per picture, pylfr "
+        f"{whole_us:.0f} us: its own part is {cores:.2f} of a core at {whole_hz:,} pictures per second.",
+        "",
+    ]
 
 
 def _share(value: float | None) -> str:

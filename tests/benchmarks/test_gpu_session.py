@@ -120,6 +120,15 @@ def test_the_steps_that_always_run_fit_in_their_plan(tools: Path, plan: str, sec
     assert not (tools.parent / "gpu-results").exists()
 
 
+def test_where_time_is_short_steps_are_chosen_by_their_names(tools: Path) -> None:
+    done = session(tools, "--list", "proof", PYLFR_STEPS="^kernels$|NVDEC")
+    assert done.returncode == 0, done.stderr
+    named = [line.split("at most  ")[1] for line in done.stdout.splitlines()[1:]]
+    assert named[-2:] == ["kernels", "NVDEC"]
+    assert "modules that Python has" in named, "what everything needs is not left out"
+    assert "simulated cameras" not in named
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("models_dir", "media_dir")
 @pytest.mark.parametrize("plan", ["proof", "depth"])
@@ -195,5 +204,6 @@ def test_help_names_every_variable(tools: Path) -> None:
         "PYLFR_MEDIA",
         "PYLFR_CUDA_ARCHITECTURES",
         "PYLFR_SECONDS",
+        "PYLFR_STEPS",
     ):
         assert name in done.stdout
