@@ -54,6 +54,7 @@ COMMANDS = {
     "authority": _at("authority:commands", "Make keys; draft, sign and check authorisations."),
     "audit": _at("audit:commands", "Verify, show and export the audit log."),
     "alerts": _at("alerts:commands", "Review possible matches and record decisions."),
+    "fleet": _at("fleet:commands", "Bundles for many sites, and their state."),
     "records": _at("records:commands", "Back up, restore and upgrade the records."),
     "config": _at("config:commands", "Print the schema of deployment files, or check one."),
 }
