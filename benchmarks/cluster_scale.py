@@ -2,7 +2,8 @@
 
     python -m benchmarks.cluster_scale [--nodes 10 25 50] [--cameras-per-node 40]
 
-Measured are placing, moving after a tenth of the nodes is killed, and the head's processor time and memory. Nothing is recognised.
+Measured are placing, moving after a tenth of the nodes is killed, and the head's processor time and memory. Nothing is
+recognised.
 """
 
 from __future__ import annotations
