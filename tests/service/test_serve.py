@@ -195,3 +195,34 @@ def test_a_token_is_shown_once_and_the_file_gets_its_digest() -> None:
     token = done.stdout.splitlines()[0].removeprefix("token, shown once: ")
     assert hashlib.sha256(token.encode()).hexdigest() in done.stdout
     assert 'scopes = ["alerts", "report"]' in done.stdout
+
+
+def test_a_hangup_takes_in_the_certificate_and_names_what_waits(
+    folder: Path, media_dir: Path, systemd: Notified
+) -> None:
+    made = certificates(folder)
+    tls = f'certificate = "{made.server.name}"\nprivate_key = "{made.server_key.name}"'
+    port = write(folder, media_dir, more=tls)
+    process = serve(folder, systemd)
+    try:
+        old = ssl.get_server_certificate(("127.0.0.1", port))
+        other = folder / "other"
+        other.mkdir()
+        again = certificates(other)
+        made.server_key.write_bytes(again.server_key.read_bytes())
+        made.server.write_bytes(again.server.read_bytes())
+        file = folder / "deployment.toml"
+        file.write_text(file.read_text().replace(f"port = {port}", f"port = {port + 1}"))
+        process.send_signal(signal.SIGHUP)
+        systemd.wait("RELOADING=1")
+        systemd.heard.clear()
+        systemd.wait("READY=1")
+        assert ssl.get_server_certificate(("127.0.0.1", port)) != old
+    finally:
+        end(process, systemd)
+    (reloaded,) = [
+        entry
+        for entry in map(json.loads, (folder / "audit.log").read_text().splitlines())
+        if entry["kind"] == "reloaded"
+    ]
+    assert "changed, and waiting for a restart: service" in reloaded["details"]["detail"]

@@ -65,3 +65,5 @@ for (const input of document.querySelectorAll("dialog input[required]")) {
   });
 }
 showLocalTimes(document);
+// On a phone the links do not fit beside each other: the one of this page is to be seen.
+document.querySelector('.top [aria-current="page"]')?.scrollIntoView({ inline: "center", block: "nearest" });
