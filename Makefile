@@ -11,7 +11,7 @@ export PYLFR_MODELS PYLFR_MEDIA
 # `make wheels PYTHONS="python3.11 python3.12 python3.13"` builds for each of them.
 PYTHONS ?= $(BIN)/python
 
-.PHONY: demo build test fuzz fuzz-guided lint scripts format floors docs wheels cuda rtx openvino torch bench bench-quick clean
+.PHONY: demo build test chaos fuzz fuzz-guided lint scripts format floors docs wheels cuda rtx openvino torch bench bench-quick clean
 .DEFAULT_GOAL := build
 
 $(VENV)/.dev: pyproject.toml
@@ -43,6 +43,9 @@ fuzz: build ## damage what every reader of files is given; what breaks one is le
 fuzz-guided: build ## as fuzz, one READER after coverage, with atheris
 	@$(BIN)/python -m pip install --quiet --group fuzz
 	@$(BIN)/python -m tests.readers.fuzz --guided --seconds $(SECONDS) --reader "$(READER)"
+
+chaos: build ## hurt a complete deployment for PYLFR_CHAOS_SECONDS (an hour) from PYLFR_CHAOS_SEED, and judge what is left
+	@PYLFR_CHAOS_SECONDS=$${PYLFR_CHAOS_SECONDS:-3600} $(BIN)/python -m pytest tests/chaos
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, clang-format
 	@$(BIN)/ruff check .

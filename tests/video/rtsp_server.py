@@ -2,7 +2,8 @@
 
 It sends an H.264 test pattern at /camera, a ball unless another is named, to whoever logs in, and says "ready" when
 it listens; with a certificate and its key in one PEM file it speaks TLS. /udp sends the same over UDP alone, /jpeg as
-JPEG, /keyless with one key frame a minute, and /sound no picture at all. It runs under the system's Python, which has
+JPEG, /keyless with one key frame a minute, and /sound no picture at all; /film sends the Matroska file (H.264) that the
+pattern then is. It runs under the system's Python, which has
 the GObject bindings, and is killed or stopped from outside.
 """
 
@@ -22,6 +23,7 @@ STREAMS = {
     "/udp": f"( {PICTURE} ! {H264.format(gop=25)} )",
     "/keyless": f"( {PICTURE} ! {H264.format(gop=1500)} )",
     "/jpeg": f"( {PICTURE} ! jpegenc ! rtpjpegpay name=pay0 pt=26 )",
+    "/film": f"( filesrc location={{pattern}} ! matroskademux ! {H264.partition('! ')[2]} )",
     "/sound": "( audiotestsrc is-live=true ! audio/x-raw,rate=8000 ! mulawenc ! rtppcmupay name=pay0 pt=0 )",
 }
 
