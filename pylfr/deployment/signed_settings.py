@@ -10,10 +10,12 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from pydantic import BaseModel
 
 from pylfr._internal.canonical_json import utc_text
+from pylfr._internal.regular_file import read_file
 from pylfr._internal.secrets import redact, resolve_secrets
 from pylfr.deployment.config import Deployment
 from pylfr.deployment.sections.cameras import CameraSection
@@ -34,6 +36,9 @@ _LEFT_OUT = frozenset(
 )  # fmt: skip
 # Who may log on somewhere may change; where that is, may not.
 _CREDENTIALS = frozenset({"secret", "username", "password", "passphrase"})
+# Files whose content is signed, not their place alone.
+_TRUSTED = frozenset({"ca", "receiver_ca"})
+_LARGEST_FILE = 1_000_000
 _ADDRESS = re.compile(r"^(?P<scheme>\w+://)?(?P<user>[^/@]*@)?(?P<place>[^?#]*)(?P<rest>.*)$", re.DOTALL)
 
 
@@ -100,9 +105,19 @@ def _text(value: object, name: str) -> str:
         return f"{redact(address)} (sha256 {hashlib.sha256(address.encode()).hexdigest()[:16]})"
     if name == "host":
         return resolve_secrets(str(value), name="an address")
+    if name in _TRUSTED and isinstance(value, Path):
+        return f"{value} ({_content(value)})"
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
+
+
+def _content(path: Path) -> str:
+    """What a file of trusted authorities holds: whoever may exchange it may stand in for a camera or a receiver."""
+    try:
+        return f"sha256 {hashlib.sha256(read_file(path, largest=_LARGEST_FILE)).hexdigest()[:16]}"
+    except OSError as error:
+        return f"not readable: {error.strerror}"
 
 
 def _resolved(address: str, *, name: str, is_secret: bool = False) -> str:

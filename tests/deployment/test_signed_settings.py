@@ -50,6 +50,12 @@ def settings(folder: Path, old: str = "", new: str = "") -> dict[str, str]:
         (('detector = "yunet_n"', 'detector = "yunet_n"\nside_px = 320'), "models.side_px"),
         (("[watchlist]", "[watchlist]\npoll_ms = 60000"), "watchlist.poll_ms"),
         (('name = "gate"', 'name = "gate"\nunchanged_after_s = 3600'), "cameras.gate.unchanged_after_s"),
+        (('name = "gate"', 'name = "gate"\ntransport = "udp"'), "cameras.gate.transport"),
+        (('name = "gate"', 'name = "gate"\nredirects_to = ["10.0.0.8"]'), "cameras.gate.redirects_to"),
+        (('name = "gate"', 'name = "gate"\nca = "ca.pem"'), "cameras.gate.ca"),
+        (('name = "gate"', 'name = "gate"\nrotate = 90'), "cameras.gate.rotate"),
+        (('name = "gate"', 'name = "gate"\nsample_aspect = "2:1"'), "cameras.gate.sample_aspect"),
+        (('name = "gate"', 'name = "gate"\nstream = 1'), "cameras.gate.stream"),
         (('key = "evidence.key"', 'key = "other.key"'), "sinks.0.key"),
     ],
 )
@@ -58,6 +64,15 @@ def test_a_changed_setting_is_another_setting_that_is_named(
 ) -> None:
     signed, changed = settings(tmp_path), settings(tmp_path, *change)
     assert {name for name in signed.keys() | changed.keys() if signed.get(name) != changed.get(name)} == {place}
+
+
+def test_authorities_that_are_exchanged_in_their_file_are_another_setting(tmp_path: Path) -> None:
+    given = ('name = "gate"', 'name = "gate"\nca = "ca.pem"')
+    (tmp_path / "ca.pem").write_text("one authority")
+    signed = settings(tmp_path, *given)
+    (tmp_path / "ca.pem").write_text("another one")
+    changed = settings(tmp_path, *given)
+    assert {name for name in signed if signed[name] != changed[name]} == {"cameras.gate.ca"}
 
 
 def test_what_changes_the_speed_alone_and_who_logs_on_may_change(tmp_path: Path) -> None:
