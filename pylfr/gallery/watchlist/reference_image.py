@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
+
 from pylfr import ops
 from pylfr.errors import WatchlistError
 from pylfr.gallery.watchlist import sqlite_file
@@ -15,7 +17,7 @@ from pylfr.gallery.watchlist.quality_gate import NearestEntry, ReferenceQuality
 from pylfr.gallery.watchlist.snapshot import read_vectors
 from pylfr.governance.authorisation.enrolment import Origin
 from pylfr.protocols import Embedder
-from pylfr.types import Faces, Float32, Frame
+from pylfr.types import Faces, Float32, Frame, UInt8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,6 +35,15 @@ def picture_of(frame: Frame, faces: Faces, embedder: Embedder) -> bytes:
     return encode_jpeg(
         portrait(frame, faces.landmarks[0], embedder.landmark_template, template_side_px=embedder.side_px)
     )
+
+
+def with_margin(image: UInt8) -> UInt8:
+    """A picture, uint8 [H, W, 3], in the middle of one of twice its sides, of its mean colour."""
+    height, width = image.shape[:2]
+    made = np.empty((2 * height, 2 * width, 3), np.uint8)
+    made[:] = image.reshape(-1, 3).mean(axis=0).astype(np.uint8)
+    made[height // 2 : height // 2 + height, width // 2 : width // 2 + width] = image
+    return made
 
 
 def nearest_entry(connection: sqlite3.Connection, path: Path, name: str, template: Float32) -> NearestEntry | None:

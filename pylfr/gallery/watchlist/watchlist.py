@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import logging
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
+
+import numpy as np
 
 from pylfr import ops
 from pylfr._internal.names import require_name
 from pylfr.errors import EnrolmentError, WatchlistError
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.digests import origins_of
-from pylfr.gallery.watchlist.quality_gate import BlockStructure, EnrolmentGate, ReferenceQuality
+from pylfr.gallery.watchlist.quality_gate import BlockStructure, EnrolmentGate, ReferenceQuality, coarser
 from pylfr.gallery.watchlist.reference_image import (
     ReferenceImage,
     insert_reference,
     nearest_entry,
     picture_of,
     upsert_entry,
+    with_margin,
 )
 from pylfr.gallery.watchlist.sealed import connect_either
 from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot, read_snapshot, require_model
@@ -31,6 +35,8 @@ from pylfr.governance.keys.vault import VaultKey
 from pylfr.models.store import open_store
 from pylfr.protocols import Detector, Embedder
 from pylfr.types import Frame, UInt8
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,8 +162,19 @@ class Watchlist:
         gate = gate if gate is not None else EnrolmentGate()
         with sqlite_file.explained(self._path):
             require_model(self._connection, self._path, embedder.model)
+        pixels_sha256 = hashlib.sha256(image.tobytes()).hexdigest() if image_sha256 is None else ""
         frame = Frame.still(image)
         faces = detector.detect([frame])
+        if not len(faces):
+            # Detectors know faces with something around them.
+            padded = with_margin(image)
+            found = detector.detect([Frame.still(padded)])
+            if len(found) == 1:
+                log.warning(
+                    "the face of %r fills its picture edge to edge: it was found with a margin around it only; a wider "
+                    "crop of the photograph is better", name,
+                )  # fmt: skip
+                image, frame, faces = padded, Frame.still(padded), found
         measured = ops.measure_quality([frame], faces)
         qualities = [
             ReferenceQuality.of(row, BlockStructure.of(image, box))
@@ -165,11 +182,16 @@ class Watchlist:
         ]
         if len(faces) != 1:
             raise _refused(name, gate.check(qualities, None))
+        crops = embedder.align([frame], faces)
+        if gate.agreement is not None:
+            crops = np.concatenate([crops, coarser(crops, embedder.landmark_template)])
+        templates = embedder.embed(crops).vectors
+        qualities = [replace(qualities[0], agreement=float(templates[0] @ templates[-1]))]
         reference = ReferenceImage(
-            template=embedder.embed(embedder.align([frame], faces)).vectors,
+            template=templates[:1],
             picture=picture_of(frame, faces, embedder),
             quality=qualities[0],
-            image_sha256=image_sha256 if image_sha256 is not None else hashlib.sha256(image.tobytes()).hexdigest(),
+            image_sha256=image_sha256 if image_sha256 is not None else pixels_sha256,
         )
         with sqlite_file.explained(self._path), sqlite_file.writing(self._connection):
             require_model(self._connection, self._path, embedder.model)

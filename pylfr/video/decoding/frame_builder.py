@@ -12,6 +12,7 @@ from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 
 from pylfr.types import ColourMatrix, Frame, Layout, UInt8
+from pylfr.video.decoding.deinterlacing import is_combed, without_second_field
 from pylfr.video.decoding.geometry import SQUARE, UPRIGHT, Orientation, orientation_of, square_size
 from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
 
@@ -39,6 +40,7 @@ class FrameBuilder:
         self._options = options
         self._orientation = UPRIGHT
         self._aspect = SQUARE
+        self._is_interlaced = False
         self.converted = 0
 
     def build(
@@ -52,6 +54,9 @@ class FrameBuilder:
         name = picture.format.name
         # A conversion keeps neither the colour tags nor the display matrix.
         source = picture
+        if picture.interlaced_frame:
+            picture = self._deinterlaced(picture)
+            name = picture.format.name
         aspect = self._options.sample_aspect or sample_aspect
         size = square_size(picture.width, picture.height, aspect)
         if size != (picture.width, picture.height):
@@ -100,6 +105,24 @@ class FrameBuilder:
             dst_color_range=colour_range,
             interpolation="BILINEAR",
         )
+
+    def _deinterlaced(self, picture: VideoFrame) -> VideoFrame:
+        """One field of the picture at its full size; the picture itself where both show one moment."""
+        if picture.format.is_rgb or picture.format.name.startswith(("gray", "pal", "mono", "ya")):
+            return picture
+        if picture.format.name not in ("yuv420p", "yuvj420p"):
+            picture = picture.reformat(format="yuv420p")
+        planes = [_view(plane, "i420", index) for index, plane in enumerate(picture.planes)]
+        if not is_combed(planes[0]):
+            return picture
+        if not self._is_interlaced:
+            self._is_interlaced = True
+            log.warning("camera %s sends interlaced pictures: one field of each is analysed", self._camera)
+        made = VideoFrame(picture.width, picture.height, picture.format.name)
+        for plane, into in zip(planes, made.planes, strict=True):
+            rows = np.frombuffer(memoryview(into), np.uint8).reshape(-1, abs(into.line_size))
+            rows[: into.height, : into.width] = without_second_field(plane)
+        return made
 
     def _note_aspect(self, aspect: Fraction, size: tuple[int, int]) -> None:
         if aspect != self._aspect:

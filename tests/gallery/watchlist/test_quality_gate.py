@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pylfr.gallery.watchlist.quality_gate import BlockStructure, EnrolmentGate, NearestEntry, ReferenceQuality
-from pylfr.types import UInt8
+from pylfr.errors import EnrolmentError
+from pylfr.faces.detect import open_detector
+from pylfr.faces.embed import open_embedder
+from pylfr.gallery.watchlist.quality_gate import BlockStructure, EnrolmentGate, NearestEntry, ReferenceQuality, coarser
+from pylfr.gallery.watchlist.watchlist import create_watchlist
+from pylfr.types import Frame, UInt8
 
 GOOD = ReferenceQuality(sharpness=500, interocular_px=60, yaw=0, pitch=-5, roll=3, brightness=0.5, contrast=0.2)
 
@@ -112,3 +116,55 @@ def test_a_flat_and_a_tiny_face_have_no_blocks() -> None:
     flat = np.full((256, 256, 3), 90, np.uint8)
     assert BlockStructure.of(flat, BOX) == BlockStructure(block_px=1, compression=1)
     assert BlockStructure.of(flat, np.array([0, 0, 5, 5], np.float32)) == BlockStructure(block_px=1, compression=1)
+
+
+def test_what_is_another_face_without_its_finest_detail_is_refused_as_blur() -> None:
+    (reason,) = EnrolmentGate().check([replace(GOOD, agreement=0.9)], None)
+    assert "blurred: without its finest detail it is another face to the network (comparison score 0.90" in reason
+    assert EnrolmentGate().check([replace(GOOD, agreement=0.93)], None) == ()
+    assert EnrolmentGate.one_face().check([replace(GOOD, agreement=0.1)], None) == ()
+
+
+def test_a_coarser_crop_keeps_its_light_and_loses_its_stripes() -> None:
+    eyes = np.array([[38, 52], [74, 52], [56, 72], [42, 92], [71, 92]], np.float32)
+    flat = np.full((1, 3, 112, 112), 0.25, np.float32)
+    assert np.allclose(coarser(flat, eyes), flat, atol=1e-5)
+    stripes = np.tile(np.array([-1, 1], np.float32), (2, 3, 112, 56))
+    assert np.abs(coarser(stripes, eyes)).max() < 0.3
+
+
+@pytest.mark.parametrize("embedder", ["face_reid_0095", "mobilefacenet_y1", "pylfr_nano_embed"])
+def test_the_gate_takes_photographs_and_refuses_mosaics(models_dir: Path, media_dir: Path, embedder: str) -> None:
+    """Of 20 photographs of LFW; a mosaic of 4 pixels is what is left of a face 10 pixels between the eyes."""
+    finds, compares = open_detector("yunet_n"), open_embedder(embedder)
+    taken: dict[int, list[bool]] = {1: [], 4: []}
+    for person in sorted((media_dir / "lfw").iterdir())[::100][:20]:
+        photograph = Image.open(sorted(person.glob("*.jpg"))[0]).convert("RGB")
+        faces = finds.detect([Frame.still(np.asarray(photograph))])
+        if len(faces) != 1:
+            continue
+        for block in taken:
+            small = photograph.resize((photograph.width // block, photograph.height // block), Image.Resampling.BOX)
+            frame = Frame.still(np.asarray(small.resize(photograph.size, Image.Resampling.NEAREST)))
+            crops = compares.align([frame], faces)
+            vectors = compares.embed(np.concatenate([crops, coarser(crops, compares.landmark_template)])).vectors
+            taken[block].append(float(vectors[0] @ vectors[1]) >= (EnrolmentGate().agreement or 0))
+    assert len(taken[1]) > 10
+    assert all(taken[1])
+    assert sum(taken[4]) <= 0.75 * len(taken[4])
+
+
+def test_a_face_that_fills_its_picture_is_found_with_a_margin_and_that_is_said(
+    models_dir: Path, media_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    finds, compares = open_detector("scrfd_500m_kps"), open_embedder("mobilefacenet_y1")
+    photograph = np.asarray(Image.open(media_dir / "lfw" / "Aaron_Eckhart" / "Aaron_Eckhart_0001.jpg").convert("RGB"))
+    left, top, right, bottom = finds.detect([Frame.still(photograph)]).boxes[0].astype(int)
+    face = np.ascontiguousarray(photograph[top + 5 : bottom - 5, left + 5 : right - 5])
+    assert len(finds.detect([Frame.still(face)])) == 0
+    with create_watchlist(tmp_path / "a.watchlist", compares) as watchlist:
+        made = watchlist.enrol("Aaron", face, detector=finds, embedder=compares)
+        assert made.entry.references == 1
+        assert "the face of 'Aaron' fills its picture edge to edge" in caplog.text
+        with pytest.raises(EnrolmentError, match="no face was found"):
+            watchlist.enrol("Nobody", np.full_like(face, 90), detector=finds, embedder=compares)
