@@ -64,11 +64,15 @@ def write(
     size: tuple[int, int] = (WIDTH, HEIGHT),
     rate_hz: int = RATE_HZ,
     pixels: str | None = None,
+    title: str | None = None,
     change: Callable[[Iterable[Packet[VideoStream]]], Iterable[Packet[VideoStream]]] | None = None,
     prepare: Callable[[VideoStream], None] | None = None,
 ) -> Path:
     """One video stream in the container of the file's suffix; ``change`` may alter its packets."""
     with av.open(str(path), "w", options=options or {}) as container:
+        if title is not None:
+            # A transport stream calls it the name of its service.
+            container.metadata.update({"title": title, "service_name": title})
         stream = add_video(container, codec, size=size, rate_hz=rate_hz, pixels=pixels, coding=coding)
         if prepare is not None:
             prepare(stream)
@@ -156,6 +160,18 @@ def joined(name: str, *makes: Make) -> Make:
         return path
 
     return make
+
+
+def altered(make: Make, before: bytes, after: bytes) -> Make:
+    def altering(folder: Path) -> Path:
+        path = make(folder)
+        content = path.read_bytes()
+        assert before in content
+        assert len(before) == len(after)
+        path.write_bytes(content.replace(before, after))
+        return path
+
+    return altering
 
 
 def cut(make: Make, share: float = 0.6) -> Make:

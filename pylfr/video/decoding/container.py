@@ -190,4 +190,11 @@ def _describe(stream: VideoStream) -> str:
         for name, flag in (("default", Disposition.default), ("cover picture", _COVER))
         if Disposition(stream.disposition) & flag
     ]
-    return f"{stream.index} ({', '.join([f'{codec} {stream.width}x{stream.height}', *flags])})"
+    width, height = _size(stream)
+    return f"{stream.index} ({', '.join([f'{codec} {width}x{height}', *flags])})"
+
+
+def _size(stream: VideoStream) -> tuple[int, int]:
+    """Width and height; of a codec that this FFmpeg does not know, nothing is known."""
+    context: VideoCodecContext | None = stream.codec_context
+    return (0, 0) if context is None else (context.width, context.height)
