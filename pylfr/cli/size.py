@@ -26,7 +26,7 @@ from pylfr.sizing.gpu_plan import Demand, GpuPlan, plan_for_gpu, read_gpu_rates
 from pylfr.sizing.load import Load, Moment, Setting, decode_floor, run_load
 from pylfr.sizing.report import as_json, sizing_plot
 from pylfr.sizing.synthetic import synthetic_watchlist, walkers_templates
-from pylfr.sizing.trace import Timeline
+from pylfr.sizing.trace import LoadTimeline
 
 _TRACED_S = 5.0
 
@@ -127,7 +127,7 @@ def size(
             return plan_for_gpu(rates, demand, detector=finder, embedder=comparer)
 
         sizing = size_machine(setting, conditions, rules, on_moment=shown.on_moment, on_trial=shown.on_trial, plan=plan)
-        timeline = Timeline()
+        timeline = LoadTimeline()
         if trace is not None and sizing.cameras and not sizing.interrupted:
             floor_ms = decode_floor(clip)
             run_load(setting, sizing.cameras, seconds=_TRACED_S, decode_floor_ms=floor_ms, timeline=timeline)

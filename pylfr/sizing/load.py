@@ -26,7 +26,7 @@ from pylfr.faces.embed import FaceEmbedder
 from pylfr.protocols import Gallery, GallerySource
 from pylfr.sizing.machine import PowerMeter, give_memory_back, resident_mb
 from pylfr.sizing.stopwatch import CpuTimes, Spent, Stopwatch, cpu_times
-from pylfr.sizing.trace import Timeline
+from pylfr.sizing.trace import LoadTimeline
 from pylfr.types import Candidates, Faces, FrameBatch, Reference, Templates
 from pylfr.video.batching.closer_look import CLOSER_LOOK_SHED
 from pylfr.video.sources.looped import LoopedRecording
@@ -160,7 +160,7 @@ class _Latencies(Observer):
 class _TimedGallery:
     """A ``GallerySource`` whose searches count for a stage of their own."""
 
-    def __init__(self, source: GallerySource, stopwatch: Stopwatch, timeline: Timeline | None) -> None:
+    def __init__(self, source: GallerySource, stopwatch: Stopwatch, timeline: LoadTimeline | None) -> None:
         self._source = source
         self._stopwatch = stopwatch
         self._timeline = timeline
@@ -180,7 +180,7 @@ class _TimedGallery:
 
 
 class _TimedSearch:
-    def __init__(self, gallery: Gallery, stopwatch: Stopwatch, timeline: Timeline | None) -> None:
+    def __init__(self, gallery: Gallery, stopwatch: Stopwatch, timeline: LoadTimeline | None) -> None:
         self._gallery = gallery
         self._stopwatch = stopwatch
         self._timeline = timeline
@@ -224,7 +224,7 @@ def run_load(
     on_moment: Callable[[Moment], None] = lambda _: None,
     observers: Sequence[Observer] = (),
     stagger_s: float = STAGGER_S,
-    timeline: Timeline | None = None,
+    timeline: LoadTimeline | None = None,
 ) -> Load:
     """Play the setting's recording as ``cameras`` live cameras and measure for ``seconds`` once they all run.
 

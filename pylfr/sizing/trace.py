@@ -41,7 +41,7 @@ class Span:
     arrow: int | None = None
 
 
-class Timeline(Observer):
+class LoadTimeline(Observer):
     """Collects spans of a run. Its methods may be called from any thread."""
 
     def __init__(self) -> None:

@@ -9,21 +9,21 @@ from itertools import pairwise
 import pytest
 
 from pylfr.sizing.load import Load, Setting, decode_floor, run_load
-from pylfr.sizing.trace import Timeline
+from pylfr.sizing.trace import LoadTimeline
 from pylfr.types import Faces, FrameBatch
 from tests.samples import sample_frame
 
 
 @pytest.fixture(scope="module")
-def traced(setting: Setting) -> tuple[Timeline, Load]:
-    timeline = Timeline()
+def traced(setting: Setting) -> tuple[LoadTimeline, Load]:
+    timeline = LoadTimeline()
     load = run_load(
         setting, 2, seconds=1.0, stagger_s=0.2, decode_floor_ms=decode_floor(setting.video), timeline=timeline
     )
     return timeline, load
 
 
-def test_every_analysed_frame_has_its_decoding_its_wait_and_its_batch(traced: tuple[Timeline, Load]) -> None:
+def test_every_analysed_frame_has_its_decoding_its_wait_and_its_batch(traced: tuple[LoadTimeline, Load]) -> None:
     timeline, load = traced
     names = Counter((span.row == "engine", span.name) for span in timeline.spans)
     assert names[False, "decode"] >= names[False, "queue"] >= load.looked_at > 0
@@ -32,7 +32,9 @@ def test_every_analysed_frame_has_its_decoding_its_wait_and_its_batch(traced: tu
     assert all(span.until_s >= span.since_s for span in timeline.spans)
 
 
-def test_the_engine_does_one_thing_at_a_time_but_for_searches_inside_embedding(traced: tuple[Timeline, Load]) -> None:
+def test_the_engine_does_one_thing_at_a_time_but_for_searches_inside_embedding(
+    traced: tuple[LoadTimeline, Load],
+) -> None:
     stages = [span for span in traced[0].spans if span.row == "engine" and span.name != "search"]
     assert all(one.until_s <= other.since_s + 1e-6 for one, other in pairwise(stages))
     inside = [span for span in traced[0].spans if span.name == "search"]
@@ -40,7 +42,7 @@ def test_the_engine_does_one_thing_at_a_time_but_for_searches_inside_embedding(t
     assert all(any(e.since_s <= span.since_s and span.until_s <= e.until_s for e in embeds) for span in inside)
 
 
-def test_the_file_is_chromes_trace_format_with_an_arrow_for_each_frame(traced: tuple[Timeline, Load]) -> None:
+def test_the_file_is_chromes_trace_format_with_an_arrow_for_each_frame(traced: tuple[LoadTimeline, Load]) -> None:
     whole = json.loads(traced[0].to_json())
     events = whole["traceEvents"]
     rows = {event["tid"]: event["args"]["name"] for event in events if event["ph"] == "M"}
@@ -56,7 +58,7 @@ def test_the_file_is_chromes_trace_format_with_an_arrow_for_each_frame(traced: t
 
 
 def test_a_frame_that_a_newer_one_replaced_is_shown_as_that() -> None:
-    timeline = Timeline()
+    timeline = LoadTimeline()
     timeline._decoded(sample_frame(second=0.0), 0.01)
     timeline._decoded(sample_frame(second=0.04), 0.01)
     timeline.batch_taken(FrameBatch(frames=(sample_frame(second=0.04),)))
@@ -65,7 +67,7 @@ def test_a_frame_that_a_newer_one_replaced_is_shown_as_that() -> None:
 
 def test_a_timeline_that_is_full_counts_what_it_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pylfr.sizing.trace._MOST_EVENTS", 2)
-    timeline = Timeline()
+    timeline = LoadTimeline()
     for _ in range(5):
         timeline.faces_found(FrameBatch(frames=(sample_frame(),)), Faces.none())
     assert (len(timeline.spans), timeline.left_out) == (2, 3)
