@@ -1,4 +1,4 @@
-"""Writes the figures of docs/benchmarks.md: peers from peers.json, sizing as ``pylfr size`` drew it."""
+"""Writes the figures of docs: peers and scale from their results, sizing as ``pylfr size`` drew it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,28 @@ def peers() -> bytes:
     return figure_png(figure, axes)
 
 
+def scale() -> bytes:
+    """The head's processor time by the size of its cluster, and where one core is full, as PNG bytes."""
+    runs = json.loads((RESULTS / "cluster_scale.json").read_text())["results"]["runs"]
+    nodes, cores = [each["nodes"] for each in runs], [each["head_cores"] for each in runs]
+    per_node = sum(cores) / sum(nodes)
+    full = 1 / per_node
+    figure, axes = blank_figure()
+    axes.plot(
+        [0, full], [0, 1], "--", color=PEER, label=f"on paper: {1000 * per_node:.1f} thousandths of a core per node"
+    )
+    axes.plot(nodes, cores, "o", color=OURS, label="measured: 40 cameras per node, engines that sleep")
+    axes.axhline(1, color="#D55E00", linewidth=0.8)
+    axes.text(4, 1.02, f"one core is full: about {full:.0f} nodes", fontsize=9, color="#D55E00")
+    axes.set_xlabel("nodes", fontsize=9)
+    axes.set_ylabel("processor time of the head, cores", fontsize=9)
+    axes.set_ylim(0, 1.15)
+    axes.set_title("One head, three words a second from each node", fontsize=11, loc="left")
+    return figure_png(figure, axes)
+
+
 if __name__ == "__main__":
     IMAGES.mkdir(parents=True, exist_ok=True)
     (IMAGES / "peers.png").write_bytes(peers())
+    (IMAGES / "scale.png").write_bytes(scale())
     shutil.copyfile(RESULTS / "sizing.png", IMAGES / "sizing.png")

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,13 +15,16 @@ from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pylfr.cluster.head import ClusterStatus
+from pylfr.cluster.metrics import ClusterCollector
 from pylfr.cluster.node import ClusterNode, HeadAwayError, UnknownNodeError
 from pylfr.cluster.open import open_head
 from pylfr.cluster.session import Hello, Welcome
 from pylfr.deployment.resources import open_resources
 from pylfr.errors import AuthorisationError, ConfigError, PylfrError
 from pylfr.governance.keys.memory import close_memory
+from pylfr.monitoring.listener import listening
 from pylfr.monitoring.logs import start_logging
+from pylfr.monitoring.monitor import Monitor
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +57,8 @@ class HeadActor:
             self._resources.close()
             raise
         self._name = self._resources.deployment.name
+        self._listening = ExitStack()
+        self._listen()
         self._engines: dict[str, Any] = {}
         self._over = threading.Event()
         threading.Thread(target=self._watch, name="pylfr-head", daemon=True).start()
@@ -86,8 +92,18 @@ class HeadActor:
         self._over.set()
         for engine in self._engines.values():
             ray.kill(engine)
+        self._listening.close()
         self._head.close()
         self._resources.close()
+
+    def _listen(self) -> None:
+        """Give the head's numbers to Prometheus, where the deployment file names a port."""
+        section = self._resources.deployment.monitoring
+        if section.port is not None:
+            monitor = Monitor(self._resources.deployment)
+            monitor.registry.register(ClusterCollector(self._head))
+            monitor.watch_record(self._resources)
+            self._listening.enter_context(listening(monitor, host=section.host, port=section.port))
 
     def _watch(self) -> None:
         while not self._over.wait(_LOOK_EVERY_S):

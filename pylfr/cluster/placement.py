@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,12 +52,17 @@ def place(
         else:
             homeless.append(camera)
     unplaced = []
+    # The node whose load is the smallest once it has one camera more.
+    free = [((len(some) + 1) / room[node], node) for node, some in held.items() if len(some) < room[node]]
+    heapq.heapify(free)
     for camera in homeless:
-        free = [node for node in held if len(held[node]) < room[node]]
         if not free:
             unplaced.append(camera)
             continue
-        held[min(free, key=lambda node: ((len(held[node]) + 1) / room[node], node))].append(camera)
+        _, node = heapq.heappop(free)
+        held[node].append(camera)
+        if len(held[node]) < room[node]:
+            heapq.heappush(free, ((len(held[node]) + 1) / room[node], node))
     _even_out(held, room)
     return Placement(
         node_of={camera: node for node, cameras in held.items() for camera in cameras}, unplaced=tuple(unplaced)
