@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from pylfr._internal.regular_file import read_file
 from pylfr.errors import AuthorisationError
+from pylfr.governance.keys.encrypted_pem import encrypt_pem
 
 _PREFIX = "pylfr-ed25519 "
 _LARGEST_FILE = 1 << 16
@@ -88,11 +88,14 @@ class SigningKey:
 def make_key(path: Path, *, passphrase: str | None = None) -> PublicKey:
     """A new key: the private half in ``path``, for its owner alone, the public one beside it with the suffix ``.pub``.
 
-    With ``passphrase`` the private half is encrypted. Raises ``AuthorisationError`` where there is a file already.
+    With ``passphrase`` the private half is encrypted under it, stretched 600,000 times. Raises ``AuthorisationError``
+    where there is a file already.
     """
     key = SigningKey(Ed25519PrivateKey.generate())
-    encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
-    pem = key._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+    if passphrase:
+        pem = encrypt_pem(key._key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()), passphrase)
+    else:
+        pem = key._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     public = path.with_suffix(".pub")
     for file, content, mode in ((path, pem, 0o600), (public, key.public.text.encode() + b"\n", 0o644)):
         try:
