@@ -9,11 +9,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Annotated, cast
+from typing import Annotated, NoReturn, cast
 
 import typer
 
 from pylfr import __version__
+from pylfr.cli.limits import limit_met
 from pylfr.errors import PylfrError, UsageError
 from pylfr.monitoring.logs import LogFormat, LogLevel, start_logging
 
@@ -120,7 +121,12 @@ def main() -> None:
     # A shell that completes a line gives its words in a variable: bash in the first, the others in the second.
     completed = (os.environ.get(name, "") for name in ("COMP_WORDS", "_TYPER_COMPLETE_ARGS"))
     words = [*sys.argv[1:], *" ".join(completed).split()]
-    app = command_line(words)
+    try:
+        app = command_line(words)
+        import_module("pylfr.cli.console")
+        import_module("pylfr.cli.output")
+    except (ImportError, MemoryError, OSError) as error:
+        _give_up(error)
     # Everything is imported: from here on Ctrl-C is an exception, and what is open is closed.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -145,15 +151,38 @@ def _status_of(app: typer.Typer, words: Sequence[str]) -> int:
     except UsageError as error:
         status, reason = 2, str(error)
     except PylfrError as error:
-        reason = str(error)
+        reason = _with_limit(str(error), error)
     except OSError as error:
         # A full disk or a folder without permission, met outside the parts that explain their own.
-        reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+        words_of = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+        reason = _with_limit(words_of, error)
     except _CLICK_ERROR as error:
         status, reason = 2, _misuse(error)
+    except Exception as error:
+        # What is no limit of the system is a mistake of ours: with its traceback.
+        reason = limit_met(error)
+        if not reason:
+            raise
     if reason:
         warn("error", reason)
     return status
+
+
+def _with_limit(reason: str, error: BaseException) -> str:
+    """``reason``, and the limit of the system behind it, where there is one."""
+    met = limit_met(error)
+    if not met or reason == getattr(error, "strerror", None):
+        return met or reason
+    return f"{reason}: {met}"
+
+
+def _give_up(error: ImportError | MemoryError | OSError) -> NoReturn:
+    """End where not even the command could be imported. What the system did not refuse is raised as it is."""
+    met = limit_met(error)
+    if not met:
+        raise error
+    os.write(2, f"error: {met}\n".encode())
+    os._exit(1)
 
 
 _INTERRUPTED = 130
