@@ -29,7 +29,7 @@ Part = Literal["probe", "reference", "scene"]
 
 # What pages are told of as it happens, besides alerts; of a decision only that there is one.
 _DECIDED = ("adjudication", "verdict-amended", "engagement", "outcome", "outcome-amended")
-_TOLD = ("alert", *_DECIDED, "run-began", "run-ended", "threshold-raised", "withdrawn", "swept")
+_TOLD = ("alert", *_DECIDED, "run-began", "run-ended", "threshold-raised", "withdrawn", "erased")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

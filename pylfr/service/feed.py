@@ -100,7 +100,7 @@ class Feed:
             return told.is_complete
         async with self._changed:
             for event in told.events:
-                if event.kind == "swept":
+                if event.kind == "erased":
                     # What was erased must not come back from here: whoever was away loads everything anew.
                     self._recent.clear()
                     self._first = event.id

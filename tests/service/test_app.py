@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -13,6 +15,7 @@ from pylfr.service import pages
 from pylfr.service.language import translator
 from pylfr.service.texts import COUNTED, TEXTS
 from pylfr.types import Event
+from tests.cli.command import pylfr
 from tests.service.stand import PATIENCE_S, Stand
 
 
@@ -77,6 +80,27 @@ def test_nothing_is_lost_over_a_reconnection(stand: Stand) -> None:
     again = Listener(stand.client("Bob"), last=last)
     again.wait(3)
     assert [data["id"] for _, _, data in again.heard] == missed
+
+
+def test_after_a_sweep_nothing_of_whom_was_seen_comes_from_here_again(stand: Stand) -> None:
+    id_ = stand.alert(retention=timedelta(seconds=2))
+    bob = stand.client("Bob")
+    first = Listener(bob, last=0)
+    first.wait(1)
+    assert first.heard[0][2]["possible_match"] == "REF-1 Ada Lovelace"
+    time.sleep(2.1)
+    swept = pylfr("sweep", stand.folder / "deployment.toml")
+    assert swept.returncode == 0, swept.stderr
+    first.wait(2)
+    assert first.heard[-1][1] == "erased"
+    seen = bob.get(f"/v1/alerts/{id_}").json()
+    assert (seen["possible_match"], seen["pictures"]) == (None, [])
+    assert bob.get(f"/v1/alerts/{id_}/pictures/probe").status_code == 410
+    # Whoever was away and asks for what they missed is told to load everything anew.
+    again = Listener(stand.client("Bob"), last=0)
+    again.wait(1)
+    assert again.heard[0][1] == "reload"
+    assert "Lovelace" not in json.dumps([*again.heard, seen])
 
 
 def test_the_deployment_its_cameras_and_its_retention_are_shown(stand: Stand) -> None:

@@ -166,7 +166,7 @@ follow(
     decided: (told) => fetchSoon(told.alert),
     reload: loadAll,
     "run-ended": loadAll,
-    swept: loadAll,
+    erased: loadAll,
   },
   connection,
 );
