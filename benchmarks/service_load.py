@@ -59,12 +59,12 @@ class ServiceLoad:
     load_average: float
 
 
-async def follow(origin: str, cookies: dict[str, str], count: int, waits_ms: list[float]) -> None:
-    """One desk, until it has received ``count`` of the alerts that are recorded here."""
+async def follow(origin: str, cookies: dict[str, str], after: int, count: int, waits_ms: list[float]) -> None:
+    """One desk, until it has received ``count`` of the alerts that are recorded here, from entry ``after`` on."""
     received = 0
     async with (
         httpx.AsyncClient(base_url=origin, cookies=cookies, timeout=60.0) as client,
-        client.stream("GET", "/v1/events") as answer,
+        client.stream("GET", "/v1/events", params={"after": after}) as answer,
     ):
         event = ""
         async for line in answer.aiter_lines():
@@ -82,10 +82,12 @@ async def follow(origin: str, cookies: dict[str, str], count: int, waits_ms: lis
                     return
 
 
-async def follow_all(origin: str, cookies: dict[str, str], desks: int, count: int, timeout_s: float) -> list[float]:
+async def follow_all(
+    origin: str, cookies: dict[str, str], desks: int, after: int, count: int, timeout_s: float
+) -> list[float]:
     """All desks; what each waited for each alert."""
     waits_ms: list[float] = []
-    followers = [asyncio.create_task(follow(origin, cookies, count, waits_ms)) for _ in range(desks)]
+    followers = [asyncio.create_task(follow(origin, cookies, after, count, waits_ms)) for _ in range(desks)]
     await asyncio.sleep(2.0)
     print("ready", flush=True)
     _, late = await asyncio.wait(followers, timeout=timeout_s)
@@ -132,7 +134,8 @@ def measure(square: Running, desks: int, count: int, hz: float) -> ServiceLoad:
     load_average = os.getloadavg()[0]
     alone = frames_a_second(square, 20.0)
     cookies = dict(square.client("Ann").cookies)
-    asked = json.dumps([square.origin, cookies, desks, count, count / hz + 30.0])
+    after = square.resources.audit.head.sequence
+    asked = json.dumps([square.origin, cookies, desks, after, count, 5 * count / hz + 60.0])
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.service_load", "--follow", asked], stdout=subprocess.PIPE, text=True
     ) as followers:
