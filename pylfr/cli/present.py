@@ -23,6 +23,7 @@ from pylfr.runtimes.registry import RuntimeChoice, choose_runtime
 from pylfr.types import Alert, Device, Event
 
 _REFRESH_S = 0.5
+_STOPPED = "stopped by "
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def running(engine: Engine, console: Console, *, on_hangup: Callable[[], None] |
     """
 
     def stop(number: int, _: FrameType | None) -> None:
-        engine.stop(f"stopped by {signal.Signals(number).name}")
+        engine.stop(f"{_STOPPED}{signal.Signals(number).name}")
         signal.signal(number, stop_at_once)
 
     def stop_at_once(number: int, _: FrameType | None) -> None:
@@ -67,6 +68,12 @@ def running(engine: Engine, console: Console, *, on_hangup: Callable[[], None] |
             painter.join()
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def signal_status(summary: Summary) -> int:
+    """The exit status of a run that a signal stopped, as a shell counts: 128 and its number; 0 where none did."""
+    name = summary.stopped_because.removeprefix(_STOPPED)
+    return 128 + signal.Signals[name] if name in signal.Signals.__members__ else 0
 
 
 def print_alert(alert: Alert, console: Console) -> None:

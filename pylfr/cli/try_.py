@@ -11,7 +11,15 @@ from rich.console import Console
 
 from pylfr._internal.atomic_file import write_result
 from pylfr._internal.names import name_fault
-from pylfr.cli.present import chosen_network, chosen_runtime, print_alert, print_notices, print_summary, running
+from pylfr.cli.present import (
+    chosen_network,
+    chosen_runtime,
+    print_alert,
+    print_notices,
+    print_summary,
+    running,
+    signal_status,
+)
 from pylfr.cli.result_files import require_result_files, require_result_folder
 from pylfr.deployment.open import open_rehearsal
 from pylfr.deployment.sections.recognition import RecognitionSection
@@ -52,7 +60,7 @@ def try_(
 ) -> None:
     """Look for people in recorded videos: a rehearsal. An alert is a possible match for a person to review.
 
-    The exit status is 0 only if every video was read to its end.
+    The exit status is 0 only if every video was read to its end; 130 after Ctrl-C.
     """
     console = Console(stderr=True)
     if device not in ("cpu", "cuda"):
@@ -86,6 +94,8 @@ def try_(
         # Not before the end: what an earlier run left stays until there is something to replace it.
         write_result(json_file, "".join(f"{line}\n" for line in (*lines, summary.to_json())).encode())
     print_summary(summary, console)
+    if signal_status(summary):
+        raise typer.Exit(signal_status(summary))
     if summary.errors:
         raise typer.Exit(1)
 

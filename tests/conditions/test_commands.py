@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -16,6 +17,7 @@ import pytest
 
 from pylfr.cli import main
 from tests.cli.command import PYLFR, pylfr
+from tests.footage import BOTH, NOBODY, WALKING, save_references, video
 from tests.video.clips import write_clip
 
 
@@ -147,3 +149,33 @@ def test_ctrl_c_is_answered_in_one_line_from_the_first_moment(folder: Path, wait
     assert begun.returncode == 130
     assert "Traceback" not in said
     assert said.splitlines()[-1].startswith("error interrupted")
+
+
+def _hears(process: int, number: signal.Signals) -> bool:
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
+    return bool(caught >> (number - 1) & 1)
+
+
+@pytest.mark.usefixtures("models_dir")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_rehearsal_that_is_stopped_writes_what_it_has_and_does_not_say_that_it_is_done(
+    media_dir: Path, tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    long = [video(media_dir, name) for name in (NOBODY, WALKING, BOTH)]
+    person = save_references(media_dir, tmp_path)["man"][0]
+    begun = subprocess.Popen(
+        [PYLFR, "try", *long, "--person", f"man={person}", "--detect-hz", "1000", "--out", tmp_path / "out",
+         "--detector", "scrfd_500m_kps", "--json", tmp_path / "a.jsonl"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    until_s = time.monotonic() + 60
+    # Once everything is open, SIGTERM is heard, and frames come.
+    while not _hears(begun.pid, signal.SIGTERM) and begun.poll() is None and time.monotonic() < until_s:
+        time.sleep(0.02)
+    os.killpg(begun.pid, number)
+    _, said = begun.communicate(timeout=60)
+    assert begun.returncode == status, said
+    assert "Traceback" not in said
+    summary = json.loads((tmp_path / "a.jsonl").read_text().splitlines()[-1])
+    assert summary["stopped_because"] == f"stopped by {number.name}"
