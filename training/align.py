@@ -19,7 +19,7 @@ TEMPLATE = np.array(
     np.float32,
 )
 TEACHER_PX = 128
-MASTER_PX = 144  # the teacher's crop with 8 px around it, so that a shifted student crop still finds picture
+MASTER_PX = 160  # the teacher's crop with 16 px around it, so that a shifted student crop still finds picture
 
 
 def master_template() -> NDArray[np.float32]:

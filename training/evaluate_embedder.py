@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from align import MASTER_PX, TEACHER_PX
+from face_store import load_faces
 from numpy.typing import NDArray
 from people import work_dir
 
 SMALL_WATCHLIST, DRAWS = 10, 400
 
-Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # masters [n, 144, 144, 3] to unit vectors
+Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # masters [n, 160, 160, 3] to unit vectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,10 +130,21 @@ def measure(vectors: NDArray[np.float32], names: NDArray[np.str_]) -> Accuracy:
     )
 
 
+def identification(vectors: NDArray[np.float32], names: NDArray[np.str_], *, fpir: float = 0.01) -> float:
+    """TPIR at a FPIR: the first picture of everybody with two or more is enrolled, single pictures are strangers."""
+    people, first, count = np.unique(names, return_index=True, return_counts=True)
+    enrolled, strangers = first[count >= 2], first[count == 1]
+    searched = np.setdiff1d(np.flatnonzero(np.isin(names, people[count >= 2])), enrolled)
+    nearest_stranger = np.sort((vectors[strangers] @ vectors[enrolled].T).max(1))[::-1]
+    found = vectors[searched] @ vectors[enrolled].T
+    right = names[enrolled][found.argmax(1)] == names[searched]
+    return float((right & (found.max(1) > nearest_stranger[int(len(strangers) * fpir)])).mean())
+
+
 def held_out() -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
     """The masters of people never trained on, and their names."""
-    with np.load(work_dir() / "faces_held_out.npz") as file:
-        return file["faces"], file["names"]
+    faces = load_faces(work_dir() / "faces_held_out.npz")
+    return faces.crops, faces.names
 
 
 def verification_summary(embed: Embed) -> Accuracy:
@@ -176,7 +188,7 @@ def teacher_embedder() -> Embed:
     from teachers import EmbeddingTeacher
 
     teacher = EmbeddingTeacher(precision="f32")
-    return lambda masters: teacher.embed(fields(masters, TEACHER_PX))[0]
+    return lambda masters: teacher.embed(fields(masters, TEACHER_PX))
 
 
 def main() -> None:

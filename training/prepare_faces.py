@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from align import MASTER_PX, crop, master_template
+from face_store import Faces, save_faces
 from people import images_of, lfw_dir, work_dir
 from teachers import DetectionTeacher
 from tqdm import tqdm
@@ -32,9 +33,10 @@ def main() -> None:
             names.append(name)
             landmarks.append(points)
             paths.append(f"{name}/{path.name}")
-        np.savez(
-            target, faces=np.stack(faces), names=np.array(names), landmarks=np.stack(landmarks), paths=np.array(paths)
+        found_faces = Faces(
+            crops=np.stack(faces), names=np.array(names), landmarks=np.stack(landmarks), paths=np.array(paths)
         )
+        save_faces(target, found_faces)
         tqdm.write(f"{target}: {len(faces)} faces of {len(set(names))} people")
 
 

@@ -9,11 +9,6 @@ from numpy.typing import NDArray
 from people import teacher_path
 
 STRIDES = (8, 16, 32)
-FEATURES = ("t538", "t666")  # the teacher's last maps of 16x16 and 8x8 cells, 128 channels each
-FEATURE_CHANNELS = 256
-FEATURE_CELLS = 8
-FEATURE_STEPS = 24  # features are kept as int8, so many steps to one standard deviation
-
 
 def compile_network(network: ov.Model, *, threads: int, precision: str) -> ov.CompiledModel:
     """A network ready to run on the CPU with so many threads, unpinned so that several processes share the cores."""
@@ -24,23 +19,20 @@ def compile_network(network: ov.Model, *, threads: int, precision: str) -> ov.Co
 class EmbeddingTeacher:
     """face_reid_0095 on BGR crops [n, 128, 128, 3] uint8."""
 
-    def __init__(self, *, threads: int = 2, with_features: bool = False, precision: str = "bf16") -> None:
+    def __init__(self, *, threads: int = 2, maps: tuple[str, ...] = (), precision: str = "bf16") -> None:
         network = ov.Core().read_model(teacher_path("face_reid_0095.onnx"))
-        if with_features:
-            network.add_outputs(list(FEATURES))
-        self._with_features = with_features
+        network.add_outputs(list(maps))
         self._compiled = compile_network(network, threads=threads, precision=precision)
 
-    def embed(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Unit vectors [n, 256] and, where asked for, features [n, 256, 8, 8] (both maps brought to 8x8)."""
-        out = self._compiled(np.ascontiguousarray(crops.transpose(0, 3, 1, 2), np.float32))
-        vectors = out[0] / np.linalg.norm(out[0], axis=1, keepdims=True)
-        if not self._with_features:
-            return vectors, None
-        fine, coarse = out[1], out[2]
-        n, c, h, w = fine.shape
-        fine = fine.reshape(n, c, h // 2, 2, w // 2, 2).mean((3, 5))
-        return vectors, np.concatenate([fine, coarse], 1)
+    def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Unit vectors [n, 256]."""
+        vectors = self.answer(np.ascontiguousarray(crops.transpose(0, 3, 1, 2), np.float32))[0]
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    def answer(self, crops: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """For crops [n, 3, 128, 128]: vectors [n, 256], not normalised, and the maps asked for."""
+        out = self._compiled(crops)
+        return [out[i] for i in range(len(out))]
 
 
 class DetectionTeacher:

@@ -1,9 +1,9 @@
-"""Distil the embedder: `python train_embedder.py --minutes 90`. Run it again to go on where it stopped.
+"""Distil the embedder: `python train_embedder.py --seconds 5400`. Run it again to go on where it stopped.
 
-The schedule follows the clock, not the steps: on a shared machine the budget is what one knows. Crops grow from 64 to
-112 px, since small ones teach most of it at a third of the cost. On a CPU each core has a process with one thread, and
-they average their gradients once a step: threads that wait for each other in every operation lose most of their time
-as soon as somebody else uses a core.
+The schedule follows the clock, not the steps: on a machine that is lent or shared, time is what one knows. Everything
+(virtual faces, the teacher, the damage, the student, the optimiser) runs on one device in steps of fixed shape; a GPU
+records a step once and replays it, so that it never waits for Python. Measuring, saving and loading are tried in the
+first seconds. Curves go to NAME.csv.
 """
 
 from __future__ import annotations
@@ -11,231 +11,343 @@ from __future__ import annotations
 import argparse
 import copy
 import math
-import os
-import tempfile
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import cv2
-import numpy as np
 import torch
-import torch.distributed as dist
-from align import TEACHER_PX
-from degrade import degraded, jittered
-from embedder_network import MEAN, SCALE, NanoEmbedder
-from evaluate_embedder import torch_embedder, verification_summary
+from align import MASTER_PX, TEACHER_PX
+from embedder_network import MAP_CHANNELS, MAP_STRIDES, MEAN, SCALE, SIDE_PX, NanoEmbedder
+from evaluate_embedder import identification
+from face_store import load_faces
+from face_stream import FaceStream
+from muon import Muon
 from people import work_dir
-from teachers import FEATURE_CHANNELS, FEATURE_STEPS
+from spoil import Spoiler, Views
+from teacher_network import MAP_CHANNELS as TEACHER_CHANNELS
+from teacher_network import open_teacher
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
-SIDES = ((0.36, 64), (0.67, 80), (0.85, 96), (1.01, 112))  # until this share of the time, this side
+REUSED = 4  # a new virtual face a step for so many seen by the student
 PEAK_RATE = 3e-3
-WARM_UP = 0.03
-EMA_DECAY = 0.999
+WARM_UP, FLAT = 0.03, 0.25  # shares of the time: the rate rises, then stays, then falls to nothing
+EMA_DECAY = 0.998
 NEIGHBOUR_TEMPERATURE = 0.06
-
-
-class VirtualFaces(IterableDataset):
-    """Endless batches (crops uint8, targets, features int8) drawn from whatever shards exist."""
-
-    def __init__(self, folder: Path, batch: int, seed: list[int], side: Tensor) -> None:
-        self._folder, self._batch, self._seed, self._side = folder, batch, seed, side
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        cv2.setNumThreads(1)
-        worker = torch.utils.data.get_worker_info()
-        rng = np.random.default_rng([*self._seed, worker.id if worker else 0])
-        shards: dict[Path, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-        for number in range(1_000_000_000):
-            if number % 200 == 0:  # shards may still be arriving
-                for path in sorted(self._folder.glob("?????.faces.npy")):
-                    if path not in shards:
-                        stem = str(path).removesuffix(".faces.npy")
-                        shards[path] = tuple(
-                            np.load(f"{stem}.{part}.npy", mmap_mode="r") for part in ("faces", "targets", "features")
-                        )
-                stock = list(shards.values())
-            side = int(self._side)
-            crops = np.empty((self._batch, side, side, 3), np.uint8)
-            targets, features = [], []
-            for i in range(self._batch):
-                faces, answers, inner = stock[rng.integers(len(stock))]
-                row = rng.integers(len(faces))
-                crops[i] = degraded(rng, jittered(rng, faces[row], TEACHER_PX, side))
-                targets.append(answers[row])
-                features.append(inner[row])
-            yield torch.from_numpy(crops), torch.from_numpy(np.stack(targets)), torch.from_numpy(np.stack(features))
+CPU_SIDES = ((0.36, 64), (0.67, 80), (0.85, 96), (1.01, SIDE_PX))  # until this share of the time, this side
+MEASURED_EVERY = 20.0  # seconds on a GPU; 24 times that on a CPU
 
 
 class Loss(nn.Module):
-    """How far the student is from its teacher: direction, neighbours in the batch, and inner maps."""
+    """How far the student is from its teacher: direction, neighbours, and inner maps."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Tensor) -> None:
         super().__init__()
-        half = FEATURE_CHANNELS // 2
-        self.read_fine, self.read_coarse = nn.Conv2d(128, half, 1), nn.Conv2d(192, half, 1)
-
-    def forward(
-        self, out: tuple[Tensor, Tensor, Tensor], targets: Tensor, features: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        student = functional.normalize(out[0].float())
-        direction = 1 - (student * targets).sum(1).mean()
-        kin = targets @ targets.T / NEIGHBOUR_TEMPERATURE
-        neighbours = (
-            functional.kl_div(
-                functional.log_softmax(student @ targets.T / NEIGHBOUR_TEMPERATURE, 1),
-                functional.log_softmax(kin, 1),
-                reduction="batchmean",
-                log_target=True,
-            )
-            + 4 * ((student @ student.T - targets @ targets.T) ** 2).mean()
+        self.read = nn.ModuleList(
+            nn.Conv2d(mine, its, 1) for mine, its in zip(MAP_CHANNELS, TEACHER_CHANNELS, strict=True)
         )
-        cells = out[2].shape[2:]
-        wanted = functional.interpolate(features, cells, mode="bilinear")
-        fine = self.read_fine(functional.avg_pool2d(out[1], 2)).float()
-        coarse = self.read_coarse(out[2]).float()
-        inner = ((torch.cat([fine, coarse], 1) - wanted) ** 2).mean()
-        return direction, neighbours, inner
+        self.register_buffer("known", known)
+
+    def readings(self, maps: list[Tensor]) -> list[Tensor]:
+        """The student's maps in the teacher's channels."""
+        return [read(mine) for read, mine in zip(self.read, maps, strict=True)]
+
+    def forward(self, out: Tensor, maps: list[Tensor], targets: Tensor, wanted: list[Tensor]) -> Tensor:
+        """float32 [4]: 1 - cosine, divergence of the neighbours, error of the similarities, error of the maps."""
+        student = functional.normalize(out.float())
+        direction = 1 - (student * targets).sum(1).mean()
+        keys = torch.cat([targets, self.known])
+        neighbours = functional.kl_div(
+            functional.log_softmax(student @ keys.T / NEIGHBOUR_TEMPERATURE, 1),
+            functional.log_softmax(targets @ keys.T / NEIGHBOUR_TEMPERATURE, 1),
+            reduction="batchmean",
+            log_target=True,
+        )
+        similar = ((student @ student.T - targets @ targets.T) ** 2).mean()
+        inner = sum(((mine.float() - its) ** 2).mean() for mine, its in zip(maps, wanted, strict=True))
+        return torch.stack([direction, neighbours, similar, inner / len(wanted)])
 
 
 def rate_at(progress: float) -> float:
-    """The learning rate: a short rise, then a cosine down to nothing."""
+    """The learning rate as a share of its peak."""
     if progress < WARM_UP:
-        return PEAK_RATE * (0.05 + 0.95 * progress / WARM_UP)
-    return PEAK_RATE * (0.5 + 0.5 * math.cos(math.pi * min(1.0, (progress - WARM_UP) / (1 - WARM_UP)))) + 1e-6
+        return 0.05 + 0.95 * progress / WARM_UP
+    falling = max(0.0, progress - FLAT) / (1 - FLAT)
+    return 0.5 + 0.5 * math.cos(math.pi * min(1.0, falling)) + 1e-4
 
 
-def follow(average: nn.Module, model: nn.Module, step: int) -> None:
-    """Move the running average of the weights a little towards the weights."""
-    keep = min(EMA_DECAY, (1 + step) / (20 + step))
-    with torch.no_grad():
-        for a, b in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-            if a.dtype.is_floating_point:
-                a.lerp_(b, 1 - keep)
-            else:
-                a.copy_(b)
+class Trainer:
+    """The student, what trains it, and one step of it."""
 
-
-def agree(parameters: list[nn.Parameter], seconds: float) -> float:
-    """Average the gradients over all processes and take the first one's clock; alone, nothing changes."""
-    if not dist.is_initialized():
-        return seconds
-    clock = torch.tensor([seconds if dist.get_rank() == 0 else 0.0])
-    flat = torch.cat([p.grad.flatten() for p in parameters] + [clock])
-    dist.all_reduce(flat)
-    at = 0
-    for p in parameters:
-        p.grad.copy_(flat[at : at + p.numel()].view_as(p)).div_(dist.get_world_size())
-        at += p.numel()
-    return float(flat[-1])
-
-
-def train(rank: int, options: argparse.Namespace) -> None:
-    """One process's part of the training; the first one keeps the checkpoint, the clock and the bar."""
-    torch.manual_seed(options.seed)
-    torch.set_num_threads(1)
-    if options.processes > 1:
-        dist.init_process_group(
-            "gloo", init_method=f"file://{options.meeting}", rank=rank, world_size=options.processes
+    def __init__(self, options: argparse.Namespace) -> None:
+        torch.manual_seed(options.seed)
+        self.device = torch.device(options.device)
+        self._batch = options.batch
+        pool = load_faces(work_dir() / "faces_learn.npz").crops[: options.people or None]
+        on_gpu = self.device.type == "cuda"
+        self.stream = FaceStream(
+            torch.from_numpy(pool).to(self.device).permute(0, 3, 1, 2).contiguous(),
+            open_teacher(self.device),
+            size=options.ring,
+            new=options.batch // REUSED,
         )
-    device = torch.device(options.device)
-    model = NanoEmbedder().to(device, memory_format=torch.channels_last)
-    loss_of = Loss().to(device, memory_format=torch.channels_last)
-    average = copy.deepcopy(model).eval()
-    learnt = [*model.parameters(), *loss_of.parameters()]
-    groups = [
-        {"params": [p for p in learnt if p.ndim > 1], "weight_decay": 0.03},
-        {"params": [p for p in learnt if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimiser = torch.optim.AdamW(groups, lr=PEAK_RATE, fused=True)
+        self.model = NanoEmbedder().to(self.device, memory_format=torch.channels_last)
+        self.loss_of = Loss(self.stream.known).to(self.device)
+        self.average = copy.deepcopy(self.model).eval()
+        self._learnt = [*self.model.parameters(), *self.loss_of.parameters()]
+        matrices = [p for p in self.model.parameters() if p.ndim > 1 and p.numel() > 4096 and p.shape[0] > 1]
+        chosen = {id(p) for p in matrices} if options.muon else set()
+        others = [p for p in self._learnt if id(p) not in chosen]
+        self._rate = torch.tensor(0.0, device=self.device)
+        self._optimisers: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(
+                [
+                    {"params": [p for p in others if p.ndim > 1], "weight_decay": 0.03},
+                    {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
+                ],
+                lr=self._rate,
+                fused=True,
+                capturable=on_gpu,
+            )
+        ]
+        if options.muon:
+            self._optimisers.append(Muon(matrices, self._rate, options.muon, on_gpu=on_gpu))
+        self._peak = options.rate
+        self._share = torch.zeros(4, device=self.device)
+        self._keep = torch.zeros((), device=self.device)
+        self.running = torch.zeros(4, device=self.device)
+        self.steps, self.seconds = 0, 0.0
+        self.set_side(SIDE_PX)
+
+    def set_side(self, side: int) -> None:
+        """Make the student's crops so large from now on."""
+        self.side = side
+        self._spoiler = Spoiler(side).to(self.device)
+
+    def views(self) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """What one step learns from: crops as the network reads them, targets, and the teacher's maps in their view."""
+        with torch.no_grad():
+            masters, targets, maps = self.stream.draw(self._batch)
+            views = Views(self._batch, self.device)
+            crops = self._spoiler(views.crops(masters, self.side))
+            x = crops.sub(MEAN).mul(SCALE).contiguous(memory_format=torch.channels_last)
+            wanted = [views.see(m, self.side // stride) for m, stride in zip(maps, MAP_STRIDES, strict=True)]
+        return x, targets, wanted
+
+    def step(self) -> None:
+        """Make faces, learn from some, follow with the average. Everything stays on the device."""
+        self.stream.make()
+        x, targets, wanted = self.views()
+        for optimiser in self._optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
+            out, maps = self.model.embed_with_maps(x)
+            maps = self.loss_of.readings(maps)
+        read_from = self.loss_of(out, maps, targets, wanted)
+        (read_from * self._share).sum().backward()
+        nn.utils.clip_grad_norm_(self._learnt, 5.0, foreach=True)
+        for optimiser in self._optimisers:
+            optimiser.step()
+        with torch.no_grad():
+            self.running.lerp_(read_from.detach(), 1 - self._keep.clamp(max=0.98))
+            average, current = list(self.average.parameters()), list(self.model.parameters())
+            torch._foreach_mul_(average, self._keep)
+            torch._foreach_add_(average, torch._foreach_mul(current, 1 - self._keep))
+
+    def plan(self, progress: float) -> None:
+        """Set the rate and the weights of the losses for this share of the time."""
+        self._rate.fill_(self._peak * rate_at(progress))
+        self._keep.fill_(min(EMA_DECAY, (1 + self.steps) / (20 + self.steps)))
+        inner = max(0.1, 1 - 1.3 * progress)
+        for i, share in enumerate((2.0, 0.3, 1.2, inner)):
+            self._share[i].fill_(share)
+
+    def rehearse(self, steps: int) -> None:
+        """Take the first steps one by one, aside, as recording wants it."""
+        if self.device.type != "cuda":
+            for _ in range(steps):
+                self.step()
+            return
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(steps):
+                self.step()
+        torch.cuda.current_stream().wait_stream(aside)
+        torch.cuda.synchronize()
+
+    def recorded(self) -> Callable[[], None]:
+        """The step, recorded for replay on a GPU; where that fails it says so and the step stays as it is.
+
+        A recording keeps the places of all tensors: nothing may be loaded after it.
+        """
+        if self.device.type != "cuda":
+            return self.step
+        self.rehearse(3)
+        for optimiser in self._optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph):
+                self.step()
+        except RuntimeError as error:
+            print(f"steps are not recorded: {error}", flush=True)
+            torch.cuda.synchronize()
+            return self.step
+        return graph.replay
+
+    def settle(self, batches: int) -> None:
+        """Estimate the average's batch-norm statistics anew: they belong to its weights, not to the student's."""
+        norms = [m for m in self.average.modules() if isinstance(m, nn.BatchNorm2d | nn.BatchNorm1d)]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None
+        self.average.train()
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
+            for _ in range(batches):
+                self.average(self.views()[0])
+        self.average.eval()
+
+    def state(self) -> dict[str, object]:
+        return {
+            "model": self.model.state_dict(),
+            "loss": self.loss_of.state_dict(),
+            "average": self.average.state_dict(),
+            "optimisers": [o.state_dict() for o in self._optimisers],
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "samples": self.steps * self._batch,
+        }
+
+    def load(self, path: Path) -> None:
+        saved = torch.load(path, map_location=self.device)
+        self.model.load_state_dict(saved["model"])
+        self.loss_of.load_state_dict(saved["loss"])
+        self.average.load_state_dict(saved["average"])
+        rates = [[group["lr"] for group in o.param_groups] for o in self._optimisers]
+        for optimiser, state, rate in zip(self._optimisers, saved["optimisers"], rates, strict=True):
+            optimiser.load_state_dict(state)
+            for group, lr in zip(optimiser.param_groups, rate, strict=True):
+                group["lr"] = lr  # the tensor that `plan` writes to
+        self.steps, self.seconds = saved["steps"], saved["seconds"]
+
+
+class HeldOut:
+    """The people never learnt from, on the device, with the teacher's answers."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        faces = load_faces(work_dir() / "faces_held_out.npz")
+        self._names = faces.names
+        self._masters = torch.from_numpy(faces.crops).to(trainer.device).permute(0, 3, 1, 2).contiguous()
+        self._targets = trainer.stream.targets_of(self._masters)
+
+    @torch.no_grad()
+    def measure(self, average: nn.Module, side: int) -> tuple[float, float]:
+        """The mean cosine to the teacher, and TPIR at FPIR 1 % with everybody enrolled who has a second picture."""
+        edge = (MASTER_PX - TEACHER_PX) // 2
+        vectors = []
+        searching, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False  # odd shapes, seen once
+        for i in range(0, len(self._masters), 128):
+            crops = self._masters[i : i + 128, :, edge:-edge, edge:-edge].float()
+            crops = functional.interpolate(crops, (side, side), mode="bilinear", align_corners=False)
+            x = crops.sub(MEAN).mul(SCALE).contiguous(memory_format=torch.channels_last)
+            vectors.append(functional.normalize(average(x).float()))
+        torch.backends.cudnn.benchmark = searching
+        found = torch.cat(vectors)
+        cosine = (found * self._targets).sum(1).mean()
+        return float(cosine), identification(found.cpu().numpy(), self._names)
+
+
+def report(trainer: Trainer, held_out: HeldOut, options: argparse.Namespace, *, last: bool = False) -> None:
+    """Measure, write a line of the curve, and save."""
+    trainer.settle(40 if last else 6)
+    cosine, tpir = held_out.measure(trainer.average, trainer.side)
+    checkpoint, curve = work_dir() / f"{options.name}.pt", work_dir() / f"{options.name}.csv"
+    state = trainer.state()
+    torch.save(state, checkpoint.with_suffix(".tmp"))
+    checkpoint.with_suffix(".tmp").rename(checkpoint)
+    direction, kin, similar, inner = trainer.running.tolist()
+    line = (
+        f"{trainer.seconds:.1f},{trainer.steps},{state['samples']},{1 - direction:.4f},{kin:.4f},"
+        f"{similar:.5f},{inner:.4f},{cosine:.4f},{tpir:.4f}"
+    )
+    with curve.open("a") as file:
+        file.write(f"{line}\n")
+    if options.out:
+        torch.save({k: state[k] for k in ("average", "steps", "seconds", "samples")}, options.out / "average.pt")
+        shutil.copy(curve, options.out / curve.name)
+        if last:
+            torch.save({"model": state["model"]}, options.out / "student.pt")
+    tqdm.write(f"seconds,steps,samples,cosine,kin,similar,inner,held out cosine,tpir: {line}")
+    if not math.isfinite(direction):
+        raise SystemExit("the loss is not finite")
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train until the seconds are spent."""
+    began = time.monotonic()
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
+    trainer = Trainer(options)
+    on_gpu = trainer.device.type == "cuda"
     checkpoint = work_dir() / f"{options.name}.pt"
-    step, seconds = 0, 0.0
     if checkpoint.exists():
-        saved = torch.load(checkpoint, map_location=device)
-        for part, name in ((model, "model"), (loss_of, "loss"), (average, "average"), (optimiser, "optimiser")):
-            part.load_state_dict(saved[name])
-        step, seconds = saved["step"], saved["seconds"]
-    began = step
+        trainer.load(checkpoint)
+    held_out = HeldOut(trainer)
+    for _ in range(min(options.ring * REUSED // options.batch, 48 if on_gpu else 8)):
+        trainer.stream.make()
+    print(f"the first faces after {time.monotonic() - began:.1f} s", flush=True)
 
-    side = torch.tensor(SIDES[0][1]).share_memory_()
-    batch = options.batch // options.processes
-    dataset = VirtualFaces(work_dir() / "virtual_faces", batch, [options.seed, step, rank], side)
-    batches = iter(DataLoader(dataset, batch_size=None, num_workers=options.workers))
-    bar = tqdm(total=round(options.minutes * 60), initial=round(seconds), unit="s", mininterval=10, disable=rank > 0)
-    last, saved_at, measured_at = time.monotonic(), seconds, seconds
-    running = np.zeros(3)
-    while (progress := seconds / (options.minutes * 60)) < 1:
-        side.fill_(next(px for until, px in SIDES if progress < until))
-        for group in optimiser.param_groups:
-            group["lr"] = rate_at(progress)
-        crops, targets, features = next(batches)
-        x = (
-            crops.to(device)
-            .permute(0, 3, 1, 2)
-            .to(torch.float32)
-            .sub_(MEAN)
-            .mul_(SCALE)
-            .contiguous(memory_format=torch.channels_last)
-        )
-        with torch.autocast(device.type, torch.bfloat16):
-            out = model.embed_with_features(x)
-            direction, neighbours, inner = loss_of(
-                out, targets.to(device).float(), features.to(device).float() / FEATURE_STEPS
-            )
-        loss = 2 * direction + 0.3 * neighbours + max(0.1, 1 - 1.3 * progress) * inner
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+    # Everything that comes later is tried at once: a failure should be cheap.
+    trainer.plan(trainer.seconds / options.seconds)
+    trainer.rehearse(3)
+    report(trainer, held_out, options)
+    trainer.load(checkpoint)
+    step = trainer.recorded()
+    print(f"ready after {time.monotonic() - began:.1f} s", flush=True)
+
+    budget = options.seconds - (time.monotonic() - began if options.by else 0)
+    every = MEASURED_EVERY * (1 if on_gpu else 24)
+    bar = tqdm(total=round(budget), initial=round(trainer.seconds), unit="s", mininterval=10)
+    last, measured_at = time.monotonic(), trainer.seconds
+    while (progress := trainer.seconds / budget) < 1 and not 0 < options.steps <= trainer.steps:
+        side = options.side or (SIDE_PX if on_gpu else next(px for until, px in CPU_SIDES if progress < until))
+        if side != trainer.side:
+            trainer.set_side(side)
+        trainer.plan(progress)
+        step()
+        if on_gpu:
+            torch.cuda.synchronize()
+        trainer.steps += 1
         now = time.monotonic()
-        seconds, spent, last = agree(learnt, seconds + now - last), now - last, now
-        torch.nn.utils.clip_grad_norm_(learnt, 5.0)
-        optimiser.step()
-        step += 1
-        if rank > 0:
-            continue
-        follow(average, model, step)
-        parts = np.array([direction.item(), neighbours.item(), inner.item()])
-        running += max(0.02, 1 / (step - began)) * (parts - running)
-        bar.update(round(seconds) - bar.n)
-        shown = f"step {step} {crops.shape[1]}px cos {1 - running[0]:.3f} kin {running[1]:.3f} inner {running[2]:.3f}"
-        bar.set_postfix_str(f"{shown} {options.batch / spent:.0f}/s", refresh=False)
-        finished = seconds >= options.minutes * 60
-        if seconds - saved_at > 120 or finished:
-            saved_at = seconds
-            parts_of = {"model": model, "loss": loss_of, "average": average, "optimiser": optimiser}
-            state = {name: part.state_dict() for name, part in parts_of.items()}
-            torch.save(
-                {**state, "step": step, "seconds": seconds, "samples": step * options.batch},
-                checkpoint.with_suffix(".tmp"),
-            )
-            checkpoint.with_suffix(".tmp").rename(checkpoint)
-        if seconds - measured_at > 480 or finished:
-            measured_at = seconds
-            reached = verification_summary(torch_embedder(average, int(side)))
-            tqdm.write(f"{seconds / 60:.1f} min, {step * options.batch} samples: {reached}")
+        trainer.seconds, last = trainer.seconds + now - last, now
+        bar.update(round(trainer.seconds) - bar.n)
+        if trainer.seconds - measured_at >= every:
+            measured_at = trainer.seconds
+            report(trainer, held_out, options)
+    report(trainer, held_out, options, last=True)
 
 
 def main() -> None:
-    """Train until the minutes are spent, in as many processes as asked."""
+    """Read the options and train."""
     on_gpu = torch.cuda.is_available()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=90)
-    parser.add_argument("--batch", type=int, default=64, help="over all processes")
-    parser.add_argument("--processes", type=int, default=1 if on_gpu else os.cpu_count())
-    parser.add_argument("--workers", type=int, default=8 if on_gpu else 0, help="loaders a process; 0 loads in line")
+    parser.add_argument("--seconds", type=float, default=5400)
+    parser.add_argument("--by", action="store_true", help="the seconds count from the program's start, start-up included")
+    parser.add_argument("--batch", type=int, default=512 if on_gpu else 64)
+    parser.add_argument("--ring", type=int, default=131072 if on_gpu else 8192, help="virtual faces kept")
+    parser.add_argument("--rate", type=float, default=PEAK_RATE)
+    parser.add_argument("--muon", type=float, default=2.0, help="Muon's rate over AdamW's; 0 trains all by AdamW")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if on_gpu else "cpu")
+    parser.add_argument("--out", type=Path, help="a folder for the weights and the curve alone")
     parser.add_argument("--name", default="embedder", help="of the checkpoint, and what is resumed")
-    options = parser.parse_args()
-    if options.processes == 1:
-        train(0, options)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        options.meeting = f"{folder}/meeting"
-        torch.multiprocessing.spawn(train, (options,), options.processes)
+    parser.add_argument("--steps", type=int, default=0, help="stop after so many (for trials)")
+    parser.add_argument("--side", type=int, default=0, help="crops of this side all along (for trials)")
+    parser.add_argument("--people", type=int, default=0, help="learn from so many pictures only (for trials)")
+    train(parser.parse_args())
 
 
 if __name__ == "__main__":
