@@ -73,9 +73,7 @@ class NanoEmbedder(nn.Module):
         self.stem = conv(3, 32, stride=2)
         stages, width = [], 32
         for channels, blocks in zip(MAP_CHANNELS, BLOCKS, strict=True):
-            stages.append(
-                nn.Sequential(conv(width, channels, stride=2), *(Residual(channels) for _ in range(blocks)))
-            )
+            stages.append(nn.Sequential(conv(width, channels, stride=2), *(Residual(channels) for _ in range(blocks))))
             width = channels
         self.stages = nn.ModuleList(stages)
         self.widen = conv(width, 384, kernel=1)

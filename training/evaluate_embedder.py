@@ -1,8 +1,7 @@
 """Measure embedders on the people held out: `python evaluate_embedder.py [student.onnx ...]`, beside the teacher.
 
-Verification is 10-fold accuracy on as many mated as non-mated pairs; TAR is over all held-out pairs; TPIR enrols the
-first picture of everybody with two or more and searches the rest, against everybody with a single picture as strangers.
-A small watchlist is ten of the enrolled, drawn many times.
+Verification is 10-fold accuracy on as many mated as non-mated pairs; TAR is over all held-out pairs; TPIR is by
+`searches.py`, against watchlists of several lengths, and with spoilt pictures searched at the threshold of clean ones.
 """
 
 from __future__ import annotations
@@ -17,42 +16,27 @@ from align import MASTER_PX, TEACHER_PX
 from face_store import load_faces
 from numpy.typing import NDArray
 from people import work_dir
+from searches import at_threshold, found_at, search
+from spoilt_probes import KINDS, spoilt
 
-SMALL_WATCHLIST, DRAWS = 10, 400
+WATCHLISTS = {10: 400, 243: 1, 500: 40}  # people on it: how many are drawn
 
 Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # masters [n, 160, 160, 3] to unit vectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """What one embedder reaches on the held-out people; shares in 0..1, thresholds are cosines."""
+    """Comparisons of pairs of the held-out people; shares in 0..1, the threshold is a cosine."""
 
     verification: float
     tar_at_1e2: float
     tar_at_1e3: float
-    tpir_at_1: float
-    tpir_at_01: float
     threshold_fmr_1e3: float
-    threshold_fpir_1: float
-    threshold_fpir_01: float
-    threshold_small: float
-    tpir_small: float
-    enrolled: int
-    mated_searches: int
-    strangers: int
 
     def __str__(self) -> str:
-        shares = [
-            f"{100 * s:.1f}"
-            for s in (self.verification, self.tar_at_1e2, self.tar_at_1e3, self.tpir_at_1, self.tpir_at_01)
-        ]
         return (
-            f"verification {shares[0]}, TAR at FMR 1e-2 {shares[1]}, 1e-3 {shares[2]}, "
-            f"TPIR at FPIR 1 % {shares[3]}, 0.1 % {shares[4]}, "
-            f"with {SMALL_WATCHLIST} enrolled at FPIR 1 % {100 * self.tpir_small:.1f} "
-            f"(threshold {self.threshold_small:.3f}) "
-            f"(thresholds {self.threshold_fmr_1e3:.3f} {self.threshold_fpir_1:.3f} {self.threshold_fpir_01:.3f}; "
-            f"{self.enrolled} enrolled, {self.mated_searches} mated searches, {self.strangers} strangers)"
+            f"verification {100 * self.verification:.1f}, TAR at FMR 1e-2 {100 * self.tar_at_1e2:.1f}, "
+            f"1e-3 {100 * self.tar_at_1e3:.1f} (threshold {self.threshold_fmr_1e3:.3f})"
         )
 
 
@@ -86,59 +70,17 @@ def measure(vectors: NDArray[np.float32], names: NDArray[np.str_]) -> Accuracy:
         threshold = learn[np.argmin(below_mated - below_others)]
         right += int(((pairs >= threshold) == truth)[fold == k].sum())
 
-    people, first, count = np.unique(names, return_index=True, return_counts=True)
-    enrolled = first[count >= 2]
-    rows = np.arange(len(names))
-    searched = np.setdiff1d(rows[np.isin(names, people[count >= 2])], enrolled)
-    strangers = first[count == 1]
-    gallery = vectors[enrolled]
-    top_stranger = np.sort((vectors[strangers] @ gallery.T).max(1))[::-1]
-    found = vectors[searched] @ gallery.T
-    best = found.argmax(1)
-    correct = names[enrolled][best] == names[searched]
-
-    few_strangers, few_mated = [], []
-    for _ in range(DRAWS):
-        few = rng.choice(enrolled, SMALL_WATCHLIST, replace=False)
-        few_strangers.append((vectors[strangers] @ vectors[few].T).max(1))
-        mine = searched[np.isin(names[searched], names[few])]
-        scores_of = vectors[mine] @ vectors[few].T
-        few_mated.append(np.where(names[few][scores_of.argmax(1)] == names[mine], scores_of.max(1), -1))
-    threshold_small = float(np.quantile(np.concatenate(few_strangers), 0.99))
-
-    def tpir(threshold: float) -> float:
-        return float((correct & (found.max(1) >= threshold)).mean())
-
-    fpir_1, fpir_01 = (
-        top_stranger[int(len(top_stranger) * 0.01)] + 1e-6,
-        top_stranger[int(len(top_stranger) * 0.001)] + 1e-6,
-    )
     return Accuracy(
         verification=right / len(pairs),
         tar_at_1e2=float((genuine > at_1e2).mean()),
         tar_at_1e3=float((genuine > at_1e3).mean()),
-        tpir_at_1=tpir(fpir_1),
-        tpir_at_01=tpir(fpir_01),
         threshold_fmr_1e3=float(at_1e3),
-        threshold_fpir_1=float(fpir_1),
-        threshold_fpir_01=float(fpir_01),
-        threshold_small=threshold_small,
-        tpir_small=float((np.concatenate(few_mated) >= threshold_small).mean()),
-        enrolled=len(enrolled),
-        mated_searches=len(searched),
-        strangers=len(strangers),
     )
 
 
-def identification(vectors: NDArray[np.float32], names: NDArray[np.str_], *, fpir: float = 0.01) -> float:
-    """TPIR at a FPIR: the first picture of everybody with two or more is enrolled, single pictures are strangers."""
-    people, first, count = np.unique(names, return_index=True, return_counts=True)
-    enrolled, strangers = first[count >= 2], first[count == 1]
-    searched = np.setdiff1d(np.flatnonzero(np.isin(names, people[count >= 2])), enrolled)
-    nearest_stranger = np.sort((vectors[strangers] @ vectors[enrolled].T).max(1))[::-1]
-    found = vectors[searched] @ vectors[enrolled].T
-    right = names[enrolled][found.argmax(1)] == names[searched]
-    return float((right & (found.max(1) > nearest_stranger[int(len(strangers) * fpir)])).mean())
+def identification(vectors: NDArray[np.float32], names: NDArray[np.str_]) -> float:
+    """TPIR at FPIR 1 % against everybody with two pictures or more."""
+    return found_at(search(vectors, vectors, names, size=243, draws=1), 0.01).tpir
 
 
 def held_out() -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
@@ -147,25 +89,26 @@ def held_out() -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
     return faces.crops, faces.names
 
 
-def verification_summary(embed: Embed) -> Accuracy:
-    """One embedder's accuracy on the held-out people."""
+def embedded(embed: Embed, masters: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Unit vectors of any number of masters."""
+    return np.concatenate([embed(masters[i : i + 64]) for i in range(0, len(masters), 64)])
+
+
+def described(embed: Embed) -> list[str]:
+    """Everything measured of one embedder, a line each."""
     masters, names = held_out()
-    return measure(np.concatenate([embed(masters[i : i + 64]) for i in range(0, len(masters), 64)]), names)
-
-
-def torch_embedder(model: object, side: int) -> Embed:
-    """A student in training, as an embedder of masters."""
-    import torch
-    from embedder_network import MEAN, SCALE
-
-    device = next(model.parameters()).device
-
-    def embed(masters: NDArray[np.uint8]) -> NDArray[np.float32]:
-        x = torch.from_numpy(fields(masters, side).transpose(0, 3, 1, 2).astype(np.float32)).sub_(MEAN).mul_(SCALE)
-        with torch.inference_mode():
-            return torch.nn.functional.normalize(model(x.to(device, memory_format=torch.channels_last))).cpu().numpy()
-
-    return embed
+    vectors = embedded(embed, masters)
+    lines = [str(measure(vectors, names))]
+    for size, draws in WATCHLISTS.items():
+        trials = search(vectors, vectors, names, size=size, draws=draws)
+        shares = [f"{100 * fpir:g} %: {found_at(trials, fpir)}" for fpir in (0.01, 0.001)]
+        lines.append(f"{size} enrolled, {trials.strangers.shape[1]} strangers: TPIR at FPIR {'; '.join(shares)}")
+    threshold = found_at(search(vectors, vectors, names, size=243, draws=1), 0.01).threshold
+    for kind in KINDS:
+        seen = embedded(embed, spoilt(masters, kind))
+        tpir, fpir = at_threshold(search(vectors, seen, names, size=243, draws=1), threshold)
+        lines.append(f"searched {kind}: TPIR {100 * tpir:.1f}, FPIR {100 * fpir:.1f} at {threshold:.3f}")
+    return lines
 
 
 def onnx_embedder(path: str) -> Embed:
@@ -193,9 +136,9 @@ def teacher_embedder() -> Embed:
 
 def main() -> None:
     """Measure the teacher and the embedders named."""
-    sys.stdout.write(f"teacher: {verification_summary(teacher_embedder())}\n")
-    for path in sys.argv[1:]:
-        sys.stdout.write(f"{path}: {verification_summary(onnx_embedder(path))}\n")
+    embedders = {"teacher": teacher_embedder(), **{path: onnx_embedder(path) for path in sys.argv[1:]}}
+    for name, embed in embedders.items():
+        sys.stdout.write("\n  ".join([f"{name}:", *described(embed)]) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from align import MASTER_PX, crop, master_template
 from evaluate_detector import frames
-from evaluate_embedder import Embed, measure, onnx_embedder, teacher_embedder
+from evaluate_embedder import WATCHLISTS, Embed, embedded, measure, onnx_embedder, teacher_embedder
 from numpy.typing import NDArray
 from people import images_of, lfw_dir, media_dir
+from searches import found_at, search
 from teachers import DetectionTeacher
 
 # Who walks where: the dark-haired woman and the man in blue, by the footage's description.
@@ -49,8 +50,12 @@ def portraits(detect: Detect, embed: Embed) -> str:
         best = found[np.argmin(np.linalg.norm((found[:, :2] + found[:, 2:4]) / 2 - middle, axis=1))]
         masters.append(master_of(image, best))
         names.append(name)
-    vectors = np.concatenate([embed(np.stack(masters[i : i + 64])) for i in range(0, len(masters), 64)])
-    return f"{missed} portraits without a face; {measure(vectors, np.array(names))}"
+    vectors, whose = embedded(embed, np.stack(masters)), np.array(names)
+    found = [
+        f"{size} enrolled {found_at(search(vectors, vectors, whose, size=size, draws=draws), 0.01)}"
+        for size, draws in WATCHLISTS.items()
+    ]
+    return f"{missed} portraits without a face; {measure(vectors, whose)}; TPIR at FPIR 1 %: {', '.join(found)}"
 
 
 def footage(detect: Detect, embed: Embed) -> str:

@@ -97,7 +97,7 @@ def write(model: nn.Module, example: torch.Tensor, dynamic: dict[int, object], o
 
 
 def main() -> None:
-    """Write both networks."""
+    """Write the networks whose checkpoints are there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--to", type=Path, default=work_dir() / "export")
     parser.add_argument("--embedder", type=Path, default=work_dir() / "embedder.pt")
@@ -105,17 +105,18 @@ def main() -> None:
     options = parser.parse_args()
     options.to.mkdir(parents=True, exist_ok=True)
     batch = torch.export.Dim("batch", min=1, max=4096)
-    crop = torch.zeros(2, 3, SIDE_PX, SIDE_PX)
-    write(shipped_embedder(options.embedder), crop, {0: batch}, ["embedding"], options.to / "pylfr_nano_embed.onnx")
-    height, width = 32 * torch.export.Dim("rows", min=1, max=512), 32 * torch.export.Dim("columns", min=1, max=512)
-    dynamic = {0: batch, 2: height, 3: width}
-    write(
-        shipped_detector(options.detector),
-        torch.zeros(2, 3, 320, 384),
-        dynamic,
-        list(YuNetOutputs.names),
-        options.to / "pylfr_nano_detect.onnx",
-    )
+    if options.embedder.exists():
+        crop = torch.zeros(2, 3, SIDE_PX, SIDE_PX)
+        write(shipped_embedder(options.embedder), crop, {0: batch}, ["embedding"], options.to / "pylfr_nano_embed.onnx")
+    if options.detector.exists():
+        height, width = (32 * torch.export.Dim(name, min=1, max=512) for name in ("rows", "columns"))
+        write(
+            shipped_detector(options.detector),
+            torch.zeros(2, 3, 320, 384),
+            {0: batch, 2: height, 3: width},
+            list(YuNetOutputs.names),
+            options.to / "pylfr_nano_detect.onnx",
+        )
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from align import MASTER_PX, TEACHER_PX
 from teacher_network import DIMENSION, MAP_CELLS, MAP_CHANNELS, Answer
 from torch import Tensor
 from torch.nn import functional
+from tqdm import tqdm
 from virtual_faces import virtual_faces
 
 EDGE = (MASTER_PX - TEACHER_PX) // 2
@@ -39,9 +40,7 @@ class FaceStream:
         self._normal = []
         for maps in zip(*samples, strict=True):
             together = torch.cat([m.float() for m in maps])
-            self._normal.append(
-                (together.mean((0, 2, 3), keepdim=True), together.std((0, 2, 3), keepdim=True) + 1e-3)
-            )
+            self._normal.append((together.mean((0, 2, 3), keepdim=True), together.std((0, 2, 3), keepdim=True) + 1e-3))
 
     @torch.no_grad()
     def answer(self, masters: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -91,5 +90,5 @@ class FaceStream:
             self.answer(faces)
         torch.cuda.synchronize()
         taken = (time.monotonic() - began) / 5
-        print(f"teacher, {layout}: {2 * self._new / taken:.0f} crops/s", flush=True)
+        tqdm.write(f"the teacher in {layout}: {2 * self._new / taken:.0f} crops/s")
         return taken

@@ -21,7 +21,7 @@ class Muon(torch.optim.Optimizer):
         self._dtype = torch.bfloat16 if on_gpu else torch.float32
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # noqa: ARG002 (the base class has it)
         """Move every weight."""
         for group in self.param_groups:
             rate = group["lr"] * group["factor"]

@@ -7,6 +7,7 @@ from the left and the right by a matrix out of a bank; a JPEG is its DCT, quanti
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -59,7 +60,9 @@ class Spoiler(nn.Module):
         self._side = side
         scales = np.linspace(SMALLEST, 0.8, 24)
         sigmas = np.linspace(0.4, 1.8, 8) * side / 112
-        self.register_buffer("shrinking", stacked(enlarging(side, s, i) @ shrinking(side, s) for i, s in enumerate(scales)))
+        self.register_buffer(
+            "shrinking", stacked(enlarging(side, s, i) @ shrinking(side, s) for i, s in enumerate(scales))
+        )
         self.register_buffer("blurring", stacked(gaussian(side, s) for s in sigmas))
         self.register_buffer("motions", stacked(motions(64)))
         self._coded = []
@@ -156,7 +159,8 @@ def resampled(faces: Tensor, matrices: Tensor) -> Tensor:
     return matrices[:, None] @ faces @ matrices.transpose(1, 2)[:, None]
 
 
-def stacked(matrices: object) -> Tensor:
+def stacked(matrices: Iterable[np.ndarray]) -> Tensor:
+    """float32 [n, ...], of one shape each."""
     return torch.from_numpy(np.stack([np.asarray(m, np.float32) for m in matrices]))
 
 
@@ -175,7 +179,9 @@ def enlarging(side: int, scale: float, number: int, small: int = 0) -> np.ndarra
 
 def gaussian(side: int, sigma: float) -> np.ndarray:
     """[side, side]: out of focus."""
-    return cv2.GaussianBlur(np.eye(side, dtype=np.float32), (1, 0), sigmaX=0, sigmaY=sigma, borderType=cv2.BORDER_REPLICATE)
+    return cv2.GaussianBlur(
+        np.eye(side, dtype=np.float32), (1, 0), sigmaX=0, sigmaY=sigma, borderType=cv2.BORDER_REPLICATE
+    )
 
 
 def motions(count: int) -> list[np.ndarray]:
@@ -199,9 +205,16 @@ def dct_matrix() -> np.ndarray:
 TO_YCC = np.array([[0.114, 0.587, 0.299], [0.5, -0.331264, -0.168736], [-0.081312, -0.418688, 0.5]])  # of B, G, R
 # The tables of ITU-T T.81, annex K, at quality 50.
 LUMINANCE = np.array(
-    "16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62 "
-    "18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 72 92 95 98 112 100 103 99".split(),
-    np.float32,
-).reshape(8, 8)
-CHROMINANCE = np.full((8, 8), 99, np.float32)
-CHROMINANCE[:4, :4] = np.array("17 18 24 47 18 21 26 66 24 26 56 99 47 66 99 99".split(), np.float32).reshape(4, 4)
+    [
+        [16, 11, 10, 16, 24, 40, 51, 61],
+        [12, 12, 14, 19, 26, 58, 60, 55],
+        [14, 13, 16, 24, 40, 57, 69, 56],
+        [14, 17, 22, 29, 51, 87, 80, 62],
+        [18, 22, 37, 56, 68, 109, 103, 77],
+        [24, 35, 55, 64, 81, 104, 113, 92],
+        [49, 64, 78, 87, 103, 121, 120, 101],
+        [72, 92, 95, 98, 112, 100, 103, 99],
+    ]
+)
+CHROMINANCE = np.full((8, 8), 99)
+CHROMINANCE[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]

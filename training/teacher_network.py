@@ -1,4 +1,4 @@
-"""The embedding teacher as a torch module, read from its ONNX file, so that it runs beside the student on any device."""
+"""The embedding teacher as a torch module, read from its ONNX file, so that a GPU runs it beside the student."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def open_teacher(device: torch.device) -> Answer:
     """The teacher for crops float32 [n, 3, 128, 128], BGR 0-255: in half precision on a GPU, by OpenVINO on a CPU."""
     path = teacher_path("face_reid_0095.onnx")
     if device.type != "cpu":
-        network = TeacherNetwork(path).eval().requires_grad_(False).to(device).half()
+        network = TeacherNetwork(path).eval().requires_grad_(requires_grad=False).to(device).half()
         return lambda crops: network(crops.half())
     from teachers import EmbeddingTeacher
 

@@ -10,6 +10,7 @@ from people import teacher_path
 
 STRIDES = (8, 16, 32)
 
+
 def compile_network(network: ov.Model, *, threads: int, precision: str) -> ov.CompiledModel:
     """A network ready to run on the CPU with so many threads, unpinned so that several processes share the cores."""
     options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision, "ENABLE_CPU_PINNING": False}

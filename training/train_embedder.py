@@ -193,7 +193,7 @@ class Trainer:
             with torch.cuda.graph(graph):
                 self.step()
         except RuntimeError as error:
-            print(f"steps are not recorded: {error}", flush=True)
+            tqdm.write(f"steps are not recorded: {error}")
             torch.cuda.synchronize()
             return self.step
         return graph.replay
@@ -298,7 +298,7 @@ def train(options: argparse.Namespace) -> None:
     held_out = HeldOut(trainer)
     for _ in range(min(options.ring * REUSED // options.batch, 48 if on_gpu else 8)):
         trainer.stream.make()
-    print(f"the first faces after {time.monotonic() - began:.1f} s", flush=True)
+    tqdm.write(f"the first faces after {time.monotonic() - began:.1f} s")
 
     # Everything that comes later is tried at once: a failure should be cheap.
     trainer.plan(trainer.seconds / options.seconds)
@@ -306,7 +306,7 @@ def train(options: argparse.Namespace) -> None:
     report(trainer, held_out, options)
     trainer.load(checkpoint)
     step = trainer.recorded()
-    print(f"ready after {time.monotonic() - began:.1f} s", flush=True)
+    tqdm.write(f"ready after {time.monotonic() - began:.1f} s")
 
     budget = options.seconds - (time.monotonic() - began if options.by else 0)
     every = MEASURED_EVERY * (1 if on_gpu else 24)
@@ -335,7 +335,9 @@ def main() -> None:
     on_gpu = torch.cuda.is_available()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5400)
-    parser.add_argument("--by", action="store_true", help="the seconds count from the program's start, start-up included")
+    parser.add_argument(
+        "--by", action="store_true", help="the seconds count from the program's start, start-up included"
+    )
     parser.add_argument("--batch", type=int, default=512 if on_gpu else 64)
     parser.add_argument("--ring", type=int, default=131072 if on_gpu else 8192, help="virtual faces kept")
     parser.add_argument("--rate", type=float, default=PEAK_RATE)

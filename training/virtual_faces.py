@@ -90,5 +90,5 @@ def base_grid(side: int, device: torch.device) -> Tensor:
 
 
 def chance(count: int, share: float, device: torch.device) -> Tensor:
-    """bool [count, 1, 1, 1], true for about that share."""
+    """A mask [count, 1, 1, 1], true for about that share."""
     return torch.rand(count, 1, 1, 1, device=device) < share

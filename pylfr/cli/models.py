@@ -12,6 +12,7 @@ from rich.table import Table
 
 from pylfr.cli.console import escape, results, say, warn
 from pylfr.errors import ModelError
+from pylfr.models.bundle import write_bundle
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import Model, ModelStore, open_store
 
@@ -85,7 +86,10 @@ def verify(
 
 @commands.command()
 def fetch(name: NameArgument, accept_licence: AcceptOption = None) -> None:
-    """Download a network into your cache and verify it."""
+    """Download a network into your cache and verify it; what broke off is continued.
+
+    Asks the mirrors that PYLFR_MODELS_MIRROR names, if any, and goes through the proxy that HTTPS_PROXY names.
+    """
     store = open_store()
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
@@ -95,9 +99,22 @@ def fetch(name: NameArgument, accept_licence: AcceptOption = None) -> None:
         def show_progress(done: int, total: int | None) -> None:
             progress.update(task, completed=done, total=total)
 
-        model = store.fetch(name, accept_licence=accept_licence, on_progress=show_progress)
+        model = store.fetch(name, accept_licence=accept_licence, on_progress=show_progress, on_address=say)
     print_notice(model.manifest)
     _report(model)
+
+
+@commands.command()
+def bundle(
+    names: Annotated[list[str], typer.Argument(help="Names from `pylfr models list`.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The archive to write (.zip).", show_default=False)],
+    accept_licence: AcceptOption = None,
+) -> None:
+    """Pack networks of this machine into one file for a machine without internet: `pylfr models import` reads it."""
+    for model in write_bundle(open_store(), names, out, accept_licence=accept_licence):
+        print_notice(model.manifest)
+        say(f"{model.manifest.name}: packed, sha256 {model.sha256}")
+    say(f"wrote {out}: on the other machine, `pylfr models import {out.name}`")
 
 
 @commands.command(name="import")

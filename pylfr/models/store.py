@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
@@ -14,13 +14,15 @@ from pathlib import Path
 import platformdirs
 
 from pylfr.errors import LicenceError, ModelError
-from pylfr.models import transfer
+from pylfr.models import download, transfer
+from pylfr.models.fetch import fetch_from
 from pylfr.models.last_layer import LastLayer, take_off_last_layer
 from pylfr.models.ledger import Ledger
 from pylfr.models.manifest import ModelManifest, read_manifest
 from pylfr.models.onnx_file import require_self_contained
 
 MODELS_VARIABLE = "PYLFR_MODELS"
+MIRROR_VARIABLE = "PYLFR_MODELS_MIRROR"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +106,12 @@ class _Offer:
 class ModelStore:
     """Every manifest, and the file of its network. Constructing one reads nothing; ``open_store`` makes one."""
 
-    def __init__(self, places: Places, *, open_url: transfer.OpenUrl = transfer.open_url) -> None:
+    def __init__(
+        self, places: Places, *, mirrors: tuple[str, ...] = (), open_url: download.OpenUrl = download.open_url
+    ) -> None:
+        """``mirrors`` are addresses of folders with networks under their file names, asked instead of the sources."""
         self._places = places
+        self._mirrors = mirrors
         self._ledger = Ledger(places.config / "models.jsonl")
         self._open_url = open_url
 
@@ -166,28 +172,44 @@ class ModelStore:
         return Model(manifest=manifest, path=path, sha256=digest)
 
     def fetch(
-        self, name: str, *, accept_licence: str | None = None, on_progress: transfer.Progress | None = None
+        self,
+        name: str,
+        *,
+        accept_licence: str | None = None,
+        on_progress: download.Progress | None = None,
+        on_address: Callable[[str], None] | None = None,
     ) -> Model:
         """Download that network into the cache, verify it, and return it. An existing file is not fetched again.
 
+        What broke off is continued. ``on_address`` hears every address before it is asked, and why one before failed.
         Raises ``LicenceError`` unless a restricted licence is accepted by name, now or earlier, and ``ModelError`` if
-        the network has no address or cannot be fetched completely; then nothing is left behind.
+        the network has no address, comes incompletely (what came is kept for the next try) or is another file.
         """
         manifest = self.manifest(name)
         source = manifest.source
-        if source.url is None or source.sha256 is None or source.size_bytes is None:
+        addresses = self._addresses(manifest)
+        if not addresses or source.sha256 is None or source.size_bytes is None:
             raise ModelError(f"{name} cannot be fetched: {self._how_to_get(manifest)}")
-        self._require_licence([manifest], accept_licence)
+        self.require_licence([manifest], accept_licence)
         if self.find(name) is not None:
             return self.resolve(name)
-        with transfer.arriving(self._places.cache / manifest.file, sha256=source.sha256) as file:
-            if source.member is None:
-                transfer.download(source.url, file, open_url=self._open_url, on_progress=on_progress)
+        failures: list[str] = []
+        for address in addresses:
+            if on_address is not None:
+                on_address("; ".join([*failures[-1:], f"{name}, {source.size_bytes} bytes, from {address}"]))
+            try:
+                fetch_from(address, manifest, self._places.cache, open_url=self._open_url, on_progress=on_progress)
+            except ModelError as error:
+                failures.append(str(error))
             else:
-                with transfer.temporary(self._places.cache) as archive:
-                    transfer.download(source.url, archive, open_url=self._open_url, on_progress=on_progress)
-                    transfer.unpack(Path(archive.name), source.member, file, size_bytes=source.size_bytes)
-        return self.resolve(name)
+                return self.resolve(name)
+        only = f"; nothing else is asked while {MIRROR_VARIABLE} is set" if self._mirrors else ""
+        raise ModelError("; ".join(failures) + only)
+
+    def _addresses(self, manifest: ModelManifest) -> tuple[str, ...]:
+        if self._mirrors and not manifest.source.shipped:
+            return tuple(f"{mirror.rstrip('/')}/{manifest.file}" for mirror in self._mirrors)
+        return (manifest.source.url,) if manifest.source.url is not None else ()
 
     def import_path(self, path: Path, *, accept_licence: str | None = None) -> tuple[Model, ...]:
         """Copy every known network in a file, a zip archive or a folder into the cache, recognised by its hash.
@@ -203,7 +225,7 @@ class ModelStore:
                 f"{path} contains no network with a known sha256: write a manifest NAME.toml next to it, or in "
                 f"{self._places.config / 'models'} (see `pylfr models show yunet_n` for an example)"
             )
-        self._require_licence([offer.manifest for offer in offers], accept_licence)
+        self.require_licence([offer.manifest for offer in offers], accept_licence)
         for offer in offers:
             with transfer.arriving(self._places.cache / offer.manifest.file, sha256=offer.sha256) as file:
                 if offer.member is None:
@@ -243,8 +265,8 @@ class ModelStore:
     def _expected(self, manifest: ModelManifest) -> str | None:
         return manifest.source.sha256 or self._ledger.sha256_of(manifest.name)
 
-    def _require_licence(self, manifests: list[ModelManifest], accepted: str | None) -> None:
-        """Raise ``LicenceError`` unless every restricted licence is accepted; a new acceptance is recorded."""
+    def require_licence(self, manifests: list[ModelManifest], accepted: str | None) -> None:
+        """Raise ``LicenceError`` unless every restricted licence is accepted by name; a new acceptance is recorded."""
         restricted = {each.licence.id: each.name for each in manifests if not each.licence.commercial_use}
         open_ones = [each for each in restricted if each != accepted and not self._ledger.accepts(each)]
         if open_ones:
@@ -261,7 +283,7 @@ class ModelStore:
             return "it ships with pylfr: reinstall pylfr"
         licence = manifest.licence
         accept = "" if licence.commercial_use or self._ledger.accepts(licence.id) else f" --accept-licence {licence.id}"
-        if manifest.source.url is not None:
+        if self._addresses(manifest):
             return f"get it with `pylfr models fetch {manifest.name}{accept}`"
         return (
             f"get {manifest.file} ({manifest.source.page}), then `pylfr models import {manifest.file}{accept}`, "
@@ -286,12 +308,17 @@ def _digest(path: Path, mtime_ns: int, size: int) -> str:  # noqa: ARG001 - a ch
 def open_store() -> ModelStore:
     """The user's store: ``PYLFR_MODELS`` if it is set and not empty, then what ships with pylfr, then the user's cache.
 
-    Raises ``ModelError`` if ``PYLFR_MODELS`` is not a folder.
+    It fetches from ``PYLFR_MODELS_MIRROR`` (addresses, separated by spaces) if that is set, else from the sources.
+    Raises ``ModelError`` if ``PYLFR_MODELS`` is not a folder, or a mirror no address.
     """
     named = os.environ.get(MODELS_VARIABLE, "")
     own = Path(named).expanduser() if named else None
     if own is not None and not own.is_dir():
         raise ModelError(f"{MODELS_VARIABLE} must be a folder of networks, got {named}: correct or unset it")
+    mirrors = tuple(os.environ.get(MIRROR_VARIABLE, "").split())
+    for mirror in mirrors:
+        if not mirror.startswith(("https://", "http://")):
+            raise ModelError(f"{MIRROR_VARIABLE} must be addresses that start with https:// or http://, got {mirror!r}")
     package = Path(str(resources.files("pylfr.models")))
     return ModelStore(
         Places(
@@ -300,5 +327,6 @@ def open_store() -> ModelStore:
             cache=platformdirs.user_cache_path("pylfr") / "models",
             config=platformdirs.user_config_path("pylfr"),
             shipped=package / "shipped",
-        )
+        ),
+        mirrors=mirrors,
     )
