@@ -99,7 +99,7 @@ class OriginView(Document):
     reviewed_at: datetime | None
 
 
-class ListedEntry(Document):
+class ListedPersonView(Document):
     """Somebody on the watchlist."""
 
     id: int
@@ -119,7 +119,7 @@ class WatchlistView(Document):
     sealed: bool
     policy: str | None
     categories: list[str]
-    entries: list[ListedEntry]
+    entries: list[ListedPersonView]
 
 
 class EnrolmentAsked(Document):

@@ -17,7 +17,7 @@ from pylfr.gallery.watchlist.sealed import is_sealed
 from pylfr.gallery.watchlist.watchlist import Entry, Watchlist, open_watchlist
 from pylfr.gallery.watchlist.withdrawal import withdraw
 from pylfr.governance.authorisation.enrolment import Origin, ReviewedReference
-from pylfr.service.deployment_views import EnrolmentAsked, ListedEntry, OriginView, WatchlistView
+from pylfr.service.deployment_views import EnrolmentAsked, ListedPersonView, OriginView, WatchlistView
 from pylfr.types import Event
 from pylfr.video.isolation.client import read_image_isolated
 
@@ -42,7 +42,7 @@ class Listing:
                 entries=[_listed(entry, watchlist.references(entry.name)) for entry in entries],
             )
 
-    def enrol(self, asked: EnrolmentAsked, *, by: str) -> ListedEntry:
+    def enrol(self, asked: EnrolmentAsked, *, by: str) -> ListedPersonView:
         """Add a reference image to a plain watchlist, proposed by ``by``.
 
         Raises ``EnrolmentError`` with every reason of the gate and of the policy, ``MediaError`` where the image cannot
@@ -73,7 +73,7 @@ class Listing:
             self._note("enrolled", asked.name, {"by": by, "watchlist_revision": made.revision})
             return _listed(made.entry, watchlist.references(made.entry.name))
 
-    def review(self, number: int, *, by: str) -> ListedEntry:
+    def review(self, number: int, *, by: str) -> ListedPersonView:
         """Record that ``by`` reviewed an entry for this deployment. Raises ``EnrolmentError`` for who proposed it."""
         self._require_plain("reviewed")
         with self._lock, self._open() as watchlist:
@@ -140,8 +140,8 @@ def _entry(watchlist: Watchlist, number: int) -> Entry:
     raise KeyError(number)
 
 
-def _listed(entry: Entry, references: tuple[ReviewedReference, ...]) -> ListedEntry:
-    return ListedEntry(
+def _listed(entry: Entry, references: tuple[ReviewedReference, ...]) -> ListedPersonView:
+    return ListedPersonView(
         id=entry.id,
         name=entry.name,
         category=entry.category,

@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Depends, Request
 
 from pylfr.service.access import Allow, Caller, people_only
-from pylfr.service.deployment_views import CameraAsked, EnrolmentAsked, ListedEntry, WatchlistView
+from pylfr.service.deployment_views import CameraAsked, EnrolmentAsked, ListedPersonView, WatchlistView
 from pylfr.service.listing import Listing
 from pylfr.service.once import OnceRoute
 from pylfr.service.problems import ProblemError
@@ -28,13 +28,13 @@ def show_the_watchlist(_: Reader, request: Request) -> WatchlistView:
 
 
 @router.post("/entries", status_code=201)
-def enrol(asked: EnrolmentAsked, keeper: Keeper, request: Request) -> ListedEntry:
+def enrol(asked: EnrolmentAsked, keeper: Keeper, request: Request) -> ListedPersonView:
     """Propose a reference image. It is refused with every reason of the quality gate and of the policy."""
     return _listing(request).enrol(asked, by=keeper.name)
 
 
 @router.post("/entries/{entry}/reviews", status_code=201)
-def review(entry: int, keeper: Keeper, request: Request) -> ListedEntry:
+def review(entry: int, keeper: Keeper, request: Request) -> ListedPersonView:
     """Record a review of an entry; where the policy wants two, whoever proposed it is refused."""
     return _found(lambda listing: listing.review(entry, by=keeper.name), request, entry)
 
