@@ -58,6 +58,10 @@ def node(
         raise ConfigError(f"{folder} has no node.key: `pylfr cluster keygen` makes it")
     from pylfr.cluster.actors import CAMERAS, FOLDER
 
+    ray = [sys.executable, "-m", "ray.scripts.scripts"]
+    if address is None:
+        # The token that joining machines need, made where there is none; never printed.
+        subprocess.run([*ray, "get-auth-token", "--generate"], check=False, capture_output=True)
     where = ["--head", "--include-dashboard=false"] if address is None else [f"--address={address}"]
     done = subprocess.run(
         [

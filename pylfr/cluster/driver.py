@@ -10,6 +10,8 @@ from typing import Any
 
 # Before Ray is imported: it would report its use to its makers.
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+# Whoever can submit work to a cluster runs programs on it: only those who have its token (~/.ray/auth_token).
+os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 import ray
 from ray.exceptions import RayError

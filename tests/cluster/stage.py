@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -207,6 +208,8 @@ class Stage:
         self.temporary = Path("/tmp") / f"pylfr-ray-{os.getpid()}"
 
     def __enter__(self) -> Stage:
+        # Only who has the token may submit work.
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         port = self.address.partition(":")[2]
         self.nodes["head"] = self._start(
             self.folder / "head",
@@ -224,6 +227,7 @@ class Stage:
         for node in self.nodes.values():
             node.kill()
         shutil.rmtree(self.temporary, ignore_errors=True)
+        del os.environ["RAY_AUTH_TOKEN"]
 
     def add(self, name: str, *, cameras: int, namespace: str | None = None, host: str | None = None) -> None:
         """Let a node join, inside a network namespace where one is named; it has when this returns.

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,11 @@ from tests.cluster.stage import (
 )
 from tests.postgres import Postgres
 
-pytest.importorskip("ray", reason="Ray is not installed: pip install pylfr[cluster]")
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("models_dir")]
+pytestmark = [
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install pylfr[cluster]"),
+    pytest.mark.slow,
+    pytest.mark.usefixtures("models_dir"),
+]
 
 # What one engine alone finds in the same recordings: camera, entry, capture time.
 Found = tuple[str, str, datetime]
