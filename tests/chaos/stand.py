@@ -286,6 +286,11 @@ class Stand:
             assert done.returncode == 0, done.stdout + done.stderr
         return templates
 
+    def alerts_in_the_log(self) -> int:
+        """How many there are, counted quickly."""
+        path = self.folder / "audit.log"
+        return path.read_bytes().count(b'"kind":"alert"') if path.exists() else 0
+
     def pylfr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command in the folder of the deployment."""
         return subprocess.run(
