@@ -114,7 +114,7 @@ def test_a_video_of_zero_bytes_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_text_that_is_called_mp4_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video\n" * 200)
-    with pytest.raises(MediaError, match=r"text\.mp4 must be a recording that FFmpeg can read, got 1,800 bytes"):
+    with pytest.raises(MediaError, match=r"text\.mp4 must be a recording that FFmpeg can read, got text: convert it"):
         recording(tmp_path / "text.mp4")
 
 
