@@ -135,7 +135,7 @@ def test_a_coarser_crop_keeps_its_light_and_loses_its_stripes() -> None:
 
 @pytest.mark.parametrize(
     ("embedder", "least_refused"),
-    # The shipped network was trained on pictures made coarser: its templates of mosaics agree, and it refuses few of them.
+    # The shipped network was trained on pictures made coarser: templates of mosaics agree, and few are refused.
     [("face_reid_0095", 0.25), ("mobilefacenet_y1", 0.25), ("pylfr_nano_embed", 0.0)],
 )
 def test_the_gate_takes_photographs_and_refuses_mosaics(
