@@ -56,7 +56,7 @@ def given_keys(tables: dict[str, object]) -> set[str]:
                 continue
             place = f"{name}.{each['type']}" if name == "sinks" else name
             # What somebody named is no key of ours.
-            if name in ("people", "roles"):
+            if name in ("people", "roles", "nodes"):
                 keys.add(name)
                 continue
             for key in given_keys(each):
