@@ -23,6 +23,9 @@ Make = Callable[[Path], Path]
 WIDTH, HEIGHT = 96, 64
 FRAMES = 40
 
+# The packets of the first stream, as FFmpeg numbers them.
+_PICTURES = 0x100
+
 
 def add_video(
     container: OutputContainer,
@@ -204,8 +207,28 @@ def without_bytes(make: Make, share: float = 0.1) -> Make:
     def damaging(folder: Path) -> Path:
         path = make(folder)
         content = path.read_bytes()
-        start, length = len(content) // 2, int(share * len(content)) // 188 * 188
+        start, length = len(content) // 2, int(share * len(content))
         path.write_bytes(content[:start] + content[start + length :])
+        return path
+
+    return damaging
+
+
+def without_packets(make: Make, share: float = 0.1) -> Make:
+    """Packets in the middle of a transport stream missing, as where a receiver lost its signal.
+
+    Packets of a stream are counted from 0 to 15: that sixteen of them are missing, or 32, nobody could see.
+    """
+
+    def damaging(folder: Path) -> Path:
+        path = make(folder)
+        content = path.read_bytes()
+        every = [content[at : at + 188] for at in range(0, len(content), 188)]
+        first = len(every) // 2
+        last = first + int(share * len(every))
+        while sum(_pid(packet) == _PICTURES for packet in every[first:last]) % 16 == 0:
+            last += 1
+        path.write_bytes(b"".join(every[:first] + every[last:]))
         return path
 
     return damaging

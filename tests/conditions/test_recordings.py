@@ -37,6 +37,7 @@ from tests.conditions.recordings import (
     two_streams,
     with_sound,
     without_bytes,
+    without_packets,
     written,
     zeroed,
 )
@@ -167,7 +168,7 @@ DAMAGED = (
     damaged("AVI overwritten", zeroed(AVI), "are damaged|could not be decoded|are missing"),
     damaged("MKV without some bytes", without_bytes(plain("a.mkv")), r"\d\.\d s are missing after \d\.\d s"),
     damaged("WebM without some bytes", without_bytes(WEBM), r"\d\.\d s are missing after \d\.\d s"),
-    damaged("transport stream without some packets", without_bytes(TS), "are damaged|could not be decoded"),
+    damaged("transport stream without some packets", without_packets(TS), "are damaged|could not be decoded"),
     damaged("AVI without some bytes", without_bytes(AVI), "are missing|are damaged"),
 )
 
