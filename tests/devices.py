@@ -17,6 +17,9 @@ DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
 # A CPU plays the device (tests/native/stand_in): whatever takes a GPU a moment takes it seconds.
 IS_STAND_IN = os.environ.get("PYLFR_CUDA_STAND_IN") == "1"
 
+# Why the tests of the stand-in itself skip elsewhere: the rehearsal alone imports its core, and fails where they skip.
+ONLY_ON_THE_STAND_IN = "asks the CPU that plays a device: tests/benchmarks/test_gpu_session.py runs this there"
+
 needs_a_gpu = pytest.mark.skipif(IS_STAND_IN, reason="a CPU plays the device, and other libraries do not know it")
 
 

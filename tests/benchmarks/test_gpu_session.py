@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.devices import ONLY_ON_THE_STAND_IN
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu_session.sh"
 
 
@@ -134,12 +136,12 @@ def test_where_time_is_short_steps_are_chosen_by_their_names(tools: Path) -> Non
 @pytest.mark.parametrize("plan", ["proof", "depth"])
 def test_every_step_runs_where_a_cpu_plays_the_device(tools: Path, tmp_path: Path, plan: str) -> None:
     """The rehearsal: the script, the tests and the benchmark as on a GPU, with kernels run by a CPU."""
-    cores = list((SCRIPT.parents[1] / "build" / "stand-in").glob("_core*.so"))
-    if not cores:
+    built = SCRIPT.parents[1] / "build" / "stand-in" / f"_core{sysconfig.get_config_var('EXT_SUFFIX')}"
+    if not built.exists():
         pytest.skip("the CUDA half was not compiled for a CPU that plays a device: make stand-in")
     core = tmp_path / "bundle" / "core"
     core.mkdir(parents=True)
-    shutil.copy(cores[0], core)
+    shutil.copy(built, core)
     # Without what an editable installation hooks in, which would find its own core and not the bundle's.
     packages = sysconfig.get_paths()["purelib"]
     (tools / "python3").write_text(
@@ -176,6 +178,8 @@ def test_every_step_runs_where_a_cpu_plays_the_device(tools: Path, tmp_path: Pat
     if plan == "proof":
         assert {search["index"] for search in measured["searches"]} >= {"device-int8", "native, on the CPU"}
         assert measured["loads"]
+        assert "-- kernels: exit 0" in written
+        assert ONLY_ON_THE_STAND_IN not in written, "no other run has the stand-in's own tests"
 
 
 @pytest.mark.parametrize(

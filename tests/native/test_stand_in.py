@@ -13,14 +13,14 @@ import pytest
 from pylfr import _core, ops  # noqa: TID251 - the stand-in's own functions are in the core's file
 from pylfr.errors import CudaError
 from pylfr.types import Float32, Frame, Precision
-from tests.devices import IS_STAND_IN, on_device, on_host
+from tests.devices import IS_STAND_IN, ONLY_ON_THE_STAND_IN, on_device, on_host
 from tests.native.pictures import noise
 from tests.native.test_search_index import unit_rows
 from tests.samples import NOON
 
 pytestmark = [
     pytest.mark.cuda,
-    pytest.mark.skipif(not IS_STAND_IN, reason="asks the CPU that plays a device: make stand-in"),
+    pytest.mark.skipif(not IS_STAND_IN, reason=ONLY_ON_THE_STAND_IN),
 ]
 
 INVALID_VALUE = 1
