@@ -21,7 +21,7 @@ constexpr int most_probes_at_once = 8;  // of a scan without tensor cores
 constexpr int most_numbers = 1024;
 
 // Each format says how a chunk of a reference meets the chunks of a probe that belong to it. The order of the products
-// of one lane is fixed; lanes are added in pairs, see `scan` in ops/search_index.cpp and cuda/search.cu.
+// of one lane is fixed; lanes are added in pairs, see `scan` in ops/search_index.cpp and cuda/scan_rows.hpp.
 struct Floats {
     using Sum = float;
     static constexpr int probe_chunks = 1;  // for one chunk of a reference
