@@ -162,10 +162,10 @@ class EngineRun:
             wanted = self._wanted
             try:
                 for camera in sorted(self._has - wanted):
-                    engine.take_out(camera, by=_HEAD, because="it is placed elsewhere")
+                    engine.changes.take_out(camera, by=_HEAD, because="it is placed elsewhere")
                     self._has -= {camera}
                 for camera in sorted(wanted - self._has):
-                    engine.take_in(self._open_camera(camera), by=_HEAD, because="it is placed here")
+                    engine.changes.take_in(self._open_camera(camera), by=_HEAD, because="it is placed here")
                     self._has |= {camera}
             except (PylfrError, OSError) as error:
                 engine.stop(f"a camera could not be turned over: {error}")

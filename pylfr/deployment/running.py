@@ -27,7 +27,7 @@ def take_in_camera(engine: Engine, resources: Resources, path: Path, name: str, 
         known = ", ".join(each.name for each in deployment.cameras)
         raise AuthorisationError(f"{path.name} has no camera {name!r}, it has {known}: enter it there first")
     _require_covered(camera, deployment, resources)
-    engine.take_in(
+    engine.changes.take_in(
         open_source(camera, camera.recorded_at or steady_now(), deployment.decode.isolation), by=by, because=because
     )
 

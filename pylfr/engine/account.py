@@ -6,11 +6,13 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from pylfr.engine.stages import Stages
 from pylfr.engine.summary import CameraSummary, Summary, add_causes
 from pylfr.governance.authorisation.authority import REHEARSAL
 from pylfr.protocols import Gallery
-from pylfr.types import Frame
+from pylfr.types import Faces, Frame, FrameBatch
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,21 @@ class Account:
         """Count frames that were taken and are not analysed."""
         for frame in frames:
             self.left_out.setdefault(frame.camera, Counter())[cause] += 1
+
+    def followed(self, batch: FrameBatch, detected: Faces, *, low_score: float, most: int) -> Faces:
+        """The ``most`` best faces of each frame, counted by camera; the rest is filled in pictures, no more.
+
+        Weaker than ``low_score`` is a near detection and no face.
+        """
+        is_face = detected.scores >= low_score
+        rank = np.arange(len(detected)) - np.searchsorted(detected.frame_index, detected.frame_index)
+        within = is_face & (rank < most)
+        self.near_detections += int(np.count_nonzero(~is_face))
+        self.dropped["face_over_cap"] += int(np.count_nonzero(is_face & ~within))
+        faces = detected if within.all() else detected.select(within)
+        for index, count in zip(*np.unique(faces.frame_index, return_counts=True), strict=True):
+            self.faces[batch.frames[index].camera] += int(count)
+        return faces
 
     def note(self, error: str) -> None:
         """Remember what went wrong, for the summary."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pylfr.engine.alert_policy import AlertPolicy, AlertRules
 from pylfr.engine.engine import Engine
-from pylfr.engine.observer import Observer
+from pylfr.engine.observer import Observer, Observers
 from pylfr.engine.stages import EngineLimits, Stages
 from pylfr.faces.best_shots import BestShotSelector, SelectionRules
 from pylfr.faces.detect import FaceDetector
@@ -106,7 +106,7 @@ def build_engine(
         policy=AlertPolicy(settings.alerts),
         audit=audit,
         sinks=sinks,
-        observers=tuple(observers),
+        observers=Observers(observers),
         undated=undated,
         decoding=decoding,
         on_close=on_close,

@@ -2,49 +2,32 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from types import TracebackType
 from typing import Literal
 
 import numpy as np
 
-from pylfr._internal.names import name_fault
 from pylfr._internal.steady_clock import STEADY, steady_now
 from pylfr.engine.account import Account
 from pylfr.engine.alert_policy import PossibleMatch, compose_alert
 from pylfr.engine.alert_queue import AlertQueue
+from pylfr.engine.changes import RunChanges
+from pylfr.engine.detection import detect_ahead
+from pylfr.engine.incidents import Incidents
 from pylfr.engine.observer import Comparison
 from pylfr.engine.stages import EngineLimits, Stages
-from pylfr.engine.summary import (
-    Summary,
-    camera_refused,
-    camera_taken_in,
-    camera_taken_out,
-    camera_turned,
-    clock_changed,
-    run_began,
-    run_ended,
-    threshold_raised,
-    watchlist_turned,
-)
+from pylfr.engine.summary import Summary, camera_refused, run_began, run_ended
 from pylfr.engine.undecided import Undecided
 from pylfr.engine.window import AuthorisedWindow
 from pylfr.errors import AuthorisationError, ConfigError, PylfrError, SinkError
 from pylfr.faces.track import TrackKey
 from pylfr.governance.authorisation.authority import REHEARSAL
-from pylfr.protocols import AheadDetector, Detector, Gallery, Source
+from pylfr.protocols import Gallery
 from pylfr.types import Alert, Event, Faces, FrameBatch, Recorded, Tracks
 from pylfr.video.batching.camera_queue import CameraCounts
-
-log = logging.getLogger(__name__)
-
-# From this on a difference between two clocks is somebody who set one, and not their drift.
-_STEP_S = 2.0
 
 EngineState = Literal["new", "running", "ended"]
 
@@ -59,13 +42,14 @@ class Engine:
         self._limits = limits
         self._undecided = Undecided()
         self._account = Account(detector=detector_name, embedder=embedder_name, runtime=runtime_name)
+        self._incidents = Incidents(stages, self._account)
+        # What people change while it runs.
+        self.changes = RunChanges(stages, self._why_over)
         self._stopped_because = ""
         self._failure: BaseException | None = None
         self._window = AuthorisedWindow(stages.authority, undated=stages.undated)
         self._unread: AlertQueue | None = None
         self._gallery: Gallery | None = None
-        self._step_s = 0.0
-        self._trouble = ""
         self._began = self._seconds = 0.0
 
     def __enter__(self) -> Engine:
@@ -123,6 +107,50 @@ class Engine:
             if self._failure is not None:
                 raise self._failure
 
+    @property
+    def state(self) -> EngineState:
+        """Whether it runs. May be called from any thread."""
+        if not self._began:
+            return "new"
+        return "ended" if self._seconds else "running"
+
+    def cameras(self) -> Mapping[str, CameraCounts]:
+        """The state of every camera, and what became of its frames so far. May be called from any thread."""
+        return self._stages.batches.counts()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the run has begun, and nobody has stopped it."""
+        return self.state == "running" and not self._stopped_because
+
+    def refresh(self) -> tuple[int, str]:
+        """Check the watchlist now: the revision that is used from now on, and why it is not the newest, or "".
+
+        May be called from any thread. Raises ``WatchlistError`` as the next batch would.
+        """
+        gallery = self._stages.gallery
+        gallery.refresh()
+        return gallery.snapshot().revision, gallery.trouble
+
+    def note(self, event: Event) -> None:
+        """Write something that happened around the run into its record. May be called from any thread."""
+        self._stages.audit.note(event)
+
+    def _why_over(self) -> str:
+        return "" if self.is_running else self._stopped_because or "it has ended"
+
+    def summary(self) -> Summary:
+        """The account so far; complete once ``run`` has ended. May be called from any thread."""
+        stages = self._stages
+        return self._account.summary(
+            stages,
+            self._gallery or stages.gallery.snapshot(),
+            seconds=self._seconds or (time.perf_counter() - self._began if self._began else 0.0),
+            unread=self._unread.unread if self._unread is not None else 0,
+            because=self._stopped_because,
+            has_ended=bool(self._seconds),
+        )
+
     def _require_start(self) -> None:
         """Record that the run begins. Raises where nothing is authorised now, or the watchlist cannot be had."""
         stages, now = self._stages, steady_now()
@@ -139,29 +167,16 @@ class Engine:
             )
         )
 
-    def refresh(self) -> tuple[int, str]:
-        """Check the watchlist now: the revision that is used from now on, and why it is not the newest, or "".
-
-        May be called from any thread. Raises ``WatchlistError`` as the next batch would.
-        """
-        gallery = self._stages.gallery
-        gallery.refresh()
-        return gallery.snapshot().revision, gallery.trouble
-
-    def note(self, event: Event) -> None:
-        """Write something that happened around the run into its record. May be called from any thread."""
-        self._stages.audit.note(event)
-
     def _work(self, alerts: AlertQueue) -> None:
         """The whole run, on a thread of its own: whatever ends it is in the record before the reader is told."""
         self._window.watch(self.stop)
         try:
             with self._stages.batches:
-                for batch, faces in self._detected():
+                for batch, faces in detect_ahead(self._stages.detector, self._take):
+                    self._stages.observers.faces_found(batch, faces)
                     for recorded in self._recognise(batch, faces):
                         alerts.put(recorded)
-                    for each in self._stages.observers:
-                        each.batch_ended(batch)
+                    self._stages.observers.batch_ended(batch)
         except BaseException as error:  # the reader gets it, on the reader's thread
             self._fail(error)
         finally:
@@ -177,115 +192,21 @@ class Engine:
         self._account.note(words)
         self.stop(f"failed: {words}")
 
-    @property
-    def state(self) -> EngineState:
-        """Whether it runs. May be called from any thread."""
-        if not self._began:
-            return "new"
-        return "ended" if self._seconds else "running"
-
-    def cameras(self) -> Mapping[str, CameraCounts]:
-        """The state of every camera, and what became of its frames so far. May be called from any thread."""
-        return self._stages.batches.counts()
-
-    def raise_threshold(self, threshold: float, *, by: str) -> None:
-        """Raise the threshold from now on; recorded with who asked for it. May be called from any thread.
-
-        Raises ``AuthorisationError`` for a lower one: that needs another authorisation.
-        """
-        before = self._stages.policy.rules.threshold
-        if name_fault(by) is not None or not before <= threshold <= 1:
-            raise AuthorisationError(
-                f"the threshold may be raised from {before} by a named person, got {threshold} by {by!r}: a lower one "
-                "needs another authorisation"
-            )
-        self._stages.audit.note(threshold_raised(before, threshold, by))
-        self._stages.policy.raise_threshold(threshold)
-
-    def take_out(self, camera: str, *, by: str, because: str) -> None:
-        """Leave a camera out from now on, recorded with who asked for it and why. May be called from any thread.
-
-        Raises ``AuthorisationError`` where there is no such camera, it is the last of a run that would end without it,
-        or nobody says why.
-        """
-        batches = self._stages.batches
-        self._require_words(by, because)
-        if batches.cameras <= {camera} and not batches.stays_open:
-            raise AuthorisationError(f"camera {camera!r} is the only one: stop the run instead")
-        try:
-            counts = batches.remove(camera)
-        except KeyError:
-            others = ", ".join(sorted(batches.cameras))
-            raise AuthorisationError(f"no camera {camera!r} runs here: {others} do") from None
-        self._stages.audit.note(camera_taken_out(camera, by=by, because=because, frames=counts.came))
-
-    def take_in(self, source: Source, *, by: str, because: str) -> None:
-        """Analyse another camera, or one again, from now on; recorded. May be called from any thread.
-
-        Whoever calls has checked that it is the one that was authorised. Raises ``AuthorisationError`` where a camera
-        of that name is not, or not now, or runs already.
-        """
-        self._require_words(by, because)
-        now = steady_now()
-        self._stages.authority.require(frozenset({source.camera}), (now, now))
-        try:
-            self._stages.batches.add(source)
-        except ValueError:
-            raise AuthorisationError(f"camera {source.camera!r} runs already: take it out first") from None
-        self._stages.audit.note(camera_taken_in(source.camera, by=by, because=because))
-
-    def _require_words(self, by: str, because: str) -> None:
-        if not by.strip() or not because.strip():
-            raise AuthorisationError("who asks for this and why is recorded: say both")
-        if not self.is_running:
-            raise AuthorisationError(f"the run is over: {self._stopped_because or 'it has ended'}")
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the run has begun, and nobody has stopped it."""
-        return bool(self._began) and not self._seconds and not self._stopped_because
-
-    def summary(self) -> Summary:
-        """The account so far; complete once ``run`` has ended. May be called from any thread."""
-        stages = self._stages
-        return self._account.summary(
-            stages,
-            self._gallery or stages.gallery.snapshot(),
-            seconds=self._seconds or (time.perf_counter() - self._began if self._began else 0.0),
-            unread=self._unread.unread if self._unread is not None else 0,
-            because=self._stopped_because,
-            has_ended=bool(self._seconds),
-        )
-
-    def _detected(self) -> Iterator[tuple[FrameBatch, Faces]]:
-        """Each batch with its faces. A detector that works asynchronously is given the next batch meanwhile."""
-        batches, detector = self._stages.batches, self._stages.detector
-        at_once = 2 if isinstance(detector, AheadDetector) else 1
-        begun: deque[tuple[FrameBatch, Callable[[], Faces]]] = deque()
-        while True:
-            batch = batches.take(wait=not begun)
-            if batch is not None:
-                batch = self._permitted(batch)
-                if batch is None and not self._stopped_because:
-                    continue
-            if batch is not None:
-                for each in self._stages.observers:
-                    each.batch_taken(batch)
-                begun.append((batch, _begin(detector, batch)))
-                if len(begun) < at_once:
-                    continue
-            if not begun:
-                return
-            earliest, waiting = begun.popleft()
-            faces = waiting()
-            for each in self._stages.observers:
-                each.faces_found(earliest, faces)
-            yield earliest, faces
+    def _take(self, wait: bool) -> FrameBatch | None:
+        """The next batch, with only what may be analysed; None where there is none, or the run was stopped."""
+        while (batch := self._stages.batches.take(wait=wait)) is not None:
+            permitted = self._permitted(batch)
+            if permitted is not None:
+                self._stages.observers.batch_taken(permitted)
+                return permitted
+            if self._stopped_because:
+                break
+        return None
 
     def _permitted(self, batch: FrameBatch) -> FrameBatch | None:
         """The frames of the batch that may be analysed; where no camera may be any more, the run ends."""
-        self._note_cameras()
-        self._note_clock()
+        self._incidents.note_cameras()
+        self._incidents.note_clock()
         before = set(self._window.refused)
         admitted, outside = self._window.admit(batch)
         self._account.leave_out(outside, "outside_window")
@@ -314,15 +235,15 @@ class Engine:
     def _recognise(self, batch: FrameBatch, detected: Faces) -> Iterator[Recorded[Alert]]:
         stages = self._stages
         gallery = self._gallery = stages.gallery.snapshot()
-        self._note_gallery()
-        faces = self._followed(batch, detected)
+        self._incidents.note_gallery()
+        faces = self._account.followed(
+            batch, detected, low_score=stages.tracker.low_score, most=self._limits.max_faces_a_frame
+        )
         tracks = stages.tracker.update(batch, faces)
-        for each in stages.observers:
-            each.faces_tracked(batch, tracks)
+        stages.observers.faces_tracked(batch, tracks)
         selection = stages.selector.due(batch, tracks, live=stages.batches.live_cameras)
         tracks = selection.tracks
-        for each in stages.observers:
-            each.faces_selected(batch, tracks, selection.rows)
+        stages.observers.faces_selected(batch, tracks, selection.rows)
         best = np.full(len(tracks), -1, np.float32)
         for start in range(0, len(selection.rows), stages.recogniser.pool.rows):
             rows = selection.rows[start : start + stages.recogniser.pool.rows]
@@ -336,11 +257,9 @@ class Engine:
             threshold = stages.policy.rules.threshold
             stages.selector.note(batch, tracks, rows, candidates, threshold=threshold, seconds=seconds)
             compared = Comparison(batch=batch, tracks=tracks, rows=rows, candidates=candidates, gallery=gallery)
-            for each in stages.observers:
-                each.faces_compared(compared)
+            stages.observers.faces_compared(compared)
             matches = stages.policy.decide(batch, tracks, rows, candidates)
-            for each in stages.observers:
-                each.matches_decided(compared, matches)
+            stages.observers.matches_decided(compared, matches)
             for match in matches:
                 yield self._alert(match, batch, tracks, gallery, detected)
         stages.batches.decided(batch.frames, self._undecided.judge(batch, tracks, best, stages.policy.rules))
@@ -367,53 +286,15 @@ class Engine:
             except SinkError as error:
                 self._account.undelivered += 1
                 self._account.note(f"alert {alert.id} was recorded but not delivered: {error}")
-        for each in stages.observers:
-            each.alert_recorded(recorded)
+        stages.observers.alert_recorded(recorded)
         return recorded
-
-    def _followed(self, batch: FrameBatch, detected: Faces) -> Faces:
-        """The best faces of each frame, up to the cap, counted by camera; the rest is filled in pictures, no more."""
-        is_face = detected.scores >= self._stages.tracker.low_score
-        rank = np.arange(len(detected)) - np.searchsorted(detected.frame_index, detected.frame_index)
-        within = is_face & (rank < self._limits.max_faces_a_frame)
-        self._account.near_detections += int(np.count_nonzero(~is_face))
-        self._account.dropped["face_over_cap"] += int(np.count_nonzero(is_face & ~within))
-        faces = detected if within.all() else detected.select(within)
-        for index, count in zip(*np.unique(faces.frame_index, return_counts=True), strict=True):
-            self._account.faces[batch.frames[index].camera] += int(count)
-        return faces
 
     def _forget(self, ended: Sequence[TrackKey]) -> None:
         if not ended:
             return
         self._stages.selector.forget(ended)
-        closed = self._stages.policy.forget(ended)
-        for each in self._stages.observers:
-            each.tracks_ended(closed)
+        self._stages.observers.tracks_ended(self._stages.policy.forget(ended))
         self._account.tracks.update(key.camera for key in ended)
-
-    def _note_cameras(self) -> None:
-        for event in self._stages.batches.take_events():
-            self._stages.audit.note(camera_turned(event))
-            for each in self._stages.observers:
-                each.camera_changed(event)
-
-    def _note_clock(self) -> None:
-        """Record that somebody set the system's clock. The run goes on by its own, which does not step."""
-        step_s = STEADY.step_s()
-        if abs(step_s - self._step_s) >= _STEP_S:
-            self._stages.audit.note(clock_changed(step_s - self._step_s))
-            log.warning("the system's clock was set by %+.1f s: the run goes on by its own", step_s - self._step_s)
-            self._step_s = step_s
-
-    def _note_gallery(self) -> None:
-        """Record when the watchlist cannot be read, and when it can again."""
-        trouble = self._stages.gallery.trouble
-        if bool(trouble) != bool(self._trouble):
-            self._stages.audit.note(watchlist_turned(trouble))
-            if trouble:
-                self._account.note(f"the watchlist cannot be read, its last revision is used: {trouble}")
-        self._trouble = trouble
 
     def _close(self) -> None:
         """Close everything, whatever becomes of the step before; the last entry says why the run ended."""
@@ -423,7 +304,7 @@ class Engine:
             self._attempt(each.run_ended)
         for sink in stages.sinks:
             self._attempt(sink.close)
-        self._attempt(self._note_cameras)
+        self._attempt(self._incidents.note_cameras)
         self._attempt(lambda: stages.audit.note(run_ended(self.summary())))
         for close in (stages.gallery.close, stages.audit.close, stages.on_close):
             self._attempt(close)
@@ -442,10 +323,3 @@ class Engine:
     def _finish_tracks(self) -> None:
         self._stages.tracker.finish()
         self._forget(self._stages.tracker.ended())
-
-
-def _begin(detector: Detector, batch: FrameBatch) -> Callable[[], Faces]:
-    """A call that gives the batch's faces; a detector that works asynchronously has begun."""
-    if isinstance(detector, AheadDetector):
-        return detector.begin(batch.frames)
-    return partial(detector.detect, batch.frames)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pylfr.engine.alert_policy import EndedTrack, PossibleMatch
@@ -65,3 +65,57 @@ class Observer:
 
     def run_ended(self) -> None:
         """Nothing follows. Write what there is to write."""
+
+
+class Observers(Observer):
+    """Several observers as one: each is told in turn."""
+
+    def __init__(self, observers: Iterable[Observer] = ()) -> None:
+        self._observers = tuple(observers)
+
+    def __iter__(self) -> Iterator[Observer]:
+        return iter(self._observers)
+
+    def batch_taken(self, batch: FrameBatch) -> None:
+        for each in self._observers:
+            each.batch_taken(batch)
+
+    def faces_found(self, batch: FrameBatch, faces: Faces) -> None:
+        for each in self._observers:
+            each.faces_found(batch, faces)
+
+    def faces_tracked(self, batch: FrameBatch, tracks: Tracks) -> None:
+        for each in self._observers:
+            each.faces_tracked(batch, tracks)
+
+    def faces_selected(self, batch: FrameBatch, tracks: Tracks, rows: Int64) -> None:
+        for each in self._observers:
+            each.faces_selected(batch, tracks, rows)
+
+    def faces_compared(self, comparison: Comparison) -> None:
+        for each in self._observers:
+            each.faces_compared(comparison)
+
+    def matches_decided(self, comparison: Comparison, matches: Sequence[PossibleMatch]) -> None:
+        for each in self._observers:
+            each.matches_decided(comparison, matches)
+
+    def alert_recorded(self, recorded: Recorded[Alert]) -> None:
+        for each in self._observers:
+            each.alert_recorded(recorded)
+
+    def batch_ended(self, batch: FrameBatch) -> None:
+        for each in self._observers:
+            each.batch_ended(batch)
+
+    def tracks_ended(self, ended: Sequence[EndedTrack]) -> None:
+        for each in self._observers:
+            each.tracks_ended(ended)
+
+    def camera_changed(self, event: CameraEvent) -> None:
+        for each in self._observers:
+            each.camera_changed(event)
+
+    def run_ended(self) -> None:
+        for each in self._observers:
+            each.run_ended()

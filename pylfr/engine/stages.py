@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pylfr.engine.alert_policy import AlertPolicy
-from pylfr.engine.observer import Observer
+from pylfr.engine.observer import Observers
 from pylfr.faces.best_shots import BestShotSelector
 from pylfr.faces.device.recognise import DeviceRecogniser
 from pylfr.faces.recognise import FaceRecogniser
@@ -33,7 +33,7 @@ class Stages:
     policy: AlertPolicy
     audit: Audit
     sinks: Sequence[Sink]
-    observers: tuple[Observer, ...] = ()
+    observers: Observers = field(default_factory=Observers)
     undated: frozenset[str] = frozenset()
     decoding: str = "in this process"
     on_close: Callable[[], None] = lambda: None

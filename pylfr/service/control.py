@@ -34,16 +34,16 @@ class RunControl:
         return self._engine is not None and self._engine.is_running
 
     def raise_threshold(self, threshold: float, *, by: str) -> None:
-        """As ``Engine.raise_threshold``."""
-        self._running().raise_threshold(threshold, by=by)
+        """As ``RunChanges.raise_threshold``."""
+        self._running().changes.raise_threshold(threshold, by=by)
 
     def stop(self, *, by: str, because: str) -> None:
         """End the run, for the reason that somebody gives."""
         self._running().stop(f"stopped by {by}: {because}")
 
     def take_out(self, camera: str, *, by: str, because: str) -> None:
-        """As ``Engine.take_out``."""
-        self._running().take_out(camera, by=by, because=because)
+        """As ``RunChanges.take_out``."""
+        self._running().changes.take_out(camera, by=by, because=because)
 
     def take_in(self, camera: str, *, by: str, because: str) -> None:
         """Take in a camera as the deployment file describes it now, where that is what was authorised."""

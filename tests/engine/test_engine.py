@@ -15,7 +15,7 @@ import pytest
 
 from pylfr.engine.alert_policy import AlertPolicy, AlertRules
 from pylfr.engine.engine import Engine
-from pylfr.engine.observer import Comparison, Observer
+from pylfr.engine.observer import Comparison, Observer, Observers
 from pylfr.engine.stages import EngineLimits, Stages
 from pylfr.engine.summary import Summary
 from pylfr.errors import AuditError, AuthorisationError, MediaError, SinkError
@@ -254,7 +254,7 @@ def build(
         policy=AlertPolicy(AlertRules(threshold=0.5)),
         audit=audit or RehearsalAudit(),
         sinks=sinks,
-        observers=tuple(observers),
+        observers=Observers(observers),
         undated=undated,
     )
     return Engine(
@@ -517,10 +517,10 @@ def test_the_threshold_may_be_raised_by_name_and_never_lowered() -> None:
     engine = build([Street("north")], audit=audit)
     for threshold, by in ((0.49, "Ann"), (0.6, " "), (1.1, "Ann")):
         with pytest.raises(AuthorisationError, match="another authorisation"):
-            engine.raise_threshold(threshold, by=by)
-    engine.raise_threshold(1.0, by="Ann")
+            engine.changes.raise_threshold(threshold, by=by)
+    engine.changes.raise_threshold(1.0, by="Ann")
     with pytest.raises(AuthorisationError, match=r"may be raised from 1\.0"):
-        engine.raise_threshold(0.9, by="Ann")
+        engine.changes.raise_threshold(0.9, by="Ann")
     assert engine.summary().threshold == 1.0
     assert audit.kinds == ["threshold-raised"]
 

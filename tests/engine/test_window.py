@@ -85,7 +85,7 @@ def test_the_window_ends_by_the_clock_that_it_is_given_and_says_when() -> None:
 def test_a_clock_that_is_set_is_in_the_record_once() -> None:
     diary = Diary()
     engine = build([Street("north")], audit=diary)
-    engine._step_s = 1800.0  # as it was found when the clock had been half an hour ahead
+    engine._incidents._step_s = 1800.0  # as it was found when the clock had been half an hour ahead
     run(engine)
     [changed] = [event for event in diary.noted if event.kind == "clock-changed"]
     assert round(float(str(changed.details["by_s"]))) == -1800
