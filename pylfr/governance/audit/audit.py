@@ -8,6 +8,7 @@ import hmac
 import os
 import secrets
 import threading
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -102,8 +103,10 @@ class AuditLog:
         self._size = self._checkpoints_size = 0
         self._head = LogHead(sequence=0, digest=GENESIS)
         self._latest: datetime | None = None
-        # The digest and the length in bytes of each entry that has no checkpoint of its own, by its number.
-        self._unsigned: dict[int, tuple[str, int]] = {}
+        # Where each entry begins in the file.
+        self._starts = array("Q")
+        # The digest of each entry that has no checkpoint of its own, by its number.
+        self._unsigned: dict[int, str] = {}
 
     @property
     def is_signed(self) -> bool:
@@ -148,17 +151,16 @@ class AuditLog:
     def entries(self, *kinds: str, after: int = 0) -> Iterator[LogEntry]:
         """The entries of these kinds that can be believed, oldest first; of every kind where none is given.
 
-        Those up to the number ``after`` are left out, and cost nothing.
-
-        An entry without a checkpoint of its own is left out. Raises ``AuditError`` where the log is damaged.
+        Those up to the number ``after`` are left out, and not read. An entry without a checkpoint is left out.
+        Raises ``AuditError`` where the log is damaged.
         """
         with self._alone():
             self._read_on()
-            content, unsigned = os.pread(self._descriptor, self._size, 0), frozenset(self._unsigned)
+            lines, unsigned = self._lines_after(after), frozenset(self._unsigned)
         wanted = [b'"kind":"%s"' % kind.encode() for kind in kinds]
-        for number, line in enumerate(content.splitlines(), start=1):
+        for number, line in enumerate(lines, start=after + 1):
             # Every line was parsed when it was taken in; most are of other kinds.
-            if number <= after or number in unsigned or (wanted and not any(each in line for each in wanted)):
+            if number in unsigned or (wanted and not any(each in line for each in wanted)):
                 continue
             entry = parse_entry(line)
             if not kinds or entry.kind in kinds:
@@ -223,9 +225,12 @@ class AuditLog:
         number = self._head.sequence
         if number not in self._unsigned:
             return
-        digest, length = self._unsigned.pop(number)
-        start = self._size - length
-        quoted = os.pread(self._descriptor, min(length, _LONGEST_QUOTE), start).decode("utf-8", "replace").rstrip("\n")
+        digest, start = self._unsigned.pop(number), self._starts.pop()
+        quoted = (
+            os.pread(self._descriptor, min(self._size - start, _LONGEST_QUOTE), start)
+            .decode("utf-8", "replace")
+            .rstrip("\n")
+        )
         os.ftruncate(self._descriptor, start)
         self._size = start
         self._head = LogHead(sequence=number - 1, digest=self._digest_of(number - 1))
@@ -252,7 +257,7 @@ class AuditLog:
                 raise self._damaged(f"entry {entry.sequence} does not follow entry {self._head.sequence}")
             self._take(entry, len(line))
             if self._public is not None:
-                self._unsigned[entry.sequence] = (entry.digest, len(line))
+                self._unsigned[entry.sequence] = entry.digest
         if self._public is not None:
             for line in self._new_lines(self._checkpoints, self._checkpoints_size):
                 self._take_checkpoint(line, self._public)
@@ -270,6 +275,7 @@ class AuditLog:
         return added[:whole].splitlines(keepends=True)
 
     def _take(self, entry: LogEntry, length: int) -> None:
+        self._starts.append(self._size)
         self._size += length
         self._head = LogHead(sequence=entry.sequence, digest=entry.digest)
         self._latest = max(self._latest or entry.at, entry.at)
@@ -283,7 +289,7 @@ class AuditLog:
         if not checkpoint.is_signed_with(public):
             raise AuditError(f"a checkpoint of {self._path} was not signed with the record's key; {_SEE_VERIFY}")
         number = checkpoint.sequence
-        known = self._unsigned[number][0] if number in self._unsigned else self._digest_of(number)
+        known = self._unsigned[number] if number in self._unsigned else self._digest_of(number)
         if number > self._head.sequence:
             raise AuditError(
                 f"{self._path} ends at entry {self._head.sequence}, entry {number} had been signed: it was cut off; "
@@ -312,7 +318,16 @@ class AuditLog:
             return self._head.digest if sequence else GENESIS
         if sequence > self._head.sequence:
             return ""
-        return parse_entry(os.pread(self._descriptor, self._size, 0).splitlines()[sequence - 1]).digest
+        start = self._starts[sequence - 1]
+        end = self._starts[sequence] if sequence < len(self._starts) else self._size
+        return parse_entry(os.pread(self._descriptor, end - start, start)).digest
+
+    def _lines_after(self, number: int) -> list[bytes]:
+        """The lines of the entries after that number."""
+        if number >= len(self._starts):
+            return []
+        start = self._starts[number]
+        return os.pread(self._descriptor, self._size - start, start).splitlines()
 
     def _damaged(self, why: str, *, line: int | None = None) -> AuditError:
         place = self._head.sequence + 1 if line is None else line

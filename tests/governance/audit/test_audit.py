@@ -187,6 +187,28 @@ def test_a_log_knows_whether_it_still_has_what_it_had(tmp_path: Path) -> None:
     log.close()
 
 
+def test_whoever_follows_a_log_reads_only_what_was_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = signed_log(tmp_path)
+    for number in range(1, 6):
+        log.note(Event(kind="odd" if number % 2 else "even", details={"number": number}))
+    read: list[int] = []
+
+    def counted(descriptor: int, length: int, offset: int) -> bytes:
+        content = real(descriptor, length, offset)
+        read.append(len(content))
+        return content
+
+    real = os.pread
+    monkeypatch.setattr(os, "pread", counted)
+    assert [entry.sequence for entry in log.entries(after=3)] == [4, 5]
+    assert [entry.sequence for entry in log.entries("odd", after=1)] == [3, 5]
+    assert [entry.sequence for entry in log.entries("even")] == [2, 4]
+    read.clear()
+    assert list(log.entries(after=5)) == list(log.entries(after=99)) == []
+    assert sum(read) == 0
+    log.close()
+
+
 def test_threads_that_share_a_log_make_one_chain(tmp_path: Path) -> None:
     log = signed_log(tmp_path)
 
