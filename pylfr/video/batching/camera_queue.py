@@ -67,6 +67,7 @@ class CameraCounts:
             came=earlier.came + self.came,
             not_due=earlier.not_due + self.not_due,
             passed_on=earlier.passed_on + self.passed_on,
+            closer=earlier.closer + self.closer,
             dropped={cause: earlier.dropped.get(cause, 0) + self.dropped.get(cause, 0) for cause in causes},
             last_frame_at=self.last_frame_at or earlier.last_frame_at,
         )

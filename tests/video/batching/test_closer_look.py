@@ -68,6 +68,24 @@ def test_an_undecided_face_brings_the_frames_that_follow_and_nobody_brings_none(
     assert counts.came == counts.not_due + counts.passed_on == 50
 
 
+def test_closer_frames_count_on_when_a_camera_comes_back() -> None:
+    with Batcher([Recording(50)], detect_hz=5.0, closer_hz=RATE, stays_open=True) as batcher:
+
+        def until_it_ends() -> None:
+            while batcher.counts()["gate"].state != "ended" or batcher.counts()["gate"].waiting:
+                if (batch := batcher.take(wait=False)) is not None:
+                    batcher.decided(batch.frames, [True] * len(batch.frames))
+
+        until_it_ends()
+        first = batcher.remove("gate")
+        batcher.add(Recording(50))
+        until_it_ends()
+        counts = batcher.counts()["gate"]
+    assert first.closer > 0
+    assert (counts.came, counts.closer) == (2 * first.came, 2 * first.closer)
+    assert counts.came == counts.not_due + counts.passed_on
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_the_same_recording_gives_the_same_frames_however_fast_it_is_analysed(seed: int) -> None:
     draw = random.Random(seed)
