@@ -11,7 +11,7 @@ from typing import Protocol
 
 from pylfr.errors import PylfrError, SinkError
 from pylfr.governance.adjudication.replay import UNFINISHED
-from pylfr.sinks.pending import PendingAlerts
+from pylfr.sinks.pending import PendingAlerts, PendingInMemory
 from pylfr.sinks.record import AlertMessage, require_size
 from pylfr.types import Alert, Event, Recorded
 
@@ -222,3 +222,11 @@ def start_delivery(
     sink = DeliverySink(destination, pending, name=name, timeout_s=timeout_s, close_s=close_s, note=note)
     sink.start()
     return sink
+
+
+def deliver_from_memory(
+    destination: Destination, *, capacity: int = 256, timeout_s: float = 5.0, close_s: float = 10.0
+) -> DeliverySink:
+    """As ``start_delivery``, for a run without an audit log: at most ``capacity`` alerts are queued, in memory."""
+    pending = PendingInMemory(capacity=capacity)
+    return start_delivery(destination, pending, name="delivery", timeout_s=timeout_s, close_s=close_s)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from pylfr._internal.secrets import resolve_secrets
 from pylfr.errors import ConfigError
-from pylfr.sinks.delivery import DeliveryError, DeliverySink, start_delivery
-from pylfr.sinks.pending import PendingInMemory
+from pylfr.sinks.delivery import DeliveryError
 from pylfr.sinks.record import AlertMessage
 
 if TYPE_CHECKING:
@@ -181,26 +180,6 @@ def broker_of(
         log.warning("%s gets alerts unencrypted: use tls", address)
     broker.start(client, host, port)
     return broker
-
-
-def open_mqtt(
-    host: str,
-    *,
-    port: int = 1883,
-    prefix: str = "pylfr",
-    username: str | None = None,
-    password: str | None = None,
-    tls: MqttTls | None = None,
-    pictures: bool = False,
-    capacity: int = 256,
-    close_s: float = 10.0,
-) -> DeliverySink:
-    """A sink that publishes each alert to ``broker_of`` these settings; its threads start here.
-
-    At most ``capacity`` alerts are queued, in memory; ``close`` goes on for ``close_s``. Raises as ``broker_of`` does.
-    """
-    broker = broker_of(host, port=port, prefix=prefix, username=username, password=password, tls=tls, pictures=pictures)
-    return start_delivery(broker, PendingInMemory(capacity=capacity), name="mqtt", close_s=close_s)
 
 
 def _require_address(host: str, port: int, prefix: str) -> None:

@@ -13,8 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pylfr._internal.secrets import redact, require_ascii, resolve_secrets
 from pylfr.errors import ConfigError
-from pylfr.sinks.delivery import DeliveryError, DeliverySink, start_delivery
-from pylfr.sinks.pending import PendingInMemory
+from pylfr.sinks.delivery import DeliveryError
 from pylfr.sinks.record import AlertMessage
 
 log = logging.getLogger(__name__)
@@ -99,24 +98,6 @@ def webhook_of(url: str, *, secret: str | None = None, pictures: bool = False) -
         secret = resolve_secrets(secret, name=f"the secret of {owner}")
         require_ascii(secret, name=f"the secret of {owner}")
     return Receiver(address=address, parts=parts, secret=secret, pictures=pictures)
-
-
-def open_webhook(
-    url: str,
-    *,
-    secret: str | None = None,
-    pictures: bool = False,
-    capacity: int = 256,
-    timeout_s: float = 5.0,
-    close_s: float = 10.0,
-) -> DeliverySink:
-    """A sink that POSTs each alert to ``webhook_of`` these settings; its thread starts here.
-
-    At most ``capacity`` alerts are queued, in memory; ``close`` goes on for ``close_s``. Raises as ``webhook_of`` does.
-    """
-    receiver = webhook_of(url, secret=secret, pictures=pictures)
-    pending = PendingInMemory(capacity=capacity)
-    return start_delivery(receiver, pending, name="webhook", timeout_s=timeout_s, close_s=close_s)
 
 
 def _split(url: str, address: str) -> SplitResult:

@@ -20,7 +20,8 @@ import pytest
 
 from pylfr.errors import ConfigError, SinkError
 from pylfr.sinks import delivery
-from pylfr.sinks.mqtt import MqttTls, open_mqtt, topic_level
+from pylfr.sinks.delivery import deliver_from_memory
+from pylfr.sinks.mqtt import MqttTls, broker_of, topic_level
 from pylfr.types import Alert, Recorded
 from tests.samples import sample_alert
 from tests.sinks.certificates import certificates
@@ -130,7 +131,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 @needs_broker
 def test_alerts_arrive_under_their_camera_and_the_status_says_who_is_there(broker: Broker) -> None:
     listener = Listener(broker.port)
-    sink = open_mqtt("127.0.0.1", port=broker.port)
+    sink = deliver_from_memory(broker_of("127.0.0.1", port=broker.port))
     wait(lambda: ("pylfr/status", "online") in listener.heard, "the status")
     for number, camera in enumerate(["north", "south", "gate/2 +#"]):
         sink.send(alert_number(number, camera))
@@ -146,7 +147,7 @@ def test_alerts_arrive_under_their_camera_and_the_status_says_who_is_there(broke
 
 @needs_broker
 def test_without_alerts_closing_is_quiet(broker: Broker) -> None:
-    sink = open_mqtt("127.0.0.1", port=broker.port)
+    sink = deliver_from_memory(broker_of("127.0.0.1", port=broker.port))
     sink.close()
     sink.close()
     with pytest.raises(SinkError, match=r"alert id-1 cannot be sent to mqtt://.*: the sink is closed"):
@@ -156,7 +157,7 @@ def test_without_alerts_closing_is_quiet(broker: Broker) -> None:
 @needs_broker
 def test_alerts_wait_for_a_broker_that_comes_later(tmp_path: Path) -> None:
     late = Broker(tmp_path)
-    sink = open_mqtt("127.0.0.1", port=late.port, close_s=PATIENCE_S)
+    sink = deliver_from_memory(broker_of("127.0.0.1", port=late.port), close_s=PATIENCE_S)
     sink.send(alert_number(1))
     sink.send(alert_number(2))
     late.start()
@@ -170,7 +171,7 @@ def test_alerts_wait_for_a_broker_that_comes_later(tmp_path: Path) -> None:
 
 @needs_broker
 def test_alerts_go_on_after_a_broker_was_restarted(broker: Broker) -> None:
-    sink = open_mqtt("127.0.0.1", port=broker.port, close_s=PATIENCE_S)
+    sink = deliver_from_memory(broker_of("127.0.0.1", port=broker.port), close_s=PATIENCE_S)
     listener = Listener(broker.port)
     sink.send(alert_number(1))
     wait(lambda: len(listener.alerts()) == 1, "the first alert")
@@ -193,16 +194,12 @@ def test_the_password_opens_the_broker_and_is_never_shown(
     guarded = Broker(tmp_path, users={"pylfr": "hunter2"})
     guarded.start()
     monkeypatch.setenv("MQTT_PASSWORD", "hunter2")
-    sink = open_mqtt("127.0.0.1", port=guarded.port, username="pylfr", password="${MQTT_PASSWORD}")
+    sink = deliver_from_memory(broker_of("127.0.0.1", port=guarded.port, username="pylfr", password="${MQTT_PASSWORD}"))
     sink.send(alert_number(1))
     sink.close()
     monkeypatch.setenv("MQTT_PASSWORD", "hunter3")
-    refused = open_mqtt(
-        "127.0.0.1",
-        port=guarded.port,
-        username="pylfr",
-        password="${MQTT_PASSWORD}",
-        close_s=0.5,
+    refused = deliver_from_memory(
+        broker_of("127.0.0.1", port=guarded.port, username="pylfr", password="${MQTT_PASSWORD}"), close_s=0.5
     )
     refused.send(alert_number(2))
     with pytest.raises(SinkError, match=r"not delivered to mqtt://.* \(Not authorized\): 1, see") as caught:
@@ -213,7 +210,7 @@ def test_the_password_opens_the_broker_and_is_never_shown(
 
 def test_closing_says_how_many_alerts_nobody_took(tmp_path: Path) -> None:
     nobody = Broker(tmp_path)
-    sink = open_mqtt("127.0.0.1", port=nobody.port, close_s=0.2)
+    sink = deliver_from_memory(broker_of("127.0.0.1", port=nobody.port), close_s=0.2)
     sink.send(alert_number(1))
     sink.send(alert_number(2))
     with pytest.raises(
@@ -225,7 +222,7 @@ def test_closing_says_how_many_alerts_nobody_took(tmp_path: Path) -> None:
 
 def test_a_full_queue_is_an_error_and_not_a_loss(tmp_path: Path) -> None:
     nobody = Broker(tmp_path)
-    sink = open_mqtt("127.0.0.1", port=nobody.port, capacity=2, close_s=0.1)
+    sink = deliver_from_memory(broker_of("127.0.0.1", port=nobody.port), capacity=2, close_s=0.1)
     sink.send(alert_number(1))
     sink.send(alert_number(2))
     wait(lambda: bool(sink._reason), "the first attempt")
@@ -252,11 +249,11 @@ def test_a_broker_with_tls_gets_alerts_from_clients_with_a_certificate_alone(tmp
     )
     guarded.start()
     both = MqttTls(ca=made.ca, certificate=made.client, private_key=made.client_key, passphrase="hunter2")
-    sink = open_mqtt("127.0.0.1", port=guarded.port, tls=both, close_s=PATIENCE_S)
+    sink = deliver_from_memory(broker_of("127.0.0.1", port=guarded.port, tls=both), close_s=PATIENCE_S)
     sink.send(alert_number(1))
     sink.close()
     for refused in (MqttTls(ca=made.ca), MqttTls(), None):
-        sink = open_mqtt("127.0.0.1", port=guarded.port, tls=refused, close_s=0.5)
+        sink = deliver_from_memory(broker_of("127.0.0.1", port=guarded.port, tls=refused), close_s=0.5)
         sink.send(alert_number(2))
         with pytest.raises(SinkError, match=r"not delivered to mqtts?://"):
             sink.close()
@@ -268,7 +265,7 @@ def test_a_broker_with_the_certificate_of_another_host_gets_nothing(tmp_path: Pa
     made = certificates(tmp_path, host="broker.example")
     other = Broker(tmp_path, tls=[f"certfile {made.server}", f"keyfile {made.server_key}"])
     other.start()
-    sink = open_mqtt("127.0.0.1", port=other.port, tls=MqttTls(ca=made.ca), close_s=0.5)
+    sink = deliver_from_memory(broker_of("127.0.0.1", port=other.port, tls=MqttTls(ca=made.ca)), close_s=0.5)
     sink.send(alert_number(1))
     with pytest.raises(SinkError, match=r"not delivered to mqtts://.* \(.*certificate is not valid for '127"):
         sink.close()
@@ -285,10 +282,10 @@ def test_tls_files_that_cannot_be_used_are_named_at_start(tmp_path: Path) -> Non
         (MqttTls(certificate=made.client, private_key=made.client_key), "or the passphrase is wrong"),
     ):
         with pytest.raises(ConfigError, match=complaint):
-            open_mqtt("127.0.0.1", tls=tls)
+            broker_of("127.0.0.1", tls=tls)
     made.client_key.chmod(0o644)
     with pytest.raises(ConfigError, match=r"client\.key must be its owner's alone: chmod 600"):
-        open_mqtt("127.0.0.1", tls=MqttTls(certificate=made.client, private_key=made.client_key, passphrase="hunter2"))
+        broker_of("127.0.0.1", tls=MqttTls(certificate=made.client, private_key=made.client_key, passphrase="hunter2"))
 
 
 def test_a_hostile_broker_costs_bounded_memory_and_the_client_reconnects(caplog: pytest.LogCaptureFixture) -> None:
@@ -314,7 +311,7 @@ def test_a_hostile_broker_costs_bounded_memory_and_the_client_reconnects(caplog:
         thread = threading.Thread(target=serve)
         thread.start()
         before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        sink = open_mqtt("127.0.0.1", port=listening.getsockname()[1], close_s=0.1)
+        sink = deliver_from_memory(broker_of("127.0.0.1", port=listening.getsockname()[1]), close_s=0.1)
         wait(lambda: len(connections) > len(answers), "the client to connect again and again")
         sink.close()
         listening.shutdown(socket.SHUT_RDWR)
@@ -325,32 +322,32 @@ def test_a_hostile_broker_costs_bounded_memory_and_the_client_reconnects(caplog:
 @pytest.mark.parametrize("host", ["", "a" * 64 + ".example", "host\n", "ho\x00st"])
 def test_a_host_that_is_none_is_refused_at_start(host: str) -> None:
     with pytest.raises(ConfigError, match="host must be the name or the address of an MQTT broker"):
-        open_mqtt(host)
+        broker_of(host)
 
 
 def test_a_user_or_password_that_cannot_be_sent_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MQTT_PASSWORD", "hunter2\n")
     with pytest.raises(ConfigError, match=r"MQTT_PASSWORD, .* has a line break at its end") as caught:
-        open_mqtt("127.0.0.1", username="pylfr", password="${MQTT_PASSWORD}")
+        broker_of("127.0.0.1", username="pylfr", password="${MQTT_PASSWORD}")
     assert "hunter" not in str(caught.value)
     monkeypatch.setenv("MQTT_PASSWORD", "x" * 70_000)
     with pytest.raises(ConfigError, match=r"the password of the mqtt sink .* must have at most 65535 bytes"):
-        open_mqtt("127.0.0.1", username="pylfr", password="${MQTT_PASSWORD}")
+        broker_of("127.0.0.1", username="pylfr", password="${MQTT_PASSWORD}")
     with pytest.raises(ConfigError, match="has a password and no username"):
-        open_mqtt("127.0.0.1", password="hunter2")
+        broker_of("127.0.0.1", password="hunter2")
 
 
 @pytest.mark.parametrize("prefix", ["", "a/+/b", "a/#", "$SYS", "a\nb", "x" * 2000])
 def test_a_prefix_that_is_no_topic_is_refused(prefix: str) -> None:
     with pytest.raises(ConfigError, match="prefix must be an MQTT topic"):
-        open_mqtt("127.0.0.1", prefix=prefix)
+        broker_of("127.0.0.1", prefix=prefix)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
     monkeypatch.delitem(sys.modules, "pylfr.sinks.mqtt_client", raising=False)
     with pytest.raises(ConfigError, match=r"needs the package paho-mqtt: pip install 'pylfr\[mqtt\]'"):
-        open_mqtt("127.0.0.1")
+        broker_of("127.0.0.1")
 
 
 def test_cameras_of_different_names_have_different_topics() -> None:

@@ -19,7 +19,8 @@ import pytest
 
 from pylfr.errors import ConfigError, SinkError
 from pylfr.sinks import delivery, pending
-from pylfr.sinks.webhook import open_webhook
+from pylfr.sinks.delivery import deliver_from_memory
+from pylfr.sinks.webhook import webhook_of
 from pylfr.types import Alert, Recorded
 from tests.samples import sample_alert
 from tests.sinks.test_record import recorded_alert
@@ -94,7 +95,7 @@ def threads() -> list[threading.Thread]:
 
 
 def test_each_alert_arrives_once_and_in_order(receiver: Receiver) -> None:
-    sink = open_webhook(receiver.url)
+    sink = deliver_from_memory(webhook_of(receiver.url))
     for number in range(5):
         sink.send(alert_number(number))
     sink.close()
@@ -108,13 +109,13 @@ def test_each_alert_arrives_once_and_in_order(receiver: Receiver) -> None:
 
 
 def test_without_alerts_nothing_is_sent(receiver: Receiver) -> None:
-    open_webhook(receiver.url).close()
+    deliver_from_memory(webhook_of(receiver.url)).close()
     assert receiver.bodies == []
     assert not threads()
 
 
 def test_pictures_go_along_where_they_were_asked_for(receiver: Receiver) -> None:
-    sink = open_webhook(receiver.url, pictures=True)
+    sink = deliver_from_memory(webhook_of(receiver.url, pictures=True))
     sink.send(alert_number(1))
     sink.close()
     assert "crop_jpeg" in receiver.bodies[0]
@@ -126,7 +127,7 @@ def test_the_secret_goes_into_the_header_and_nowhere_else(
     monkeypatch.setenv("HOOK_TOKEN", "hunter2")
     caplog.set_level(logging.DEBUG)
     receiver.statuses = [500, 400]
-    sink = open_webhook(f"{receiver.url}?key=${{HOOK_TOKEN}}", secret="${HOOK_TOKEN}")
+    sink = deliver_from_memory(webhook_of(f"{receiver.url}?key=${{HOOK_TOKEN}}", secret="${HOOK_TOKEN}"))
     sink.send(alert_number(1))
     with pytest.raises(SinkError) as caught:
         sink.close()
@@ -138,7 +139,7 @@ def test_the_secret_goes_into_the_header_and_nowhere_else(
 @pytest.mark.parametrize("status", [302, 401, 403, 404, 429, 500, 503])
 def test_an_answer_that_somebody_can_put_right_leaves_the_alert_queued(receiver: Receiver, status: int) -> None:
     receiver.statuses = [status, status]
-    sink = open_webhook(receiver.url)
+    sink = deliver_from_memory(webhook_of(receiver.url))
     sink.send(alert_number(1))
     sink.send(alert_number(2))
     receiver.wait_for(4)
@@ -151,7 +152,7 @@ def test_a_refusal_of_the_message_itself_is_final_and_counted_and_does_not_hold_
     receiver: Receiver, status: int
 ) -> None:
     receiver.statuses = [status]
-    sink = open_webhook(receiver.url)
+    sink = deliver_from_memory(webhook_of(receiver.url))
     sink.send(alert_number(1))
     sink.send(alert_number(2))
     receiver.wait_for(2)
@@ -164,7 +165,7 @@ def test_a_refusal_of_the_message_itself_is_final_and_counted_and_does_not_hold_
 
 def test_a_full_queue_is_an_error_and_not_a_loss(receiver: Receiver) -> None:
     receiver.answers.clear()
-    sink = open_webhook(receiver.url, capacity=2)
+    sink = deliver_from_memory(webhook_of(receiver.url), capacity=2)
     sink.send(alert_number(1))
     sink.send(alert_number(2))
     with pytest.raises(SinkError, match=r"alert id-3 cannot be sent to .*: 2 alerts are already queued"):
@@ -178,7 +179,7 @@ def test_closing_says_how_many_alerts_nobody_took() -> None:
     server = Receiver()
     url = server.url
     server.server_close()
-    sink = open_webhook(url, close_s=0.5)
+    sink = deliver_from_memory(webhook_of(url), close_s=0.5)
     sink.send(alert_number(1))
     sink.send(alert_number(2))
     with pytest.raises(
@@ -191,14 +192,14 @@ def test_closing_says_how_many_alerts_nobody_took() -> None:
 
 def test_closing_does_not_wait_for_a_receiver_that_never_answers(receiver: Receiver) -> None:
     receiver.answers.clear()
-    sink = open_webhook(receiver.url, close_s=0.3, timeout_s=PATIENCE_S)
+    sink = deliver_from_memory(webhook_of(receiver.url), close_s=0.3, timeout_s=PATIENCE_S)
     sink.send(alert_number(1))
     with pytest.raises(SinkError, match=r"alerts not delivered to .*: 1,"):
         sink.close()
 
 
 def test_nothing_is_sent_after_closing(receiver: Receiver) -> None:
-    sink = open_webhook(receiver.url)
+    sink = deliver_from_memory(webhook_of(receiver.url))
     sink.close()
     with pytest.raises(SinkError, match=r"alert id-1 cannot be sent to .*: the sink is closed"):
         sink.send(alert_number(1))
@@ -222,14 +223,14 @@ def test_nothing_is_sent_after_closing(receiver: Receiver) -> None:
 )
 def test_an_address_that_cannot_be_posted_to_is_refused(url: str, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
-        open_webhook(url)
+        webhook_of(url)
     assert not threads()
 
 
 def test_a_secret_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOOK_TOKEN", raising=False)
     with pytest.raises(ConfigError, match=r"the secret of the webhook refers to \$\{HOOK_TOKEN\}, which is not set"):
-        open_webhook("https://host/alerts", secret="${HOOK_TOKEN}")
+        webhook_of("https://host/alerts", secret="${HOOK_TOKEN}")
 
 
 @pytest.mark.parametrize(
@@ -248,7 +249,7 @@ def test_a_token_that_no_header_can_carry_is_refused_at_start_and_never_shown(
 ) -> None:
     monkeypatch.setattr(os, "environ", {**os.environ, "HOOK_TOKEN": token})
     with pytest.raises(ConfigError, match=complaint) as caught:
-        open_webhook("https://host/alerts", secret="${HOOK_TOKEN}")
+        webhook_of("https://host/alerts", secret="${HOOK_TOKEN}")
     assert token[:4] not in "".join(traceback.format_exception(caught.value))
     assert not threads()
 
@@ -330,7 +331,7 @@ def test_a_hostile_answer_costs_bounded_time_and_memory_and_the_alert_arrives_af
     monkeypatch.setattr(delivery, "_FIRST_RETRY_S", 0.01)
     hostile = HostileReceiver(answer)
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    sink = open_webhook(hostile.url, timeout_s=0.3, close_s=PATIENCE_S)
+    sink = deliver_from_memory(webhook_of(hostile.url), timeout_s=0.3, close_s=PATIENCE_S)
     sink.send(alert_number(1))
     sink.close()
     hostile.close()
@@ -341,7 +342,7 @@ def test_a_hostile_answer_costs_bounded_time_and_memory_and_the_alert_arrives_af
 def test_an_alert_that_is_too_large_is_refused_and_the_queue_is_bounded_in_bytes(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sink = open_webhook(receiver.url)
+    sink = deliver_from_memory(webhook_of(receiver.url))
     with pytest.raises(SinkError, match=r"cannot be sent to .*: it has 5,000,\d+ bytes, 4,194,304 are the limit"):
         sink.send(recorded_alert(sample_alert(entry="x" * 5_000_000)))
     receiver.answers.clear()

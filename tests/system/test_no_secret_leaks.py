@@ -30,8 +30,8 @@ from pylfr.gallery.watchlist.watchlist import create_watchlist
 from pylfr.governance.adjudication.database import open_records
 from pylfr.governance.keys.keys import make_key, read_signing_key
 from pylfr.governance.keys.vault import make_vault_key, read_vault_key
-from pylfr.sinks.mqtt import open_mqtt
-from pylfr.sinks.webhook import open_webhook
+from pylfr.sinks.mqtt import broker_of
+from pylfr.sinks.webhook import webhook_of
 from pylfr.video.decoding.image_io import read_image
 from pylfr.video.open import open_rtsp
 from tests.cli.command import PYLFR
@@ -301,11 +301,11 @@ FAILURES: dict[str, Callable[[Path], object]] = {
     "a database's option that it does not know": lambda _: _records(f"postgresql+psycopg://{BASE}?x=${{BASE_QUERY}}"),
     "no address of a database": lambda _: _records("${BASE_PASSWORD}"),
     "a port that is none": lambda _: _records("postgresql+psycopg://pylfr@127.0.0.1:${BASE_PASSWORD}/base"),
-    "a webhook that is none": lambda _: open_webhook("ftp://example.org/${HOOK_TOKEN}?key=${HOOK_QUERY}"),
-    "a webhook with a password": lambda _: open_webhook("http://user:${HOOK_SECRET}@example.org/${HOOK_TOKEN}"),
-    "a webhook without its variable": lambda _: open_webhook("https://example.org/${HOOK_TOKEN}", secret="${UNSET}"),
+    "a webhook that is none": lambda _: webhook_of("ftp://example.org/${HOOK_TOKEN}?key=${HOOK_QUERY}"),
+    "a webhook with a password": lambda _: webhook_of("http://user:${HOOK_SECRET}@example.org/${HOOK_TOKEN}"),
+    "a webhook without its variable": lambda _: webhook_of("https://example.org/${HOOK_TOKEN}", secret="${UNSET}"),
     "a camera that is none": lambda _: open_rtsp("http://viewer:${CAMERA_PASSWORD}@example.org/", camera="gate"),
-    "a broker without its variable": lambda _: open_mqtt("h", username="${UNSET}", password="${BROKER_PASSWORD}"),
+    "a broker without its variable": lambda _: broker_of("h", username="${UNSET}", password="${BROKER_PASSWORD}"),
     "a record's key under another passphrase": lambda folder: read_signing_key(
         folder / "record.key", passphrase=SECRETS["RECORD_PASSPHRASE"]
     ),
