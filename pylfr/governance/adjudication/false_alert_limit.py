@@ -10,6 +10,7 @@ from pylfr.errors import AuthorisationError
 from pylfr.governance.adjudication.replay import LogReplay
 from pylfr.governance.adjudication.review import DECIDING
 from pylfr.governance.audit.audit import AuditLog
+from pylfr.governance.audit.chain import LogEntry
 
 # One-sided: the rate is above the ceiling with this confidence.
 _CONFIDENCE = 0.95
@@ -65,14 +66,16 @@ class FalseAlertCeiling:
     def count_false(self) -> int:
         """How many alerts of the run people have refuted, or found to be false afterwards."""
         for entry in self._audit.entries(*DECIDING, after=self._last):
-            self._replay.take(entry)
             self._last = entry.sequence
-        return sum(
-            alert.authorisation == self._authorisation
-            and alert.entry.at >= self._since
-            and alert.case.finding == "false alert"
-            for alert in self._replay.made.alerts.values()
-        )
+            if self._is_of_run(entry):
+                self._replay.take(entry)
+        return sum(alert.case.finding == "false alert" for alert in self._replay.made.alerts.values())
+
+    def _is_of_run(self, entry: LogEntry) -> bool:
+        """Whether it counts here: alerts of earlier runs, and what was decided on them, are not kept in memory."""
+        if entry.kind == "alert":
+            return entry.details.get("authorisation") == self._authorisation and entry.at >= self._since
+        return "alert" not in entry.details or str(entry.details["alert"]) in self._replay.made.alerts
 
 
 def lower_bound(count: int, trials: int, *, confidence: float = _CONFIDENCE) -> float:
