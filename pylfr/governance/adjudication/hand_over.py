@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pylfr._internal.canonical_json import canonical, utc_text
 from pylfr.errors import AdjudicationError
 from pylfr.governance.adjudication.case import State
 from pylfr.governance.adjudication.reviewed import AlertRow
-from pylfr.governance.adjudication.signatures import Signer, require_decider
+from pylfr.governance.adjudication.signatures import Signer, require_decider, require_recent, signature_over, verifies
 from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.audit.chain import Flaw, LogEntry
 from pylfr.governance.authorisation.enrolment import identity_of
-from pylfr.governance.keys.keys import PublicKey, SigningKey
 from pylfr.types import Event
 
 HAND_OVER = "hand-over"
 _FORMAT = "pylfr-hand-over-1"
-_MOST_SKEW = timedelta(minutes=2)
 # What somebody still has to decide.
 OPEN: frozenset[State] = frozenset({"open", "partly adjudicated", "confirmed", "engaged"})
 
@@ -68,11 +64,7 @@ def take_over(
         )
     if identity_of(hand_over.by) == identity_of(hand_over.taken_from):
         raise AdjudicationError(f"{hand_over.by!r} cannot take over from themselves: name who hands over")
-    if abs(now - hand_over.at) > _MOST_SKEW:
-        raise AdjudicationError(
-            f"the hand-over was signed at {utc_text(hand_over.at)}, and it is {utc_text(now)}: check the clock, and "
-            "sign again"
-        )
+    require_recent("hand-over", hand_over.at, now)
     waiting, acknowledged = frozenset(open_now), frozenset(hand_over.alerts)
     if waiting != acknowledged:
         raise AdjudicationError(
@@ -86,7 +78,7 @@ def take_over(
         "count": len(hand_over.alerts),
         "decided_at": utc_text(hand_over.at),
         "key": key.public.text,
-        "signature": _signature(key, hand_over),
+        "signature": signature_over(hand_over_text(hand_over), "hand-over", hand_over.by, key),
     }
     audit.note(Event(kind=HAND_OVER, details=entry))
 
@@ -115,24 +107,9 @@ def verify_hand_overs(log: Iterable[LogEntry], people: Mapping[str, str] | None)
             yield Flaw(line=line, what=f"the hand-over is not the one that {by!r} signed")
 
 
-def _signature(key: Signer, hand_over: HandOver) -> str:
-    message = hand_over_text(hand_over)
-    if isinstance(key, SigningKey):
-        return base64.b64encode(key.sign(message)).decode("ascii")
-    try:
-        is_theirs = key.public.verifies(message, base64.b64decode(key.signature, validate=True))
-    except (ValueError, binascii.Error):
-        is_theirs = False
-    if not is_theirs:
-        raise AdjudicationError(
-            f"the signature is not that of {hand_over.by!r} over this hand-over: nothing was recorded"
-        )
-    return key.signature
-
-
 def _verifies(entry: LogEntry, key: str) -> bool:
     try:
-        signature = base64.b64decode(str(entry.details.get("signature")), validate=True)
-        return PublicKey.parse(key).verifies(hand_over_text(hand_over_of(entry)), signature)
-    except (ValueError, binascii.Error):
+        text = hand_over_text(hand_over_of(entry))
+    except ValueError:
         return False
+    return verifies(key, text, str(entry.details.get("signature")))

@@ -20,8 +20,6 @@ from pylfr.governance.keys.keys import PublicKey, SigningKey
 # What people decide, by the kind of its entry in the audit log.
 DECISIONS = ("adjudication", "engagement", "outcome", "verdict-amended", "outcome-amended")
 _FORMAT_1, _FORMAT_2 = "pylfr-decision-1", "pylfr-decision-2"
-
-
 # A decision that was signed elsewhere is taken in while it is no older than this: its author's clock may differ.
 _MOST_SKEW = timedelta(minutes=2)
 
@@ -57,8 +55,7 @@ def require_decider(people: Mapping[str, str], by: str, key: Signer | None) -> N
 
 def sign_decision(key: SigningKey, *, kind: str, alert: str, by: str, what: str, at: datetime, reason: str) -> str:
     """The signature of a decision, base64."""
-    message = _message([_FORMAT_2, kind, alert, by, what, utc_text(at), reason])
-    return base64.b64encode(key.sign(message)).decode("ascii")
+    return signature_over(canonical([_FORMAT_2, kind, alert, by, what, utc_text(at), reason]), "decision", by, key)
 
 
 def signature_by(
@@ -70,18 +67,34 @@ def signature_by(
     """
     if isinstance(signer, SigningKey):
         return now, sign_decision(signer, kind=kind, alert=alert, by=by, what=what, at=now, reason=reason)
-    if abs(now - signer.at) > _MOST_SKEW:
+    require_recent("decision", signer.at, now)
+    message = canonical([_FORMAT_2, kind, alert, by, what, utc_text(signer.at), reason])
+    return signer.at, signature_over(message, "decision", by, signer)
+
+
+def require_recent(what: str, at: datetime, now: datetime) -> None:
+    """Raise ``AdjudicationError`` where ``what`` was not signed in these minutes."""
+    if abs(now - at) > _MOST_SKEW:
         raise AdjudicationError(
-            f"the decision was signed at {utc_text(signer.at)}, and it is {utc_text(now)}: check the clock, sign again"
+            f"the {what} was signed at {utc_text(at)}, and it is {utc_text(now)}: check the clock, sign again"
         )
-    message = _message([_FORMAT_2, kind, alert, by, what, utc_text(signer.at), reason])
+
+
+def signature_over(message: bytes, what: str, by: str, signer: Signer) -> str:
+    """The signature of ``message``, base64. Raises ``AdjudicationError`` for a given one that is not over it."""
+    if isinstance(signer, SigningKey):
+        return base64.b64encode(signer.sign(message)).decode("ascii")
+    if not verifies(signer.public.text, message, signer.signature):
+        raise AdjudicationError(f"the signature is not that of {by!r} over this {what}: nothing was recorded")
+    return signer.signature
+
+
+def verifies(key: str, message: bytes, signature: str) -> bool:
+    """Whether a public key, as text, says that ``signature``, base64, is over ``message``; not where either is none."""
     try:
-        is_theirs = signer.public.verifies(message, base64.b64decode(signer.signature, validate=True))
+        return PublicKey.parse(key).verifies(message, base64.b64decode(signature, validate=True))
     except (ValueError, binascii.Error):
-        is_theirs = False
-    if not is_theirs:
-        raise AdjudicationError(f"the signature is not that of {by!r} over this decision: nothing was recorded")
-    return signer.at, signer.signature
+        return False
 
 
 def signature_flaw(entry: LogEntry, people: Mapping[str, str] | None) -> str | None:
@@ -111,12 +124,4 @@ def _verifies(entry: LogEntry) -> bool:
     words: list[Plain] = [entry.kind, said["alert"], said["by"], said["what"], said["decided_at"]]
     reason = entry.details.get("reason")
     words = [_FORMAT_1, *words] if reason is None else [_FORMAT_2, *words, str(reason)]
-    try:
-        key, signature = PublicKey.parse(said["key"]), base64.b64decode(said["signature"], validate=True)
-    except (ValueError, binascii.Error):
-        return False
-    return key.verifies(_message(words), signature)
-
-
-def _message(words: list[Plain]) -> bytes:
-    return canonical(words)
+    return verifies(said["key"], canonical(words), said["signature"])
