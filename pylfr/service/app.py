@@ -75,7 +75,8 @@ def build_app(
     desk = Desk(
         review, followed, resources.audit, deployment=described.name, evidence=_EvidenceFolders(resources), clock=clock
     )
-    feed = Feed(described.audit.path, desk.events)
+    once = Once()
+    feed = Feed(described.audit.path, desk.events, on_erased=once.forget)
     lives = timedelta(minutes=section.session_min)
     sign_in = SignIn(_people(resources), origin=section.address, lives=lives, clock=clock)
 
@@ -104,7 +105,7 @@ def build_app(
     app.state.control = control if control is not None else RunControl(resources)
     app.state.overview = Overview(resources, desk, app.state.control)
     app.state.shifts, app.state.listing = Shifts(resources, desk, clock=clock), Listing(resources)
-    app.state.once, app.state.previews = Once(), cameras.OpenPreviews()
+    app.state.once, app.state.previews = once, cameras.OpenPreviews()
     app.state.gate = Gate(sign_in, section.tokens, origin=section.address, session_s=int(lives.total_seconds()))
     for each in (session, alerts, shifts, events, cameras, watchlist, deployment, monitoring, pages):
         app.include_router(each.router)

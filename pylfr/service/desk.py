@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +22,7 @@ from pylfr.governance.authorisation.enrolment import identity_of
 from pylfr.governance.keys.vault import VaultKey
 from pylfr.governance.retention.sweeper import SUFFIX, read_sealed
 from pylfr.service.access import Caller
-from pylfr.service.feed import FeedEvent, Told
+from pylfr.service.feed import MOST_EVENTS, FeedEvent, Told
 from pylfr.service.views import AlertView, DecisionView, SignedEngagement, SignedOutcome, SignedVerdict
 from pylfr.types import Event
 
@@ -117,7 +118,9 @@ class Desk:
     def events(self, after: int) -> Told:
         """What pages are told of the log after entry ``after``: nothing that could lead who has yet to decide."""
         now = self.reviewed()
-        entries = [entry for entry in self._audit.entries(*_TOLD, after=after) if entry.sequence <= now.sequence]
+        found = self._audit.entries(*_TOLD, after=after)
+        # Of a long log no more is made ready than is held.
+        entries = deque((each for each in found if each.sequence <= now.sequence), maxlen=MOST_EVENTS + 1)
         is_complete = now.sequence >= self._audit.head.sequence
         return Told(events=[self._told(entry, now) for entry in entries], is_complete=is_complete)
 

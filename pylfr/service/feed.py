@@ -17,7 +17,7 @@ _LOOK_S = 0.05
 # A connection that has nothing to say says so: a page cannot tell silence from a broken link.
 _HEARTBEAT_S = 5.0
 # Events in memory; whoever missed more is told to load everything anew.
-_MOST = 5_000
+MOST_EVENTS = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +45,17 @@ RELOAD = b"event: reload\ndata: {}\n\n"
 
 
 class Feed:
-    """Follows a log file. ``read`` gives the events after a number, oldest first; it runs on a thread."""
+    """Follows a log file. ``read`` gives the events after a number, oldest first; it runs on a thread.
 
-    def __init__(self, path: Path, read: Callable[[int], Told]) -> None:
+    Of more than ``MOST_EVENTS`` only the last need be there, and one before. ``on_erased`` is called on the loop.
+    """
+
+    def __init__(
+        self, path: Path, read: Callable[[int], Told], *, on_erased: Callable[[], None] = lambda: None
+    ) -> None:
         self._path = path
         self._read = read
+        self._on_erased = on_erased
         self._recent: list[tuple[int, bytes]] = []
         self._last = 0
         self._first = 1
@@ -104,10 +110,11 @@ class Feed:
                     # What was erased must not come back from here: whoever was away loads everything anew.
                     self._recent.clear()
                     self._first = event.id
+                    self._on_erased()
                 self._recent.append((event.id, event.sse()))
-            if len(self._recent) > _MOST:
-                self._first = self._recent[-_MOST - 1][0] + 1
-                del self._recent[:-_MOST]
+            if len(self._recent) > MOST_EVENTS:
+                self._first = self._recent[-MOST_EVENTS - 1][0] + 1
+                del self._recent[:-MOST_EVENTS]
             self._last = told.events[-1].id
             self._changed.notify_all()
         return told.is_complete

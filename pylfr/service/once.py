@@ -12,7 +12,7 @@ from http import HTTPStatus
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from pylfr.service.access import Gate, rule_of
+from pylfr.service.access import gate_of, rule_of
 from pylfr.service.problems import ProblemError
 
 HEADER = "idempotency-key"
@@ -50,6 +50,11 @@ class Once:
         answer = await asyncio.shield(known.answer)
         return Response(answer.body, status_code=answer.status_code, headers=_replayed(answer))
 
+    def forget(self) -> None:
+        """Remember no answer of before: one may name somebody whose name was erased since."""
+        for place in [place for place, request in self._known.items() if request.answer.done()]:
+            del self._known[place]
+
     async def _first(
         self, place: tuple[str, str], digest: str, make: Callable[[], Coroutine[None, None, Response]]
     ) -> Response:
@@ -61,7 +66,7 @@ class Once:
             made = await make()
         except BaseException as error:
             # A refusal may be another one next time: only what was done is remembered.
-            del self._known[place]
+            self._known.pop(place, None)
             future.set_exception(error)
             future.exception()
             raise
@@ -84,10 +89,9 @@ class OnceRoute(APIRoute):
                 raise ProblemError(
                     HTTPStatus.BAD_REQUEST, f"an Idempotency-Key has 1 to {_LONGEST_KEY} printable characters"
                 )
-            gate: Gate = request.app.state.gate
             once: Once = request.app.state.once
             # Whoever may no longer ask gets no old answer either.
-            who = gate.admit(request, rule).name
+            who = gate_of(request).admit(request, rule).name
             asked = f"{request.method} {request.url.path}\n".encode() + await request.body()
             return await once.answer(who, key, hashlib.sha256(asked).hexdigest(), lambda: handle(request))
 

@@ -88,11 +88,14 @@ def test_after_a_sweep_nothing_of_whom_was_seen_comes_from_here_again(stand: Sta
     first = Listener(bob, last=0)
     first.wait(1)
     assert first.heard[0][2]["possible_match"] == "REF-1 Ada Lovelace"
+    given, key = stand.signed("Bob", "adjudication", id_, "same person"), {"Idempotency-Key": "k"}
+    answered = bob.post(f"/v1/alerts/{id_}/verdicts", json=given, headers=key)
+    assert answered.json()["possible_match"] == "REF-1 Ada Lovelace"
     time.sleep(2.1)
     swept = pylfr("sweep", stand.folder / "deployment.toml")
     assert swept.returncode == 0, swept.stderr
-    first.wait(2)
-    assert first.heard[-1][1] == "erased"
+    first.wait(3)
+    assert [kind for _, kind, _ in first.heard] == ["alert", "decided", "erased"]
     seen = bob.get(f"/v1/alerts/{id_}").json()
     assert (seen["possible_match"], seen["pictures"]) == (None, [])
     assert bob.get(f"/v1/alerts/{id_}/pictures/probe").status_code == 410
@@ -100,7 +103,10 @@ def test_after_a_sweep_nothing_of_whom_was_seen_comes_from_here_again(stand: Sta
     again = Listener(stand.client("Bob"), last=0)
     again.wait(1)
     assert again.heard[0][1] == "reload"
-    assert "Lovelace" not in json.dumps([*again.heard, seen])
+    # Nor does the answer to what was sent before; nothing is decided twice.
+    repeated = bob.post(f"/v1/alerts/{id_}/verdicts", json=given, headers=key)
+    assert repeated.status_code == 409
+    assert "Lovelace" not in json.dumps([*again.heard, seen, repeated.json()])
 
 
 def test_the_deployment_its_cameras_and_its_retention_are_shown(stand: Stand) -> None:
