@@ -5,18 +5,18 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from pylfr._internal.canonical_json import utc_text
 from pylfr.governance.adjudication.database import open_records
 from pylfr.governance.adjudication.schema_version import newest_version, upgrade
 from pylfr.governance.audit.audit import open_audit
 from pylfr.governance.keys.keys import make_key, read_signing_key
 from tests.cli.command import pylfr
+from tests.deployment_text import RECORDS, SHIPPED, SIGNED_LOG, deployment_text, permit_text
 from tests.governance.reviews import enter
 from tests.samples import sample_alert
 
@@ -27,40 +27,15 @@ NAME = "Ada Lovelace"
 def deployment(tmp_path: Path) -> Path:
     """A deployment whose record has one alert."""
     make_key(tmp_path / "record.key")
-    now = datetime.now(UTC)
     path = tmp_path / "deployment.toml"
-    path.write_text(f"""
-name = "Square"
-[authorisation]
-purpose = "to test"
-place = "Square"
-cameras = ["north"]
-starts_at = {utc_text(now)}
-ends_at = {utc_text(now + timedelta(hours=1))}
-authorising_officer = "Officer"
-legal_basis = "recorded material"
-[models]
-detector = "pylfr_nano_detect"
-embedder = "pylfr_nano_embed"
-[watchlist]
-file = "square.watchlist"
-[audit]
-path = "audit.log"
-key = "record.key"
-checkpoints = "checkpoints"
-[records]
-file = "records.sqlite"
-[[cameras]]
-name = "north"
-source = "north.mp4"
-""")
+    path.write_text(deployment_text(permit_text(), SIGNED_LOG, RECORDS, networks=SHIPPED))
     return path
 
 
 def record_one(folder: Path) -> None:
     key = read_signing_key(folder / "record.key")
     with (
-        closing(open_audit(folder / "audit.log", key=key, checkpoints=folder / "checkpoints")) as audit,
+        closing(open_audit(folder / "audit.log", key=key, checkpoints=folder / "elsewhere")) as audit,
         closing(open_records(f"sqlite:///{folder / 'records.sqlite'}")) as records,
     ):
         recorded = audit.record(replace(sample_alert(entry=NAME), captured_at=datetime.now(UTC)))

@@ -29,10 +29,10 @@ from pylfr.governance.keys.keys import make_key
 from pylfr.governance.keys.vault import make_vault_key, read_vault_key
 from pylfr.types import Alert
 from tests.cluster.stage import wait_for
+from tests.deployment_text import RECORDS, SHIPPED, SIGNED_LOG, deployment_text, permit_text
 from tests.samples import sample_alert
 
 CAMERAS = tuple(f"camera {number}" for number in range(6))
-EMBEDDER = "pylfr_nano_embed"
 
 
 class SleepingEngine:
@@ -157,41 +157,20 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / name).mkdir()
         make_key(tmp_path / name / "node.key")
         (tmp_path / name / "head.pub").write_text(record.text)
-    with create_watchlist(tmp_path / "plain", open_embedder(EMBEDDER)):
+    with create_watchlist(tmp_path / "plain", open_embedder(SHIPPED[1])):
         pass
     key = make_vault_key(tmp_path / "watchlist.key", expires_at=datetime.now(UTC) + timedelta(hours=1))
     seal_watchlist(tmp_path / "plain", tmp_path / "sealed", key)
-    now = datetime.now(UTC)
-    cameras = "".join(f'[[cameras]]\nname = "{each}"\nsource = "{tmp_path}/none.mp4"\n' for each in CAMERAS)
-    (tmp_path / "deployment.toml").write_text(f"""
-name = "Square"
-[authorisation]
-purpose = "to test"
-place = "Square"
-cameras = [{", ".join(f'"{each}"' for each in CAMERAS)}]
-starts_at = {(now - timedelta(hours=1)).isoformat()}
-ends_at = {(now + timedelta(hours=1)).isoformat()}
-authorising_officer = "Officer"
-legal_basis = "recorded material"
-[models]
-detector = "pylfr_nano_detect"
-embedder = "{EMBEDDER}"
-[watchlist]
-file = "sealed"
-key = "watchlist.key"
-[audit]
-path = "audit.log"
-key = "record.key"
-checkpoints = "checkpoints"
-[records]
-file = "records.sqlite"
-[cluster]
-lease_s = 1.5
-[cluster.nodes]
-a = "a/node.pub"
-b = "b/node.pub"
-{cameras}
-""")
+    text = deployment_text(
+        permit_text(cameras=CAMERAS, begin=datetime.now(UTC) - timedelta(hours=1), lasts=timedelta(hours=2)),
+        SIGNED_LOG,
+        RECORDS,
+        '[cluster]\nlease_s = 1.5\n[cluster.nodes]\na = "a/node.pub"\nb = "b/node.pub"\n',
+        cameras=dict.fromkeys(CAMERAS, tmp_path / "none.mp4"),
+        networks=SHIPPED,
+        watchlist='file = "sealed"\nkey = "watchlist.key"',
+    )
+    (tmp_path / "deployment.toml").write_text(text)
     return tmp_path
 
 

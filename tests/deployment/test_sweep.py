@@ -28,6 +28,7 @@ from pylfr.governance.keys.keys import make_key, read_signing_key
 from pylfr.governance.keys.vault import make_vault_key, read_vault_key
 from pylfr.governance.retention.sweeper import RetentionPolicy, write_sealed
 from pylfr.sinks.jsonl import open_jsonl
+from tests.deployment_text import signed_deployment_text
 from tests.gallery.watchlist.test_sealed import enrolled
 from tests.governance.reviews import enter, signed_log
 from tests.governance.samples import NOON, authorisation
@@ -37,36 +38,7 @@ NOTHING = Forgotten(pictures=0, alerts=0, keys=())
 LATE = NOON + timedelta(days=2)
 END = NOON + timedelta(hours=6)
 
-DEPLOYMENT = """
-name = "Square"
-[authority]
-profile = "eu-leo"
-place = "Square"
-signed = "authorisation.json"
-confirmed_by = "confirmed.json"
-officer_key = "officer.pub"
-[models]
-detector = "yunet_n"
-embedder = "face_reid_0095"
-[watchlist]
-file = "square.sealed"
-key = "square.key"
-[audit]
-path = "audit.log"
-key = "record.key"
-checkpoints = "elsewhere"
-[records]
-file = "records.sqlite"
-[[cameras]]
-name = "north"
-source = "north.mp4"
-[[sinks]]
-type = "evidence"
-folder = "evidence"
-key = "evidence.key"
-[[sinks]]
-type = "jsonl"
-path = "alerts.jsonl"
+OPEN_EVIDENCE = """
 [[sinks]]
 type = "evidence"
 folder = "open"
@@ -85,7 +57,9 @@ def deployed(folder: Path, log: AuditLog, *, urgent: bool = True, profile: str =
     policy = RetentionPolicy.of(read_profile(profile))
     words = authorisation(profile=profile, urgent=urgent) if urgent else authorisation(profile=profile, ends_at=LATE)
     (folder / "authorisation.json").write_bytes(sign_authorisation(words, (read_signing_key(folder / "officer.key"),)))
-    (folder / "deployment.toml").write_text(DEPLOYMENT.replace("eu-leo", profile))
+    (folder / "deployment.toml").write_text(
+        signed_deployment_text(OPEN_EVIDENCE, profile=profile, confirmed_by="confirmed.json")
+    )
     deployment = read_deployment(folder / "deployment.toml")
     (folder / "evidence").mkdir()
     make_vault_key(folder / "square.key", expires_at=LATE)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -24,8 +22,9 @@ from pylfr.governance.keys.keys import make_key, read_signing_key
 from pylfr.service.camera_watch import CameraWatch
 from pylfr.service.control import RunControl
 from pylfr.video.decoding.image_io import read_image
+from tests.deployment_text import RECORDS, SEALED_EVIDENCE, SIGNED_LOG, deployment_text, permit_text
 from tests.footage import BOTH, MAN, save_references, video
-from tests.service.stand import PATIENCE_S, ROLES, free_port, serving
+from tests.service.stand import PATIENCE_S, ROLES, free_port, people_and_roles, serving
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,49 +110,15 @@ def running(folder: Path, material: Material) -> Iterator[Running]:
 
 
 def _deployment(material: Material, port: int) -> str:
-    begin = datetime.now(UTC) - timedelta(minutes=1)
-    people = "\n".join(f'{name} = "{name}.pub"' for name in ROLES)
-    roles = "\n".join(f"{name} = {json.dumps(roles)}" for name, roles in ROLES.items())
-    return f"""
-name = "Market Square"
-[authorisation]
-purpose = "to test the service"
-place = "Market Square"
-cameras = ["north", "south", "west"]
-starts_at = {begin.isoformat()}
-ends_at = {(begin + timedelta(hours=1)).isoformat()}
-authorising_officer = "Officer"
-legal_basis = "recorded material"
-[models]
-detector = "yunet_n"
-embedder = "face_reid_0095"
-[watchlist]
-file = "square.watchlist"
-poll_ms = 50
-[audit]
-path = "audit.log"
-key = "record.key"
-checkpoints = "elsewhere"
-[records]
-file = "records.sqlite"
-[recognition]
-detect_hz = 4
-[[sinks]]
-type = "evidence"
-folder = "evidence"
-key = "evidence.key"
-[[cameras]]
-name = "north"
-source = "{material.north}"
-loop = true
-[[cameras]]
-name = "south"
-source = "{material.south}"
-loop = true
-[people]
-{people}
-[service]
-port = {port}
-[service.roles]
-{roles}
-"""
+    return deployment_text(
+        permit_text(place="Market Square", cameras=("north", "south", "west")),
+        SIGNED_LOG,
+        RECORDS,
+        SEALED_EVIDENCE,
+        "[recognition]\ndetect_hz = 4\n",
+        people_and_roles(port),
+        name="Market Square",
+        cameras={"north": material.north, "south": material.south},
+        loop=True,
+        watchlist='file = "square.watchlist"\npoll_ms = 50',
+    )

@@ -29,6 +29,7 @@ from pylfr.service.control import RunControl
 from pylfr.service.server import server_config
 from pylfr.sinks.evidence import open_sealed_evidence
 from pylfr.types import UInt8
+from tests.deployment_text import RECORDS, SEALED_EVIDENCE, SHIPPED, SIGNED_LOG, deployment_text, permit_text
 from tests.governance.reviews import DAY, deploy, enter, signed_log
 from tests.governance.samples import authorisation
 from tests.samples import sample_alert
@@ -126,7 +127,19 @@ def standing(folder: Path, *, more: str = "") -> Iterator[Stand]:
     records = open_records(f"sqlite:///{folder / 'records.sqlite'}")
     deploy(records, audit, terms)
     port = free_port()
-    (folder / "deployment.toml").write_text(_deployment(port) + more)
+    (folder / "deployment.toml").write_text(
+        deployment_text(
+            permit_text(place="Market Square", lasts=timedelta(hours=2)),
+            SIGNED_LOG,
+            RECORDS,
+            SEALED_EVIDENCE,
+            "[recognition]\nthreshold = 0.478\n",
+            people_and_roles(port, more="session_min = 240\n"),
+            name="Market Square",
+            networks=SHIPPED,
+        )
+        + more
+    )
     resources = open_resources(folder / "deployment.toml")
     with closing(audit), closing(records), resources, serving(resources, port), ExitStack() as clients:
         yield Stand(
@@ -162,45 +175,8 @@ def serving(resources: Resources, port: int, *, control: RunControl | None = Non
         assert not thread.is_alive()
 
 
-def _deployment(port: int) -> str:
-    now = datetime.now(UTC)
-    people = "\n".join(f'{name} = "{name}.pub"' for name in ROLES)
-    roles = "\n".join(f"{name} = {json.dumps(roles)}" for name, roles in ROLES.items())
-    return f"""
-name = "Market Square"
-[authorisation]
-purpose = "to test the service"
-place = "Market Square"
-cameras = ["north"]
-starts_at = {utc_text(now)}
-ends_at = {utc_text(now + timedelta(hours=2))}
-authorising_officer = "Officer"
-legal_basis = "recorded material"
-[models]
-detector = "pylfr_nano_detect"
-embedder = "pylfr_nano_embed"
-[watchlist]
-file = "square.watchlist"
-[audit]
-path = "audit.log"
-key = "record.key"
-checkpoints = "elsewhere"
-[records]
-file = "records.sqlite"
-[recognition]
-threshold = 0.478
-[[cameras]]
-name = "north"
-source = "north.mp4"
-[[sinks]]
-type = "evidence"
-folder = "evidence"
-key = "evidence.key"
-[people]
-{people}
-[service]
-port = {port}
-session_min = 240
-[service.roles]
-{roles}
-"""
+def people_and_roles(port: int, *, more: str = "") -> str:
+    """The tables of a service for the people of ``ROLES``; ``more`` are further lines of its own."""
+    people = "".join(f'{name} = "{name}.pub"\n' for name in ROLES)
+    roles = "".join(f"{name} = {json.dumps(roles)}\n" for name, roles in ROLES.items())
+    return f"[people]\n{people}[service]\nport = {port}\n{more}[service.roles]\n{roles}"

@@ -171,7 +171,7 @@ def test_a_reconnection_between_two_verdicts_loses_neither(stand: Stand, browsin
 
 
 def test_a_third_persons_key_and_a_tampered_signature_are_refused(stand: Stand, browsing: Browsers) -> None:
-    id_ = stand.alert()
+    stand.alert()
     make_key(stand.folder / "mallory.pem")
     with browsing() as context:
         page = context.new_page()
@@ -193,8 +193,6 @@ def test_a_third_persons_key_and_a_tampered_signature_are_refused(stand: Stand, 
         ann.get_by_role("button", name="Sign", exact=True).click()
         expect(ann.locator("#said")).to_contain_text("the signature is not that of 'Ann' over this decision")
     assert "adjudication" not in stand.kinds()
-    assert stand.audit.is_signed
-    assert id_
 
 
 def test_a_mistaken_verdict_is_amended_with_a_reason_by_an_entry_that_names_it(

@@ -12,7 +12,6 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -24,6 +23,7 @@ from pylfr.gallery.watchlist.watchlist import create_watchlist
 from pylfr.governance.keys.keys import make_key, read_signing_key
 from pylfr.video.decoding.image_io import read_image
 from tests.cli.command import PYLFR, pylfr
+from tests.deployment_text import RECORDS, SEALED_EVIDENCE, SIGNED_LOG, deployment_text, permit_text
 from tests.footage import MAN, save_references, video
 from tests.service.stand import PATIENCE_S, free_port
 from tests.sinks.certificates import certificates
@@ -44,42 +44,18 @@ def folder(media_dir: Path, models_dir: Path, tmp_path: Path) -> Path:
 
 
 def write(folder: Path, media_dir: Path, *, more: str = "") -> int:
-    port, begin = free_port(), datetime.now(UTC) - timedelta(minutes=1)
-    (folder / "deployment.toml").write_text(f"""
-name = "Square"
-[authorisation]
-purpose = "to test the service"
-place = "Square"
-cameras = ["north"]
-starts_at = {begin.isoformat()}
-ends_at = {(begin + timedelta(hours=1)).isoformat()}
-authorising_officer = "Officer"
-legal_basis = "recorded material"
-[models]
-detector = "yunet_n"
-embedder = "face_reid_0095"
-[watchlist]
-file = "square.watchlist"
-[audit]
-path = "audit.log"
-key = "record.key"
-checkpoints = "elsewhere"
-[records]
-file = "records.sqlite"
-[people]
-Ann = "ann.pub"
-[[sinks]]
-type = "evidence"
-folder = "evidence"
-key = "evidence.key"
-[[cameras]]
-name = "north"
-source = "{video(media_dir, MAN)}"
-loop = true
-[service]
-port = {port}
-{more}
-""")
+    port = free_port()
+    text = deployment_text(
+        permit_text(),
+        SIGNED_LOG,
+        RECORDS,
+        SEALED_EVIDENCE,
+        '[people]\nAnn = "ann.pub"\n',
+        f"[service]\nport = {port}\n{more}\n",
+        cameras={"north": video(media_dir, MAN)},
+        loop=True,
+    )
+    (folder / "deployment.toml").write_text(text)
     return port
 
 

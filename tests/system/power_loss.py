@@ -38,6 +38,7 @@ from pylfr.governance.keys.vault import VaultKey, destroy_key, make_vault_key, r
 from pylfr.sinks.evidence import open_sealed_evidence
 from pylfr.sinks.jsonl import open_jsonl
 from pylfr.types import Event
+from tests.deployment_text import signed_deployment_text
 from tests.engine.test_engine import Street, build
 from tests.governance.canary import DIMENSION, AnybodyScores, Canary
 from tests.governance.reviews import TWO_PEOPLE, deploy, enter
@@ -54,37 +55,6 @@ RETENTION, OUTCOMES = timedelta(hours=24), timedelta(days=31)
 STEP = timedelta(hours=4)
 KILLS_A_FOLDER = 11
 WITHDRAWN = "Ada Lovelace"
-
-DEPLOYMENT = """
-name = "Square"
-[authority]
-profile = "eu-leo"
-place = "Square"
-signed = "authorisation.json"
-officer_key = "officer.pub"
-[models]
-detector = "yunet_n"
-embedder = "face_reid_0095"
-[watchlist]
-file = "square.sealed"
-key = "square.key"
-[audit]
-path = "audit.log"
-key = "record.key"
-checkpoints = "elsewhere"
-[records]
-file = "records.sqlite"
-[[cameras]]
-name = "north"
-source = "north.mp4"
-[[sinks]]
-type = "evidence"
-folder = "evidence"
-key = "evidence.key"
-[[sinks]]
-type = "jsonl"
-path = "alerts.jsonl"
-"""
 
 
 class Child:
@@ -274,7 +244,7 @@ def prepare(top: Path, folder: Path) -> Deployment:
     (folder / "tmp").mkdir()
     for variable in ("TMPDIR", "SQLITE_TMPDIR"):
         os.environ[variable] = str(folder / "tmp")
-    (folder / "deployment.toml").write_text(DEPLOYMENT)
+    (folder / "deployment.toml").write_text(signed_deployment_text())
     for name in ("record.key", "record.pub"):
         (folder / name).write_bytes((top / name).read_bytes())
     (folder / "record.key").chmod(0o600)

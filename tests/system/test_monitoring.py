@@ -13,7 +13,6 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from pylfr.faces.embed import open_embedder
 from pylfr.gallery.watchlist.watchlist import create_watchlist
 from pylfr.video.decoding.image_io import read_image
 from tests.cli.command import PYLFR
+from tests.deployment_text import PLAIN_LOG, deployment_text, permit_text
 from tests.docs.page import DOCS, ROOT
 from tests.footage import MAN, save_references, video
 from tests.service.stand import free_port
@@ -39,31 +39,15 @@ def engine(media_dir: Path, models_dir: Path, tmp_path: Path) -> Iterator[tuple[
     embedder = open_embedder("face_reid_0095")
     with create_watchlist(tmp_path / "square.watchlist", embedder) as watchlist:
         watchlist.enrol(NAME, read_image(references["man"][0]), detector=open_detector("yunet_n"), embedder=embedder)
-    port, begin = free_port(), datetime.now(UTC) - timedelta(minutes=1)
-    (tmp_path / "deployment.toml").write_text(f"""
-name = "Square"
-[authorisation]
-purpose = "to test"
-place = "Square"
-cameras = ["north"]
-starts_at = {begin.isoformat()}
-ends_at = {(begin + timedelta(hours=1)).isoformat()}
-authorising_officer = "Officer Nemo"
-legal_basis = "recorded material"
-[models]
-detector = "yunet_n"
-embedder = "face_reid_0095"
-[watchlist]
-file = "square.watchlist"
-[audit]
-path = "audit.log"
-[monitoring]
-port = {port}
-[[cameras]]
-name = "north"
-source = "{video(media_dir, MAN)}"
-loop = true
-""")
+    port = free_port()
+    text = deployment_text(
+        permit_text(officer="Officer Nemo"),
+        PLAIN_LOG,
+        f"[monitoring]\nport = {port}\n",
+        cameras={"north": video(media_dir, MAN)},
+        loop=True,
+    )
+    (tmp_path / "deployment.toml").write_text(text)
     log = tmp_path / "stderr"
     with log.open("w") as err:
         process = subprocess.Popen(

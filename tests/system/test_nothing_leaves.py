@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from pylfr.faces.embed import open_embedder
 from pylfr.gallery.watchlist.watchlist import create_watchlist
 from pylfr.video.decoding.image_io import read_image
 from tests.cli.command import PYLFR
+from tests.deployment_text import LINES, PLAIN_LOG, deployment_text, permit_text
 from tests.footage import MAN, save_references, video
 
 pytestmark = [
@@ -109,35 +109,11 @@ def run_once(folder: Path, media: Path, runtime: str) -> list[str | Path]:
     with create_watchlist(folder / "square.watchlist", embedder) as watchlist:
         man = read_image(save_references(media, folder)["man"][0])
         watchlist.enrol("man", man, detector=open_detector("yunet_n"), embedder=embedder)
-    now = datetime.now(UTC)
-    (folder / "deployment.toml").write_text(f"""
-name = "Square"
-[authorisation]
-purpose = "find a missing person"
-place = "Square"
-cameras = ["north"]
-starts_at = {(now - timedelta(minutes=1)).isoformat()}
-ends_at = {(now + timedelta(hours=1)).isoformat()}
-authorising_officer = "Superintendent A. Example"
-legal_basis = "common law powers"
-[models]
-detector = "yunet_n"
-embedder = "face_reid_0095"
-runtime = "{runtime}"
-[watchlist]
-file = "square.watchlist"
-[audit]
-path = "audit.jsonl"
-[[cameras]]
-name = "north"
-source = "{video(media, MAN)}"
-[[sinks]]
-type = "jsonl"
-path = "alerts.jsonl"
-[[sinks]]
-type = "evidence"
-folder = "evidence"
-""")
+    open_evidence = '[[sinks]]\ntype = "evidence"\nfolder = "evidence"\n'
+    text = deployment_text(
+        permit_text(), PLAIN_LOG, LINES, open_evidence, cameras={"north": video(media, MAN)}, runtime=runtime
+    )
+    (folder / "deployment.toml").write_text(text)
     return ["run", "deployment.toml"]
 
 
@@ -167,7 +143,7 @@ def test_nothing_is_looked_up_connected_or_written_that_was_not_named(
     # The confined decoder is our own Python; PyTorch asks the linker where libraries are.
     own = {"pylfr", "python", Path(sys.executable).name} | ({"ldconfig"} if runtime == "torch" else set())
     assert programs(calls) <= own
-    assert (folder / ("audit.jsonl" if command is run_once else "alerts.jsonl")).stat().st_size > 0
+    assert (folder / ("audit.log" if command is run_once else "alerts.jsonl")).stat().st_size > 0
 
 
 def test_the_watch_would_see_a_name_that_is_looked_up_and_a_file_in_the_home(folder: Path, home: Path) -> None:
