@@ -134,6 +134,12 @@ class Gate:
         )
 
 
+def gate_of(request: Request) -> Gate:
+    """The gate of the application."""
+    gate: Gate = request.app.state.gate
+    return gate
+
+
 class Allow:
     """A dependency of a route: its ``rule``, applied by the gate of the application."""
 
@@ -141,8 +147,7 @@ class Allow:
         self.rule = rule
 
     def __call__(self, request: Request) -> Caller:
-        gate: Gate = request.app.state.gate
-        return gate.admit(request, self.rule)
+        return gate_of(request).admit(request, self.rule)
 
 
 def rule_of(route: APIRoute) -> Rule | None:

@@ -7,12 +7,10 @@ from typing import Annotated
 
 from pydantic import Base64Bytes, Field, StringConstraints
 
-from pylfr.service.views import Document
+from pylfr.service.views import ONE_LINE, Document
 
-Because = Annotated[
-    str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]*$")
-]
-Words = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]*$")]
+Because = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=ONE_LINE)]
+Words = Annotated[str, StringConstraints(max_length=200, pattern=ONE_LINE)]
 
 
 class CameraView(Document):
@@ -68,14 +66,8 @@ class ThresholdAsked(Document):
     threshold: float = Field(ge=-1, le=1)
 
 
-class StopAsked(Document):
-    """Why the run is to end."""
-
-    because: Because
-
-
-class CameraAsked(Document):
-    """Why a camera is taken out of the run, or in again."""
+class BecauseAsked(Document):
+    """Why something is asked for that is recorded with its reason."""
 
     because: Because
 

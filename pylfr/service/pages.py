@@ -13,19 +13,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pylfr._internal.canonical_json import utc_text
 from pylfr.deployment.sections.service import Role
-from pylfr.service.access import EVERY_ROLE, Allow, Caller, Gate, people_only, public
+from pylfr.service.access import EVERY_ROLE, Allow, Caller, gate_of, people_only, public
 from pylfr.service.language import language_of, translator
-from pylfr.service.listing import Listing
-from pylfr.service.overview import Overview
+from pylfr.service.state import listing_of, overview_of
 from pylfr.service.texts import COUNTED, TEXTS
 
 router = APIRouter(include_in_schema=False)
-
-DeskCaller = Annotated[Caller, Depends(Allow(people_only("operator", "supervisor")))]
-SecondCaller = Annotated[Caller, Depends(Allow(people_only("operator", "second operator")))]
-OfficerCaller = Annotated[Caller, Depends(Allow(people_only("engagement officer")))]
-AnyCaller = Annotated[Caller, Depends(Allow(people_only(*EVERY_ROLE)))]
-AuditCaller = Annotated[Caller, Depends(Allow(people_only("auditor", "supervisor")))]
 
 # Pages by path: their titles, and who has them.
 PAGES: tuple[tuple[str, str, frozenset[Role]], ...] = (
@@ -38,12 +31,22 @@ PAGES: tuple[tuple[str, str, frozenset[Role]], ...] = (
     ("/audit", "Audit log", frozenset({"auditor", "supervisor"})),
 )
 
+_ROLES = {path: roles for path, _, roles in PAGES}
+
+DeskCaller = Annotated[Caller, Depends(Allow(people_only(*_ROLES["/desk"])))]
+SecondCaller = Annotated[Caller, Depends(Allow(people_only(*_ROLES["/second-look"])))]
+OfficerCaller = Annotated[Caller, Depends(Allow(people_only(*_ROLES["/engagement"])))]
+CameraCaller = Annotated[Caller, Depends(Allow(people_only(*_ROLES["/cameras"])))]
+DeploymentCaller = Annotated[Caller, Depends(Allow(people_only(*_ROLES["/deployment"])))]
+WatchlistCaller = Annotated[Caller, Depends(Allow(people_only(*_ROLES["/watchlist"])))]
+AuditCaller = Annotated[Caller, Depends(Allow(people_only(*_ROLES["/audit"])))]
+
 
 @router.get("/", response_model=None)
 @public
 def begin(request: Request) -> Response:
     """The first page that whoever is signed in has; the sign-in for anybody else."""
-    session = _gate(request).session(request)
+    session = gate_of(request).session(request)
     if session is None:
         return RedirectResponse("/sign-in", status_code=303)
     first = next(path for path, _, roles in PAGES if roles & session.person.roles)
@@ -76,9 +79,9 @@ def engagement(request: Request, caller: OfficerCaller) -> HTMLResponse:
 
 
 @router.get("/cameras")
-def cameras(request: Request, caller: AnyCaller) -> HTMLResponse:
+def cameras(request: Request, caller: CameraCaller) -> HTMLResponse:
     """Every camera: its state, a preview, and taking it out or in."""
-    overview = _overview(request)
+    overview = overview_of(request)
     return _page(
         request,
         "cameras.html",
@@ -91,9 +94,9 @@ def cameras(request: Request, caller: AnyCaller) -> HTMLResponse:
 
 
 @router.get("/deployment")
-def deployment(request: Request, caller: AnyCaller) -> HTMLResponse:
+def deployment(request: Request, caller: DeploymentCaller) -> HTMLResponse:
     """Authority, the run, and retention."""
-    overview = _overview(request)
+    overview = overview_of(request)
     return _page(
         request,
         "deployment.html",
@@ -109,22 +112,21 @@ def deployment(request: Request, caller: AnyCaller) -> HTMLResponse:
 
 
 @router.get("/watchlist")
-def watchlist(request: Request, caller: AuditCaller) -> HTMLResponse:
+def watchlist(request: Request, caller: WatchlistCaller) -> HTMLResponse:
     """Who is on the watchlist and why; enrol, review, withdraw."""
-    listing: Listing = request.app.state.listing
     may_change = bool(caller.roles & {"supervisor"})
-    return _page(request, "watchlist.html", caller, view=listing.show(), may_change=may_change)
+    return _page(request, "watchlist.html", caller, view=listing_of(request).show(), may_change=may_change)
 
 
 @router.get("/audit")
 def audit(request: Request, caller: AuditCaller) -> HTMLResponse:
     """The audit log and whether it is as it was signed."""
-    return _page(request, "audit.html", caller, view=_overview(request).audit(200))
+    return _page(request, "audit.html", caller, view=overview_of(request).audit(200))
 
 
 def _desk(request: Request, caller: Caller, queue: str, title: str, tabs: Sequence[str]) -> HTMLResponse:
     translate = translator(language_of(request))
-    session = _gate(request).session(request)
+    session, authority = gate_of(request).session(request), overview_of(request).authority
     labels = {"first": "First look", "second": "Second look", "confirmed": "Confirmed", "all": "All"}
     return _page(
         request,
@@ -133,8 +135,8 @@ def _desk(request: Request, caller: Caller, queue: str, title: str, tabs: Sequen
         queue=queue,
         title=translate(title),
         tabs=[(name, translate(labels[name])) for name in tabs],
-        ends_at=_overview(request).authority.ends_at,
-        place=_overview(request).authority.place,
+        ends_at=authority.ends_at,
+        place=authority.place,
         session_ends=session.expires_at if session is not None else None,
     )
 
@@ -150,7 +152,7 @@ def _page(request: Request, template: str, caller: Caller | None, **shown: objec
             _=translate,
             language=language,
             caller=caller,
-            deployment=_overview(request).name if caller is not None else "",
+            deployment=overview_of(request).name if caller is not None else "",
             here=request.url.path,
             links=links,
             texts={key: translate(words) for key, words in TEXTS.items()},
@@ -158,16 +160,6 @@ def _page(request: Request, template: str, caller: Caller | None, **shown: objec
         )
     )
     return HTMLResponse(text, headers={"Cache-Control": "no-store"})
-
-
-def _gate(request: Request) -> Gate:
-    gate: Gate = request.app.state.gate
-    return gate
-
-
-def _overview(request: Request) -> Overview:
-    overview: Overview = request.app.state.overview
-    return overview
 
 
 @cache

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -19,6 +20,8 @@ from pylfr.errors import (
     PylfrError,
     VaultError,
 )
+
+T = TypeVar("T")
 
 PROBLEM = "application/problem+json"
 
@@ -67,6 +70,14 @@ class ProblemError(Exception):
         super().__init__(detail)
         self.status = status
         self.headers = headers or {}
+
+
+def found(ask: Callable[[], T], what: str) -> T:
+    """What ``ask`` gives; 404 for ``what`` where it raises ``KeyError``."""
+    try:
+        return ask()
+    except KeyError:
+        raise ProblemError(HTTPStatus.NOT_FOUND, f"there is no {what}") from None
 
 
 def explain_errors(app: FastAPI) -> None:

@@ -24,9 +24,8 @@ class Shifts:
 
     def show(self) -> ShiftView:
         """What is open now, who could hand over, and the last hand-over."""
-        last = None
-        for entry in self._desk.entries((HAND_OVER,)):
-            last = hand_over_of(entry)
+        entries = tuple(self._desk.entries((HAND_OVER,)))
+        last = hand_over_of(entries[-1]) if entries else None
         return ShiftView(
             open=[
                 OpenAlert(

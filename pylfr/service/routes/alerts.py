@@ -5,18 +5,18 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from pylfr.governance.adjudication.case import State
 from pylfr.service.access import DECIDERS, Allow, Caller, people_only, readable
-from pylfr.service.desk import Desk, Part
+from pylfr.service.desk import Part
 from pylfr.service.once import OnceRoute
-from pylfr.service.problems import ProblemError
+from pylfr.service.problems import ProblemError, found
+from pylfr.service.state import desk_of
 from pylfr.service.views import AlertPage, AlertView, SignedEngagement, SignedOutcome, SignedVerdict
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"], route_class=OnceRoute)
@@ -25,8 +25,6 @@ Reader = Annotated[Caller, Depends(Allow(readable(*DECIDERS, "supervisor", scope
 Viewer = Annotated[Caller, Depends(Allow(people_only(*DECIDERS)))]
 Adjudicator = Annotated[Caller, Depends(Allow(people_only("operator", "second operator")))]
 Officer = Annotated[Caller, Depends(Allow(people_only("engagement officer")))]
-
-T = TypeVar("T")
 
 _PRIVATE = {"Cache-Control": "no-store"}
 
@@ -46,7 +44,7 @@ def list_alerts(
     if since is not None and since.tzinfo is None:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"since must carry a time zone, got {since.isoformat()}")
     after = _place(cursor) if cursor is not None else None
-    desk = _desk(request)
+    desk = desk_of(request)
     wanted = [
         row
         for row in desk.rows()
@@ -64,7 +62,7 @@ def list_alerts(
 @router.get("/{alert}")
 def show_alert(alert: str, reader: Reader, request: Request, response: Response) -> AlertView:
     """One alert, as the reader may see it."""
-    view = _found(lambda desk: desk.alert(alert, reader), request, alert)
+    view = found(lambda: desk_of(request).alert(alert, reader), _named(alert))
     _tag(request, response, view.model_dump_json())
     return view
 
@@ -76,38 +74,30 @@ def show_alert(alert: str, reader: Reader, request: Request, response: Response)
 )
 def show_picture(alert: str, part: Part, viewer: Viewer, request: Request) -> Response:
     """The probe, the reference image or the scene, as a JPEG; every other face is filled. Each view is logged."""
-    picture = _found(lambda desk: desk.picture(alert, part, viewer), request, alert)
+    picture = found(lambda: desk_of(request).picture(alert, part, viewer), _named(alert))
     return Response(picture, media_type="image/jpeg", headers=_PRIVATE)
 
 
 @router.post("/{alert}/verdicts", status_code=201)
 def adjudicate(alert: str, given: SignedVerdict, person: Adjudicator, request: Request) -> AlertView:
     """Record a verdict on the two pictures, signed in the browser."""
-    return _found(lambda desk: desk.adjudicate(alert, given, person), request, alert)
+    return found(lambda: desk_of(request).adjudicate(alert, given, person), _named(alert))
 
 
 @router.post("/{alert}/engagements", status_code=201)
 def engage(alert: str, given: SignedEngagement, person: Officer, request: Request) -> AlertView:
     """Record whether somebody is spoken to. Only a confirmed alert can be engaged on."""
-    return _found(lambda desk: desk.engage(alert, given, person), request, alert)
+    return found(lambda: desk_of(request).engage(alert, given, person), _named(alert))
 
 
 @router.post("/{alert}/outcomes", status_code=201)
 def close(alert: str, given: SignedOutcome, person: Officer, request: Request) -> AlertView:
     """Record what it turned out to be."""
-    return _found(lambda desk: desk.close(alert, given, person), request, alert)
+    return found(lambda: desk_of(request).close(alert, given, person), _named(alert))
 
 
-def _desk(request: Request) -> Desk:
-    desk: Desk = request.app.state.desk
-    return desk
-
-
-def _found(ask: Callable[[Desk], T], request: Request, alert: str) -> T:
-    try:
-        return ask(_desk(request))
-    except KeyError:
-        raise ProblemError(HTTPStatus.NOT_FOUND, f"there is no alert {alert!r} here") from None
+def _named(alert: str) -> str:
+    return f"alert {alert!r} here"
 
 
 def _tag(request: Request, response: Response, text: str) -> None:

@@ -12,11 +12,11 @@ from fastapi import APIRouter, Depends, Request, Response
 from PIL import Image
 
 from pylfr.service.access import EVERY_ROLE, Allow, Caller, people_only, readable
-from pylfr.service.control import RunControl
-from pylfr.service.deployment_views import CameraAsked, CameraView
+from pylfr.service.deployment_views import BecauseAsked, CameraView
 from pylfr.service.once import OnceRoute
 from pylfr.service.overview import Overview
 from pylfr.service.problems import ProblemError
+from pylfr.service.state import control_of, overview_of
 from pylfr.types import Event
 
 router = APIRouter(prefix="/v1/cameras", tags=["cameras"], route_class=OnceRoute)
@@ -59,14 +59,13 @@ class OpenPreviews:
 @router.get("")
 def list_cameras(_: Watcher, request: Request) -> list[CameraView]:
     """Each camera: its state since when, rate, latency, and what was dropped by cause."""
-    overview: Overview = request.app.state.overview
-    return overview.cameras()
+    return overview_of(request).cameras()
 
 
 @router.post("/{camera}/preview", status_code=204)
 def open_a_preview(camera: str, viewer: Viewer, request: Request) -> None:
     """Open a preview of a camera; that somebody looks is in the audit log first. It ends when nobody fetches it."""
-    overview, control = _known(camera, request), _control(request)
+    overview, control = _known(camera, request), control_of(request)
     control.preview(camera)
     overview.note(Event(kind="preview-opened", details={"camera": camera, "by": viewer.name}))
     _previews(request).open(viewer.name, camera)
@@ -80,7 +79,7 @@ def show_a_preview(camera: str, viewer: Viewer, request: Request) -> Response:
         raise ProblemError(
             HTTPStatus.CONFLICT, f"open the preview of {camera!r} first: that somebody looks is recorded"
         )
-    preview = _control(request).preview(camera)
+    preview = control_of(request).preview(camera)
     if preview is None:
         raise ProblemError(
             HTTPStatus.SERVICE_UNAVAILABLE,
@@ -100,28 +99,23 @@ def close_a_preview(camera: str, viewer: Viewer, request: Request) -> None:
 
 
 @router.delete("/{camera}", status_code=204)
-def take_a_camera_out(camera: str, asked: CameraAsked, supervisor: Supervisor, request: Request) -> None:
+def take_a_camera_out(camera: str, asked: BecauseAsked, supervisor: Supervisor, request: Request) -> None:
     """Take a camera out of the run, recorded with the reason."""
     _known(camera, request)
-    _control(request).take_out(camera, by=supervisor.name, because=asked.because)
+    control_of(request).take_out(camera, by=supervisor.name, because=asked.because)
 
 
 @router.put("/{camera}", status_code=204)
-def take_a_camera_in(camera: str, asked: CameraAsked, supervisor: Supervisor, request: Request) -> None:
+def take_a_camera_in(camera: str, asked: BecauseAsked, supervisor: Supervisor, request: Request) -> None:
     """Take in a camera as the deployment file has it now; refused with the reason where that was not authorised."""
-    _control(request).take_in(camera, by=supervisor.name, because=asked.because)
+    control_of(request).take_in(camera, by=supervisor.name, because=asked.because)
 
 
 def _known(camera: str, request: Request) -> Overview:
-    overview: Overview = request.app.state.overview
+    overview = overview_of(request)
     if camera not in overview.camera_names:
         raise ProblemError(HTTPStatus.NOT_FOUND, f"there is no camera {camera!r} here")
     return overview
-
-
-def _control(request: Request) -> RunControl:
-    control: RunControl = request.app.state.control
-    return control
 
 
 def _previews(request: Request) -> OpenPreviews:

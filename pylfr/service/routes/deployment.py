@@ -8,17 +8,16 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
 
 from pylfr.service.access import EVERY_ROLE, Allow, Caller, people_only, readable
-from pylfr.service.control import RunControl
 from pylfr.service.deployment_views import (
     AuditView,
+    BecauseAsked,
     DeploymentView,
     RetentionView,
-    StopAsked,
     TermView,
     ThresholdAsked,
 )
 from pylfr.service.once import OnceRoute
-from pylfr.service.overview import Overview
+from pylfr.service.state import control_of, overview_of
 
 router = APIRouter(prefix="/v1", tags=["deployment"], route_class=OnceRoute)
 Reader = Annotated[Caller, Depends(Allow(readable(*EVERY_ROLE, scope="deployment")))]
@@ -32,27 +31,27 @@ Public = Annotated[Caller, Depends(Allow(readable("auditor", "supervisor", scope
 @router.get("/deployment")
 def show_the_deployment(_: Reader, request: Request) -> DeploymentView:
     """Who authorised what, where, until when."""
-    return _overview(request).deployment()
+    return overview_of(request).deployment()
 
 
 @router.get("/deployment/terms")
 def show_the_terms(_: Reader, request: Request) -> list[TermView]:
     """What was authorised, in plain words, as `pylfr authority show` says it."""
-    return _overview(request).terms()
+    return overview_of(request).terms()
 
 
 @router.post("/deployment/threshold", status_code=201)
 def raise_the_threshold(asked: ThresholdAsked, supervisor: Supervisor, request: Request) -> DeploymentView:
     """Ask for more before an alert, from now on. A lower threshold needs another authorisation."""
-    _control(request).raise_threshold(asked.threshold, by=supervisor.name)
-    return _overview(request).deployment()
+    control_of(request).raise_threshold(asked.threshold, by=supervisor.name)
+    return overview_of(request).deployment()
 
 
 @router.post("/deployment/stop", status_code=202)
-def stop_the_run(asked: StopAsked, stopper: Stopper, request: Request) -> DeploymentView:
+def stop_the_run(asked: BecauseAsked, stopper: Stopper, request: Request) -> DeploymentView:
     """End the run soon and cleanly. The pages stay."""
-    _control(request).stop(by=stopper.name, because=asked.because)
-    return _overview(request).deployment()
+    control_of(request).stop(by=stopper.name, because=asked.because)
+    return overview_of(request).deployment()
 
 
 @router.get("/audit")
@@ -60,26 +59,16 @@ def show_the_audit_log(
     _: Auditor, request: Request, last: Annotated[int, Query(ge=1, le=1000, description="so many entries")] = 100
 ) -> AuditView:
     """The last entries, whether the whole log is as it was signed, and where the records differ from it."""
-    return _overview(request).audit(last)
+    return overview_of(request).audit(last)
 
 
 @router.get("/retention")
 def show_retention(_: Reader, request: Request) -> RetentionView:
     """What is kept until when: the policy that is enforced."""
-    return _overview(request).retention()
+    return overview_of(request).retention()
 
 
 @router.get("/report", response_class=HTMLResponse)
 def show_the_report(_: Public, request: Request) -> HTMLResponse:
     """The public report, as `pylfr report` writes it."""
-    return HTMLResponse(_overview(request).report())
-
-
-def _control(request: Request) -> RunControl:
-    control: RunControl = request.app.state.control
-    return control
-
-
-def _overview(request: Request) -> Overview:
-    overview: Overview = request.app.state.overview
-    return overview
+    return HTMLResponse(overview_of(request).report())

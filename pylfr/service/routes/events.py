@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
-from pylfr.service.access import DECIDERS, Allow, Caller, Gate, readable
+from pylfr.service.access import DECIDERS, Allow, Caller, gate_of, readable
 from pylfr.service.feed import Feed
 
 router = APIRouter(prefix="/v1", tags=["events"])
@@ -27,10 +27,9 @@ async def follow_events(
 ) -> StreamingResponse:
     """Alerts and decisions from entry `Last-Event-ID` of the log on. `reload` says: too much was missed, ask anew."""
     feed: Feed = request.app.state.feed
-    gate: Gate = request.app.state.gate
 
     def is_open() -> bool:
-        return reader.person is None or gate.session(request) is not None
+        return reader.person is None or gate_of(request).session(request) is not None
 
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     begin = after if last_event_id is None else last_event_id

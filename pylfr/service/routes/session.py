@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from pylfr.service.access import EVERY_ROLE, Allow, Caller, Gate, people_only, public
+from pylfr.service.access import EVERY_ROLE, Allow, Caller, gate_of, people_only, public
 from pylfr.service.sign_in import Session, SignIn
 from pylfr.service.views import ChallengeAsked, ChallengeGiven, SessionView, SignedChallenge
 
@@ -27,7 +27,7 @@ def ask_for_a_challenge(asked: ChallengeAsked, request: Request) -> ChallengeGiv
 @public
 def open_a_session(signed: SignedChallenge, request: Request, response: Response) -> SessionView:
     """Sign in with a signed challenge; the session is a cookie that no script can read."""
-    gate: Gate = request.app.state.gate
+    gate = gate_of(request)
     gate.require_origin(request)
     sign_in: SignIn = request.app.state.sign_in
     address = request.client.host if request.client is not None else ""
@@ -39,8 +39,7 @@ def open_a_session(signed: SignedChallenge, request: Request, response: Response
 @router.get("/session")
 def show_the_session(_: Everybody, request: Request) -> SessionView:
     """Who is signed in."""
-    gate: Gate = request.app.state.gate
-    session = gate.session(request)
+    session = gate_of(request).session(request)
     assert session is not None
     return _view(session)
 
@@ -48,8 +47,7 @@ def show_the_session(_: Everybody, request: Request) -> SessionView:
 @router.delete("/session", status_code=204)
 def close_the_session(_: Everybody, request: Request, response: Response) -> None:
     """Sign out."""
-    gate: Gate = request.app.state.gate
-    gate.close(request, response)
+    gate_of(request).close(request, response)
 
 
 def _view(session: Session) -> SessionView:
