@@ -28,6 +28,11 @@ type = "evidence"
 folder = "evidence"
 key = "evidence.key"
 """
+OPEN_EVIDENCE = """
+[[sinks]]
+type = "evidence"
+folder = "open"
+"""
 LINES = """
 [[sinks]]
 type = "jsonl"
@@ -88,11 +93,11 @@ embedder = "{embedder}"
 {seen}"""
 
 
-def signed_deployment_text(*tables: str, profile: str = "eu-leo", confirmed_by: str | None = None) -> str:
+def signed_deployment_text(*tables: str, confirmed_by: str | None = None) -> str:
     """A deployment under a signed authorisation with all that it needs: a sealed list, a signed log, records, sinks."""
     authority = f"""
 [authority]
-profile = "{profile}"
+profile = "eu-leo"
 place = "Square"
 signed = "authorisation.json"
 officer_key = "officer.pub"
@@ -100,3 +105,7 @@ officer_key = "officer.pub"
 """
     needed = (SIGNED_LOG, RECORDS, SEALED_EVIDENCE, LINES)
     return deployment_text(authority, *needed, *tables, watchlist='file = "square.sealed"\nkey = "square.key"')
+
+
+# With every part that has a retention of its own: also pictures in the open, and the confirmation of an urgent start.
+SIGNED_DEPLOYMENT = signed_deployment_text(OPEN_EVIDENCE, confirmed_by="confirmed.json")

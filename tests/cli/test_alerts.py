@@ -11,7 +11,7 @@ import pytest
 from pylfr.deployment.config import read_deployment
 from pylfr.deployment.resources import Resources
 from tests.cli.command import pylfr
-from tests.deployment.test_sweep import DEPLOYMENT
+from tests.deployment_text import SIGNED_DEPLOYMENT
 from tests.governance.reviews import deploy, queue, signed_log
 from tests.governance.samples import NOON
 
@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
     """A deployment with an alert that one person has confirmed and another refuted."""
     signed_log(tmp_path).close()
     path = tmp_path / "deployment.toml"
-    path.write_text(DEPLOYMENT)
+    path.write_text(SIGNED_DEPLOYMENT)
     with Resources(read_deployment(path), now=NOON) as resources:
         deploy(resources.require_records(), resources.audit)
         queue(resources.require_records(), resources.audit)

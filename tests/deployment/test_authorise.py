@@ -13,12 +13,12 @@ from pylfr.deployment.resources import Resources
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authorisation.profiles import read_profile
 from pylfr.governance.keys.vault import VaultKey, make_vault_key
-from tests.deployment.test_sweep import DEPLOYMENT
+from tests.deployment_text import SIGNED_DEPLOYMENT
 from tests.governance.samples import NOON, authorisation
 
 
 def test_a_watchlist_key_that_outlives_the_policy_and_evidence_in_the_open_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "deployment.toml").write_text(DEPLOYMENT)
+    (tmp_path / "deployment.toml").write_text(SIGNED_DEPLOYMENT)
     described, profile, words = (
         read_deployment(tmp_path / "deployment.toml"),
         read_profile("uk-police"),

@@ -22,14 +22,14 @@ from pylfr.errors import AuthorisationError, ConfigError, MediaError, PylfrError
 from pylfr.governance.keys.keys import make_key, read_public_key
 from pylfr.sizing.footage import ClipRules, find_portraits, make_clip
 from pylfr.video.decoding.image_io import write_png
-from tests.deployment.test_sweep import DEPLOYMENT
+from tests.deployment_text import SIGNED_DEPLOYMENT
 
 ROOT = Path(__file__).parents[2]
 
 
 def deployment(folder: Path, *, passphrase: str | None) -> Deployment:
     make_key(folder / "record.key", passphrase="correct horse")
-    text = DEPLOYMENT
+    text = SIGNED_DEPLOYMENT
     if passphrase is not None:
         text = text.replace('key = "record.key"\n', f'key = "record.key"\npassphrase = "{passphrase}"\n')
     (folder / "deployment.toml").write_text(text)

@@ -13,7 +13,7 @@ from pylfr.deployment.resources import Resources
 from pylfr.deployment.running import _require_covered
 from pylfr.deployment.signed_settings import camera_digests, signed_settings
 from pylfr.errors import AuthorisationError
-from tests.deployment.test_sweep import DEPLOYMENT
+from tests.deployment_text import SIGNED_DEPLOYMENT
 from tests.governance.samples import authorisation
 
 
@@ -37,7 +37,7 @@ def read(folder: Path, text: str) -> Deployment:
 
 
 def test_the_camera_that_was_signed_for_may_come_back_and_no_other(tmp_path: Path) -> None:
-    signed = read(tmp_path, DEPLOYMENT)
+    signed = read(tmp_path, SIGNED_DEPLOYMENT)
     resources = covered_by(signed)
     camera = signed.cameras[0]
     _require_covered(camera, signed, resources)

@@ -9,7 +9,7 @@ import pytest
 from pylfr.deployment.config import read_deployment
 from pylfr.deployment.signed_settings import camera_digests, signed_settings
 from pylfr.errors import ConfigError
-from tests.deployment.test_sweep import DEPLOYMENT
+from tests.deployment_text import SIGNED_DEPLOYMENT
 
 SECRETS = {"CAMERA_USER": "operator", "CAMERA_PASSWORD": "hunter2", "HOOK_TOKEN": "t0ken", "HOOK_SECRET": "s3cret"}
 NETWORK = """
@@ -31,7 +31,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings(folder: Path, old: str = "", new: str = "") -> dict[str, str]:
-    text = DEPLOYMENT + NETWORK
+    text = SIGNED_DEPLOYMENT + NETWORK
     (folder / "deployment.toml").write_text(text.replace(old, new) if old else text)
     return signed_settings(read_deployment(folder / "deployment.toml"), record_key=None, watchlist_key=None)
 
@@ -87,7 +87,7 @@ def test_what_changes_the_speed_alone_and_who_logs_on_may_change(tmp_path: Path)
 
 @pytest.mark.parametrize("name", ["CAMERA_HOST", "CHANNEL"])
 def test_another_environment_is_another_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    (tmp_path / "deployment.toml").write_text(DEPLOYMENT + NETWORK)
+    (tmp_path / "deployment.toml").write_text(SIGNED_DEPLOYMENT + NETWORK)
     deployment = read_deployment(tmp_path / "deployment.toml")
     before = camera_digests(deployment)
     monkeypatch.setenv("CAMERA_PASSWORD", "rotated")

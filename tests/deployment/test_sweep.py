@@ -28,7 +28,7 @@ from pylfr.governance.keys.keys import make_key, read_signing_key
 from pylfr.governance.keys.vault import make_vault_key, read_vault_key
 from pylfr.governance.retention.sweeper import RetentionPolicy, write_sealed
 from pylfr.sinks.jsonl import open_jsonl
-from tests.deployment_text import signed_deployment_text
+from tests.deployment_text import SIGNED_DEPLOYMENT
 from tests.gallery.watchlist.test_sealed import enrolled
 from tests.governance.reviews import enter, signed_log
 from tests.governance.samples import NOON, authorisation
@@ -37,12 +37,6 @@ from tests.samples import sample_alert
 NOTHING = Forgotten(pictures=0, alerts=0, keys=())
 LATE = NOON + timedelta(days=2)
 END = NOON + timedelta(hours=6)
-
-OPEN_EVIDENCE = """
-[[sinks]]
-type = "evidence"
-folder = "open"
-"""
 
 
 @pytest.fixture
@@ -57,9 +51,7 @@ def deployed(folder: Path, log: AuditLog, *, urgent: bool = True, profile: str =
     policy = RetentionPolicy.of(read_profile(profile))
     words = authorisation(profile=profile, urgent=urgent) if urgent else authorisation(profile=profile, ends_at=LATE)
     (folder / "authorisation.json").write_bytes(sign_authorisation(words, (read_signing_key(folder / "officer.key"),)))
-    (folder / "deployment.toml").write_text(
-        signed_deployment_text(OPEN_EVIDENCE, profile=profile, confirmed_by="confirmed.json")
-    )
+    (folder / "deployment.toml").write_text(SIGNED_DEPLOYMENT.replace("eu-leo", profile))
     deployment = read_deployment(folder / "deployment.toml")
     (folder / "evidence").mkdir()
     make_vault_key(folder / "square.key", expires_at=LATE)

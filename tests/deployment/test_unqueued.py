@@ -25,7 +25,7 @@ from pylfr.sinks.delivery import start_delivery
 from pylfr.sinks.pending import CursorInMemory, PendingInLog
 from pylfr.sinks.review import ReviewQueue, ReviewRules
 from pylfr.types import Event
-from tests.deployment.test_sweep import DEPLOYMENT
+from tests.deployment_text import SIGNED_DEPLOYMENT
 from tests.gallery.watchlist.test_sealed import enrolled
 from tests.governance.reviews import TWO_PEOPLE, deploy, enter, signed_log
 from tests.samples import sample_alert
@@ -37,7 +37,7 @@ DAY = timedelta(days=1)
 def folder(tmp_path: Path) -> Path:
     """A deployment whose watchlist has Ada Lovelace, and no alert yet."""
     signed_log(tmp_path).close()
-    text = DEPLOYMENT.replace('file = "square.sealed"\nkey = "square.key"', 'file = "square.watchlist"')
+    text = SIGNED_DEPLOYMENT.replace('file = "square.sealed"\nkey = "square.key"', 'file = "square.watchlist"')
     (tmp_path / "deployment.toml").write_text(text)
     enrolled(tmp_path / "square.watchlist")
     with started(tmp_path) as resources:

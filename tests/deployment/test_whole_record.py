@@ -14,7 +14,7 @@ from pylfr.deployment.resources import Resources
 from pylfr.deployment.whole_record import require_whole_record
 from pylfr.errors import AuditError
 from pylfr.types import Event
-from tests.deployment.test_sweep import DEPLOYMENT
+from tests.deployment_text import SIGNED_DEPLOYMENT
 from tests.governance.reviews import deploy, queue, signed_log
 from tests.governance.samples import NOON
 
@@ -23,7 +23,7 @@ from tests.governance.samples import NOON
 def folder(tmp_path: Path) -> Path:
     """A deployment with two alerts, one of them decided on."""
     signed_log(tmp_path).close()
-    (tmp_path / "deployment.toml").write_text(DEPLOYMENT)
+    (tmp_path / "deployment.toml").write_text(SIGNED_DEPLOYMENT)
     with started(tmp_path) as resources:
         records, audit = resources.require_records(), resources.audit
         deploy(records, audit)
