@@ -14,7 +14,7 @@ from pathlib import Path
 from playwright.sync_api import BrowserContext, Page
 
 from examples.demo import render_street
-from tests.service.browser import Browsers, open_browsers
+from tests.service.browser import Browsers, open_browsers, sign_in_on
 from tests.service.running import Material, Running, running, wait_for
 
 WIDTHS = {390: 844, 1280: 900, 2560: 1440}
@@ -56,7 +56,7 @@ def _pages(context: BrowserContext, square: Running, folder: Path, width: int, *
         ("Cem", ("engagement",)),
         ("Dee", ("deployment", "watchlist", "audit")),
     ):
-        _sign_in(page, square, name)
+        sign_in_on(page, square.origin, name, square.folder / f"{name}.key")
         for path in paths:
             page.goto(f"{square.origin}/{path}")
             page.wait_for_timeout(1500)
@@ -84,24 +84,15 @@ def _with_dialogs(page: Page, square: Running, folder: Path, width: int) -> None
 def _decided(browsers: Browsers, square: Running, folder: Path) -> None:
     with browsers(width=390, height=844) as context:
         page = context.new_page()
-        _sign_in(page, square, "Ann")
+        sign_in_on(page, square.origin, "Ann", square.folder / "Ann.key")
         page.get_by_role("button", name="Same person").click()
         page.get_by_role("button", name="Sign", exact=True).click()
         page.get_by_text("Recorded:").wait_for()
-        _sign_in(page, square, "Cem")
+        sign_in_on(page, square.origin, "Cem", square.folder / "Cem.key")
         page.goto(f"{square.origin}/engagement")
         page.get_by_role("button", name="Engage E").wait_for()
         page.wait_for_timeout(1000)
         page.screenshot(path=folder / "engagement-confirmed-390.png", full_page=True)
-
-
-def _sign_in(page: Page, square: Running, name: str) -> None:
-    page.goto(f"{square.origin}/sign-in")
-    page.get_by_label("Your name").fill(name)
-    page.get_by_text("Add a key to this browser").click()
-    page.get_by_label("Key file").set_input_files(square.folder / f"{name}.key")
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    page.wait_for_url(lambda url: not url.endswith("/sign-in"))
 
 
 if __name__ == "__main__":

@@ -61,11 +61,16 @@ def open_browsers() -> Iterator[Browsers]:
 def sign_in(context: BrowserContext, stand: Stand, name: str, *, key: Path | None = None, passphrase: str = "") -> Page:
     """A page of somebody who signed in with the key file that ``pylfr authority keygen`` made."""
     page = context.new_page()
-    page.goto(f"{stand.origin}/sign-in")
+    sign_in_on(page, stand.origin, name, key or stand.folder / f"{name}.pem", passphrase=passphrase)
+    return page
+
+
+def sign_in_on(page: Page, origin: str, name: str, key: Path, *, passphrase: str = "") -> None:
+    """Sign in on a page with a key file."""
+    page.goto(f"{origin}/sign-in")
     page.get_by_label("Your name").fill(name)
     page.get_by_text("Add a key to this browser").click()
-    page.get_by_label("Key file").set_input_files(key or stand.folder / f"{name}.pem")
+    page.get_by_label("Key file").set_input_files(key)
     page.get_by_label("Its passphrase").fill(passphrase)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url(lambda url: not url.endswith("/sign-in"))
-    return page

@@ -13,7 +13,7 @@ pytest.importorskip("playwright.sync_api", reason="pages are tested with Playwri
 from playwright.sync_api import Page, expect
 
 from pylfr.deployment.sections.cameras import ZoneSection
-from tests.service.browser import Browsers, open_browsers
+from tests.service.browser import Browsers, open_browsers, sign_in_on
 from tests.service.running import Running, footage, running, wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -32,15 +32,6 @@ def square(tmp_path_factory: pytest.TempPathFactory, media_dir: Path, models_dir
         yield made
 
 
-def sign_in(page: Page, square: Running, name: str) -> None:
-    page.goto(f"{square.origin}/sign-in")
-    page.get_by_label("Your name").fill(name)
-    page.get_by_text("Add a key to this browser").click()
-    page.get_by_label("Key file").set_input_files(square.folder / f"{name}.key")
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    page.wait_for_url(lambda url: not url.endswith("/sign-in"))
-
-
 def require_accessible(page: Page) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="accessibility is checked with axe")
     found = axe.Axe().run(page)
@@ -52,7 +43,7 @@ def test_a_zone_is_drawn_on_a_covered_preview_and_becomes_lines_that_a_deploymen
 ) -> None:
     with browsing() as context:
         page = context.new_page()
-        sign_in(page, square, "Ann")
+        sign_in_on(page, square.origin, "Ann", square.folder / "Ann.key")
         page.goto(f"{square.origin}/cameras")
         expect(page.locator('[data-camera="south"] [data-cell="rate"]')).to_contain_text("a second")
         page.locator('[data-camera="south"]').get_by_role("button", name="Preview").click()
@@ -83,7 +74,7 @@ def test_a_supervisor_raises_the_threshold_keeps_the_watchlist_and_ends_the_run(
 ) -> None:
     with browsing() as context:
         page = context.new_page()
-        sign_in(page, square, "Dee")
+        sign_in_on(page, square.origin, "Dee", square.folder / "Dee.key")
         page.goto(f"{square.origin}/deployment")
         page.locator("#threshold").fill("0.1")
         page.get_by_role("button", name="Raise threshold").click()
