@@ -6,8 +6,8 @@ Networks of the usual sizes have random weights, so that detectors find nobody: 
 might have them. Beside them stand the networks that are installed. All lies on the device from the start; decoding by
 NVDEC is measured by itself. ``--quick`` takes small sizes, ``--dry-run`` writes no results; both together with
 ``--device cpu`` show in seconds that the program works. ``--only`` runs a few parts and adds to what was measured
-before. Needs PyTorch for the ceilings, the networks of the usual sizes
-and the comparison with its operators; what is left out is named in the results.
+before. Needs PyTorch for the ceilings, the networks of the usual sizes and the comparison with its operators; what is
+left out is named in the results.
 """
 
 from __future__ import annotations
@@ -16,35 +16,29 @@ import argparse
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib.util import find_spec
-from itertools import product
 
 import numpy as np
 
-from benchmarks.gpu_cameras import DIMENSION, MEAN, SCALE, NoNetwork, measure_cameras, surfaces
+from benchmarks.gpu_cameras import MEAN, SCALE, NoNetwork, measure_cameras, surfaces
 from benchmarks.gpu_decoding import measure_decoding
-from benchmarks.gpu_results import QUICK, Results, Size, device_ms
-from benchmarks.measure import print_machine, read_results, spread_of, this_machine, time_ms, write_results
+from benchmarks.gpu_profiles import profile, profile_networks
+from benchmarks.gpu_results import QUICK, Results, Size, device_ms, has_torch
+from benchmarks.gpu_searches import measure_peers, measure_search
+from benchmarks.measure import print_machine, read_results, spread_of, this_machine, write_results
 from pylfr import ops
 from pylfr.errors import CudaError, PylfrError
 from pylfr.faces.detect import input_size
 from pylfr.models.store import open_store
 from pylfr.protocols import DeviceRuntime
 from pylfr.runtimes.registry import open_runtime
-from pylfr.types import Device, Float32, Frame, Precision
-
-PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")
-
-_MOST_ON_THE_CPU = 1_000_000
-BYTES: Mapping[Precision, int] = {"float32": 4, "float16": 2, "int8": 1}
+from pylfr.types import Frame
 
 
 def measure_ceilings(results: Results, stream: ops.Stream, size: Size) -> None:
     """Device copy, bytes read plus written, and an fp16 matrix product of random numbers."""
-    if not _has_torch(stream.device):
+    if not has_torch(stream.device):
         results.leave_out(
             "PyTorch is not installed or finds no such device: no ceilings, no networks of usual sizes, no comparison"
         )
@@ -81,7 +75,7 @@ def measure_preprocessing(results: Results, stream: ops.Stream, size: Size) -> N
 
     read = batch * size.frame[0] * size.frame[1] * 3 // 2
     results.add(f"letterbox {width}x{height}", batch, device_ms(stream, fused, size.repeats), moved=out.nbytes + read)
-    if not _has_torch(stream.device) or stream.device == "cpu":
+    if not has_torch(stream.device) or stream.device == "cpu":
         return
     import torch
     from torch.nn import functional
@@ -116,7 +110,7 @@ def _tensors(frame: Frame) -> list[ops.Tensor]:
 
 def measure_networks(results: Results, stream: ops.Stream, size: Size) -> None:
     """Images a second of networks of the usual sizes, with random weights."""
-    if not _has_torch(stream.device):
+    if not has_torch(stream.device):
         return
     from benchmarks.gpu_networks import detector_on, embedders_on
 
@@ -178,128 +172,9 @@ def _measure_network(
         results.add_network(name, width=width, height=height, batch=batch, ms=ms, random_weights=random_weights)
 
 
-def measure_search(results: Results, stream: ops.Stream, size: Size) -> None:
-    """Top 5 of random references; a block of them is repeated, since time does not depend on what they say."""
-    draw = np.random.default_rng(0)
-    block: Float32 = draw.standard_normal((min(1 << 16, max(size.references)), DIMENSION)).astype(np.float32)
-    ops.normalise(block)
-    for references in size.references:
-        for precision in PRECISIONS:
-            try:
-                _measure_index(results, stream, precision, references, block, size)
-            except CudaError as error:
-                results.leave_out(f"search of {references} references in {precision}: {error}")
-    _measure_product_of_torch(results, stream, block, size)
-    _measure_on_the_cpu(results, block, size)
-
-
-def measure_peers(results: Results, stream: ops.Stream, size: Size) -> None:
-    """FAISS on the same references."""
-    if find_spec("faiss") is None:
-        results.leave_out("FAISS: it is not installed")
-    elif stream.device == "cuda":
-        draw = np.random.default_rng(0)
-        block: Float32 = draw.standard_normal((min(1 << 16, max(size.references)), DIMENSION)).astype(np.float32)
-        ops.normalise(block)
-        _measure_faiss(results, block, size)
-
-
-def _measure_product_of_torch(results: Results, stream: ops.Stream, block: Float32, size: Size) -> None:
-    """What anybody would write: a matrix product in fp16, and ``topk`` of it. Not exact, as pylfr's search is."""
-    if not _has_torch(stream.device) or stream.device == "cpu":
-        return
-    import torch
-
-    with torch.cuda.stream(torch.cuda.ExternalStream(stream.handle)), torch.inference_mode():
-        for references in size.references:
-            half = torch.from_numpy(block).to("cuda", torch.float16)
-            rows = half.repeat(-(-references // len(half)), 1)[:references]
-            for probes in size.probes:
-                sought = half[:probes] if probes <= len(half) else half.repeat(probes, 1)[:probes]
-
-                def search(sought: torch.Tensor = sought, rows: torch.Tensor = rows) -> object:
-                    return (sought @ rows.T).topk(min(5, len(rows)))
-
-                results.add_search(
-                    "PyTorch matmul and topk, float16",
-                    references=references,
-                    dimension=DIMENSION,
-                    probes=probes,
-                    ms=device_ms(stream, search, size.repeats),
-                    moved=2 * references * DIMENSION,
-                )
-            del rows
-    torch.cuda.empty_cache()
-
-
-def _measure_on_the_cpu(results: Results, block: Float32, size: Size) -> None:
-    """The core's exact search on this machine's processor, up to a million references."""
-    for references in size.references:
-        if references > _MOST_ON_THE_CPU:
-            results.leave_out(f"search of {references} references on the CPU: up to {_MOST_ON_THE_CPU} are measured")
-            continue
-        rows = np.resize(block, (references, DIMENSION))
-        for probes in size.probes:
-            sought = np.ascontiguousarray(np.resize(block, (probes, DIMENSION)))
-            ms = time_ms(lambda: ops.search_exact(sought, rows, 5), repeats=3, warmup=1)  # noqa: B023
-            results.add_search("native, on the CPU", references=references, dimension=DIMENSION, probes=probes, ms=ms)
-
-
-def _measure_index(
-    results: Results, stream: ops.Stream, precision: Precision, references: int, block: Float32, size: Size
-) -> None:
-    """An index at a time: two may be more than the device has."""
-    index = ops.SearchIndex(references, DIMENSION, precision, stream)
-    for start in range(0, references, len(block)):
-        index.fill(block[: min(len(block), references - start)], start)
-    for probes in size.probes:
-        sought = ops.Tensor((probes, DIMENSION), "float32", stream)
-        sought.copy_from(np.resize(block, (probes, DIMENSION)), stream)
-        # Tensor cores take 32 probes of int8 in one pass over the references, other kernels eight.
-        passes = -(-probes // (32 if precision == "int8" else 8))
-        results.add_search(
-            f"device-{precision}",
-            references=references,
-            dimension=DIMENSION,
-            probes=probes,
-            ms=device_ms(stream, lambda: index.search(sought, 64, stream), size.repeats),  # noqa: B023
-            moved=references * DIMENSION * BYTES[precision] * passes,
-        )
-
-
-def _measure_faiss(results: Results, block: Float32, size: Size) -> None:
-    import faiss  # noqa: TID251 - measured beside pylfr's own search
-
-    if not hasattr(faiss, "StandardGpuResources"):
-        results.leave_out("FAISS: installed without its GPU half")
-        return
-    if faiss.get_num_gpus() == 0:
-        results.leave_out("FAISS: it counts no GPU")
-        return
-    resources = faiss.StandardGpuResources()
-    for references, half in product(size.references, (False, True)):
-        config = faiss.GpuIndexFlatConfig()
-        config.useFloat16, config.use_cuvs = half, False  # as the index faiss-gpu has it
-        name = f"FAISS GPU flat {'float16' if half else 'float32'}"
-        index = faiss.GpuIndexFlatIP(resources, DIMENSION, config)
-        for start in range(0, references, len(block)):
-            index.add(block[: min(len(block), references - start)])
-        for probes in size.probes:
-            sought = np.resize(block, (probes, DIMENSION))
-            taken = []
-            for turn in range(3 + size.repeats):
-                began = time.perf_counter()
-                index.search(sought, 5)
-                if turn >= 3:
-                    taken.append((time.perf_counter() - began) * 1000)
-            results.add_search(
-                name, references=references, dimension=DIMENSION, probes=probes, ms=spread_of(taken, warmup=3)
-            )
-
-
 def measure_loads(results: Results, stream: ops.Stream, size: Size) -> None:
     """Simulated cameras, with networks of the usual sizes where PyTorch is."""
-    if _has_torch(stream.device):
+    if has_torch(stream.device):
         from benchmarks.gpu_networks import detector_on, embedders_on
 
         measure_cameras(results, stream, size, detector_on(stream), embedders_on(stream)["R50"])
@@ -307,61 +182,6 @@ def measure_loads(results: Results, stream: ops.Stream, size: Size) -> None:
     results.leave_out("networks of the simulated cameras: PyTorch is not installed, others stand in for them")
     names = tuple(f"{kind}_{stride}" for kind in ("score", "bbox", "kps") for stride in (8, 16, 32))
     measure_cameras(results, stream, size, NoNetwork(stream.device, names), NoNetwork(stream.device, ("template",)))
-
-
-def _has_torch(device: Device) -> bool:
-    """Whether PyTorch is installed and finds that device."""
-    if find_spec("torch") is None:
-        return False
-    import torch
-
-    return device == "cpu" or bool(torch.cuda.is_available())
-
-
-def profile(results: Results, stream: ops.Stream, size: Size) -> None:  # noqa: ARG001
-    """One scan for one probe, one for 32, and one letterbox: what a profiler is to look at. Nothing is timed."""
-    references = 1_000_000 if size.repeats > QUICK.repeats else 1000
-    block: Float32 = np.random.default_rng(0).standard_normal((references, DIMENSION), np.float32)
-    ops.normalise(block)
-    index = ops.SearchIndex(references, DIMENSION, "int8", stream)
-    index.fill(block, 0)
-    frames = surfaces(stream, size, min(32, max(size.batches)))
-    pictures = ops.upload(frames, ops.Staging(stream))
-    width, height = size.networks[0]
-    out = ops.Tensor((len(frames), 3, height, width), "float32", stream)
-    for probes in (1, 32):
-        sought = ops.Tensor((probes, DIMENSION), "float32", stream)
-        sought.copy_from(np.ascontiguousarray(block[:probes]), stream)
-        index.search(sought, 64, stream)
-    pictures.letterbox(out, bgr=False, mean=MEAN, scale=SCALE)
-    stream.synchronise()
-
-
-def profile_networks(results: Results, stream: ops.Stream, size: Size) -> None:
-    """Which kernels the networks of the simulated cameras spend their time in. Printed, and no result."""
-    if not _has_torch(stream.device) or stream.device == "cpu":
-        results.leave_out("the kernels of networks: PyTorch finds no CUDA device")
-        return
-    import torch
-
-    from benchmarks.gpu_networks import detector_on, embedders_on
-
-    width, height = size.networks[0]
-    batch = max(size.batches)
-    for network, shape in (
-        (detector_on(stream), (batch, 3, height, width)),
-        (embedders_on(stream)["R50"], (max(1, batch * 2 // 3), 3, 112, 112)),
-    ):
-        given = ops.Tensor(shape, "float32", stream)
-        given.wipe(stream)
-        outputs = {key: ops.Tensor(own, "float32", stream) for key, own in network.output_shapes(shape).items()}
-        network.run_on(stream, given, outputs)
-        stream.synchronise()
-        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as seen:
-            network.run_on(stream, given, outputs)
-            torch.cuda.synchronize()
-        table = seen.key_averages().table(sort_by="cuda_time_total", row_limit=8, max_name_column_width=90)
-        print(shape, table, sep="\n", flush=True)
 
 
 PARTS: Mapping[str, Callable[[Results, ops.Stream, Size], None]] = {

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TypeVar
 
 from benchmarks.measure import Spread, spread_of
 from pylfr import ops
+from pylfr.types import Device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,3 +269,12 @@ def device_ms(stream: ops.Stream, work: Callable[[], object], repeats: int) -> S
         if turn >= 3:
             taken.append(ended.ms_since(began))
     return spread_of(taken, warmup=3)
+
+
+def has_torch(device: Device) -> bool:
+    """Whether PyTorch is installed and finds that device."""
+    if find_spec("torch") is None:
+        return False
+    import torch
+
+    return device == "cpu" or bool(torch.cuda.is_available())
