@@ -66,10 +66,7 @@ def evidence_crop(frame: Frame, shown: Float32, detected: Float32, *, side_px: i
 
 def scene_shot(frame: Frame, shown: Float32, detected: Float32, *, longest_px: int = 960) -> UInt8:
     """The whole of ``frame``, its longer side at most ``longest_px``, uint8 [H, W, 3] RGB; filled as in a crop."""
-    step = max(1.0, max(frame.width, frame.height) / longest_px)
-    width, height = round(frame.width / step), round(frame.height / step)
-    to_frame = np.array([[step, 0, step / 2 - 0.5], [0, step, step / 2 - 0.5]], np.float32)
-    scene = ops.crop_rgb(frame, to_frame, width=width, height=height)
+    scene, step = _scaled_down(frame, longest_px)
     fill_faces(scene, others_than(shown, detected) / np.float32(step), keep=(shown / np.float32(step)).tolist())
     return scene
 
@@ -85,11 +82,16 @@ def covered_scene(frame: Frame, boxes: Float32, *, longest_px: int = 640) -> UIn
 
     ``boxes`` float32 [N, 4] are all that may be a face. The longer side has at most ``longest_px``.
     """
-    step = max(1.0, max(frame.width, frame.height) / longest_px)
-    to_frame = np.array([[step, 0, step / 2 - 0.5], [0, step, step / 2 - 0.5]], np.float32)
-    scene = ops.crop_rgb(frame, to_frame, width=round(frame.width / step), height=round(frame.height / step))
+    scene, step = _scaled_down(frame, longest_px)
     fill_faces(scene, boxes / np.float32(step))
     return scene
+
+
+def _scaled_down(frame: Frame, longest_px: int) -> tuple[UInt8, float]:
+    """The whole of ``frame`` as RGB, its longer side at most ``longest_px``, and how many pixels became one."""
+    step = max(1.0, max(frame.width, frame.height) / longest_px)
+    to_frame = np.array([[step, 0, step / 2 - 0.5], [0, step, step / 2 - 0.5]], np.float32)
+    return ops.crop_rgb(frame, to_frame, width=round(frame.width / step), height=round(frame.height / step)), step
 
 
 def _pixels(box: Float32, width: int, height: int) -> tuple[int, int, int, int]:

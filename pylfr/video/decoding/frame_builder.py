@@ -85,7 +85,7 @@ class FrameBuilder:
         width, height = size
         if name in _LAYOUTS:
             wanted = name
-        elif picture.format.is_rgb or name.startswith(("gray", "pal", "mono", "ya")):
+        elif not _has_colour_differences(picture):
             wanted = "rgb24"
         else:
             wanted = "yuv420p"
@@ -108,7 +108,7 @@ class FrameBuilder:
 
     def _deinterlaced(self, picture: VideoFrame) -> VideoFrame:
         """One field of the picture at its full size; the picture itself where both show one moment."""
-        if picture.format.is_rgb or picture.format.name.startswith(("gray", "pal", "mono", "ya")):
+        if not _has_colour_differences(picture):
             return picture
         if picture.format.name not in ("yuv420p", "yuvj420p"):
             picture = picture.reformat(format="yuv420p")
@@ -136,6 +136,10 @@ class FrameBuilder:
         if orientation != self._orientation:
             self._orientation = orientation
             log.warning("camera %s: its pictures are %s before they are analysed", self._camera, orientation)
+
+
+def _has_colour_differences(picture: VideoFrame) -> bool:
+    return not (picture.format.is_rgb or picture.format.name.startswith(("gray", "pal", "mono", "ya")))
 
 
 def colour_of(picture: VideoFrame) -> tuple[ColourMatrix, bool]:

@@ -81,8 +81,6 @@ def _ebmls(descriptor: int, size: int) -> Iterator[int]:
         head = os.pread(descriptor, 12, at)
         if head[:4] == _EBML and at:
             yield at
-        if head[:4] not in (_EBML, _SEGMENT) and at == 0:
-            return
         length = _ebml_length(head[4:])
         if length is None or head[:4] not in (_EBML, _SEGMENT):
             found = _next_ebml(descriptor, at + 4, size)
