@@ -15,21 +15,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.crowd import FRESH
-from benchmarks.footage import lfw_folder
-from benchmarks.fusion import PAIRS, divide, fresh_crowd
+from benchmarks.fusion import PAIRS
 from benchmarks.measure import print_machine, this_machine, write_results
-from benchmarks.recorded import Recording, read_passes, read_recording, record, write_recording
+from benchmarks.networks import suggested_threshold
+from benchmarks.recall_crowd import RULES, SEED, draw_people, record_crowd
+from benchmarks.recorded import Recording, read_passes, read_recording
 from benchmarks.replayed import (
     Decided,
     Floats,
@@ -45,107 +42,13 @@ from benchmarks.replayed import (
 )
 from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.engine.alert_policy import AlertRules
-from pylfr.evaluation.crowd.cast import cut_heads
-from pylfr.evaluation.crowd.crowd import plan_crowd, render_crowd
-from pylfr.evaluation.crowd.planning import HARD, CrowdRules
-from pylfr.evaluation.crowd.walk import RATE, Walker
-from pylfr.evaluation.images.people import list_photographs
-from pylfr.evaluation.video.passes import SubjectPass, write_truth
+from pylfr.evaluation.crowd.walk import RATE
+from pylfr.evaluation.video.passes import SubjectPass
 from pylfr.faces.best_shots import SelectionRules
-from pylfr.faces.detect import open_detector
-from pylfr.models.store import open_store
-from pylfr.types import Int64, UInt8
+from pylfr.types import Int64
 
-_PASSES_A_CLIP = 60
-_PLAIN = CrowdRules(lanes=8, walk_s=(2.5, 4.0))
-_RULES = {"tuning": replace(_PLAIN, difficulties=HARD), "test": replace(_PLAIN, difficulties=HARD), "plain": _PLAIN}
-_SEED = {"tuning": 31, "test": 47, "plain": 20_261}
-# Of a face that nearer heads cover by more than this a detector need not find anything.
-_LEAST_VISIBLE = 0.4
 _COOLDOWN_S = 60.0
 _FPIRS = (0.005, 0.01, 0.015, 0.02, 0.03)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class People:
-    """Who walks, and the picture of everybody on the watchlist, uint8 [S, S, 3] RGB."""
-
-    walkers: tuple[Walker, ...]
-    references: Mapping[str, UInt8]
-
-
-def draw_people(crowd: str, *, mated: int, non_mated: int, seed: int) -> People:
-    """The people of a crowd; names are replaced by numbers, which are the same for every ``seed``."""
-    photographs = list_photographs(lfw_folder())
-    if crowd == "tuning":
-        detectors = [open_detector(name, threads=2) for name, _ in PAIRS]
-        walked = divide(cut_heads(detectors[0], photographs)).walked
-        heads = cut_heads(detectors[0], [each for each in photographs if each.person in walked])
-        order = np.random.default_rng(_SEED[crowd]).permutation(sorted(heads)).tolist()
-        references: dict[str, UInt8] = {}
-        walkers: list[Walker] = []
-        for name in order:
-            mine = list(heads[name])
-            clear = [n for n, head in enumerate(mine) if all(len(d.detect([head.picture])) == 1 for d in detectors)]
-            if len(mine) > 1 and clear and len(references) < mated:
-                references[name] = mine.pop(clear[0]).picture
-            elif len(walkers) - len(references) >= non_mated:
-                continue
-            walkers.append(Walker(subject=name, is_mated=name in references, heads=tuple(mine)))
-    else:
-        fresh = fresh_crowd(photographs)
-        references = {name: head.picture for name, head in fresh.references.items()}
-        walkers = list(fresh.walkers)
-    number = {walker.subject: f"{place:04d}" for place, walker in enumerate(walkers)}
-    order = np.random.default_rng(seed).permutation(len(walkers)).tolist()
-    return People(
-        walkers=tuple(replace(walkers[place], subject=number[walkers[place].subject]) for place in order),
-        references={number[name]: picture for name, picture in references.items()},
-    )
-
-
-def record_crowd(folder: Path, crowd: str, people: People, *, seed: int, workers: int) -> None:
-    """Render the crowd, and write truth.json and EMBEDDER.npz of each pair into ``folder``."""
-    walkers = people.walkers
-    with tempfile.TemporaryDirectory(prefix="pylfr-recall-") as place:
-        jobs = [
-            (f"crowd-{number:02d}", walkers[start : start + _PASSES_A_CLIP], Path(place), seed + number, crowd)
-            for number, start in enumerate(range(0, len(walkers), _PASSES_A_CLIP))
-        ]
-        with ProcessPoolExecutor(max_workers=workers, mp_context=FRESH) as pool:
-            began = time.perf_counter()
-            truth = [each for part in pool.map(_render, jobs) for each in part]
-            write_truth(truth, folder / "truth.json")
-            print(f"{len(truth)} passes rendered in {time.perf_counter() - began:.0f} s", flush=True)
-            videos = [Path(place) / f"{camera}.mp4" for camera, *_ in jobs]
-            pairs = [(videos, people.references, *pair, folder) for pair in PAIRS]
-            for words in pool.map(_record, pairs):
-                print(words, flush=True)
-
-
-def _render(job: tuple[str, Sequence[Walker], Path, int, str]) -> tuple[SubjectPass, ...]:
-    """Truth keeps the boxes of faces that can be seen."""
-    camera, walkers, folder, seed, crowd = job
-    truth = render_crowd(walkers, folder, camera=camera, seed=seed, rules=_RULES[crowd])
-    scene = plan_crowd(walkers, seed=seed, rules=_RULES[crowd])
-    return tuple(
-        replace(
-            each,
-            path=tuple(
-                point for point in each.path if scene.visibility(walk, round(point[0] * RATE)) >= _LEAST_VISIBLE
-            ),
-        )
-        for each, walk in zip(truth, scene.plan.walks, strict=True)
-    )
-
-
-def _record(job: tuple[Sequence[Path], Mapping[str, UInt8], str, str, Path]) -> str:
-    videos, references, detector, embedder, folder = job
-    began = time.perf_counter()
-    recording = record(videos, references, detector=detector, embedder=embedder, threads=1)
-    write_recording(recording, folder / f"{embedder}.npz")
-    seconds = time.perf_counter() - began
-    return f"{embedder}: {len(recording.at_s):,} frames, {len(recording.frame):,} faces in {seconds:.0f} s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +126,7 @@ class Outcome:
 
 
 def ways(threshold: float) -> dict[str, Way]:
-    """What is looked at and compared: the engine's defaults first, which are the candidate; the rest for its price."""
+    """What is analysed and compared: the engine's defaults first, which are the candidate; the rest for its price."""
     section = RecognitionSection()
     alerts = AlertRules(threshold=threshold, best_scores=section.best_scores, lone_margin=section.lone_margin)
     everything = SelectionRules(comparisons_hz=section.comparisons_hz)
@@ -267,14 +170,6 @@ def compare(folders: Sequence[Path], embedder: str, *, target_fpir: float) -> It
             passes_compared=sum(crowd.passes_of(each.compared) for crowd, each in zip(crowds, replayed, strict=True)),
         )
         yield _result(embedder, outcome, single, crowds, fpir=target_fpir)
-
-
-def suggested_threshold(embedder: str) -> float:
-    """What the embedder's manifest suggests: a run has a threshold before anybody knows the equal one."""
-    embed = open_store().manifest(embedder).embed
-    if embed is None or embed.suggested_threshold is None:
-        raise SystemExit(f"{embedder} suggests no threshold")
-    return embed.suggested_threshold
 
 
 def _result(embedder: str, outcome: Outcome, single: Outcome, crowds: Sequence[Crowd], *, fpir: float) -> RecallResult:
@@ -357,7 +252,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["record", "compare"])
     parser.add_argument("folder", type=Path, nargs="+", help="where recordings are; several are compared as one crowd")
-    parser.add_argument("--crowd", choices=sorted(_RULES), default="tuning")
+    parser.add_argument("--crowd", choices=sorted(RULES), default="tuning")
     parser.add_argument("--mated", type=int, default=120)
     parser.add_argument("--non-mated", type=int, default=240)
     parser.add_argument("--seed", type=int, help="other walks of the same people; unset: the crowd's own")
@@ -368,7 +263,7 @@ def main() -> None:
     if given.command == "record":
         (folder,) = given.folder
         folder.mkdir(parents=True, exist_ok=True)
-        seed = _SEED[given.crowd] if given.seed is None else given.seed
+        seed = SEED[given.crowd] if given.seed is None else given.seed
         people = draw_people(given.crowd, mated=given.mated, non_mated=given.non_mated, seed=seed)
         mated = sum(walker.is_mated for walker in people.walkers)
         print(json.dumps({"crowd": given.crowd, "mated": mated, "non_mated": len(people.walkers) - mated}), flush=True)
