@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from pylfr import ops
 from pylfr.errors import WatchlistError
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.portrait import encode_jpeg, portrait
-from pylfr.gallery.watchlist.quality_gate import NearestEntry, ReferenceQuality
+from pylfr.gallery.watchlist.quality_gate import BlockStructure, NearestEntry, ReferenceQuality, coarser
 from pylfr.gallery.watchlist.snapshot import read_vectors
 from pylfr.governance.authorisation.enrolment import Origin
-from pylfr.protocols import Embedder
+from pylfr.protocols import Detector, Embedder
 from pylfr.types import Faces, Float32, Frame, UInt8
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,14 +33,64 @@ class ReferenceImage:
     image_sha256: str
 
 
-def picture_of(frame: Frame, faces: Faces, embedder: Embedder) -> bytes:
-    """The portrait of the one face of a frame, as a JPEG."""
-    return encode_jpeg(
-        portrait(frame, faces.landmarks[0], embedder.landmark_template, template_side_px=embedder.side_px)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FoundFaces:
+    """The faces that a detector finds in a picture, uint8 [H, W, 3] RGB."""
+
+    image: UInt8
+    frame: Frame
+    faces: Faces
+
+    @property
+    def count(self) -> int:
+        return len(self.faces)
+
+    def qualities(self) -> list[ReferenceQuality]:
+        """The measures of each face."""
+        return [
+            ReferenceQuality.of(row, BlockStructure.of(self.image, box))
+            for row, box in zip(ops.measure_quality([self.frame], self.faces), self.faces.boxes, strict=True)
+        ]
+
+
+def find_faces(name: str, image: UInt8, detector: Detector) -> FoundFaces:
+    """The faces of ``name``'s picture; where there is none, the one that shows with a margin around the picture."""
+    frame = Frame.still(image)
+    faces = detector.detect([frame])
+    if not len(faces):
+        # Detectors know faces with something around them.
+        padded = _with_margin(image)
+        frame_padded = Frame.still(padded)
+        found = detector.detect([frame_padded])
+        if len(found) == 1:
+            log.warning(
+                "the face of %r fills its picture edge to edge: it was found with a margin around it only; a wider "
+                "crop of the photograph is better",
+                name,
+            )
+            return FoundFaces(image=padded, frame=frame_padded, faces=found)
+    return FoundFaces(image=image, frame=frame, faces=faces)
+
+
+def prepare_reference(found: FoundFaces, embedder: Embedder, *, agreement: bool, image_sha256: str) -> ReferenceImage:
+    """The one face that was found, ready to be enrolled; with ``agreement`` that is measured too."""
+    crops = embedder.align([found.frame], found.faces)
+    if agreement:
+        crops = np.concatenate([crops, coarser(crops, embedder.landmark_template)])
+    templates = embedder.embed(crops).vectors
+    (quality,) = found.qualities()
+    picture = portrait(
+        found.frame, found.faces.landmarks[0], embedder.landmark_template, template_side_px=embedder.side_px
+    )
+    return ReferenceImage(
+        template=templates[:1],
+        picture=encode_jpeg(picture),
+        quality=replace(quality, agreement=float(templates[0] @ templates[-1])),
+        image_sha256=image_sha256,
     )
 
 
-def with_margin(image: UInt8) -> UInt8:
+def _with_margin(image: UInt8) -> UInt8:
     """A picture, uint8 [H, W, 3], in the middle of one of twice its sides, of its mean colour."""
     height, width = image.shape[:2]
     made = np.empty((2 * height, 2 * width, 3), np.uint8)

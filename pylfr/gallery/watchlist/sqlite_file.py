@@ -298,7 +298,7 @@ def _open(path: Path, *, busy_s: float = BUSY_S) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    # What is removed is overwritten, and no second file keeps it: the journal lives as long as a transaction.
+    # What is removed is overwritten, and no second file retains it: the journal lasts as long as a transaction.
     # EXTRA is FULL, and a removal cannot come back after a power cut.
     # What does not fit into the cache is sorted in memory, not in a file.
     for pragma in (

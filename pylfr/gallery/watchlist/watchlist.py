@@ -6,26 +6,22 @@ import difflib
 import hashlib
 import logging
 import sqlite3
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-
-from pylfr import ops
 from pylfr._internal.names import require_name
 from pylfr.errors import EnrolmentError, WatchlistError
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.digests import origins_of
-from pylfr.gallery.watchlist.quality_gate import BlockStructure, EnrolmentGate, ReferenceQuality, coarser
+from pylfr.gallery.watchlist.quality_gate import EnrolmentGate, ReferenceQuality
 from pylfr.gallery.watchlist.reference_image import (
-    ReferenceImage,
+    find_faces,
     insert_reference,
     nearest_entry,
-    picture_of,
+    prepare_reference,
     upsert_entry,
-    with_margin,
 )
 from pylfr.gallery.watchlist.sealed import connect_either
 from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot, read_snapshot, require_model
@@ -34,7 +30,7 @@ from pylfr.governance.authorisation.profiles import read_profile
 from pylfr.governance.keys.vault import VaultKey
 from pylfr.models.store import open_store
 from pylfr.protocols import Detector, Embedder
-from pylfr.types import Frame, UInt8
+from pylfr.types import UInt8
 
 log = logging.getLogger(__name__)
 
@@ -162,37 +158,11 @@ class Watchlist:
         gate = gate if gate is not None else EnrolmentGate()
         with sqlite_file.explained(self._path):
             require_model(self._connection, self._path, embedder.model)
-        pixels_sha256 = hashlib.sha256(image.tobytes()).hexdigest() if image_sha256 is None else ""
-        frame = Frame.still(image)
-        faces = detector.detect([frame])
-        if not len(faces):
-            # Detectors know faces with something around them.
-            padded = with_margin(image)
-            found = detector.detect([Frame.still(padded)])
-            if len(found) == 1:
-                log.warning(
-                    "the face of %r fills its picture edge to edge: it was found with a margin around it only; a wider "
-                    "crop of the photograph is better", name,
-                )  # fmt: skip
-                image, frame, faces = padded, Frame.still(padded), found
-        measured = ops.measure_quality([frame], faces)
-        qualities = [
-            ReferenceQuality.of(row, BlockStructure.of(image, box))
-            for row, box in zip(measured, faces.boxes, strict=True)
-        ]
-        if len(faces) != 1:
-            raise _refused(name, gate.check(qualities, None))
-        crops = embedder.align([frame], faces)
-        if gate.agreement is not None:
-            crops = np.concatenate([crops, coarser(crops, embedder.landmark_template)])
-        templates = embedder.embed(crops).vectors
-        qualities = [replace(qualities[0], agreement=float(templates[0] @ templates[-1]))]
-        reference = ReferenceImage(
-            template=templates[:1],
-            picture=picture_of(frame, faces, embedder),
-            quality=qualities[0],
-            image_sha256=image_sha256 if image_sha256 is not None else pixels_sha256,
-        )
+        digest = image_sha256 if image_sha256 is not None else hashlib.sha256(image.tobytes()).hexdigest()
+        faces = find_faces(name, image, detector)
+        if faces.count != 1:
+            raise _refused(name, gate.check(faces.qualities(), None))
+        reference = prepare_reference(faces, embedder, agreement=gate.agreement is not None, image_sha256=digest)
         with sqlite_file.explained(self._path), sqlite_file.writing(self._connection):
             require_model(self._connection, self._path, embedder.model)
             nearest = (
@@ -200,7 +170,7 @@ class Watchlist:
                 if gate.duplicate_score is not None
                 else None
             )
-            reasons = gate.check(qualities, nearest)
+            reasons = gate.check([reference.quality], nearest)
             if reasons:
                 raise _refused(name, reasons)
             number = upsert_entry(self._connection, name, expires_at, category, justification)
