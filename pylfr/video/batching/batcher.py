@@ -21,8 +21,8 @@ __all__ = ["Batcher", "CameraCounts"]
 
 log = logging.getLogger(__name__)
 
-# How many events are kept for somebody who does not fetch them; all of them are in the log.
-_EVENTS_KEPT = 1_000
+# How many events are held for somebody who does not fetch them; all of them are in the log.
+_MOST_EVENTS = 1_000
 
 # A camera that is silent at the end is waited for as long as its reads may take, and a little more.
 _JOIN_S = 10.0
@@ -37,7 +37,7 @@ class Batcher:
     their capture time (None: every frame). Of a live camera the two newest wait, a recording is held back instead.
     Where live frames come faster than batches are taken, all live cameras are analysed less often, down to
     ``min_detect_hz`` (None: never less often): an event says so, and ``rate_lowered`` counts what was skipped.
-    With ``closer_hz`` a camera is looked at so often while somebody in view is undecided (``CloserLook``): whoever
+    With ``closer_hz`` a camera is analysed so often while somebody in view is undecided (``CloserLook``): whoever
     takes batches must say of each what it has ``decided``, or recordings wait for it.
     A camera that fails is reported, and the others go on. The iteration ends when all cameras have, or after ``stop``;
     one that ``stays_open`` waits for further cameras instead.
@@ -72,7 +72,7 @@ class Batcher:
         self._lanes: dict[str, CameraQueue] = {}
         # What was counted of cameras before they were removed: one that is added again goes on from there.
         self._earlier: dict[str, CameraCounts] = {}
-        self._events: deque[CameraEvent] = deque(maxlen=_EVENTS_KEPT)
+        self._events: deque[CameraEvent] = deque(maxlen=_MOST_EVENTS)
         self.stays_open = stays_open
         self._started = False
         self._stopped = False
@@ -252,7 +252,7 @@ class Batcher:
         return not self.stays_open and all(lane.is_over for lane in self._lanes.values())
 
     def _keep_pace(self, came_s: float, batch: FrameBatch) -> CameraEvent | None:
-        """Look less often where too much comes, and more often again; the event that says so. Holds the lock."""
+        """Analyse less often where too much comes, and more often again; the event that says so. Holds the lock."""
         now_s = time.monotonic()
         live = sum(self._lanes[frame.camera].source.is_live for frame in batch.frames if frame.camera in self._lanes)
         self._pace.count(taken=live, idle_s=now_s - came_s)

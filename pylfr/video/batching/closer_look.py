@@ -1,4 +1,4 @@
-"""When a camera is looked at more often than ``detect_hz``: while somebody is in view whom the next faces decide on."""
+"""When a camera is analysed more often than ``detect_hz``: while somebody is in view whom the next faces decide on."""
 
 from __future__ import annotations
 
