@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from pylfr._internal.private_folder import make_private_folder
 from pylfr.cli.console import escape, results, say, warn
 from pylfr.errors import ConfigError
 from pylfr.governance.keys.keys import make_key, read_public_key
@@ -20,7 +21,7 @@ from pylfr.governance.keys.keys import make_key, read_public_key
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from pylfr.cluster.head import ClusterStatus
+    from pylfr.cluster.status import ClusterStatus
 
 commands = typer.Typer(help="One deployment on many machines, with Ray.", no_args_is_help=True)
 
@@ -37,7 +38,8 @@ def keygen(
 ) -> None:
     """Make the identity of a node, on its machine; its public key goes into [cluster.nodes]."""
     read_public_key(head)
-    folder.mkdir(mode=0o700, parents=True)
+    make_private_folder(folder.parent)
+    folder.mkdir(mode=0o700)
     public = make_key(folder / "node.key")
     shutil.copyfile(head, folder / "head.pub")
     say(f"{folder / 'node.pub'}: key {public.fingerprint}; name it in [cluster.nodes] of the deployment")
@@ -65,9 +67,7 @@ def node(
     where = ["--head", "--include-dashboard=false"] if address is None else [f"--address={address}"]
     done = subprocess.run(
         [
-            sys.executable,
-            "-m",
-            "ray.scripts.scripts",
+            *ray,
             "start",
             *where,
             f'--resources={{"{CAMERAS}": {cameras}}}',
@@ -92,8 +92,7 @@ def run(
     detach: Annotated[bool, typer.Option("--detach", help="Start it and leave; it goes on.")] = False,
 ) -> None:
     """Run a deployment on a cluster, or watch one that runs. Ctrl-C stops watching; `pylfr cluster stop` ends it."""
-    driver = _require_ray()
-    driver.connect(address)
+    driver = _connected(address)
     cluster = driver.start(deployment)
     said = ""
     while True:
@@ -120,8 +119,7 @@ def run(
 @commands.command()
 def status(deployment: DeploymentArgument, address: AddressOption = "auto") -> None:
     """What runs where."""
-    driver = _require_ray()
-    driver.connect(address)
+    driver = _connected(address)
     found = driver.find(deployment).status()
     table = Table(box=None, pad_edge=False)
     for column in ("node", "cameras", "room for", "last word", "watchlist", "state"):
@@ -139,8 +137,7 @@ def status(deployment: DeploymentArgument, address: AddressOption = "auto") -> N
 @commands.command()
 def drain(node: NodeArgument, deployment: DeploymentArgument, address: AddressOption = "auto") -> None:
     """Move a node's cameras to the others and give it none, before maintenance."""
-    driver = _require_ray()
-    driver.connect(address)
+    driver = _connected(address)
     cluster = driver.find(deployment)
     cluster.drain(node)
     while any(each.cameras for each in cluster.status().nodes if each.name == node):
@@ -151,8 +148,7 @@ def drain(node: NodeArgument, deployment: DeploymentArgument, address: AddressOp
 @commands.command()
 def undrain(node: NodeArgument, deployment: DeploymentArgument, address: AddressOption = "auto") -> None:
     """Give a node cameras again."""
-    driver = _require_ray()
-    driver.connect(address)
+    driver = _connected(address)
     driver.find(deployment).undrain(node)
     say(f"{node} takes cameras again")
 
@@ -160,8 +156,7 @@ def undrain(node: NodeArgument, deployment: DeploymentArgument, address: Address
 @commands.command()
 def stop(deployment: DeploymentArgument, address: AddressOption = "auto") -> None:
     """End every engine of a deployment, and its head."""
-    driver = _require_ray()
-    driver.connect(address)
+    driver = _connected(address)
     driver.end(driver.find(deployment), "stopped by the operator")
     say("stopped")
 
@@ -170,6 +165,13 @@ def _line(status: ClusterStatus) -> str:
     held = sum(len(each.cameras) for each in status.nodes)
     words = f"{len(status.nodes)} nodes, {held} cameras, {len(status.unplaced)} without room; {status.alerts} alerts"
     return words + (f"; stopped: {status.stopped_because}" if status.stopped_because else "")
+
+
+def _connected(address: str) -> ModuleType:
+    """The driver, connected to this Ray cluster."""
+    driver = _require_ray()
+    driver.connect(address)
+    return driver
 
 
 def _require_ray() -> ModuleType:

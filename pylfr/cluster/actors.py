@@ -14,11 +14,11 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pylfr.cluster.head import ClusterStatus
 from pylfr.cluster.metrics import ClusterCollector
 from pylfr.cluster.node import ClusterNode, HeadAwayError, UnknownNodeError
 from pylfr.cluster.open import open_head
 from pylfr.cluster.session import Hello, Welcome
+from pylfr.cluster.status import ClusterStatus
 from pylfr.deployment.resources import open_resources
 from pylfr.errors import AuthorisationError, ConfigError, PylfrError
 from pylfr.governance.keys.memory import close_memory

@@ -18,7 +18,7 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pylfr.cluster.actors import NAMESPACE, HeadActor, head_name
-from pylfr.cluster.head import ClusterStatus
+from pylfr.cluster.status import ClusterStatus
 from pylfr.deployment.config import read_deployment
 from pylfr.errors import ConfigError, PylfrError
 

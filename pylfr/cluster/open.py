@@ -51,7 +51,6 @@ def open_head(resources: Resources) -> ClusterHead:
         nodes={name: read_public_key(path) for name, path in section.nodes.items()},
         folder=section.folder or deployment.audit.path.with_name("engines"),
         lease_s=section.lease_s,
-        authority=terms.authority,
         ceiling=false_alert_limit(resources, terms),
         watchlist=watchlist,
         audit=audit,

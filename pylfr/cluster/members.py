@@ -1,0 +1,142 @@
+"""The nodes of a cluster: who may join, who has, and for how long each may hold its cameras."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from pylfr.cluster.messages import Beat, Joining, LogPoint
+from pylfr.cluster.node import UnknownNodeError
+from pylfr.cluster.session import Hello, SealedChannel, Welcome, answer
+from pylfr.errors import AuthorisationError, ConfigError
+from pylfr.governance.keys.keys import PublicKey, SigningKey
+
+log = logging.getLogger(__name__)
+
+_TROUBLED_S = 10.0
+_MOST_CHALLENGES = 1000
+
+
+@dataclass(slots=True, kw_only=True)
+class Member:
+    """A node under a lease. ``cameras`` are those that it may hold, ``number`` is that of its last beat."""
+
+    name: str
+    session: SealedChannel
+    capacity: int = 0
+    has_joined: bool = False
+    number: int = 0
+    last_s: float = 0.0
+    cameras: frozenset[str] = frozenset()
+    ended: frozenset[str] = frozenset()
+    failed: Mapping[str, str] = field(default_factory=dict)
+    faces_seen: int = 0
+    watchlist: str = ""
+    told_s: float | None = None
+    trouble: str = ""
+    troubled_until_s: float = 0.0
+    log_key: PublicKey | None = None
+    log: LogPoint = field(default_factory=lambda: LogPoint(sequence=0, digest=""))
+    bound: int = 0
+    bound_s: float = 0.0
+
+
+class Members:
+    """Those whose keys are known, by the fingerprints of these keys. Whoever calls holds the head's lock."""
+
+    def __init__(self, nodes: Mapping[str, PublicKey], *, key: SigningKey, clock_s: Callable[[], float]) -> None:
+        """``nodes`` are the public keys of those who may join, by name; ``key`` is the record's."""
+        self._names = {public.fingerprint: (name, public) for name, public in nodes.items()}
+        self._key = key
+        self._clock_s = clock_s
+        # In the order in which they were made.
+        self._challenges: dict[str, None] = {}
+        self._members: dict[str, Member] = {}
+
+    def __getitem__(self, node: str) -> Member:
+        """Raises ``UnknownNodeError`` where the node has to join again."""
+        if node not in self._members:
+            raise UnknownNodeError(f"node {node} is not known here, or was given up: join again")
+        return self._members[node]
+
+    def all(self) -> Iterator[tuple[str, Member]]:
+        """Every node that may hold cameras, also one that has only greeted."""
+        yield from self._members.items()
+
+    def joined(self) -> dict[str, Member]:
+        """Those that have joined."""
+        return {node: member for node, member in self._members.items() if member.has_joined}
+
+    def challenge(self) -> str:
+        """Something new for a node to sign."""
+        made = secrets.token_hex(16)
+        self._challenges[made] = None
+        while len(self._challenges) > _MOST_CHALLENGES:
+            del self._challenges[next(iter(self._challenges))]
+        return made
+
+    def greet(self, hello: Hello) -> Welcome:
+        """Admit a node that holds its key. Raises ``AuthorisationError`` for any other."""
+        if hello.challenge not in self._challenges:
+            raise AuthorisationError("the challenge is not the head's, or was used before: join again")
+        del self._challenges[hello.challenge]
+        if hello.node not in self._names:
+            raise AuthorisationError(
+                f"no node with the key {hello.node} is named in [cluster.nodes]: it is given nothing"
+            )
+        name, public = self._names[hello.node]
+        welcome, session = answer(hello, key=self._key, node=public)
+        old = self._members.get(hello.node)
+        member = Member(name=name, session=session)
+        if old is not None:
+            # It may hold its cameras until its old lease ends, whatever it says now.
+            member.cameras, member.last_s = old.cameras, old.last_s
+        self._members[hello.node] = member
+        return welcome
+
+    def join(self, node: str, joining: bytes) -> tuple[Member, Joining]:
+        """The node, which has joined now, and what it said."""
+        member = self[node]
+        said = Joining.model_validate_json(member.session.open(joining, "join", 0))
+        member.capacity, member.log = said.capacity, said.log
+        member.log_key = PublicKey.parse(said.log_key)
+        member.cameras |= frozenset(said.holding)
+        member.last_s, member.has_joined = self._clock_s(), True
+        return member, said
+
+    def beat(self, node: str, number: int, beat: bytes) -> tuple[Member, Beat]:
+        """The node, whose lease counts from now, and what it said. One that comes twice, or late, changes nothing."""
+        member = self[node]
+        if not member.has_joined or number <= member.number:
+            raise UnknownNodeError(f"node {node} must join first")
+        said = Beat.model_validate_json(member.session.open(beat, "beat", number))
+        member.number, member.last_s = number, self._clock_s()
+        member.cameras, member.ended, member.failed = frozenset(said.cameras), frozenset(said.ended), said.failed
+        member.faces_seen, member.watchlist, member.log = said.faces_seen, said.watchlist, said.log
+        if said.trouble and said.trouble != member.trouble:
+            log.warning("node %s: %s", member.name, said.trouble)
+        member.trouble = said.trouble
+        if said.trouble:
+            member.troubled_until_s = self._clock_s() + _TROUBLED_S
+        return member, said
+
+    def give_up(self, *, silent_s: float) -> Iterator[Member]:
+        """Forget those that have said nothing for longer than ``silent_s``; gives those of them that had joined."""
+        now_s = self._clock_s()
+        for node, member in list(self._members.items()):
+            if now_s - member.last_s > silent_s:
+                del self._members[node]
+                if member.has_joined:
+                    yield member
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._members.clear()
+
+    def require_name(self, name: str) -> None:
+        """Raise ``ConfigError`` where no node that may join has this name."""
+        known = sorted(each for each, _ in self._names.values())
+        if name not in known:
+            raise ConfigError(f"node {name!r} is not in [cluster.nodes]: {', '.join(known)}")
