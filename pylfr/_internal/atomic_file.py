@@ -24,10 +24,11 @@ def write_whole(path: Path, content: bytes) -> None:
     _write(path, content, lambda part: part.replace(path))
 
 
-def write_result(path: Path, content: bytes) -> None:
-    """Replace ``path`` with a result that others may read: whole or unchanged, with the mode of any new file.
+def write_result(path: Path, content: bytes, *, is_private: bool = False) -> None:
+    """Replace ``path`` with a result, whole or unchanged, with the mode of any new file or for its owner alone.
 
-    A link stays and its target is replaced; a pipe or a device (``/dev/stdout``) is written to. Raises ``OSError``.
+    What names people is private (``is_private``). A link stays and its target is replaced; a pipe or a device
+    (``/dev/stdout``) is written to. Raises ``OSError``.
     """
     path = path.resolve()
     if path.exists() and not path.is_file():
@@ -35,7 +36,8 @@ def write_result(path: Path, content: bytes) -> None:
         return
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
     try:
-        with part.open("xb") as file:
+        descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if is_private else 0o666)
+        with os.fdopen(descriptor, "wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # no sweeper takes it for the rest of a crash
             file.write(content)
             file.flush()

@@ -139,6 +139,7 @@ def export(
     out.mkdir(mode=0o700)
     for source, name in ((log, "audit.log"), (checkpoints, "audit.checkpoints"), (key, "record.pub")):
         if source is not None:
+            (out / name).touch(mode=0o600)
             shutil.copyfile(source, out / name)
     say(f"{out}: `pylfr audit verify audit.log --checkpoints audit.checkpoints --key record.pub`, run there")
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from pylfr._internal.atomic_file import write_new
 from pylfr._internal.canonical_json import utc_text
 from pylfr._internal.regular_file import read_file
 from pylfr._internal.strict_json import parse_json
@@ -128,8 +129,10 @@ def check(deployment: DeploymentArgument) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
+    """A new file for its owner alone: it names people."""
     try:
-        with path.open("xb") as file:
-            file.write(content)
+        write_new(path, content)
     except FileExistsError as error:
         raise ConfigError(f"{path} exists already: name a new file, or remove that one first") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror}): name a file in a folder of yours") from error

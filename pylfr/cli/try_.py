@@ -92,7 +92,7 @@ def try_(
     summary = engine.summary()
     if json_file is not None:
         # Not before the end: what an earlier run left stays until there is something to replace it.
-        write_result(json_file, "".join(f"{line}\n" for line in (*lines, summary.to_json())).encode())
+        write_result(json_file, "".join(f"{line}\n" for line in (*lines, summary.to_json())).encode(), is_private=True)
     print_summary(summary, console)
     if signal_status(summary):
         raise typer.Exit(signal_status(summary))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pylfr._internal.atomic_file import write_whole
 from pylfr._internal.canonical_json import Plain
+from pylfr._internal.private_folder import make_private_folder
 from pylfr.cluster.packed_alert import pack_alert
 from pylfr.errors import SinkError, VaultError
 from pylfr.governance.keys.vault import VaultKey
@@ -38,7 +39,7 @@ class Outbox:
         alert = recorded.value
         name = f"{time.time_ns():020d}-{alert.id}{_SUFFIX}"
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(self._folder)
             write_whole(self._folder / name, self._key.seal(pack_alert(alert), _about(alert.id)))
         except OSError as error:
             raise SinkError(f"alert {alert.id} could not be stored for the head: {error}") from error

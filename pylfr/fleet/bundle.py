@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,7 +64,8 @@ def pack_bundle(
     }  # fmt: skip
     manifest = _manifest(canonical(fields), out)
     try:
-        with zipfile.ZipFile(out, "x", zipfile.ZIP_DEFLATED) as archive:
+        descriptor = os.open(out, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        with os.fdopen(descriptor, "w+b") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(_MANIFEST, canonical(fields))
             archive.writestr(_SIGNATURE, base64.b64encode(key.sign(canonical(fields))))
             for name, path in files.items():

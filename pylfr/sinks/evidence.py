@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pylfr._internal.printable import printable
+from pylfr._internal.private_folder import make_private_folder
 from pylfr.errors import PylfrError, SinkError
 from pylfr.faces.lettering import draw_text
 from pylfr.governance.authorisation.authority import REHEARSAL
@@ -146,7 +147,7 @@ def open_evidence(folder: Path) -> EvidenceSink:
     Raises ``SinkError`` where that fails.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(folder)
     except OSError as error:
         raise SinkError(f"the evidence folder {folder} cannot be created: {error.strerror}") from error
     return EvidenceSink(folder)

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from PIL import Image, ImageDraw, ImageFilter
 from platformdirs import user_cache_path
 
+from pylfr._internal.private_folder import make_private_folder
 from pylfr.errors import ConfigError
 from pylfr.evaluation.images.people import IMAGE_SUFFIXES
 from pylfr.types import UInt8
@@ -104,9 +105,10 @@ def make_clip(
     path = folder / name
     if path.exists():
         return path
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_folder(folder)
     part = path.with_suffix(f".{os.getpid()}.part.mp4")
     try:
+        part.touch(mode=0o600)  # it shows people
         _encode(part, shown, rules, progress)
         part.replace(path)
     finally:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from pylfr._internal.atomic_file import sync_folder
 from pylfr._internal.canonical_json import canonical
+from pylfr._internal.private_folder import make_private_folder
 from pylfr._internal.strict_json import integer_of, parse_object, text_of
 from pylfr.errors import AuditError
 from pylfr.governance.audit.audit import LogHead
@@ -85,6 +86,7 @@ class CheckpointStore:
                 last = checkpoint.sequence
                 fresh.append(checkpoint)
             if fresh:
+                self._path.touch(mode=0o600)
                 with self._path.open("ab") as file:
                     file.write(b"".join(checkpoint.line() for checkpoint in fresh))
                     file.flush()
@@ -190,7 +192,7 @@ def open_receiver(
     """
     stores = {}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         for key in keys:
             stores[key.fingerprint] = CheckpointStore(folder / f"{key.fingerprint}.checkpoints", key)
             stores[key.fingerprint].load()

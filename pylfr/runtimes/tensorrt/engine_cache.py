@@ -16,7 +16,8 @@ from pathlib import Path
 
 import platformdirs
 
-from pylfr._internal.atomic_file import write_whole
+from pylfr._internal.atomic_file import write_new, write_whole
+from pylfr._internal.private_folder import make_private_folder
 from pylfr.errors import ModelError
 
 _KEY_BYTES = 32
@@ -62,7 +63,7 @@ class EngineCache:
 
     def write(self, name: EngineName, engine: bytes) -> None:
         """Store an engine, whole or not at all, readable by this user only."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(self._folder)
         write_whole(self._folder / name.file, self._seal(name, engine) + engine)
 
     def _seal(self, name: EngineName, engine: bytes) -> bytes:
@@ -73,10 +74,10 @@ class EngineCache:
     def _key(self) -> bytes:
         """The user's key, made on first use. Raises ``ModelError`` if others can read it, or it is not a key."""
         if not self._key_file.exists():
-            self._key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(self._key_file.parent)
             # If another process of this user is first, its key is used.
             with contextlib.suppress(FileExistsError):
-                _write_new(self._key_file, secrets.token_bytes(_KEY_BYTES))
+                write_new(self._key_file, secrets.token_bytes(_KEY_BYTES))
         status = self._key_file.stat()
         if status.st_mode & 0o077 or status.st_uid != os.geteuid():
             raise ModelError(
@@ -95,13 +96,3 @@ def open_engine_cache() -> EngineCache:
     return EngineCache(
         platformdirs.user_cache_path("pylfr") / "engines", platformdirs.user_config_path("pylfr") / "engine.key"
     )
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    """``path`` with ``content``, complete or not at all. Raises ``FileExistsError`` if it exists."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    write_whole(part, content)
-    try:
-        path.hardlink_to(part)
-    finally:
-        part.unlink()
