@@ -5,9 +5,18 @@ Invalid arguments (a shape, a dtype) raise the built-in ``ValueError`` and ``Typ
 
 from __future__ import annotations
 
+_LONGEST_MESSAGE = 4000
+
 
 class PylfrError(Exception):
-    """The base of every error that pylfr raises on purpose."""
+    """The base of every error that pylfr raises on purpose.
+
+    A message may quote what a damaged file holds; one of more than 4,000 characters is cut.
+    """
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return message if len(message) <= _LONGEST_MESSAGE else f"{message[: _LONGEST_MESSAGE - 3]}..."
 
 
 class ConfigError(PylfrError):

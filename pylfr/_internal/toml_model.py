@@ -5,14 +5,26 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Annotated, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from pylfr._internal.names import name_fault
 from pylfr._internal.printable import excerpt
 from pylfr._internal.regular_file import read_file
 from pylfr.errors import PylfrError
+
+
+def _named(name: str) -> str:
+    fault = name_fault(name)
+    if fault is not None:
+        raise ValueError(fault)
+    return name
+
+
+# Names are in log lines, in tables and on pages.
+Name = Annotated[str, AfterValidator(_named)]
 
 
 class ConfigModel(BaseModel):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from pylfr._internal.toml_model import ConfigModel, read_tables, record_from
+from pylfr._internal.toml_model import ConfigModel, Name, read_tables, record_from
 from pylfr.deployment.sections.cameras import CameraSection, DecodeSection
 from pylfr.deployment.sections.cluster import ClusterSection
-from pylfr.deployment.sections.fields import FilePath, Name
+from pylfr.deployment.sections.fields import FilePath
 from pylfr.deployment.sections.monitoring import MonitoringSection
 from pylfr.deployment.sections.recognition import BatchSection, ModelsSection, RecognitionSection, WatchlistSection
 from pylfr.deployment.sections.record import AggregatesSection, AuditSection, AuthoritySection, RecordsSection

@@ -17,8 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import Field
 
 from pylfr._internal.secrets import resolve_secrets
-from pylfr._internal.toml_model import ConfigModel, read_tables, record_from
-from pylfr.deployment.sections.fields import REFERENCE, FilePath, Name
+from pylfr._internal.toml_model import ConfigModel, Name, read_tables, record_from
+from pylfr.deployment.sections.fields import REFERENCE, FilePath
 from pylfr.errors import ConfigError
 from pylfr.governance.audit.audit import LogHead
 from pylfr.governance.audit.receiver import CheckpointStore

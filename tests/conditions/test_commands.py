@@ -144,7 +144,7 @@ def test_ctrl_c_is_answered_in_one_line_from_the_first_moment(tmp_path: Path, wa
     heard = "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     begun = subprocess.Popen(
         [sys.executable, "-c", f"{heard}; from pylfr.__main__ import main; os.write(1, b'.'); main()", "evaluate",
-         tmp_path / "faces"],
+         "--detector", "pylfr_nano_detect", "--embedder", "pylfr_nano_embed", tmp_path / "faces"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=tmp_path,
     )  # fmt: skip
     assert begun.stdout is not None

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pylfr._internal.toml_model import ConfigModel
-from pylfr.deployment.sections.fields import FilePath, Name
+from pylfr._internal.toml_model import ConfigModel, Name
+from pylfr.deployment.sections.fields import FilePath
 from pylfr.governance.authorisation.authority import Moment
 from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.decoding.picture_options import PictureOptions, parse_aspect

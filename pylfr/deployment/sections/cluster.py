@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from pylfr._internal.toml_model import ConfigModel
-from pylfr.deployment.sections.fields import FilePath, Name
+from pylfr._internal.toml_model import ConfigModel, Name
+from pylfr.deployment.sections.fields import FilePath
 
 
 class ClusterSection(ConfigModel):

@@ -1,4 +1,4 @@
-"""What fields of many sections are made of: paths beside the deployment file, names, secrets by variable."""
+"""What fields of many sections are made of: paths beside the deployment file, secrets by variable."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ValidationInfo
 
-from pylfr._internal.names import name_fault
-
 
 def _beside_deployment(path: Path, info: ValidationInfo) -> Path:
     folder = info.context["folder"] if info.context else Path()
@@ -18,16 +16,5 @@ def _beside_deployment(path: Path, info: ValidationInfo) -> Path:
 
 # A secret in a deployment file is given by the name of an environment variable.
 REFERENCE = re.compile(r"\$\{[A-Za-z_]\w*\}")
-
-
-def _named(name: str) -> str:
-    fault = name_fault(name)
-    if fault is not None:
-        raise ValueError(fault)
-    return name
-
-
-# Names are in log lines, in tables and on pages.
-Name = Annotated[str, AfterValidator(_named)]
 # A path in a deployment file is relative to that file.
 FilePath = Annotated[Path, AfterValidator(_beside_deployment)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from pylfr._internal.toml_model import ConfigModel
-from pylfr.deployment.sections.fields import REFERENCE, FilePath, Name
+from pylfr._internal.toml_model import ConfigModel, Name
+from pylfr.deployment.sections.fields import REFERENCE, FilePath
 
 
 class AuthoritySection(ConfigModel):

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from pylfr._internal.toml_model import ConfigModel
-from pylfr.deployment.sections.fields import FilePath, Name
+from pylfr._internal.toml_model import ConfigModel, Name
+from pylfr.deployment.sections.fields import FilePath
 
 Role = Literal["operator", "second operator", "engagement officer", "supervisor", "auditor"]
 

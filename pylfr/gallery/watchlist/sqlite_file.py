@@ -209,6 +209,9 @@ def explained(path: Path) -> Iterator[None]:
     """Whatever SQLite says of ``path``, as a ``WatchlistError``."""
     try:
         yield
+    except UnicodeDecodeError as error:
+        # A damaged schema is quoted in SQLite's own message, which need not be text.
+        raise WatchlistError(f"watchlist {path} is damaged: enrol into a new one") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

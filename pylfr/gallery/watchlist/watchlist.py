@@ -96,7 +96,8 @@ class Watchlist:
     @property
     def revision(self) -> int:
         """How many changes there have been."""
-        return int(str(self._one("revision")))
+        with sqlite_file.understood(self._path):
+            return int(str(self._one("revision")))
 
     def entries(self) -> tuple[Entry, ...]:
         """Everybody on the list, in the order of enrolment, expired entries too."""
@@ -263,7 +264,7 @@ class Watchlist:
         self.close()
 
     def _one(self, column: str) -> object:
-        with sqlite_file.explained(self._path):
+        with sqlite_file.understood(self._path):
             return self._connection.execute(f"SELECT {column} FROM watchlist").fetchone()[0]
 
     def _require_policy(self, name: str, origin: Origin, category: str | None, justification: str | None) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from pylfr._internal.canonical_json import Plain, digest, utc_text
-from pylfr._internal.toml_model import ConfigModel
+from pylfr._internal.toml_model import ConfigModel, Name
 from pylfr.errors import AuthorisationError
 
 REHEARSAL = "rehearsal"
@@ -39,7 +39,7 @@ class RecordingPermit(ConfigModel):
     cameras: frozenset[str] = Field(min_length=1, description="names of the cameras it covers")
     starts_at: Moment = Field(description="start of the window, with a time zone")
     ends_at: Moment = Field(description="end of the window, with a time zone; the run stops there")
-    authorising_officer: Words = Field(description="who authorises it")
+    authorising_officer: Name = Field(description="who authorises it")
     legal_basis: Words = Field(description="the law it rests on")
 
     @model_validator(mode="after")
@@ -78,9 +78,9 @@ class Authorisation(ConfigModel):
     cameras: dict[str, Digest] = Field(min_length=1)
     starts_at: Moment
     ends_at: Moment
-    authorising_officer: Words
-    operator: Words
-    senior_accountable_person: Words
+    authorising_officer: Name
+    operator: Name
+    senior_accountable_person: Name
     dpia: str = Field(description="reference of the data protection impact assessment")
     eia: str = Field(description="reference of the equality impact assessment")
     signage_confirmed: bool

@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 from pylfr._internal.canonical_json import canonical, digest
 from pylfr._internal.regular_file import read_file
 from pylfr._internal.strict_json import parse_json
-from pylfr._internal.toml_model import ConfigModel, explain
+from pylfr._internal.toml_model import ConfigModel, Name, explain
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authorisation.authority import Digest, Moment
 from pylfr.governance.keys.keys import PublicKey, SigningKey
@@ -48,7 +48,7 @@ class FusionRules(ConfigModel):
 class Measurement(ConfigModel):
     """Who measured, on what, and their signature over the whole certificate."""
 
-    measurer: str = Field(min_length=1)
+    measurer: Name
     tool: str = Field(description="the program that measured, with its version")
     material_sha256: Digest
     result_sha256: Digest | None = Field(

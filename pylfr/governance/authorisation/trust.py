@@ -21,7 +21,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from pylfr._internal.regular_file import read_file
-from pylfr._internal.toml_model import ConfigModel, parse_tables, record_from
+from pylfr._internal.toml_model import ConfigModel, Name, parse_tables, record_from
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authorisation.enrolment import identity_of
 from pylfr.governance.keys.keys import PublicKey
@@ -32,8 +32,8 @@ _LARGEST_FILE = 1 << 20
 class _Trusted(ConfigModel):
     """The tables of the file."""
 
-    officers: dict[str, str] = Field(min_length=1)
-    measurers: dict[str, str] = Field(default_factory=dict)
+    officers: dict[Name, str] = Field(min_length=1)
+    measurers: dict[Name, str] = Field(default_factory=dict)
 
     @field_validator("officers", "measurers")
     @classmethod

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -123,7 +123,7 @@ def read_signing_key(path: Path, *, passphrase: str | None = None) -> SigningKey
         raise AuthorisationError(f"the signing key {path} is under a passphrase, and none was given")
     try:
         key = load_pem_private_key(content, passphrase.encode() if passphrase else None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError) as error:
         raise AuthorisationError(f"the signing key {path} is damaged, or its passphrase is another") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise AuthorisationError(f"the signing key {path} must be Ed25519: make one with `pylfr authority keygen`")

@@ -53,7 +53,7 @@ def test_a_moment_outside_the_window_is_refused(
 @pytest.mark.parametrize("field", ["purpose", "place", "authorising_officer", "legal_basis"])
 def test_an_empty_field_is_refused_by_name(field: str) -> None:
     for make in (leave, authorisation):
-        with pytest.raises(ValidationError, match=f"{field}\n.*must say something"):
+        with pytest.raises(ValidationError, match=f"{field}\n.*it is blank"):
             make(**{field: "  "})
 
 
