@@ -9,7 +9,6 @@ recognised.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import tempfile
@@ -37,6 +36,7 @@ from pylfr.gallery.watchlist.watchlist import create_watchlist
 from pylfr.governance.keys.keys import make_key
 from pylfr.governance.keys.vault import make_vault_key
 from pylfr.sizing.machine import this_machine
+from tests.deployment_text import permit_text
 
 STEADY_S = 20.0
 EMBEDDER = "pylfr_nano_embed"
@@ -79,20 +79,12 @@ class SleepingNodes:
 
 def write_deployment(folder: Path, nodes: Sequence[str], cameras: int) -> Path:
     """A deployment of so many recordings that nobody opens."""
-    now = datetime.now(UTC)
     names = [f"camera {number:05d}" for number in range(cameras)]
     path = folder / "scale.toml"
     path.write_text(
         f"""
 name = "scale"
-[authorisation]
-purpose = "to measure a head"
-place = "nowhere"
-cameras = {json.dumps(names)}
-starts_at = {(now - timedelta(hours=1)).isoformat()}
-ends_at = {(now + timedelta(hours=3)).isoformat()}
-authorising_officer = "whoever measures"
-legal_basis = "nothing is analysed"
+{permit_text(place="nowhere", cameras=names, lasts=timedelta(hours=3), officer="whoever measures")}
 [models]
 detector = "pylfr_nano_detect"
 embedder = "{EMBEDDER}"

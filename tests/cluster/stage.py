@@ -30,6 +30,7 @@ from pylfr.governance.keys.vault import make_vault_key
 from pylfr.types import UInt8
 from pylfr.video.decoding.image_io import read_image
 from tests.cli.command import PYLFR
+from tests.deployment_text import permit_text
 from tests.footage import BOTH, MAN, NOBODY, WALKING_AND_PAUSE, WOMAN, save_references, video
 from tests.service.stand import free_port
 
@@ -88,7 +89,6 @@ def write_deployment(
     folder: Path, name: str, *, pace: str, records: str, recorded_at: datetime, lease_s: float = 4
 ) -> Path:
     """The deployment of the twelve cameras, as ``name``.toml with a log of its own."""
-    now = datetime.now(UTC)
     cameras = "\n".join(
         f'[[cameras]]\nname = "{camera}"\nsource = "{folder / f"reel-{number % len(REELS)}.mp4"}"\n'
         f'pace = "{pace}"\nrecorded_at = {recorded_at.isoformat()}'
@@ -98,14 +98,7 @@ def write_deployment(
     nodes = "\n".join(f'{each} = "{each}/node.pub"' for each in NODES)
     path.write_text(f"""
 name = "{name}"
-[authorisation]
-purpose = "to test a cluster"
-place = "Square"
-cameras = [{", ".join(f'"{camera}"' for camera in CAMERAS)}]
-starts_at = {(now - timedelta(hours=1)).isoformat()}
-ends_at = {(now + timedelta(hours=1)).isoformat()}
-authorising_officer = "Officer"
-legal_basis = "recorded material"
+{permit_text(cameras=CAMERAS, begin=datetime.now(UTC) - timedelta(hours=1), lasts=timedelta(hours=2))}
 [models]
 detector = "yunet_n"
 embedder = "face_reid_0095"
