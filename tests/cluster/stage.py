@@ -235,12 +235,12 @@ class Stage:
              self.address],
             host=host,
         )  # fmt: skip
-        wait_for(lambda: self._alive() > before, f"{name} joins the cluster")
+        wait_for(lambda: bool(self._alive() - before), f"{name} joins the cluster")
 
-    def _alive(self) -> int:
+    def _alive(self) -> set[str]:
         import ray
 
-        return sum(each["Alive"] for each in ray.nodes())  # type: ignore[no-untyped-call]
+        return {each["NodeID"] for each in ray.nodes() if each["Alive"]}  # type: ignore[no-untyped-call]
 
     def _start(self, folder: Path, command: list[str | Path], *, host: str | None = None) -> RayNode:
         with (self.folder / f"{folder.name}.ray").open("wb") as log:
