@@ -162,7 +162,7 @@ def _manifest(content: bytes, path: Path) -> BundleManifest:
 
 
 def _contents(archive: zipfile.ZipFile, path: Path, files: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
-    """Each file with what was signed. What the archive holds besides is not looked at."""
+    """Each file with what was signed. Anything else in the archive is ignored."""
     for name, digest in files.items():
         try:
             info = archive.getinfo(f"files/{name}")

@@ -1,4 +1,4 @@
-"""Bytes from a web server: what broke off is kept and continued, and nobody else writes to it meanwhile."""
+"""Bytes from a web server: an interrupted download is resumed, under an exclusive lock."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def fetch_from(
 ) -> None:
     """Put the network of a manifest with hash and size into the cache, from its own address or a mirror's.
 
-    Raises ``ModelError`` if it comes incompletely (what came is kept for the next try), is another file (nothing is
+    Raises ``ModelError`` if it comes incompletely (the next try resumes it), is another file (nothing is
     kept), or cannot be written.
     """
     source = manifest.source

@@ -183,7 +183,7 @@ class ModelStore:
 
         What broke off is continued. ``on_address`` hears every address before it is asked, and why one before failed.
         Raises ``LicenceError`` unless a restricted licence is accepted by name, now or earlier, and ``ModelError`` if
-        the network has no address, comes incompletely (what came is kept for the next try) or is another file.
+        the network has no address, comes incompletely (the next try resumes it) or is another file.
         """
         manifest = self.manifest(name)
         source = manifest.source

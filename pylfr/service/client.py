@@ -142,7 +142,7 @@ class Client:
         return self._ask(AuditView, "GET", _path("/v1/audit", {"last": last}))
 
     def retention(self) -> RetentionView:
-        """What is kept until when."""
+        """Retention: what is stored, and until when."""
         return self._ask(RetentionView, "GET", "/v1/retention")
 
     def report(self) -> str:

@@ -146,6 +146,6 @@ class AuditView(Document):
 
 
 class RetentionView(Document):
-    """What is kept until when, in the words of the policy that is enforced."""
+    """Retention, in the words of the policy that is enforced."""
 
     sentences: list[str]

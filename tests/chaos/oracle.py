@@ -25,7 +25,7 @@ _CAMERA_TROUBLE = ("camera-disconnected", "camera-frozen", "camera-failed", "cam
 
 @dataclass(slots=True, kw_only=True)
 class Sizes:
-    """What a process had when it was first looked at, to compare with later."""
+    """What a process had at first, to compare with later."""
 
     process: int
     descriptors: int

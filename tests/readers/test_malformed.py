@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", READERS)
 def test_a_whole_file_is_read(name: str, folder: Path, tmp_path: Path) -> None:
     if name == "aggregates":
-        pytest.skip("a certificate stands in: only its refusal is of interest")
+        pytest.skip("a certificate takes its place: only its refusal is of interest")
     path = tmp_path / READERS[name].file
     path.write_bytes((folder / READERS[name].whole).read_bytes())
     path.chmod(0o600)

@@ -251,7 +251,7 @@ def test_after_the_deadline_nothing_is_shown_and_nothing_is_in_the_browser(stand
         ann = sign_in(phone, stand, "Ann")
         expect(ann.locator("#name")).to_have_text("REF-1 Ada Lovelace")
         ann.locator("#probe").evaluate("image => image.decode()")
-        # Also where the phone has lost its connection: the deadline is kept by the page itself.
+        # Also where the phone has lost its connection: the page itself enforces the deadline.
         phone.set_offline(True)
         ann.clock.set_fixed_time(datetime.now(UTC) + timedelta(minutes=31))
         expect(ann.locator("#name")).to_have_text("(erased)")

@@ -20,7 +20,7 @@ MOST_EXPOSED = 2.0
 
 @pytest.fixture
 def installed(tmp_path: Path) -> list[Path]:
-    """The units of one deployment, with the program that is here."""
+    """The units of one deployment, with the installed program."""
     made = []
     for unit in UNITS:
         made.append(tmp_path / unit.name.replace("@", "@square"))

@@ -1,4 +1,4 @@
-"""The deployment: its authority, its run, its record, and what is kept until when."""
+"""The deployment: its authority, its run, its record and its retention."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of two fields, half a frame apart: one field is kept, and what lay between its lines is interpolated.
+"""Pictures of two fields, half a frame apart: one field is used, and the lines between are interpolated.
 
 What moves is torn into a comb otherwise, in which a detector finds no face: docs/accuracy.md has the numbers. It needs
 no picture before or after, so that only pictures that are analysed cost anything.

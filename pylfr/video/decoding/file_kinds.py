@@ -59,7 +59,7 @@ def kind_of_file(content: bytes) -> str | None:
     try:
         text = content[:_SHOWN].decode()
     except UnicodeDecodeError as error:
-        # A character may be cut at the end of what is looked at; any other byte is no text.
+        # A character may be cut at the end of the part that was read; any other byte is no text.
         if error.start < _SHOWN - 4:
             return None
         text = content[: error.start].decode()

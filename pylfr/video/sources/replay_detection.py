@@ -1,7 +1,7 @@
 """Signs of a replay: a live camera's pictures stand still or come again, or its time runs backwards.
 
 The noise of a sensor makes each of its pictures differ from all others. What is compared is a thousand points
-of frames that are analysed anyway; what is kept of a picture is one salted number of 64 bits, in memory, for minutes.
+of frames that are analysed anyway; all that is retained is one salted number of 64 bits, for minutes.
 This finds a stuck camera, a still picture and a loop of the same decoded pictures. It does not find a loop that was
 coded anew, and it claims no liveness.
 """

@@ -70,7 +70,7 @@ def test_an_alert_that_is_logged_and_not_yet_queued_is_not_there_yet(records: Re
         now = followed.read()
         assert list(now.alerts) == ["a0", "a2"]
         assert now.differences == ()
-        # Whoever follows waits for it: no event is passed over.
+        # Whoever follows waits for it: no event is skipped.
         assert now.sequence == recorded.sequence - 1
     enter(records, recorded)
     assert set(followed.read().alerts) == {"a0", "a1", "a2"}

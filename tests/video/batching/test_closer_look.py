@@ -1,4 +1,4 @@
-"""While somebody in view is undecided a camera is looked at more often: exactly in recordings, as time allows live."""
+"""While somebody in view is undecided a camera is analysed more often: exactly in recordings, as time allows live."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Recording:
 
 
 def analysed(batcher: Batcher, is_undecided: Callable[[int], bool], *, slowly: Callable[[], None]) -> list[int]:
-    """The numbers of the frames that are taken, of which those that ``is_undecided`` leave somebody undecided."""
+    """The numbers of the frames that are taken; those that ``is_undecided`` leave somebody undecided."""
     taken = []
     with batcher as batches:
         for batch in batches:

@@ -84,7 +84,7 @@ def test_a_loop_is_reported_once_while_it_lasts_and_its_end_too() -> None:
 
 
 def test_a_loop_whose_pictures_are_picked_out_of_step_is_found_too() -> None:
-    # 25 pictures a second of which eight are analysed: the second round meets only some of the first one's pictures.
+    # Of 25 pictures a second eight are analysed: the second round meets only some of the first one's pictures.
     sent = [noisy(number) for number in range(15 * 25)] * 3
     picked = [sent[int(number * 25 / RATE_HZ)] for number in range(int(len(sent) * RATE_HZ / 25))]
     assert [kind for kind, _ in look(picked)][:1] == ["repeating"]
