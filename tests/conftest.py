@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,21 @@ def _folder_from(variable: str, holds: str) -> Path:
     if not folder.is_dir():
         pytest.fail(f"{variable} must be a folder of {holds}, got {value}")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def the_log_as_it_was() -> Iterator[None]:
+    """Commands that tests run in this process set levels; the next test finds them as they were."""
+    before = _levels()
+    yield
+    for name, level in _levels().items():
+        if level != before.get(name, logging.NOTSET):
+            logging.getLogger(name).setLevel(before.get(name, logging.NOTSET))
+
+
+def _levels() -> dict[str, int]:
+    known = list(logging.Logger.manager.loggerDict)
+    return {name: logging.getLogger(name).level for name in known if name.partition(".")[0] == "pylfr"}
 
 
 @pytest.fixture(scope="session")

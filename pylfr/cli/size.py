@@ -71,13 +71,13 @@ def size(
     Takes three to five minutes. Ctrl-C prints what is known by then. The exit status is 1 where not one camera is held.
     """
     console = Console(stderr=True)
-    # Every trial that is too much slows cameras down and says so: here that is counted, and shown as a trial's end.
-    logging.getLogger("pylfr.video").setLevel(logging.ERROR)
     width, height = _resolution(resolution)
     if codec not in ("h264", "hevc"):
         raise UsageError(f"--codec must be h264 or hevc, got {codec!r}")
     rates = read_gpu_rates(gpu) if gpu is not None else None
     require_result_files({"--json": json_file, "--plot": plot, "--trace": trace}, inputs=[video, portraits, gpu])
+    # Every trial that is too much slows cameras down and says so: here that is counted, and shown as a trial's end.
+    logging.getLogger("pylfr.video").setLevel(logging.ERROR)
     finder = chosen_network("detect", detector, console)
     comparer = chosen_network("embed", embedder, console)
     print_notices([finder, comparer], console)
