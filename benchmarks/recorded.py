@@ -20,7 +20,6 @@ from pylfr.deployment.models import open_networks
 from pylfr.engine.build import LOW_SCORE_SHARE
 from pylfr.evaluation.video.passes import SubjectPass
 from pylfr.evaluation.video.replay import REPLAY_BEGAN
-from pylfr.faces.cuts import thumbnail
 from pylfr.protocols import Embedder
 from pylfr.types import Candidates, Faces, Float32, Frame, FrameBatch, Int32, Int64, UInt8
 from pylfr.video.decoding.frame_sampler import Sampler
@@ -112,7 +111,7 @@ def record(
             entry, similarity = _search(networks.embedder, frames, faces, gallery)
             columns["camera"].append(np.full(len(frames), number, np.int32))
             columns["at_s"].append(np.array([(each.captured_at - REPLAY_BEGAN).total_seconds() for each in frames]))
-            columns["thumbnails"].append(np.stack([thumbnail(each) for each in frames]).round().astype(np.uint8))
+            columns["thumbnails"].append(ops.measure_scenes(frames).round().astype(np.uint8))
             columns["frame"].append(faces.frame_index + np.int32(frames_before))
             columns["boxes"].append(faces.boxes)
             columns["scores"].append(faces.scores)

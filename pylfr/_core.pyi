@@ -226,6 +226,9 @@ class Pictures:
     def measure_quality(self, staging: Staging, picture_index: Int32, landmarks: Float32, out: Tensor) -> None:
         """As the function ``measure_quality``; out float32 [N, 7]."""
 
+    def measure_scenes(self, out: Tensor) -> None:
+        """As the function ``measure_scenes``, to the same bits; out float32 [B, 18, 32]."""
+
     def find_faces(
         self,
         head: str,
@@ -348,6 +351,9 @@ def nms(batch_index: Int32, boxes: Float32, scores: Float32, iou: float) -> Int6
 
 def measure_quality(pictures: Sequence[Picture], picture_index: Int32, landmarks: Float32) -> Float32:
     """float32 [N, 7]: sharpness, interocular_px, yaw, pitch, roll (degrees), brightness, contrast (0..1)."""
+
+def measure_scenes(pictures: Sequence[Picture]) -> Float32:
+    """float32 [B, 18, 32], 0 to 255: each picture's luma on a coarse grid, 16 samples a point; of RGB its green."""
 
 def normalise(vectors: Float32) -> Float32:
     """Scale each row of float32 [N, D] to unit length in place; returns the lengths [N]. A zero row stays zero."""

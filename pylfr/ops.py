@@ -45,6 +45,7 @@ from pylfr._core import crop_rgb as _crop_rgb
 from pylfr._core import crop_surface as _crop_surface
 from pylfr._core import letterbox as _letterbox
 from pylfr._core import measure_quality as _measure_quality
+from pylfr._core import measure_scenes as _measure_scenes
 from pylfr._core import warp as _warp
 from pylfr.errors import CudaError
 from pylfr.types import Device, Faces, Float32, Frame, Int32, UInt8
@@ -71,6 +72,7 @@ __all__ = [
     "decode_yunet",
     "letterbox",
     "measure_quality",
+    "measure_scenes",
     "memory_counts",
     "nms",
     "normalise",
@@ -174,6 +176,11 @@ def measure_quality(frames: Sequence[Frame], faces: Faces) -> Float32:
     positive is nose to the right in the picture, nose up, head leaning clockwise.
     """
     return _measure_quality([_picture(frame) for frame in frames], faces.frame_index, faces.landmarks)
+
+
+def measure_scenes(frames: Sequence[Frame]) -> Float32:
+    """The luma of each frame on a coarse grid, float32 [B, 18, 32], 0 to 255; the green channel in RGB."""
+    return _measure_scenes([_picture(frame) for frame in frames])
 
 
 def upload(frames: Sequence[Frame], staging: Staging) -> Pictures:

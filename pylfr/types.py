@@ -194,6 +194,8 @@ class Faces:
     - ``landmarks``: float32 [N, 5, 2], pixels: left eye, right eye, nose, left and right corner of the mouth,
       left and right as seen in the picture
     - ``measures``: float32 [N, 7], the result of ``ops.measure_quality``, if the detector has measured it
+    - ``scenes``: float32 [frames, 18, 32], the result of ``ops.measure_scenes``, if the detector has measured it:
+      of every frame of the batch, also where it shows nobody
     """
 
     frame_index: Int32
@@ -201,6 +203,7 @@ class Faces:
     scores: Float32
     landmarks: Float32
     measures: Float32 | None = None
+    scenes: Float32 | None = None
 
     def __post_init__(self) -> None:
         _require("frame_index", self.frame_index, np.int32, (None,))
@@ -210,6 +213,8 @@ class Faces:
         _require("landmarks", self.landmarks, np.float32, (count, 5, 2))
         if self.measures is not None:
             _require("measures", self.measures, np.float32, (count, 7))
+        if self.scenes is not None:
+            _require("scenes", self.scenes, np.float32, (None, 18, 32))
 
     def __len__(self) -> int:
         return len(self.frame_index)
@@ -222,6 +227,7 @@ class Faces:
             scores=self.scores[which],
             landmarks=self.landmarks[which],
             measures=None if self.measures is None else self.measures[which],
+            scenes=self.scenes,
         )
 
     @classmethod

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "bindings/checks.hpp"
+#include "kernels/scene.hpp"
 
 namespace pylfr {
 
@@ -79,6 +80,13 @@ void quality_batch(const Pictures& pictures, Staging& staging, const py::array& 
     require_finite(points, count * 10, "landmarks");
     const py::gil_scoped_release release;
     measure_quality(pictures, staging, index, points, count, out);
+}
+
+void scenes_batch(const Pictures& pictures, const Tensor& out) {
+    const auto count = static_cast<py::ssize_t>(pictures.views.size());
+    require_room(out, Element::float32, {count, scene_rows, scene_columns}, *pictures.memory.stream(), "out");
+    const py::gil_scoped_release release;
+    measure_scenes(pictures, out);
 }
 
 const float* level(const Levels& tensors, std::size_t i, py::ssize_t batch, py::ssize_t anchors, py::ssize_t numbers,
@@ -182,6 +190,7 @@ void bind_batch(py::module_& module) {
              py::arg("bgr"), py::arg("mean"), py::arg("scale"))
         .def("measure_quality", &quality_batch, py::arg("staging"), py::arg("picture_index"), py::arg("landmarks"),
              py::arg("out"))
+        .def("measure_scenes", &scenes_batch, py::arg("out"))
         .def("find_faces", &find_all, py::arg("head"), py::arg("cls"), py::arg("obj"), py::arg("boxes"), py::arg("kps"),
              py::arg("strides"), py::arg("anchors"), py::arg("width"), py::arg("height"), py::arg("score_floor"),
              py::arg("iou"), py::arg("found"), py::arg("counts"));

@@ -5,6 +5,7 @@
 
 #include "bindings/checks.hpp"
 #include "kernels/quality.hpp"
+#include "kernels/scene.hpp"
 
 namespace pylfr {
 
@@ -208,6 +209,16 @@ py::array_t<float> quality_of(const GivenPictures& pictures, const py::array& pi
     return measures;
 }
 
+py::array_t<float> scenes_of(const GivenPictures& pictures) {
+    const std::vector<PictureView> seen = views(pictures);
+    const auto count = static_cast<py::ssize_t>(seen.size());
+    py::array_t<float> scenes({count, py::ssize_t{scene_rows}, py::ssize_t{scene_columns}});
+    float* out = scenes.mutable_data();
+    const py::gil_scoped_release release;
+    measure_scenes(seen.data(), count, out, Place{});
+    return scenes;
+}
+
 }  // namespace
 
 void bind_pictures(py::module_& module) {
@@ -225,6 +236,7 @@ void bind_pictures(py::module_& module) {
                py::arg("bgr"), py::arg("mean"), py::arg("scale"), py::arg("per_pixel") = false);
     module.def("crop_rgb", &crop_one, py::arg("picture"), py::arg("to_frame"), py::arg("out"));
     module.def("measure_quality", &quality_of, py::arg("pictures"), py::arg("picture_index"), py::arg("landmarks"));
+    module.def("measure_scenes", &scenes_of, py::arg("pictures"));
 }
 
 }  // namespace pylfr

@@ -7,6 +7,7 @@
 #include "kernels/heads.hpp"
 #include "kernels/letterbox.hpp"
 #include "kernels/quality.hpp"
+#include "kernels/scene.hpp"
 #include "kernels/search.hpp"
 #include "kernels/shortlist.hpp"
 
@@ -16,6 +17,7 @@
     instantiate(DecodeYunet);              \
     instantiate(FitSimilarity);            \
     instantiate(Letterbox);                \
+    instantiate(MeasureScene);             \
     instantiate(PickAnchors);              \
     instantiate(ScoreScrfd);               \
     instantiate(ScoreYunet);               \

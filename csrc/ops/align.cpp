@@ -3,6 +3,7 @@
 
 #include "cpu/simd.hpp"
 #include "kernels/quality.hpp"
+#include "kernels/scene.hpp"
 #include "ops/ops.hpp"
 
 namespace pylfr {
@@ -40,6 +41,10 @@ void measure_quality(const PictureView* pictures, const std::int32_t* picture_in
     const MeasureQuality program{pictures,           picture_index,   0, nullptr, landmarks, out,
                                  2 * landmark_count, quality_measures};
     launch_blocks(program, count, place);
+}
+
+void measure_scenes(const PictureView* pictures, std::int64_t count, float* out, Place place) {
+    launch(MeasureScene{pictures, out}, count * scene_rows * scene_columns, place);
 }
 
 }  // namespace pylfr

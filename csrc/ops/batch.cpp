@@ -84,6 +84,12 @@ void measure_quality(const Pictures& pictures, Staging& staging, const std::int3
                     out.stream()->place());
 }
 
+void measure_scenes(const Pictures& pictures, const Tensor& out) {
+    const ReadOn reading(pictures, *out.stream());
+    measure_scenes(pictures.table(), static_cast<std::int64_t>(pictures.views.size()), of<float>(out),
+                   out.stream()->place());
+}
+
 void find_faces(const Pictures& pictures, const Head& head, std::int32_t width, std::int32_t height, float score_floor,
                 float iou, const Tensor& found, const Tensor& counts) {
     const auto batch = static_cast<std::int64_t>(pictures.views.size());

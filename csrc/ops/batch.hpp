@@ -23,6 +23,9 @@ void warp(const Pictures& pictures, Staging& staging, const std::int32_t* pictur
 void measure_quality(const Pictures& pictures, Staging& staging, const std::int32_t* picture_index,
                      const float* landmarks, std::int64_t count, const Tensor& out);
 
+// Into float32 [B, 18, 32].
+void measure_scenes(const Pictures& pictures, const Tensor& out);
+
 // Faces of a batch, each in pixels of its picture: `found` float32 [B, most, 22] (see FoundFace), `counts` int32 [B,
 // 2], faces and candidates of each picture. Where a picture has more than `most` faces, the best of them are written.
 void find_faces(const Pictures& pictures, const Head& head, std::int32_t width, std::int32_t height, float score_floor,

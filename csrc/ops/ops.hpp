@@ -34,6 +34,9 @@ void crop_rgb(const PictureView& picture, const Affine& to_frame, std::uint8_t* 
 void measure_quality(const PictureView* pictures, const std::int32_t* picture_index, const float* landmarks,
                      std::int64_t count, float* out, Place place);
 
+// Into float32 [count, 18, 32]: see MeasureScene.
+void measure_scenes(const PictureView* pictures, std::int64_t count, float* out, Place place);
+
 // One level of a detection head for a batch: [batch, cells * anchors, ...].
 struct YunetLevel {
     const float *cls, *obj, *bbox, *kps;

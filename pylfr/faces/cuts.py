@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pylfr.types import Float32, Frame
+from pylfr.types import Float32
 
-# Grid points of a thumbnail, and samples a point each way.
-ROWS, COLUMNS = 18, 32
-_SAMPLES = 4
 _BINS = 16
 
 # Measured on five recordings at 8 Hz: frames of one shot correlate by 0.58 or more and share 0.9 of their histogram,
@@ -18,22 +15,8 @@ _DOUBTFUL_CORRELATION = 0.75
 _LEAST_SHARED = 0.7
 
 
-def thumbnail(frame: Frame) -> Float32:
-    """The luma of a frame on a coarse grid, float32 [18, 32], 0 to 255; the green channel in RGB.
-
-    The frame must lie on the host.
-    """
-    luma = frame.planes[0][:, :, 1] if frame.layout == "rgb" else frame.planes[0]
-    height, width = luma.shape
-    rows = (np.arange(ROWS * _SAMPLES) * 2 + 1) * height // (2 * ROWS * _SAMPLES)
-    columns = (np.arange(COLUMNS * _SAMPLES) * 2 + 1) * width // (2 * COLUMNS * _SAMPLES)
-    sampled = luma[np.ix_(rows, columns)].reshape(ROWS, _SAMPLES, COLUMNS, _SAMPLES)
-    mean: Float32 = sampled.mean(axis=(1, 3), dtype=np.float32)
-    return mean
-
-
 def is_cut_between(before: Float32, after: Float32) -> bool:
-    """Whether two thumbnails of a camera, one analysed frame after the other, show different scenes.
+    """Whether two scenes (``ops.measure_scenes``) of a camera, one analysed frame after the other, are different ones.
 
     Another structure is another scene; so is a somewhat different structure in different light. Light alone is not.
     """
@@ -55,19 +38,13 @@ def _shared(before: Float32, after: Float32) -> float:
 
 
 class CutDetector:
-    """Remembers a thumbnail of each camera's last analysed frame, and no more."""
+    """Remembers the scene of each camera's last analysed frame on its coarse grid, and no more."""
 
     def __init__(self) -> None:
         self._last: dict[str, Float32] = {}
 
-    def is_cut(self, frame: Frame) -> bool:
-        """Whether the picture has changed to another since the camera's last frame.
-
-        Frames on a device are not analysed and never count as a cut.
-        """
-        if not frame.planes:
-            return False
-        after = thumbnail(frame)
-        before = self._last.get(frame.camera)
-        self._last[frame.camera] = after
-        return before is not None and is_cut_between(before, after)
+    def is_cut(self, camera: str, scene: Float32) -> bool:
+        """Whether the picture has changed to another since the camera's last frame."""
+        before = self._last.get(camera)
+        self._last[camera] = scene.copy()  # of one camera, not the whole batch
+        return before is not None and is_cut_between(before, scene)

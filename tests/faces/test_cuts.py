@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import numpy as np
 import pytest
 
-from pylfr.faces.cuts import COLUMNS, ROWS, CutDetector, thumbnail
-from pylfr.types import Frame, UInt8
+from pylfr import ops
+from pylfr.faces.cuts import CutDetector
+from pylfr.types import Float32, UInt8
+from tests.native.pictures import frame_of
 
 
 def picture(seed: int, *, gain: float = 1.0) -> UInt8:
@@ -18,24 +18,23 @@ def picture(seed: int, *, gain: float = 1.0) -> UInt8:
     return luma
 
 
-def frame(luma: UInt8, *, camera: str = "north") -> Frame:
+def scene(luma: UInt8) -> Float32:
+    """Of one picture, float32 [18, 32]."""
     half = np.full((luma.shape[0] // 2, luma.shape[1] // 2), 128, np.uint8)
-    return Frame(
-        camera=camera, sequence=0, captured_at=datetime(2026, 1, 1, tzinfo=UTC), planes=(luma, half, half),
-        layout="i420",
-    )  # fmt: skip
+    measured: Float32 = ops.measure_scenes([frame_of([luma, half, half], "i420")])[0]
+    return measured
 
 
 def test_another_scene_is_a_cut_once() -> None:
     cuts = CutDetector()
-    assert [cuts.is_cut(frame(picture(seed))) for seed in (1, 1, 2, 2, 1)] == [False, False, True, False, True]
+    assert [cuts.is_cut("north", scene(picture(seed))) for seed in (1, 1, 2, 2, 1)] == [False, False, True, False, True]
 
 
 @pytest.mark.parametrize("gain", [0.5, 0.8, 1.3])
 def test_another_light_is_not_a_cut(gain: float) -> None:
     cuts = CutDetector()
-    cuts.is_cut(frame(picture(1)))
-    assert not cuts.is_cut(frame(picture(1, gain=gain)))
+    cuts.is_cut("north", scene(picture(1)))
+    assert not cuts.is_cut("north", scene(picture(1, gain=gain)))
 
 
 def test_noise_and_somebody_walking_through_are_not_cuts() -> None:
@@ -43,30 +42,18 @@ def test_noise_and_somebody_walking_through_are_not_cuts() -> None:
     for step in range(20):
         luma = np.clip(picture(1) + draw.normal(0, 12, (270, 480)), 0, 255).astype(np.uint8)
         luma[40:, 20 * step : 20 * step + 120] = 40
-        assert not cuts.is_cut(frame(luma))
+        assert not cuts.is_cut("north", scene(luma))
 
 
 def test_from_an_even_picture_to_a_scene_is_a_cut_and_between_even_ones_is_none() -> None:
     cuts = CutDetector()
     black, grey = np.zeros((270, 480), np.uint8), np.full((270, 480), 128, np.uint8)
-    assert [cuts.is_cut(frame(each)) for each in (black, grey, picture(1), black)] == [False, False, True, True]
+    seen = [scene(each) for each in (black, grey, picture(1), black)]
+    assert [cuts.is_cut("north", each) for each in seen] == [False, False, True, True]
 
 
 def test_cameras_do_not_mix() -> None:
     cuts = CutDetector()
     for _ in range(3):
-        assert not cuts.is_cut(frame(picture(1), camera="north"))
-        assert not cuts.is_cut(frame(picture(2), camera="south"))
-
-
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (18, 32), (17, 31), (1080, 1920)])
-def test_a_thumbnail_has_the_same_size_whatever_the_frame(height: int, width: int) -> None:
-    luma = np.full((height, width), 77, np.uint8)
-    rgb = Frame.still(np.repeat(luma[:, :, None], 3, axis=2))
-    assert thumbnail(rgb).shape == (ROWS, COLUMNS)
-    assert np.all(thumbnail(rgb) == 77)
-
-
-def test_the_thumbnail_of_a_thumbnail_is_itself() -> None:
-    small = np.random.default_rng(0).integers(0, 255, (ROWS, COLUMNS)).astype(np.uint8)
-    assert np.array_equal(thumbnail(frame(small)), small.astype(np.float32))
+        assert not cuts.is_cut("north", scene(picture(1)))
+        assert not cuts.is_cut("south", scene(picture(2)))

@@ -136,6 +136,13 @@ def assert_measures_agree(got: Float32, wanted: Float32, device: Device) -> None
     assert np.ascontiguousarray(got[:, exact]).tobytes() == np.ascontiguousarray(wanted[:, exact]).tobytes()
 
 
+def test_scenes_of_all_pictures_are_measured_alike(home: ops.Stream) -> None:
+    frames = [noise("nv12", 333, 210, seed=1), noise("rgb", 200, 100, seed=2), noise("i420", 33, 17, seed=3)]
+    out = ops.Tensor((3, 18, 32), "float32", home)
+    ops.upload(frames, ops.Staging(home)).measure_scenes(out)
+    assert on_host(out, home).tobytes() == ops.measure_scenes(frames).tobytes()
+
+
 def test_quality_of_all_faces_is_measured_alike(home: ops.Stream) -> None:
     frames = [noise("nv12", 333, 210, seed=1), noise("rgb", 200, 100, seed=3)]
     draw = np.random.default_rng(0)

@@ -30,6 +30,25 @@ _BATCHES_BEFORE_SHRINKING = 256
 _MOST_CANDIDATES = 4096
 
 
+# As in csrc/kernels/scene.hpp: the grid of a picture's scene.
+_SCENE = 18, 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ends:
+    """Where the faces, the counts and the scenes of a batch end in the one tensor that holds them, in numbers."""
+
+    found: int
+    counts: int
+    scenes: int
+
+    @classmethod
+    def of(cls, batch: int, room: int) -> _Ends:
+        found = batch * room * ops.FOUND_NUMBERS
+        counts = found + 2 * batch
+        return cls(found=found, counts=counts, scenes=counts + batch * _SCENE[0] * _SCENE[1])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Search:
     """The network's outputs for a batch, and its faces on their way to the host."""
@@ -150,10 +169,11 @@ class DeviceDetector:
         self, pictures: ops.Pictures, head: HeadTensors[ops.Tensor], *, width: int, height: int, room: int
     ) -> _Search:
         """Queue decoding and suppression of the network's outputs, with ``room`` faces per picture."""
-        # One tensor for both, so that one copy suffices.
+        # One tensor for all, so that one copy suffices.
         batch, stream = len(pictures), self._stream
-        numbers = batch * room * ops.FOUND_NUMBERS
-        whole = ops.Tensor((numbers + 2 * batch,), "float32", stream)
+        ends = _Ends.of(batch, room)
+        whole = ops.Tensor((ends.scenes,), "float32", stream)
+        pictures.measure_scenes(whole.rows(ends.counts, ends.scenes).reshaped((batch, *_SCENE)))
         try:
             pictures.find_faces(
                 self._manifest.head,
@@ -167,8 +187,8 @@ class DeviceDetector:
                 height=height,
                 score_floor=self._score_floor,
                 iou=SUPPRESSION_IOU,
-                found=whole.rows(0, numbers).reshaped((batch, room, ops.FOUND_NUMBERS)),
-                counts=whole.rows(numbers, numbers + 2 * batch).seen_as((batch, 2), "int32"),
+                found=whole.rows(0, ends.found).reshaped((batch, room, ops.FOUND_NUMBERS)),
+                counts=whole.rows(ends.found, ends.counts).seen_as((batch, 2), "int32"),
             )
         except ValueError as error:
             raise ModelError(
@@ -181,10 +201,10 @@ class DeviceDetector:
         """The faces, once they have arrived; if a picture has more than there was room for, decode again."""
         while True:
             batch, room = len(search.pictures), search.room
-            numbers = batch * room * ops.FOUND_NUMBERS
-            arrived = np.empty(numbers + 2 * batch, np.float32)
+            ends = _Ends.of(batch, room)
+            arrived = np.empty(ends.scenes, np.float32)
             search.arrival.into(arrived)
-            counts = arrived[numbers:].view(np.int32).reshape(batch, 2)
+            counts = arrived[ends.found : ends.counts].view(np.int32).reshape(batch, 2)
             if counts[:, 1].max() > _MOST_CANDIDATES:
                 log.warning(
                     "a picture had %d candidate faces: only the best %d were considered; raise the score floor",
@@ -195,7 +215,8 @@ class DeviceDetector:
             with self._uploads.turn:
                 self._room.fit(most)
             if most <= room:
-                return _faces(arrived[:numbers].reshape(batch, room, ops.FOUND_NUMBERS), counts[:, 0])
+                found = arrived[: ends.found].reshape(batch, room, ops.FOUND_NUMBERS)
+                return _faces(found, counts[:, 0], arrived[ends.counts :].reshape(batch, *_SCENE))
             with self._uploads.turn:
                 search = self._search(
                     search.pictures,
@@ -206,8 +227,8 @@ class DeviceDetector:
                 )
 
 
-def _faces(found: Float32, counts: Int32) -> Faces:
-    """The faces of a batch from the device's output, float32 [B, most, FOUND_NUMBERS]."""
+def _faces(found: Float32, counts: Int32, scenes: Float32) -> Faces:
+    """The faces of a batch from the device's output, float32 [B, most, FOUND_NUMBERS], and its scenes."""
     rows = found[np.arange(found.shape[1]) < counts[:, None]]
     return Faces(
         frame_index=np.repeat(np.arange(len(found), dtype=np.int32), counts),
@@ -215,6 +236,7 @@ def _faces(found: Float32, counts: Int32) -> Faces:
         scores=np.ascontiguousarray(rows[:, 4]),
         landmarks=np.ascontiguousarray(rows[:, 5:15]).reshape(-1, 5, 2),
         measures=np.ascontiguousarray(rows[:, 15:]),
+        scenes=scenes,
     )
 
 

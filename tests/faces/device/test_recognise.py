@@ -91,6 +91,8 @@ def test_a_detector_on_the_device_finds_the_faces_of_the_host(
     np.testing.assert_allclose(
         measure_quality(frames, got).score, measure_quality(frames, wanted).score, rtol=1e-4, atol=1e-3
     )
+    assert got.scenes is not None
+    assert got.scenes.tobytes() == ops.measure_scenes(frames).tobytes()
     assert detector.detect([]).boxes.shape == (0, 4)
 
 
