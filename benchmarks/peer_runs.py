@@ -53,10 +53,9 @@ SCRFD, YUNET = ("scrfd_500m_kps", "mobilefacenet_y1"), ("yunet_n", "face_reid_00
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One contender on one clip: processor seconds, and the share of the machine that others used meanwhile."""
+    """One contender on one clip, and the share of the machine that others used meanwhile."""
 
     outcome: Outcome
-    processor_s: float
     others: float
 
 
@@ -97,7 +96,8 @@ def ours(
         summary = replay.summary
         return Outcome(
             compared=replay.compared, raised=replay.raised, frames=summary.frames, looked_at=summary.detected_frames,
-            recognised=summary.recognised, seconds=summary.seconds, failed="; ".join(summary.errors),
+            recognised=summary.recognised, seconds=summary.seconds, processor_s=replay.processor_s,
+            failed="; ".join(summary.errors),
         )  # fmt: skip
 
     chosen = choose_runtime(runtime).name
@@ -200,7 +200,7 @@ def run_of(runner: Runner, video: Path, given: argparse.Namespace) -> Run:
     before = _used()
     outcome = runner.run(video)
     at_s, own_s, all_s = (after - earlier for after, earlier in zip(_used(), before, strict=True))
-    run = Run(outcome=outcome, processor_s=own_s, others=max(0.0, all_s - own_s) / (at_s * (os.cpu_count() or 1)))
+    run = Run(outcome=outcome, others=max(0.0, all_s - own_s) / (at_s * (os.cpu_count() or 1)))
     if outcome.frames and not outcome.failed:
         path.write_bytes(TypeAdapter(Run).dump_json(run))
     return run

@@ -79,8 +79,7 @@ class Difference:
 class Comparison:
     """``one`` over ``other``: ``ratio`` of frames a second, clip by clip, and what it costs in accuracy.
 
-    ``processor_ratio`` is that of frames a second of processor time, which other programs disturb less; pylfr's
-    counts opening its networks too.
+    ``processor_ratio`` is that of frames a second of processor time, which other programs disturb less.
     ``tpir`` and ``fpir`` are differences at the suggested threshold, ``equal`` is that of TPIR at equal FPIR.
     ``alerts_no_worse``: no interval shows a loss of more than a point.
     """
@@ -198,7 +197,10 @@ def compare(
     ratios = [
         (a.frames / a.seconds) / (b.frames / b.seconds) for a, b in zip(outcomes[one], outcomes[other], strict=True)
     ]
-    by_processor = [b.processor_s / a.processor_s for a, b in zip(runs[one], runs[other], strict=True)]
+    by_processor = [
+        (a.frames / a.processor_s) / (b.frames / b.processor_s)
+        for a, b in zip(outcomes[one], outcomes[other], strict=True)
+    ]
     mated = np.array([each.is_mated for each in truth])
     alerted = [_alerted(outcomes[each], truth) for each in (one, other)]
     tpir = _difference(alerted[0][mated], alerted[1][mated])

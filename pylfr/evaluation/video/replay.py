@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,12 +23,16 @@ REPLAY_BEGAN = datetime(2000, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class VideoReplay:
-    """What the engine compared, raised and fused, and its account of the run. Names, scores and boxes; no template."""
+    """What the engine compared, raised and fused, and its account of the run. Names, scores and boxes; no template.
+
+    ``processor_s`` are the processor seconds of this process and its children from the first frame to the last.
+    """
 
     compared: tuple[Compared, ...]
     raised: tuple[Raised, ...]
     fused: tuple[Fused, ...]
     summary: Summary
+    processor_s: float
 
 
 class ReplayRecorder(Observer):
@@ -121,14 +126,22 @@ def run_replay(
         aggregates=aggregates,
         observers=(recorder,),
     )
+    before = _processor_s()
     for _ in engine.run():
         pass
+    used_s = _processor_s() - before
     return VideoReplay(
         compared=tuple(recorder.compared),
         raised=tuple(recorder.raised),
         fused=tuple(recorder.fused),
         summary=engine.summary(),
+        processor_s=used_s,
     )
+
+
+def _processor_s() -> float:
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def _box(tracks: Tracks, row: int) -> Box:
