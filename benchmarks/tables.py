@@ -280,28 +280,14 @@ def peers() -> list[str]:
             f"| {each['fps']['median']:.0f} | {each['recognised']:,} "
             f"| {rate(alerts['tpir'])} | {rate(alerts['fpir'])} |"
         )
-    lines += [
-        "",
-        "| comparison | speed ratio, median (range) | by processor time | alerts |",
-        "|---|---:|---:|---|",
-    ]
+    lines += ["", "| comparison | speed ratio, median (range) | alerts |", "|---|---:|---|"]
     lines += [
         f"| {each['name']}: {each['one']} over {each['other']} | {each['ratio']['median']:.1f} "
-        f"({each['ratio']['min']:.1f} to {each['ratio']['max']:.1f}) | {each['processor_ratio']['median']:.1f} "
-        f"| {_alerts(each)} |"
+        f"({each['ratio']['min']:.1f} to {each['ratio']['max']:.1f}) "
+        f"| {'no worse' if each['alerts_no_worse'] else 'worse: no win'} |"
         for each in found["comparisons"]
     ]
     return [*lines, ""]
-
-
-def _alerts(found: dict[str, Any]) -> str:
-    """What the paired comparison of alerts says, in points."""
-    said = "no worse" if found["alerts_no_worse"] else "not shown to be no worse"
-    points = [
-        f"{name} {found[key]['value'] * 100:+.1f} ({found[key]['low'] * 100:+.1f} to {found[key]['high'] * 100:+.1f})"
-        for name, key in (("TPIR", "tpir"), ("FPIR", "fpir"), ("TPIR at equal FPIR", "equal"))
-    ]
-    return f"{said}: {', '.join(points)}"
 
 
 def rate(found: dict[str, Any]) -> str:
