@@ -10,7 +10,7 @@ from pathlib import Path
 from pylfr.deployment.sections.cameras import CameraSection
 from pylfr.errors import ConfigError
 from pylfr.protocols import Source
-from pylfr.video.open import Isolation, LiveSource, open_device, open_file, open_http, open_rtsp
+from pylfr.video.open import Isolation, LiveSource, open_device, open_file, open_http, open_rtsp, open_srt
 from pylfr.video.sources.replay_detection import ReplayCheckedSource, ReplayRules
 from pylfr.video.sources.zone import ZonedSource
 
@@ -49,16 +49,15 @@ def _open_camera(camera: CameraSection, started_at: datetime, isolation: Isolati
 
 def _open_network(camera: CameraSection) -> LiveSource:
     scheme = camera.source.split("://", 1)[0]
-    if scheme == "srt":
-        raise ConfigError(
-            f"camera {camera.name!r} sends SRT, which PyAV's FFmpeg does not have: let a gateway such as "
-            "MediaMTX turn it into rtsp://, or build PyAV against an FFmpeg with --enable-libsrt"
-        )
     if not camera.is_network:
-        raise ConfigError(f"camera {camera.name!r} must be a file, rtsp(s)://, http(s):// or v4l2://, got {scheme}://")
+        raise ConfigError(
+            f"camera {camera.name!r} must be a file, rtsp(s)://, http(s)://, srt:// or v4l2://, got {scheme}://"
+        )
+    if scheme not in ("rtsp", "rtsps") and camera.decode == "nvdec":
+        raise ConfigError(f'camera {camera.name!r} sends over {scheme.upper()}, not to NVDEC: set decode = "cpu"')
+    if scheme == "srt":
+        return open_srt(camera.source, camera=camera.name, picture=camera.picture, expect=camera.pin)
     if scheme in ("http", "https"):
-        if camera.decode == "nvdec":
-            raise ConfigError(f'camera {camera.name!r} sends over HTTP, not to NVDEC: set decode = "cpu"')
         return open_http(camera.source, camera=camera.name, ca=camera.ca, picture=camera.picture, expect=camera.pin)
     return open_rtsp(
         camera.source,

@@ -20,6 +20,7 @@ _SKIPPED_SHOWN = 20
 _ENOUGH = 30
 
 _STYLE = """
+body{text-align:left}h1,h2,p,li,th,td,figcaption{unicode-bidi:plaintext}
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}
 h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #d5d9de}
 table{border-collapse:collapse;margin:.8rem 0;font-size:.9rem;width:100%}

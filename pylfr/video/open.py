@@ -5,6 +5,7 @@ Each is a ``WatchedSource``. Nothing is connected before ``frames`` runs, on the
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from pylfr.video.sources.base import WrappedSource
 from pylfr.video.sources.file import FileSource, Pace
 from pylfr.video.sources.live import Connection, LiveSource
 from pylfr.video.sources.rtsp import RtspCheck, RtspTrust, require_readable, trusted_certificates
+from pylfr.video.sources.srt import SrtAddress, SrtLine, dial_srt, libsrt
 
 __all__ = [
     "DecodeOn",
@@ -39,6 +41,7 @@ __all__ = [
     "open_file",
     "open_http",
     "open_rtsp",
+    "open_srt",
 ]
 
 Isolation = Literal["process", "none"]
@@ -190,6 +193,42 @@ def open_http(
         camera=camera,
         connection=Connection(input_format=None, ways=(options,)),
         patience=patience or ReconnectPolicy(),
+        threads=threads,
+        picture=picture,
+        expect=expect,
+    )
+
+
+def open_srt(
+    url: str,
+    *,
+    camera: str,
+    patience: ReconnectPolicy | None = None,
+    threads: int | Literal["auto"] = 1,
+    picture: PictureOptions = AS_SENT,
+    expect: ExpectedStream | None = None,
+) -> LiveSource:
+    """A camera that waits to be called and sends a transport stream by SRT, encrypted where it has a passphrase.
+
+    ``srt://host:port?passphrase=${NAME}&streamid=...&latency=120&pbkeylen=16``, latency in milliseconds.
+    Raises ``ConfigError`` where a variable in ``url`` is not set, and ``MediaError`` where ``url`` is no such address
+    or this system has no libsrt.
+    """
+
+    def address_of(address: str) -> SrtAddress:
+        return SrtAddress.parse(address, camera)
+
+    def dial(address: str, closed: threading.Event) -> SrtLine:
+        return dial_srt(address_of(address), closed=closed, open_s=waits.open_s, read_s=waits.read_s)
+
+    waits = patience or ReconnectPolicy()
+    address_of(resolve_secrets(url, name=f"the address of camera {camera!r}", percent_encoded=True))
+    libsrt()
+    return LiveSource(
+        url,
+        camera=camera,
+        connection=Connection(input_format="mpegts", dial=dial),
+        patience=waits,
         threads=threads,
         picture=picture,
         expect=expect,

@@ -116,8 +116,12 @@ def test_what_is_a_device_and_no_camera_is_reported_and_tried_again(tmp_path: Pa
         open_device("/dev/video99", camera="desk")
 
 
-def test_a_camera_that_sends_srt_is_refused_by_name_at_the_start() -> None:
-    """PyAV's package is built without libsrt."""
-    camera = CameraSection(name="yard", source="srt://192.0.2.1:9000")
-    with pytest.raises(ConfigError, match="'yard' sends SRT, which PyAV's FFmpeg does not have: let a gateway"):
-        open_source(camera, NOON, "none")
+@pytest.mark.parametrize("address", ["srt://192.0.2.1:9000", "http://192.0.2.1/a.mjpg", "rtsp://192.0.2.1/a"])
+def test_a_deployment_names_each_kind_of_camera_by_its_address(address: str) -> None:
+    source = open_source(CameraSection(name="yard", source=address), NOON, "none")
+    assert (source.camera, source.is_live) == ("yard", True)
+
+
+def test_an_address_of_another_kind_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"'yard' must be a file, .* srt:// or v4l2://, got rtmp://"):
+        open_source(CameraSection(name="yard", source="rtmp://192.0.2.1/live"), NOON, "none")

@@ -11,12 +11,14 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import av
 import pytest
+from av.container import InputContainer
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -193,6 +195,28 @@ def test_a_password_in_the_clear_is_warned_about_once() -> None:
         witness = Witness(open_rtsp(url, camera="gate", patience=SOON), until="reconnecting").watch()
     assert "password in the clear" in witness.details("noted")
     assert "user or password are wrong" in witness.details("refused")
+
+
+@needs_server
+@pytest.mark.parametrize(("times", "kinds"), [(2, ["opened"]), (100, ["disconnected", "reconnecting"])])
+def test_a_camera_that_is_unavailable_for_a_moment_after_the_check_is_asked_again(
+    times: int, kinds: list[str], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that has not yet taken down what the check made it set up answers 503."""
+    connect, left = LiveSource._connect, [times]
+
+    def busy(source: LiveSource, file: str, further: Mapping[str, str]) -> InputContainer:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise av.error.HTTPServerError(1, "Server returned 5XX Server Error reply")
+        return connect(source, file, further)
+
+    monkeypatch.setattr(LiveSource, "_connect", busy)
+    until = "" if times == 2 else "reconnecting"
+    witness = Witness(open_rtsp(server.address("camera"), camera="gate", patience=SOON), until=until).watch()
+    assert [event.kind for event in witness.events if event.kind != "noted"] == kinds
+    assert bool(witness.got) == (times == 2)
+    assert left[0] == (-1 if times == 2 else 96)
 
 
 def test_garbage_is_said_to_be_no_stream() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from pylfr.faces import lettering
 from pylfr.faces.lettering import draw_text, fit_text, font_for
@@ -17,7 +17,7 @@ NAMES = ("Ada Lovelace", "Žofie Dvořáková", "Αλέξανδρος", "Нат�
 
 @pytest.fixture(autouse=True)
 def _no_cache() -> None:
-    for each in (lettering.font_for, lettering._fonts, lettering._font, lettering._warn_once):
+    for each in (lettering.font_for, lettering._fonts, lettering._font, lettering._warn_once, lettering._warn_of_shape):
         each.cache_clear()
 
 
@@ -42,6 +42,20 @@ def test_without_any_font_the_letters_are_named(
     assert shown == "U+738B"
     assert len(caplog.records) == 1
     assert "PYLFR_FONT" in caplog.text
+
+
+def test_without_raqm_a_name_whose_letters_join_is_drawn_and_that_they_do_not_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ImageFont.core, "HAVE_RAQM", False)
+    picture = Image.new("RGB", (340, 40), "white")
+    for name in ("Ada Lovelace", "Наталья", "محمد علي", "محمد علي"):
+        draw_text(ImageDraw.Draw(picture), (20, 8), name, size_px=20, fill=(0, 0, 0), width_px=300)
+    assert np.asarray(picture).min() < 128
+    said = [record.getMessage() for record in caplog.records if "Raqm" in record.getMessage()]
+    assert len(said) == 1
+    assert "محمد علي" in said[0]
+    assert "install Pillow's wheel, or libraqm" in said[0]
 
 
 def test_a_font_that_is_no_font_is_passed_by(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -35,6 +35,22 @@ def decide(page: Page, word: str) -> None:
     expect(page.locator("#said")).to_contain_text(f"Recorded: {word}.")
 
 
+def test_a_name_of_a_script_from_right_to_left_runs_in_its_own_direction(stand: Stand, browsing: Browsers) -> None:
+    with browsing() as context:
+        ann = sign_in(context, stand, "Ann")
+        stand.alert(entry="محمد REF-7")
+        expect(ann.locator("#name")).to_have_text("محمد REF-7")
+        first, last = ann.locator("#name").evaluate(
+            """head => [0, 5].map(place => {
+                const range = document.createRange();
+                range.setStart(head.firstChild, place);
+                range.setEnd(head.firstChild, place + 1);
+                return range.getBoundingClientRect().left;
+            })"""
+        )
+        assert first > last
+
+
 def test_two_people_adjudicate_blind_one_engages_and_the_outcome_follows(stand: Stand, browsing: Browsers) -> None:
     with browsing() as first, browsing() as second, browsing(width=390, height=844) as phone:
         ann, bob, cem = sign_in(first, stand, "Ann"), sign_in(second, stand, "Bob"), sign_in(phone, stand, "Cem")

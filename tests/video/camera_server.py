@@ -30,6 +30,12 @@ needs_server = pytest.mark.skipif(
 )
 
 
+def free_udp_port() -> int:
+    with socket.socket(type=socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Server:
     """An RTSP server on a port of its own, which keeps its port when it is started again."""
 

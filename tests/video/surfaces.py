@@ -51,6 +51,7 @@ class MadeUpPicture:
     rotation: int = 0
     colorspace: int = 1
     color_range: int = 2
+    interlaced_frame: bool = False
 
     @property
     def side_data(self) -> list[DisplayMatrix]:
@@ -115,7 +116,12 @@ class _MadeUpBuilder(SurfaceBuilder):
         same = ColorRange(picture.color_range)
         nv12 = picture.reformat(format="nv12", src_color_range=same, dst_color_range=same)
         there = MadeUpPicture(
-            nv12.planes, nv12.width, nv12.height, colorspace=picture.colorspace, color_range=picture.color_range
+            nv12.planes,
+            nv12.width,
+            nv12.height,
+            colorspace=picture.colorspace,
+            color_range=picture.color_range,
+            interlaced_frame=picture.interlaced_frame,
         )
         return super().build(
             cast("VideoFrame", there), sequence=sequence, captured_at=captured_at, sample_aspect=sample_aspect

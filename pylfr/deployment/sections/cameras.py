@@ -49,8 +49,8 @@ class CameraSection(ConfigModel):
     name: Name = Field(description="unique name, as it appears in alerts and in the authorisation")
     source: str = Field(
         min_length=1,
-        description="rtsp(s)://..., http(s)://... (MJPEG or HLS), /dev/video0, or a file relative to the working "
-        "directory; secrets as ${NAME}",
+        description="rtsp(s)://..., http(s)://... (MJPEG or HLS), srt://..., /dev/video0, or a file relative to the "
+        "working directory; secrets as ${NAME}",
     )
     pace: Literal["real-time", "as-fast-as-possible"] = Field(
         default="real-time", description="how a recording is played"
@@ -121,7 +121,7 @@ class CameraSection(ConfigModel):
     @property
     def is_network(self) -> bool:
         """Whether it is a network camera."""
-        return self.source.startswith(("rtsp://", "rtsps://", "http://", "https://"))
+        return self.source.startswith(("rtsp://", "rtsps://", "http://", "https://", "srt://"))
 
     @property
     def is_device(self) -> bool:

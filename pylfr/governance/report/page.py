@@ -236,6 +236,7 @@ def _list(sentences: tuple[str, ...]) -> str:
 
 
 _STYLE = """
+body{text-align:left}h1,h2,p,li,th,td,figcaption{unicode-bidi:plaintext}
 body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}
 h1{font-size:1.6rem;line-height:1.25;margin-bottom:.2rem}h2{font-size:1.15rem;margin:1.8rem 0 .3rem}
 ul{padding-left:1.2rem}li{margin:.25rem 0}.note{color:#4b535c;font-size:.9rem}

@@ -160,7 +160,7 @@ def _view(plane: VideoPlane, layout: Layout, index: int) -> UInt8:
 
 
 def reason_of(error: Exception) -> str:
-    """Why FFmpeg failed, without the address that its own message repeats."""
-    if isinstance(error, av.error.FFmpegError):
+    """Why FFmpeg or the system failed, without the address that FFmpeg's own message repeats."""
+    if isinstance(error, av.error.FFmpegError | OSError):
         return str(error.strerror or type(error).__name__)
     return type(error).__name__

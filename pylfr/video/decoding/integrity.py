@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
 from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
+
+from pylfr.types import Int64
 
 # How far a whole recording may end before its announced end: muxers round, and some leave out the last frame's length.
 _SLACK_FRAMES = 3
@@ -17,7 +20,7 @@ _SHARED_SLACK_S = 2.0
 _SHARED_SLACK = 0.05
 
 # Recorders pause while nothing moves, and leave out frames that are as the one before: time without frames is a loss
-# where bytes were left unread too. From this length on it is said.
+# where bytes were left unread, or packets of any stream are missing, too. From this length on it is said.
 _PAUSE_S = 1.0
 
 # Packets around a restart, whose continuity is broken by it.
@@ -42,15 +45,19 @@ class Announcement:
 
 
 class IntegrityCheck:
-    """Told of every packet, error and picture; says at the end what is missing."""
+    """Told of every packet, error and picture; says at the end what is missing.
 
-    def __init__(self, stream: VideoStream, announced: Announcement, *, are_bytes_in_order: bool) -> None:
+    ``gaps``: between which two bytes packets are missing, int64 [N, 2].
+    """
+
+    def __init__(self, stream: VideoStream, announced: Announcement, *, are_bytes_in_order: bool, gaps: Int64) -> None:
         self._stream = stream
         self._announced = announced
+        self._gaps = gaps
         self._are_bytes_in_order = are_bytes_in_order
         self._tick = stream.time_base or Fraction(1, 1_000_000)
         self._interval_s = 1.0 / float(stream.average_rate) if stream.average_rate else 0.04
-        self._dts: tuple[int, int] | None = None
+        self._dts: tuple[int, int, int | None] | None = None
         self._byte: int | None = None
         self._unread_until = 0
         self._first_s: float | None = None
@@ -142,15 +149,22 @@ class IntegrityCheck:
         if packet.dts is None:
             return
         if self._dts is not None and length:
-            before, before_length = self._dts
+            before, before_length, before_byte = self._dts
             step_s = float((packet.dts - before) * self._tick)
             hole_s = step_s - float(before_length * self._tick)
             where = float(before * self._tick), hole_s
-            if hole_s > 0.5 * self._interval_s and self.packets <= self._unread_until:
+            if hole_s > 0.5 * self._interval_s and (
+                self.packets <= self._unread_until or self._is_gap_between(before_byte, packet.pos)
+            ):
                 self._holes.append(where)
             elif hole_s > _PAUSE_S:
                 self._pauses.append(where)
-        self._dts = packet.dts, length
+        self._dts = packet.dts, length, packet.pos
+
+    def _is_gap_between(self, first: int | None, last: int | None) -> bool:
+        if first is None or last is None or not len(self._gaps):
+            return False
+        return bool(np.any((self._gaps[:, 0] < last) & (self._gaps[:, 1] > first)))
 
     def _missing_end(self) -> list[str]:
         announced = self._announced

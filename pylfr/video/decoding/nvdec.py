@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import logging
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from fractions import Fraction
@@ -26,6 +27,8 @@ from pylfr.types import DeviceArray, Frame
 from pylfr.video.decoding.frame_builder import colour_of, reason_of
 from pylfr.video.decoding.geometry import SQUARE, UPRIGHT, orientation_of, square_size
 from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
+
+log = logging.getLogger(__name__)
 
 _INSTEAD = 'or set decode = "cpu" for this camera'
 
@@ -62,7 +65,10 @@ class Surface:
 
 
 class SurfaceBuilder:
-    """Turns one camera's pictures on the device into frames, each plane taken over by ``borrow``: nothing is copied."""
+    """Turns one camera's pictures on the device into frames, each plane taken over by ``borrow``: nothing is copied.
+
+    ``interlaced`` pictures are counted: both their fields stay, which is logged once.
+    """
 
     def __init__(
         self, camera: str, borrow: Callable[[Surface], DeviceArray], options: PictureOptions = AS_SENT
@@ -70,6 +76,7 @@ class SurfaceBuilder:
         self._camera = camera
         self._options = options
         self._borrow = borrow
+        self.interlaced = 0
 
     def build(
         self, picture: VideoFrame, *, sequence: int, captured_at: datetime, sample_aspect: Fraction = SQUARE
@@ -99,6 +106,8 @@ class SurfaceBuilder:
                 f"camera {self._camera!r} must send square pixels for NVDEC, got {aspect.numerator}:"
                 f"{aspect.denominator}: recode it, {_INSTEAD}"
             )
+        if picture.interlaced_frame:
+            self._count_interlaced()
         luma, colour = picture.planes
         half = ((picture.height + 1) // 2, (picture.width + 1) // 2)
         matrix, full_range = colour_of(picture)
@@ -115,6 +124,15 @@ class SurfaceBuilder:
             matrix=matrix,
             full_range=full_range,
         )
+
+    def _count_interlaced(self) -> None:
+        self.interlaced += 1
+        if self.interlaced == 1:
+            log.warning(
+                "camera %s sends interlaced pictures, which NVDEC leaves as they are: faces that move may be missed; "
+                'set the camera to progressive pictures, or decode = "cpu", which analyses one field of each',
+                self._camera,
+            )
 
 
 class Nvdec:

@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pylfr.errors import MediaError
+from pylfr.types import Int64
 from pylfr.video.decoding.backend import Decoding
 from pylfr.video.decoding.container import (
     check_stream,
@@ -37,7 +38,7 @@ from pylfr.video.decoding.geometry import SQUARE, aspect_of
 from pylfr.video.decoding.integrity import Announcement, IntegrityCheck
 from pylfr.video.decoding.picture_options import PictureOptions
 from pylfr.video.decoding.timeline import RESTART_PAUSE_S, Timeline
-from pylfr.video.decoding.transport_stream import ends_in_a_packet, parts_of
+from pylfr.video.decoding.transport_stream import Layout, ends_in_a_packet, layout_of
 from pylfr.video.sources.observer import EventKind
 
 log = logging.getLogger(__name__)
@@ -135,10 +136,10 @@ class RecordingReader:
     def pictures(self) -> Iterator[DecodedPicture]:
         """Every picture to the end of the file. Raises ``MediaError`` after the last one of a damaged recording."""
         with self._file.opened() as descriptor:
-            parts = parts_of(descriptor)
-            for number, part in enumerate(parts):
-                yield from self._part(descriptor, number, part if len(parts) > 1 else None)
-            if ends_in_a_packet(descriptor, parts[-1][1]):
+            layout = layout_of(descriptor)
+            for number in range(len(layout.parts)):
+                yield from self._part(descriptor, number, layout)
+            if ends_in_a_packet(descriptor, layout.parts[-1][1]):
                 self._damage.append("it ends in the middle of a packet")
         if self._damage:
             expected = " and ".join(dict.fromkeys(self._expected))
@@ -147,10 +148,11 @@ class RecordingReader:
                 f"{'; '.join(self._damage)}: it is cut off or damaged; copy it again, or go on with what it held"
             )
 
-    def _part(self, descriptor: int, number: int, where: tuple[int, int] | None) -> Iterator[DecodedPicture]:
+    def _part(self, descriptor: int, number: int, layout: Layout) -> Iterator[DecodedPicture]:
         """The pictures of one container in the file."""
+        where = layout.parts[number]
         try:
-            container, stream = self._file.open_part(descriptor, where)
+            container, stream = self._file.open_part(descriptor, where if len(layout.parts) > 1 else None)
         except MediaError as error:
             if not number:
                 raise
@@ -160,7 +162,14 @@ class RecordingReader:
             codec = codec_of(stream.codec_context)
             self._require(codec, (stream.width, stream.height))
             self._announce(container, stream, number)
-            part = _Part(container, stream, self._file, rate_hz=self._rate_hz, from_s=self._from_s + self._base_s)
+            part = _Part(
+                container,
+                stream,
+                self._file,
+                rate_hz=self._rate_hz,
+                from_s=self._from_s + self._base_s,
+                gaps=layout.gaps[layout.gaps[:, 0] >= where[0]] - where[0],
+            )
             for decoded in part.pictures(self._report):
                 if decoded.picture is not None:
                     self._require(codec, (decoded.picture.width, decoded.picture.height))
@@ -212,6 +221,7 @@ class _Part:
         *,
         rate_hz: Callable[[], float | None],
         from_s: float,
+        gaps: Int64,
     ) -> None:
         self._container = container
         self._stream = stream
@@ -234,6 +244,7 @@ class _Part:
                 frames=stream.frames,
             ),
             are_bytes_in_order="matroska" in container.format.name,
+            gaps=gaps,
         )
         self.frames = 0
         self.end_s = 0.0

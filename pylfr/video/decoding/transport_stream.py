@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from pylfr.types import Int64, UInt8
+from pylfr.video.decoding.continuity import Continuity
 from pylfr.video.decoding.joined_files import starts_of_files
 
 _SYNC = 0x47
@@ -30,19 +32,33 @@ _JUMP_S = 10.0
 _BACK_S = 0.5
 
 
-def parts_of(descriptor: int) -> list[tuple[int, int]]:
-    """First byte and end of every part, in order; one part where the file is one recording, or of another format."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What the bytes of a recording say before it is opened.
+
+    ``parts``: first byte and end of every part, in order; one where the file is one recording, or of another format.
+    ``gaps``: between which two bytes packets are missing by their own counters, int64 [N, 2].
+    """
+
+    parts: Sequence[tuple[int, int]]
+    gaps: Int64
+
+
+def layout_of(descriptor: int) -> Layout:
+    """The layout of an open file."""
     size = os.fstat(descriptor).st_size
-    scan = _Scan()
+    scan, continuity = _Scan(), Continuity()
     for at_byte, packets in _packets(descriptor, size):
-        scan.take(at_byte, packets)
+        pids = (packets[:, 1].astype(np.int64) & 0x1F) << 8 | packets[:, 2]
+        scan.take(at_byte, pids, packets)
+        continuity.take(at_byte, pids, packets)
     starts = [0, *scan.starts, *starts_of_files(descriptor)]
-    return list(zip(starts, [*starts[1:], size], strict=True))
+    return Layout(parts=list(zip(starts, [*starts[1:], size], strict=True)), gaps=continuity.gaps())
 
 
 def ends_in_a_packet(descriptor: int, end: int) -> bool:
     """Whether a transport stream ends before its last packet does."""
-    layout = _layout(descriptor)
+    layout = _packet_layout(descriptor)
     return layout is not None and end % layout[0] != 0
 
 
@@ -88,9 +104,8 @@ class _Scan:
         self._clocks: dict[int, int] = {}
         self._clock_at = 0
 
-    def take(self, at_byte: Int64, packets: UInt8) -> None:
-        """Packets, uint8 [N, 188], and where each begins in the file, int64 [N]."""
-        pids = (packets[:, 1].astype(np.int32) & 0x1F) << 8 | packets[:, 2]
+    def take(self, at_byte: Int64, pids: Int64, packets: UInt8) -> None:
+        """Packets, uint8 [N, 188], their streams, and where each begins in the file, int64 [N]."""
         begins = packets[:, 1] & 0x40 != 0
         tables = begins & ((pids == 0) | np.isin(pids, list(self._maps)))
         has_clock = (packets[:, 3] & 0x20 != 0) & (packets[:, 4] >= 7) & (packets[:, 5] & 0x10 != 0)
@@ -141,7 +156,7 @@ class _Scan:
 
 def _packets(descriptor: int, size: int) -> Iterator[tuple[Int64, UInt8]]:
     """All whole packets, uint8 [N, 188], with their places in the file; what is damaged is left out."""
-    layout = _layout(descriptor)
+    layout = _packet_layout(descriptor)
     if layout is None:
         return
     step, first = layout
@@ -172,7 +187,7 @@ def _next_sync(content: UInt8, step: int, first: int, at: int) -> int:
     return at + max(step, content.size - 3 * step)
 
 
-def _layout(descriptor: int) -> tuple[int, int] | None:
+def _packet_layout(descriptor: int) -> tuple[int, int] | None:
     content = os.pread(descriptor, 4 * max(step for step, _ in _LAYOUTS), 0)
     for step, first in _LAYOUTS:
         if content[first::step][:3] == bytes([_SYNC]) * 3:

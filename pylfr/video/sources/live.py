@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ from pylfr.video.sources.attempt import Attempt, LiveSettings, ReconnectPolicy
 from pylfr.video.sources.base import CameraSource
 from pylfr.video.sources.observer import CameraEvent, FrameObserver
 
+# A camera that is still taking down what it set up for the check says that it is unavailable (503), for milliseconds
+# as a rule. It is asked again after these pauses before that counts.
+_BUSY_PAUSES_S = (0.1, 0.3, 0.9)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
@@ -31,11 +36,14 @@ class Connection:
     ``check`` is called with the resolved address before each attempt, and may give further options. It ends soon after
     the event that it is given is set, calls what it is given with what a person should know, and raises
     ``CameraRefusedError`` where the camera must not be used.
+
+    ``dial`` connects in place of FFmpeg, which has no such protocol, and gives what is read; it raises as ``check``.
     """
 
     input_format: str | None
     ways: Sequence[Mapping[str, str]] = ({},)
     check: Callable[[str, threading.Event, Callable[[str], None]], Mapping[str, str]] | None = None
+    dial: Callable[[str, threading.Event], io.RawIOBase] | None = None
 
 
 class LiveSource(CameraSource):
@@ -87,7 +95,10 @@ class LiveSource(CameraSource):
         while not self._closed.is_set():
             has_pictures = False
             attempt = Attempt(self._settings, self._closed, watch)
-            with contextlib.closing(attempt.pictures(partial(self._open, watch))) as pictures:
+            with (
+                contextlib.ExitStack() as line,
+                contextlib.closing(attempt.pictures(partial(self._open, watch, line))) as pictures,
+            ):
                 for picture, skipped, aspect in pictures:
                     if self._closed.is_set():
                         return
@@ -113,7 +124,7 @@ class LiveSource(CameraSource):
         self._way = (self._way + 1) % len(self._connection.ways)
         return self._way > 0
 
-    def _open(self, watch: FrameObserver) -> InputContainer:
+    def _open(self, watch: FrameObserver, line: contextlib.ExitStack) -> InputContainer:
         address = resolve_secrets(self._address, name=f"the address of camera {self._camera!r}", percent_encoded=True)
         check = self._connection.check
 
@@ -121,9 +132,19 @@ class LiveSource(CameraSource):
             watch.report(CameraEvent.now(self._camera, "noted", detail))
 
         further = check(address, self._closed, warn) if check is not None else {}
+        dial = self._connection.dial
+        file = address if dial is None else line.enter_context(dial(address, self._closed))
+        for pause_s in _BUSY_PAUSES_S if check is not None else ():
+            try:
+                return self._connect(file, further)
+            except av.error.HTTPServerError:
+                self._closed.wait(pause_s)
+        return self._connect(file, further)
+
+    def _connect(self, file: str | io.RawIOBase, further: Mapping[str, str]) -> InputContainer:
         with self._settings.decoding.refusing(self._camera), interrupted_by(self._closed):
             return av.open(
-                address,
+                file,
                 mode="r",
                 format=self._connection.input_format,
                 options={**self._connection.ways[self._way], **further},

@@ -94,6 +94,17 @@ def test_a_picture_that_is_no_upright_surface_of_8_bits_is_refused(changes: dict
         built(made_up(64, 48, **changes)[0])
 
 
+def test_interlaced_pictures_are_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    builder = SurfaceBuilder("gate", lent_on_host)
+    for number, interlaced in enumerate((False, True, True, False)):
+        picture, _ = made_up(64, 48, interlaced_frame=interlaced)
+        builder.build(cast("VideoFrame", picture), sequence=number, captured_at=NOON)
+    assert builder.interlaced == 2
+    [said] = [record.getMessage() for record in caplog.records]
+    assert "camera gate sends interlaced pictures, which NVDEC leaves as they are" in said
+    assert 'decode = "cpu"' in said
+
+
 class Machine:
     """A machine on which NVDEC can be opened, until a test takes something away."""
 
