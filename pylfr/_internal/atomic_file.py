@@ -6,9 +6,11 @@ import fcntl
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from pylfr._internal.regular_file import NotAFileError, opened_file, overwrite_and_unlink, unlink_open
 
@@ -66,7 +68,36 @@ def write_new(path: Path, content: bytes) -> None:
     _write(path, content, put)
 
 
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """As ``write_whole`` for files of one folder, which are synced together; after a crash some may be there."""
+    with ExitStack() as open_parts:
+        parts: list[tuple[int, Path, Path]] = []
+        for path, content in files.items():
+            file, part = open_parts.enter_context(_new_part(path))
+            file.write(content)
+            file.flush()
+            parts.append((file.fileno(), part, path))
+        # At the same time: a file system writes its journal once for all of them.
+        with ThreadPoolExecutor(max(1, len(parts))) as syncing:
+            list(syncing.map(os.fsync, [descriptor for descriptor, _, _ in parts]))
+        for _, part, path in parts:
+            part.replace(path)
+    for folder in {path.parent for path in files}:
+        sync_folder(folder)
+
+
 def _write(path: Path, content: bytes, put: Callable[[Path], object]) -> None:
+    with _new_part(path) as (file, part):
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        put(part)
+    sync_folder(path.parent)
+
+
+@contextmanager
+def _new_part(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
+    """An empty file beside ``path``, which no sweeper takes; it is removed where the block raises."""
     while True:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
         part = Path(name)
@@ -75,15 +106,11 @@ def _write(path: Path, content: bytes, put: Callable[[Path], object]) -> None:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 if not os.fstat(descriptor).st_nlink:
                     continue  # a sweeper came between creating and locking
-                file.write(content)
-                file.flush()
-                os.fsync(descriptor)
-                put(part)
+                yield file, part
+                return
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-        sync_folder(path.parent)
-        return
 
 
 def sync_folder(folder: Path) -> None:

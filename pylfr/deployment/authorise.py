@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from pylfr._internal.canonical_json import digest, utc_text
+from pylfr._internal.duration import duration_text
 from pylfr.deployment.recognition import fusion_rules_of, preprocessing_of, threshold_of
 from pylfr.deployment.resources import Resources
 from pylfr.deployment.sections.cameras import CameraSection
@@ -225,8 +226,8 @@ def _permitted(resources: Resources) -> Terms:
     length, longest = permit.ends_at - permit.starts_at, timedelta(hours=resources.profile.max_window_h)
     if length > longest:
         raise AuthorisationError(
-            f"authorisation.ends_at: {resources.profile.name} allows a window of {resources.profile.max_window_h:g} h, "
-            f"this one has {length}"
+            f"authorisation.ends_at: {resources.profile.name} allows a window of {duration_text(longest)}, "
+            f"this one has {duration_text(length)}"
         )
     permit.require(frozenset(camera.name for camera in deployment.cameras), (resources.now, resources.now))
     return Terms(authority=permit, profile=resources.profile, authorised=None, calibrated=False, contents=None)

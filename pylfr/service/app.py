@@ -33,6 +33,7 @@ from pylfr.service.once import Once
 from pylfr.service.overview import Overview
 from pylfr.service.problems import DESCRIBED, explain_errors, problem
 from pylfr.service.routes import alerts, cameras, deployment, events, monitoring, session, shifts, watchlist
+from pylfr.service.run_log import RunLog
 from pylfr.service.shifts import Shifts
 from pylfr.service.sign_in import Person, SignIn
 
@@ -103,8 +104,9 @@ def build_app(
     app.state.monitor = monitor = monitor or Monitor(described)
     monitor.watch_record(resources)
     app.state.control = control if control is not None else RunControl(resources)
-    app.state.overview = Overview(resources, desk, app.state.control)
-    app.state.shifts, app.state.listing = Shifts(resources, desk, clock=clock), Listing(resources)
+    run_log = RunLog(resources.audit)
+    app.state.overview = Overview(resources, desk, app.state.control, run_log)
+    app.state.shifts, app.state.listing = Shifts(resources, desk, run_log, clock=clock), Listing(resources)
     app.state.once, app.state.previews = once, cameras.OpenPreviews()
     app.state.gate = Gate(sign_in, section.tokens, origin=section.address, session_s=int(lives.total_seconds()))
     for each in (session, alerts, shifts, events, cameras, watchlist, deployment, monitoring, pages):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from pylfr.governance.adjudication.replay import UNFINISHED
 from pylfr.governance.audit.chain import LogEntry
 from pylfr.service.deployment_views import DeliveryView
@@ -11,24 +9,19 @@ from pylfr.service.deployment_views import DeliveryView
 DELIVERY_KINDS = ("delivery-delayed", "delivery-resumed", "delivery-refused", "delivery-expired", UNFINISHED)
 
 
-def deliveries_of(entries: Iterable[LogEntry]) -> list[DeliveryView]:
-    """What became of deliveries, by destination in alphabetical order, from the entries of ``DELIVERY_KINDS``."""
-    found: dict[str, DeliveryView] = {}
-    for entry in entries:
-        to = str(entry.details.get("to"))
-        before = found.get(to)
-        is_late = entry.kind in ("delivery-delayed", UNFINISHED)
-        found[to] = DeliveryView(
-            to=to,
-            is_delayed=is_late if entry.kind != "delivery-refused" else before is not None and before.is_delayed,
-            since=entry.at,
-            waiting=_count(entry, "waiting") if is_late else 0,
-            refused=(before.refused if before is not None else 0) + (entry.kind == "delivery-refused"),
-            expired=(before.expired if before is not None else 0)
-            + (_count(entry, "alerts") if entry.kind == "delivery-expired" else 0),
-            because=str(entry.details.get("because", "")),
-        )
-    return [found[to] for to in sorted(found)]
+def delivery_after(before: DeliveryView | None, entry: LogEntry) -> DeliveryView:
+    """What became of a destination's deliveries with one more entry, which is of ``DELIVERY_KINDS``."""
+    is_late = entry.kind in ("delivery-delayed", UNFINISHED)
+    return DeliveryView(
+        to=str(entry.details.get("to")),
+        is_delayed=is_late if entry.kind != "delivery-refused" else before is not None and before.is_delayed,
+        since=entry.at,
+        waiting=_count(entry, "waiting") if is_late else 0,
+        refused=(before.refused if before is not None else 0) + (entry.kind == "delivery-refused"),
+        expired=(before.expired if before is not None else 0)
+        + (_count(entry, "alerts") if entry.kind == "delivery-expired" else 0),
+        because=str(entry.details.get("because", "")),
+    )
 
 
 def _count(entry: LogEntry, name: str) -> int:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Literal, get_args
 
 from pylfr.errors import AdjudicationError, VaultError
-from pylfr.governance.adjudication.case import Adjudication, Engagement, Outcome
-from pylfr.governance.adjudication.followed import Followed, FollowedReview
+from pylfr.governance.adjudication.case import Adjudication, Engagement, Outcome, State
+from pylfr.governance.adjudication.followed import FollowedReview
 from pylfr.governance.adjudication.replay import Difference
 from pylfr.governance.adjudication.review import Review
 from pylfr.governance.adjudication.reviewed import AlertRow
@@ -55,19 +57,27 @@ class Desk:
         clock: Callable[[], datetime],
     ) -> None:
         self._review = review
-        self._review_now = followed
+        self._followed = followed
         self._audit = audit
         self._deployment = deployment
         self._evidence = evidence
         self._clock = clock
 
-    def reviewed(self) -> Followed:
-        """All alerts as the log has them, and every difference of the records."""
-        return self._review_now.read()
+    def find(
+        self,
+        *,
+        states: Collection[State] | None = None,
+        camera: str | None = None,
+        since: datetime | None = None,
+        after: tuple[datetime, str] | None = None,
+        limit: int = sys.maxsize,
+    ) -> list[AlertRow]:
+        """Alerts, the oldest first; as ``FollowedReview.find``."""
+        return self._followed.find(states=states, camera=camera, since=since, after=after, limit=limit)
 
-    def rows(self) -> Iterable[AlertRow]:
-        """Every alert, the oldest first."""
-        return self.reviewed().alerts.values()
+    def count(self) -> int:
+        """How many alerts there are."""
+        return self._followed.count()
 
     def view(self, row: AlertRow, reader: Caller | None = None) -> AlertView:
         """An alert as ``reader`` may see it; without one, as whoever has not decided yet may."""
@@ -117,32 +127,31 @@ class Desk:
 
     def events(self, after: int) -> Told:
         """What pages are told of the log after entry ``after``: nothing that could lead who has yet to decide."""
-        now = self.reviewed()
+        covered = self._followed.read().sequence
         found = self._audit.entries(*_TOLD, after=after)
         # Of a long log no more is made ready than is held.
-        entries = deque((each for each in found if each.sequence <= now.sequence), maxlen=MOST_EVENTS + 1)
-        is_complete = now.sequence >= self._audit.head.sequence
-        return Told(events=[self._told(entry, now) for entry in entries], is_complete=is_complete)
-
-    def entries(self, kinds: Iterable[str] = ()) -> Iterable[LogEntry]:
-        """Entries of the log that are as they were signed."""
-        return self._audit.entries(*kinds)
+        entries = deque((each for each in found if each.sequence <= covered), maxlen=MOST_EVENTS + 1)
+        is_complete = covered >= self._audit.head.sequence
+        return Told(events=[event for some in _parts(entries) for event in self._told(some)], is_complete=is_complete)
 
     def differences(self) -> tuple[Difference, ...]:
-        """Everything in which the records differ from the log."""
-        return self.reviewed().differences
+        """Everything in which the records differ from the log: all of both is read and compared."""
+        return self._review.read().differences
 
-    def _told(self, entry: LogEntry, now: Followed) -> FeedEvent:
-        id_ = str(entry.details.get("alert", ""))
-        if row := now.alerts.get(id_):
-            if entry.kind == "alert":
-                return FeedEvent(id=entry.sequence, kind="alert", data=self.view(row).model_dump(mode="json"))
-            return FeedEvent(id=entry.sequence, kind="decided", data={"alert": row.id, "state": row.case.state})
-        told = {name: value for name, value in entry.details.items() if name in ("camera", "event", "because")}
-        return FeedEvent(id=entry.sequence, kind=entry.kind, data=told)
+    def _told(self, entries: Sequence[LogEntry]) -> Iterator[FeedEvent]:
+        rows = self._followed.rows(str(each.details["alert"]) for each in entries if "alert" in each.details)
+        for entry in entries:
+            number, row = entry.sequence, rows.get(str(entry.details.get("alert", "")))
+            if row is None:
+                told = {name: value for name, value in entry.details.items() if name in ("camera", "event", "because")}
+                yield FeedEvent(id=number, kind=entry.kind, data=told)
+            elif entry.kind == "alert":
+                yield FeedEvent(id=number, kind="alert", data=self.view(row).model_dump(mode="json"))
+            else:
+                yield FeedEvent(id=number, kind="decided", data={"alert": row.id, "state": row.case.state})
 
     def _row(self, id_: str) -> AlertRow:
-        return self.reviewed().alerts[id_]
+        return self._followed.rows([id_])[id_]
 
     def _view(self, row: AlertRow, reader: str | None) -> AlertView:
         case = row.case
@@ -172,6 +181,13 @@ class Desk:
 
     def _has(self, id_: str, part: Part) -> bool:
         return any((each.folder / f"{id_}.{part}{SUFFIX}").exists() for each in self._evidence())
+
+
+def _parts(entries: Iterable[LogEntry]) -> Iterator[list[LogEntry]]:
+    """A hundred at a time, so that no more rows are in memory."""
+    rest = iter(entries)
+    while some := list(islice(rest, 100)):
+        yield some
 
 
 def _signature(given: SignedVerdict | SignedEngagement | SignedOutcome, reader: Caller) -> GivenSignature:

@@ -46,9 +46,10 @@ class Listing:
         """Add a reference image to a plain watchlist, proposed by ``by``.
 
         Raises ``EnrolmentError`` with every reason of the gate and of the policy, ``MediaError`` where the image cannot
-        be read, ``WatchlistError`` where the list is sealed.
+        be read, ``WatchlistError`` where the list is sealed, or this picture is enrolled under that name already.
         """
         self._require_plain("enrolled")
+        digest = hashlib.sha256(asked.picture).hexdigest()
         origin = Origin(
             source=asked.source,
             lawful_basis=asked.lawful_basis,
@@ -56,6 +57,8 @@ class Listing:
             proposed_by=by,
         )
         with self._lock, self._open() as watchlist:
+            if (asked.name, digest) in watchlist.enrolled_files():
+                raise WatchlistError(f"this picture is enrolled as {asked.name!r} already: a second time adds nothing")
             detector, embedder = self._opened_networks(watchlist)
             with _in_memory(asked.picture) as path:
                 image = read_image_isolated(path)
@@ -67,7 +70,7 @@ class Listing:
                 category=asked.category,
                 justification=asked.justification,
                 expires_at=asked.expires_at,
-                image_sha256=hashlib.sha256(asked.picture).hexdigest(),
+                image_sha256=digest,
                 origin=origin,
             )
             self._note("enrolled", asked.name, {"by": by, "watchlist_revision": made.revision})

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import get_args
 
 from pylfr.deployment.recognition import threshold_of
 from pylfr.deployment.report import public_report
 from pylfr.deployment.resources import Resources
 from pylfr.deployment.sections.cameras import CameraSection
 from pylfr.engine.summary import CameraSummary
+from pylfr.errors import AuditError
 from pylfr.governance.audit.audit import read_audit
 from pylfr.governance.audit.chain import LogEntry
 from pylfr.governance.authorisation.authority import Authorisation, RecordingPermit, plain_fields
@@ -17,7 +17,6 @@ from pylfr.governance.authorisation.readable import terms_of
 from pylfr.governance.report.page import page_of
 from pylfr.governance.retention.sweeper import RetentionPolicy
 from pylfr.service.control import RunControl
-from pylfr.service.deliveries import DELIVERY_KINDS, deliveries_of
 from pylfr.service.deployment_views import (
     AuditView,
     CameraView,
@@ -27,21 +26,21 @@ from pylfr.service.deployment_views import (
     TermView,
 )
 from pylfr.service.desk import Desk
+from pylfr.service.run_log import RunLog
 from pylfr.types import Event
-from pylfr.video.sources.observer import EVERY_CAMERA, EventKind
+from pylfr.video.sources.observer import EVERY_CAMERA
 
-# What is logged of cameras.
-CAMERA_KINDS = tuple(f"camera-{kind}" for kind in (*get_args(EventKind), "taken-out", "taken-in"))
 _COUNTS = ("frames", "detected_frames", "faces", "tracks", "recognised", "alerts", "suppressed", "undelivered")
 
 
 class Overview:
     """Reads through the desk and the resources of one deployment."""
 
-    def __init__(self, resources: Resources, desk: Desk, control: RunControl) -> None:
+    def __init__(self, resources: Resources, desk: Desk, control: RunControl, run_log: RunLog) -> None:
         self._resources = resources
         self._desk = desk
         self._control = control
+        self._log = run_log
 
     @property
     def authority(self) -> Authorisation | RecordingPermit:
@@ -58,9 +57,7 @@ class Overview:
 
     def deployment(self) -> DeploymentView:
         """Who authorised what, where, until when."""
-        resources, authority = self._resources, self.authority
-        started = tuple(self._desk.entries(("deployed",)))
-        references = started[-1].details.get("references") if started else None
+        resources, authority, facts = self._resources, self.authority, self._log.read()
         summary = self._control.summary()
         return DeploymentView(
             name=resources.deployment.name,
@@ -69,16 +66,16 @@ class Overview:
             place=authority.place,
             starts_at=authority.starts_at,
             ends_at=authority.ends_at,
-            threshold=self._threshold(),
+            threshold=facts.threshold if facts.threshold is not None else self._threshold_of_file(),
             cameras=[camera.name for camera in resources.deployment.cameras],
             people=sorted(resources.people),
-            watchlist_size=references if isinstance(references, int) else None,
-            alerts=len(self._desk.reviewed().alerts),
+            watchlist_size=facts.references,
+            alerts=self._desk.count(),
             is_running=self._control.is_here,
-            ended_because=self._ending(),
+            ended_because=facts.ended_because,
             counts={name: getattr(summary, name) for name in _COUNTS} if summary is not None else {},
             dropped=dict(summary.dropped) if summary is not None else {},
-            deliveries=deliveries_of(self._desk.entries(DELIVERY_KINDS)),
+            deliveries=[facts.deliveries[to] for to in sorted(facts.deliveries)],
         )
 
     def terms(self) -> list[TermView]:
@@ -96,13 +93,7 @@ class Overview:
 
     def cameras(self) -> list[CameraView]:
         """What the log last said of each camera; nothing yet where it has not begun."""
-        last: dict[str, LogEntry] = {}
-        for entry in self._desk.entries(CAMERA_KINDS):
-            camera = str(entry.details.get("camera"))
-            # One that was taken out ends by itself a moment later: that says less.
-            if not (entry.kind == "camera-ended" and camera in last and last[camera].kind == "camera-taken-out"):
-                last[camera] = entry
-        counts = self._control.counts()
+        last, counts = self._log.read().cameras, self._control.counts()
         names = [*(camera.name for camera in self._resources.deployment.cameras)]
         names += sorted(counts.keys() - set(names))
         return [self._camera(name, last.get(name), last.get(EVERY_CAMERA), counts.get(name)) for name in names]
@@ -128,19 +119,8 @@ class Overview:
             dropped=dict(counted.dropped) if counted is not None else {},
         )
 
-    def _threshold(self) -> float:
-        """The threshold that the last run has now, as the log says; that of the file before any."""
-        found = threshold_of(self._resources.deployment.recognition, self._resources.embedder.manifest)
-        for entry in self._desk.entries(("run-began", "threshold-raised")):
-            found = float(str(entry.details["threshold" if entry.kind == "run-began" else "to"]))
-        return found
-
-    def _ending(self) -> str | None:
-        """Why the last run ended; None while it goes on."""
-        because = None
-        for entry in self._desk.entries(("run-began", "run-ended")):
-            because = str(entry.details.get("because")) if entry.kind == "run-ended" else None
-        return because
+    def _threshold_of_file(self) -> float:
+        return threshold_of(self._resources.deployment.recognition, self._resources.embedder.manifest)
 
     def audit(self, last: int) -> AuditView:
         """The last entries of the log, and what is wrong with it or with the records."""
@@ -150,8 +130,14 @@ class Overview:
             entries=[_entry(entry) for entry in read.entries[-last:]],
             is_signed=read.is_signed,
             flaws=[f"line {flaw.line}: {flaw.what}" for flaw in read.flaws],
-            differences=[f"{each.row}: {each.what}" for each in self._desk.differences()],
+            differences=self._differences(),
         )
+
+    def _differences(self) -> list[str]:
+        try:
+            return [f"{each.row}: {each.what}" for each in self._desk.differences()]
+        except AuditError as error:
+            return [f"the records cannot be compared with this log: {error}"]
 
     def report(self) -> str:
         """The public report, as a page."""

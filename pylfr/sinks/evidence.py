@@ -17,7 +17,7 @@ from pylfr.errors import PylfrError, SinkError
 from pylfr.faces.lettering import draw_text
 from pylfr.governance.authorisation.authority import REHEARSAL
 from pylfr.governance.keys.vault import VaultKey
-from pylfr.governance.retention.sweeper import write_sealed
+from pylfr.governance.retention.sweeper import write_sealed_together
 from pylfr.types import Alert, Recorded, UInt8
 from pylfr.video.decoding.image_io import write_jpeg
 
@@ -78,6 +78,7 @@ def _form() -> Image.Image:
     return sheet
 
 
+@cache
 def _fonts() -> tuple[ImageFont.FreeTypeFont | ImageFont.ImageFont, ImageFont.FreeTypeFont | ImageFont.ImageFont]:
     """The font of the title and the font of the rest."""
     return ImageFont.load_default(size=_TITLE_PX), ImageFont.load_default(size=_SMALL_PX)
@@ -106,8 +107,8 @@ class SealedEvidenceSink:
         if alert.scene is not None:
             pictures[f"{alert.id}.scene"] = alert.scene
         try:
-            for name, picture in pictures.items():
-                write_sealed(self._folder, name, _jpeg(picture), self._key, erase_at=erase_at)
+            files = {name: _jpeg(picture) for name, picture in pictures.items()}
+            write_sealed_together(self._folder, files, self._key, erase_at=erase_at)
         except OSError as error:
             raise SinkError(f"the evidence of alert {alert.id} could not be sealed: {error}") from error
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pylfr._internal.atomic_file import PART, erase, sweep_parts, write_result, write_whole
+from pylfr._internal.atomic_file import PART, erase, sweep_parts, write_result, write_together, write_whole
 
 
 def test_it_is_written_for_its_owner_alone_in_place_of_what_was_there(tmp_path: Path) -> None:
@@ -35,6 +35,26 @@ def test_where_it_cannot_be_written_what_was_there_stays_and_nothing_else(
     assert list(tmp_path.iterdir()) == [tmp_path / "list"]
     with pytest.raises(FileNotFoundError):
         write_whole(tmp_path / "missing" / "list", b"")
+
+
+def test_several_are_written_together_or_what_was_there_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    write_together({one: b"1", two: b"2"})
+    assert (one.read_bytes(), two.read_bytes()) == (b"1", b"2")
+    assert one.stat().st_mode & 0o777 == 0o600
+    synced, real = [], os.fsync
+
+    def full(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) == 2:
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_together({one: b"3", two: b"4"})
+    assert (one.read_bytes(), two.read_bytes()) == (b"1", b"2")
+    assert sorted(tmp_path.iterdir()) == [one, two]
 
 
 def test_a_result_appears_whole_or_not_at_all_and_as_any_new_file(tmp_path: Path) -> None:

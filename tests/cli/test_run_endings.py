@@ -158,5 +158,5 @@ def test_a_window_that_ends_in_another_age_is_refused_by_the_policy_without_a_tr
     write(deployment, deployment.with_name("x.mp4"), ends_at=datetime(year, 12, 31, tzinfo=UTC))
     done = pylfr("run", deployment)
     assert done.returncode == 1
-    assert "authorisation.ends_at: research allows a window of 744 h, this one has" in " ".join(done.stderr.split())
+    assert "authorisation.ends_at: research allows a window of 31 days, this one has" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr

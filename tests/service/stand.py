@@ -116,8 +116,11 @@ class Stand:
 
 
 @contextmanager
-def standing(folder: Path, *, more: str = "") -> Iterator[Stand]:
-    """A service that runs until the block ends. ``more`` is added to the deployment file."""
+def standing(folder: Path, *, more: str = "", watchlist: str = 'file = "square.watchlist"') -> Iterator[Stand]:
+    """A service that runs until the block ends.
+
+    ``more`` is added to the deployment file, ``watchlist`` are the lines of its table.
+    """
     keys = {}
     for name in ROLES:
         make_key(folder / f"{name}.pem")
@@ -137,6 +140,7 @@ def standing(folder: Path, *, more: str = "") -> Iterator[Stand]:
             people_and_roles(port, more="session_min = 240\n"),
             name="Market Square",
             networks=SHIPPED,
+            watchlist=watchlist,
         )
         + more
     )

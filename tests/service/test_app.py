@@ -124,7 +124,7 @@ def test_the_deployment_its_cameras_and_its_retention_are_shown(stand: Stand) ->
 
 
 def test_the_audit_log_is_verified_each_time_it_is_shown(stand: Stand) -> None:
-    stand.alert()
+    id_ = stand.alert()
     eve = stand.client("Eve")
     shown = eve.get("/v1/audit").json()
     assert shown["is_signed"]
@@ -132,7 +132,14 @@ def test_the_audit_log_is_verified_each_time_it_is_shown(stand: Stand) -> None:
     assert [entry["kind"] for entry in shown["entries"]][-1] == "alert"
     log = stand.folder / "audit.log"
     log.write_bytes(log.read_bytes().replace(b'"camera":"north"', b'"camera":"south"'))
-    assert eve.get("/v1/audit").json()["flaws"] != []
+    changed = eve.get("/v1/audit").json()
+    assert "it was changed" in changed["flaws"][0]
+    assert "cannot be compared with this log" in changed["differences"][0]
+    # Nobody decides by a log that was changed.
+    given = stand.signed("Ann", "adjudication", id_, "same person")
+    refused = stand.client("Ann").post(f"/v1/alerts/{id_}/verdicts", json=given)
+    assert refused.status_code == 503
+    assert "it was changed" in refused.json()["detail"]
 
 
 def test_names_with_markup_and_escapes_are_text(stand: Stand) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import httpx
 
-from tests.service.stand import Stand
+from pylfr.deployment.resources import open_resources
+from tests.service.stand import Stand, free_port, serving
 
 
 def test_a_request_that_is_sent_again_gets_the_first_answer_and_is_recorded_once(stand: Stand) -> None:
@@ -57,3 +59,32 @@ def test_a_refusal_is_not_remembered(stand: Stand) -> None:
     with_reason = stand.signed("Ann", "adjudication", id_, "cannot tell", reason="turned away")
     assert ann.post(f"/v1/alerts/{id_}/verdicts", json=with_reason, headers=key).status_code == 201
     assert ann.post(f"/v1/alerts/{id_}/verdicts", json=with_reason, headers={"Idempotency-Key": ""}).status_code == 400
+
+
+def test_what_is_sent_again_after_a_restart_is_refused_by_the_record_itself(stand: Stand) -> None:
+    id_ = stand.alert()
+    sent = [
+        ("Ann", "adjudication", "verdicts", "same person"),
+        ("Bob", "adjudication", "verdicts", "same person"),
+        ("Cem", "engagement", "engagements", "engage"),
+        ("Cem", "outcome", "outcomes", "true alert"),
+    ]
+    bodies = []
+    for name, kind, path, what in sent:
+        bodies.append(stand.signed(name, kind, id_, what))
+        key = {"Idempotency-Key": f"tablet-7-{path}"}
+        made = stand.client(name).post(f"/v1/alerts/{id_}/{path}", json=bodies[-1], headers=key)
+        assert made.status_code == 201, made.text
+    # Another process over the same record: no session and no key is known there.
+    port = free_port()
+    again = replace(stand, origin=f"http://127.0.0.1:{port}")
+    text = (stand.folder / "deployment.toml").read_text()
+    (stand.folder / "again.toml").write_text(text.replace(stand.origin.rpartition(":")[2], str(port)))
+    with open_resources(stand.folder / "again.toml") as resources, serving(resources, port):
+        for (name, _, path, _), body in zip(sent, bodies, strict=True):
+            key = {"Idempotency-Key": f"tablet-7-{path}"}
+            refused = again.client(name).post(f"/v1/alerts/{id_}/{path}", json=body, headers=key)
+            assert refused.status_code == 409, refused.text
+        assert stand.client("Ann").get(f"/v1/alerts/{id_}").json()["state"] == "closed"
+    decided = [kind for kind in stand.kinds() if kind in ("adjudication", "engagement", "outcome")]
+    assert decided == ["adjudication", "adjudication", "engagement", "outcome"]

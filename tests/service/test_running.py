@@ -139,6 +139,10 @@ def test_a_reference_is_refused_with_every_reason_enrolled_reviewed_and_withdraw
     assert made.status_code == 201, made.text
     entry = made.json()
     assert entry["references"][0]["proposed_by"] == "Dee"
+    # Sent again after a restart, which has forgotten every idempotency key.
+    twice = dee.post("/v1/watchlist/entries", json=asked)
+    assert twice.status_code == 409
+    assert "is enrolled as 'woman' already" in twice.json()["detail"]
     reviewed = dee.post(f"/v1/watchlist/entries/{entry['id']}/reviews")
     assert reviewed.json()["references"][0]["reviewed_by"] == "Dee"
     listed = eve.get("/v1/watchlist").json()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -94,6 +94,14 @@ class StoredRecords:
     words: dict[str, str]
     head: LogHead
 
+    def of(self, alert: str) -> StoredRecords:
+        """The same with nothing of other alerts."""
+        return replace(
+            self,
+            alerts=tuple(row for row in self.alerts if row.id == alert),
+            decisions=tuple(row for row in self.decisions if row.alert == alert),
+        )
+
 
 class Transaction:
     """One transaction on the records: all of it is written, or nothing."""
@@ -104,6 +112,10 @@ class Transaction:
     def lock(self, alert: str) -> None:
         """Keep other deciders from this alert until the end of the transaction."""
         self._connection.execute(sa.select(ALERTS.c.id).where(ALERTS.c.id == alert).with_for_update()).all()
+
+    def alert_ids(self) -> tuple[str, ...]:
+        """The ids of all alerts, in no order."""
+        return tuple(self._connection.execute(sa.select(ALERTS.c.id)).scalars())
 
     def stored(self, only: Collection[str] | None = None) -> StoredRecords:
         """Everything that is stored; of alerts ``only`` those with these ids where they are given."""

@@ -109,22 +109,33 @@ class LogReplay:
         self._words = words
         self._digests: dict[str, str] = {}
         self._rules: dict[str, DecisionRules] = {}
-        # Runs that ended while alerts were on their way to the records.
+        # Runs that ended while alerts were on their way to the records; and of each authorisation the last end of a run
+        # where none was.
         self._unfinished: set[str | None] = set()
+        self._over: dict[str, int] = {}
+
+    def again(self) -> LogReplay:
+        """A replay of single alerts, with what this one knows of deployments and runs."""
+        other = LogReplay(self._words)
+        other._digests, other._rules, other._over = self._digests, self._rules, self._over
+        return other
 
     def take(self, entry: LogEntry) -> None:
         """Take in the next entry, of whatever kind."""
         if entry.kind == "deployed" and isinstance(entry.details.get("terms"), str):
             self._digests[str(entry.details.get("authorisation"))] = str(entry.details["terms"])
         elif entry.kind == "alert":
-            rules = self._rules_of(str(entry.details["authorisation"]))
+            authorisation = str(entry.details["authorisation"])
+            rules, is_over = self._rules_of(authorisation), entry.sequence < self._over.get(authorisation, 0)
             case = Case(alert=str(entry.details["alert"]), min_adjudicators=rules.min_adjudicators)
-            self.made.alerts[case.alert] = LoggedAlert(entry=entry, case=case, rules=rules)
+            self.made.alerts[case.alert] = LoggedAlert(entry=entry, case=case, rules=rules, is_run_over=is_over)
         elif entry.kind == "run-ended":
             if entry.run in self._unfinished:
                 return
+            authorisation = str(entry.details.get("authorisation"))
+            self._over[authorisation] = entry.sequence
             for alert in self.made.alerts.values():
-                alert.is_run_over |= alert.authorisation == entry.details.get("authorisation")
+                alert.is_run_over |= alert.authorisation == authorisation
         elif entry.kind == UNFINISHED and entry.details.get("to") == RECORDS:
             self._unfinished.add(entry.run)
         elif entry.kind in DECISIONS:

@@ -160,12 +160,12 @@ class Review:
     def _deciding(self, id_: str) -> Iterator[tuple[Transaction, LoggedAlert]]:
         """The one alert of that id, locked for this decision, in which records and log agree."""
         with self._records.transaction() as transaction:
-            wanted = _only(id_, (str(entry.details["alert"]) for entry in self._audit.entries("alert")))
+            wanted = self._id(id_)
             transaction.lock(wanted)
-            stored = transaction.stored()
-            entries = tuple(self._audit.entries(*DECIDING))
+            stored = transaction.stored(only=[wanted])
+            entries = tuple(self._audit.entries(*DECIDING, about=wanted))
             if _catch_up(transaction, entries, stored, wanted):
-                stored = transaction.stored()
+                stored = transaction.stored(only=[wanted])
             logged = replay(entries, stored.words)
             alert = logged.alerts[wanted]
             found = [
@@ -181,6 +181,12 @@ class Review:
                     "`pylfr audit verify --records` shows all of it, `pylfr alerts restore` takes the log's word"
                 )
             yield transaction, alert
+
+    def _id(self, begins: str) -> str:
+        """The id of the alert whose id is, or begins with, this."""
+        if any(True for _ in self._audit.entries("alert", about=begins)):
+            return begins
+        return _only(begins, (str(entry.details["alert"]) for entry in self._audit.entries("alert")))
 
     def _signed(
         self, kind: str, alert: LoggedAlert, by: str, what: str, reason: str, key: Signer | None

@@ -73,9 +73,13 @@ def reviewed_of(logged: Replay, stored: StoredRecords, keyed_digest: Callable[[b
 
 def with_cut(reviewed: Reviewed, head: LogHead) -> Reviewed:
     """The same, and that the log lacks ``head``, which the records had seen."""
+    return replace(reviewed, differences=(cut_off(head), *reviewed.differences))
+
+
+def cut_off(head: LogHead) -> Difference:
+    """The difference that the log lacks ``head``, which the records had seen."""
     what = f"the records had seen entry {head.sequence} of the log, which is gone: the log was cut, or written anew"
-    cut = Difference(alert=None, row="log_heads", what=what, names_somebody=False, is_log_shorter=True)
-    return replace(reviewed, differences=(cut, *reviewed.differences))
+    return Difference(alert=None, row="log_heads", what=what, names_somebody=False, is_log_shorter=True)
 
 
 def _shown(alert: LoggedAlert, row: StoredAlert | None, differences: tuple[Difference, ...]) -> AlertRow:

@@ -9,7 +9,7 @@ import os
 import secrets
 import threading
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pylfr._internal.atomic_file import sync_folder
-from pylfr._internal.canonical_json import Plain, utc_text
+from pylfr._internal.canonical_json import Plain, canonical, utc_text
 from pylfr._internal.regular_file import reading_file
 from pylfr.errors import AuditError
 from pylfr.governance.audit.chain import (
@@ -148,23 +148,36 @@ class AuditLog:
         entry = self._append(event.kind, dict(event.details))
         return Recorded(value=decision, sequence=entry.sequence, recorded_at=entry.at)
 
-    def entries(self, *kinds: str, after: int = 0) -> Iterator[LogEntry]:
+    def entries(self, *kinds: str, after: int = 0, about: str | None = None) -> Iterator[LogEntry]:
         """The entries of these kinds that can be believed, oldest first; of every kind where none is given.
 
-        Those up to the number ``after`` are left out, and not read. An entry without a checkpoint is left out.
-        Raises ``AuditError`` where the log is damaged.
+        Those up to the number ``after`` are left out, and not read; so are those about another alert than ``about``,
+        where it is given, and an entry without a checkpoint. Raises ``AuditError`` where the log is damaged.
         """
         with self._alone():
             self._read_on()
             lines, unsigned = self._lines_after(after), frozenset(self._unsigned)
         wanted = [b'"kind":"%s"' % kind.encode() for kind in kinds]
+        alert = canonical(about) if about is not None else b""
         for number, line in enumerate(lines, start=after + 1):
-            # Every line was parsed when it was taken in; most are of other kinds.
+            # Every line was parsed when it was taken in; most are of other kinds, or about other alerts.
             if number in unsigned or (wanted and not any(each in line for each in wanted)):
                 continue
-            entry = parse_entry(line)
-            if not kinds or entry.kind in kinds:
+            if alert and b'"alert":' in line and alert not in line:
+                continue
+            entry = self._parsed(line, number)
+            if (not kinds or entry.kind in kinds) and (about is None or entry.details.get("alert", about) == about):
                 yield entry
+
+    def at(self, numbers: Iterable[int]) -> list[LogEntry]:
+        """The entries with these numbers that are there and can be believed. Raises ``AuditError`` as ``entries``."""
+        with self._alone():
+            self._read_on()
+            last, unsigned = self._head.sequence, self._unsigned
+            lines = [
+                (self._line(number), number) for number in numbers if 0 < number <= last and number not in unsigned
+            ]
+        return [self._parsed(line, number) for line, number in lines]
 
     def keyed_digest(self, content: bytes) -> str:
         """What the log has in place of ``content``: only the holder of the key can tell whether it is this."""
@@ -318,9 +331,13 @@ class AuditLog:
             return self._head.digest if sequence else GENESIS
         if sequence > self._head.sequence:
             return ""
-        start = self._starts[sequence - 1]
-        end = self._starts[sequence] if sequence < len(self._starts) else self._size
-        return parse_entry(os.pread(self._descriptor, end - start, start)).digest
+        return self._parsed(self._line(sequence), sequence).digest
+
+    def _line(self, number: int) -> bytes:
+        """The line of an entry that was taken in."""
+        start = self._starts[number - 1]
+        end = self._starts[number] if number < len(self._starts) else self._size
+        return os.pread(self._descriptor, end - start, start)
 
     def _lines_after(self, number: int) -> list[bytes]:
         """The lines of the entries after that number."""
@@ -328,6 +345,13 @@ class AuditLog:
             return []
         start = self._starts[number]
         return os.pread(self._descriptor, self._size - start, start).splitlines()
+
+    def _parsed(self, line: bytes, number: int) -> LogEntry:
+        """An entry that was taken in, read again."""
+        try:
+            return parse_entry(line)
+        except ValueError as error:
+            raise self._damaged(str(error), line=number) from error
 
     def _damaged(self, why: str, *, line: int | None = None) -> AuditError:
         place = self._head.sequence + 1 if line is None else line

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pylfr._internal.canonical_json import utc_text
+from pylfr._internal.duration import duration_text
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authorisation.authority import Authorisation
 from pylfr.governance.authorisation.certificates import (
@@ -309,9 +310,10 @@ def _measurer(
 
 
 def _time(authorisation: Authorisation, profile: Profile, now: datetime) -> Iterator[str]:
-    length = authorisation.ends_at - authorisation.starts_at
-    if length > timedelta(hours=profile.max_window_h):
-        yield f"ends_at: {profile.name} allows a window of {profile.max_window_h:g} h, this one has {length}"
+    length, longest = authorisation.ends_at - authorisation.starts_at, timedelta(hours=profile.max_window_h)
+    if length > longest:
+        found = duration_text(length)
+        yield f"ends_at: {profile.name} allows a window of {duration_text(longest)}, this one has {found}"
     if authorisation.signed_at > now:
         yield f"signed_at: {utc_text(authorisation.signed_at)} lies in the future"
     if authorisation.urgent:

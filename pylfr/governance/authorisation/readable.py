@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pylfr._internal.canonical_json import Plain
+from pylfr._internal.duration import duration_text
 from pylfr.governance.keys.keys import PublicKey
 
 _BLANK = "(blank)"
@@ -59,7 +60,7 @@ def _window(rest: dict[str, Plain]) -> tuple[str, ...]:
         length = datetime.fromisoformat(str(ends)) - datetime.fromisoformat(str(starts))
     except (ValueError, TypeError):
         return (f"{_said(starts)} to {_said(ends)}",)
-    return (f"{_minute(str(starts))} to {_minute(str(ends))}", f"for {length.total_seconds() / 3600:g} h")
+    return (f"{_minute(str(starts))} to {_minute(str(ends))}", f"for {duration_text(length)}")
 
 
 def _minute(moment: str) -> str:

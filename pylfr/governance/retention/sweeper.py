@@ -5,14 +5,15 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from pylfr._internal.atomic_file import sweep_parts, write_whole
+from pylfr._internal.atomic_file import sweep_parts, write_together
 from pylfr._internal.canonical_json import Plain, canonical, utc_text
+from pylfr._internal.duration import duration_text
 from pylfr._internal.regular_file import read_file
 from pylfr._internal.strict_json import moment_of, parse_json
 from pylfr.errors import VaultError
@@ -52,20 +53,28 @@ class RetentionPolicy:
             "Video is not recorded.",
             "Templates of people who pass are overwritten when their batch has been searched.",
             "Evidence pictures, lines in files, and who was possibly matched, are erased "
-            f"{_hours(self.alerts)} after the alert.",
+            f"{duration_text(self.alerts)} after the alert.",
             f"Who decided on an alert, and at what time of the day, is erased {self.outcomes.days} days after it; what "
             "was decided stays, as a count.",
             "The audit log stays: it names who decided, as the law asks, and nobody who was seen.",
-            f"The key of the watchlist is destroyed {_hours(self.watchlist)} after the window ends, at the latest.",
+            f"The key of the watchlist is destroyed {duration_text(self.watchlist)} after the window ends, at the "
+            "latest.",
         )
 
 
 def write_sealed(folder: Path, name: str, content: bytes, key: VaultKey, *, erase_at: datetime) -> Path:
     """Write ``content`` into ``folder``, encrypted, whole or not at all, to be erased at ``erase_at``."""
-    about: dict[str, Plain] = {"name": name, "erase_at": utc_text(erase_at)}
-    path = folder / f"{name}{SUFFIX}"
-    write_whole(path, canonical(about) + b"\n" + key.seal(content, about))
-    return path
+    write_sealed_together(folder, {name: content}, key, erase_at=erase_at)
+    return folder / f"{name}{SUFFIX}"
+
+
+def write_sealed_together(folder: Path, contents: Mapping[str, bytes], key: VaultKey, *, erase_at: datetime) -> None:
+    """As ``write_sealed``, of several by their names, which are synced to the disk together."""
+    sealed = {}
+    for name, content in contents.items():
+        about: dict[str, Plain] = {"name": name, "erase_at": utc_text(erase_at)}
+        sealed[folder / f"{name}{SUFFIX}"] = canonical(about) + b"\n" + key.seal(content, about)
+    write_together(sealed)
 
 
 def read_sealed(path: Path, key: VaultKey, *, now: datetime) -> bytes:
@@ -217,7 +226,3 @@ def _parts(path: Path) -> tuple[dict[str, Plain], bytes]:
     if not isinstance(about, dict):
         raise VaultError(f"{path} is damaged")
     return about, sealed
-
-
-def _hours(length: timedelta) -> str:
-    return f"{length.total_seconds() / 3600:g} h"
