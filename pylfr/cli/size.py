@@ -194,7 +194,7 @@ def print_sizing(sizing: Sizing) -> None:
         f"{load.latency.max_ms:.0f} ms over {load.latency.count:,} frames (bound {sizing.rules.bound_ms:.0f})",
         "dropped": ", ".join(f"{count} {cause}" for cause, count in load.dropped.items()) or "nothing",
         "processor": ", ".join(f"{stage} {share:.0%}" for stage, share in sizing.shares.items()),
-        "cores": f"{load.cores_busy:.0%} busy; the loop {load.loop_busy:.0%}",
+        "cores": f"{load.cores_busy:.0%} busy; the busier thread of the engine {load.loop_busy:.0%}",
         "decoding alone": f"would allow {sizing.decode_only_cameras:.0f} cameras",
         "memory": f"{sizing.memory_mb_a_camera:.0f} MB a camera, {load.memory_mb:.0f} MB in all",
         "power": f"{load.watts:.0f} W" if load.watts is not None else f"not readable: {load.watts_missing}",

@@ -1,33 +1,75 @@
-"""Batches and their faces: a detector that works asynchronously is given the next batch before the last is compared."""
+"""Batches and their faces: the next batch is detected while the last one is compared, on a device or on a thread."""
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from functools import partial
+from queue import SimpleQueue
 
 from pylfr.protocols import AheadDetector, Detector
 from pylfr.types import Faces, FrameBatch
 
+FacesOfBatch = tuple[FrameBatch, Faces]
 
-def detect_ahead(detector: Detector, take: Callable[[bool], FrameBatch | None]) -> Iterator[tuple[FrameBatch, Faces]]:
-    """Each batch that ``take`` gives with its faces, in order, until it gives None although it was told to wait."""
-    at_once = 2 if isinstance(detector, AheadDetector) else 1
+# To ``take``: until there is a batch, or there will be none.
+_WAIT = True
+
+
+def detect_ahead(
+    detector: AheadDetector, take: Callable[[bool], FrameBatch | None], found: Callable[[FrameBatch, Faces], None]
+) -> Iterator[FacesOfBatch]:
+    """Each batch that ``take`` gives with its faces, in order, until it gives None although it was told to wait.
+
+    The detector works by itself: a second batch is begun where one waits, before the first one's faces are asked for.
+    ``found`` is told of each batch as soon as its faces are there.
+    """
     begun: deque[tuple[FrameBatch, Callable[[], Faces]]] = deque()
     while True:
         batch = take(not begun)
         if batch is not None:
-            begun.append((batch, _begin(detector, batch)))
-            if len(begun) < at_once:
+            begun.append((batch, detector.begin(batch.frames)))
+            if len(begun) < 2:
                 continue
         if not begun:
             return
         earliest, faces_of = begun.popleft()
-        yield earliest, faces_of()
+        faces = faces_of()
+        found(earliest, faces)
+        yield earliest, faces
 
 
-def _begin(detector: Detector, batch: FrameBatch) -> Callable[[], Faces]:
-    """A call that gives the batch's faces; a detector that works asynchronously has begun."""
-    if isinstance(detector, AheadDetector):
-        return detector.begin(batch.frames)
-    return partial(detector.detect, batch.frames)
+def detect_beside(
+    detector: Detector, take: Callable[[bool], FrameBatch | None], found: Callable[[FrameBatch, Faces], None]
+) -> Iterator[FacesOfBatch]:
+    """As ``detect_ahead``, for a detector that works while it is called: it has a thread of its own.
+
+    ``take``, the detector and ``found`` run on that thread, for one batch ahead of whoever iterates; what they raise is
+    raised here, after the batches before. At its end the thread is waited for: ``take`` must give None by then.
+    """
+    ready: SimpleQueue[FacesOfBatch | BaseException | None] = SimpleQueue()
+    room = threading.Semaphore(1)
+    is_over = threading.Event()
+
+    def detect() -> None:
+        try:
+            while room.acquire() and not is_over.is_set() and (batch := take(_WAIT)) is not None:
+                faces = detector.detect(batch.frames)
+                found(batch, faces)
+                ready.put((batch, faces))
+            ready.put(None)
+        except BaseException as error:  # whoever iterates gets it
+            ready.put(error)
+
+    thread = threading.Thread(target=detect, name="pylfr-detect", daemon=True)
+    thread.start()
+    try:
+        while (each := ready.get()) is not None:
+            if isinstance(each, BaseException):
+                raise each
+            room.release()
+            yield each
+    finally:
+        is_over.set()
+        room.release()
+        thread.join()

@@ -1,10 +1,14 @@
-"""The loop, nothing else: detect, track, select, compare and forget faces; record alerts, then send them."""
+"""The loop, nothing else: detect, track, select, compare and forget faces; record alerts, then send them.
+
+The next batch is detected while the last one is compared: what `_take` calls may run on a thread of its own.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from types import TracebackType
 from typing import Literal
 
@@ -15,7 +19,7 @@ from pylfr.engine.account import Account
 from pylfr.engine.alert_policy import PossibleMatch, compose_alert
 from pylfr.engine.alert_queue import AlertQueue
 from pylfr.engine.changes import RunChanges
-from pylfr.engine.detection import detect_ahead
+from pylfr.engine.detection import FacesOfBatch, detect_ahead, detect_beside
 from pylfr.engine.incidents import Incidents
 from pylfr.engine.observer import Comparison
 from pylfr.engine.stages import EngineLimits, Stages
@@ -25,7 +29,7 @@ from pylfr.engine.window import AuthorisedWindow
 from pylfr.errors import AuthorisationError, ConfigError, PylfrError, SinkError
 from pylfr.faces.track import TrackKey
 from pylfr.governance.authorisation.authority import REHEARSAL
-from pylfr.protocols import Gallery
+from pylfr.protocols import AheadDetector, Gallery
 from pylfr.types import Alert, Event, Faces, FrameBatch, Recorded, Tracks
 from pylfr.video.batching.camera_queue import CameraCounts
 
@@ -50,6 +54,7 @@ class Engine:
         self._window = AuthorisedWindow(stages.authority, undated=stages.undated)
         self._unread: AlertQueue | None = None
         self._gallery: Gallery | None = None
+        self._faces_seen = 0
         self._began = self._seconds = 0.0
 
     def __enter__(self) -> Engine:
@@ -171,9 +176,10 @@ class Engine:
         """The whole run, on a thread of its own: whatever ends it is in the record before the reader is told."""
         self._window.watch(self.stop)
         try:
-            with self._stages.batches:
-                for batch, faces in detect_ahead(self._stages.detector, self._take):
-                    self._stages.observers.faces_found(batch, faces)
+            # Batches are stopped first: whoever detects may wait for one.
+            with closing(self._detected()) as detected, self._stages.batches:
+                for batch, faces in detected:
+                    self._stages.observers.recognition_began(batch)
                     for recorded in self._recognise(batch, faces):
                         alerts.put(recorded)
                     self._stages.observers.batch_ended(batch)
@@ -191,6 +197,14 @@ class Engine:
         self._failure = self._failure or error
         self._account.note(words)
         self.stop(f"failed: {words}")
+
+    def _detected(self) -> Generator[FacesOfBatch, None, None]:
+        """Every batch with its faces; the next one is detected meanwhile."""
+        detector, found = self._stages.detector, self._stages.observers.faces_found
+        if isinstance(detector, AheadDetector):
+            yield from detect_ahead(detector, self._take, found)
+        else:
+            yield from detect_beside(detector, self._take, found)
 
     def _take(self, wait: bool) -> FrameBatch | None:
         """The next batch, with only what may be analysed; None where there is none, or the run was stopped."""
@@ -216,7 +230,7 @@ class Engine:
         if not admitted:
             return None
         try:
-            self._stages.ceiling.require(self._account.tracks.total() + self._stages.tracker.alive)
+            self._stages.ceiling.require(self._faces_seen)
         except AuthorisationError as error:
             self.stop(str(error))
             self._account.leave_out(admitted, "stopped")
@@ -264,6 +278,7 @@ class Engine:
                 yield self._alert(match, batch, tracks, gallery, detected)
         stages.batches.decided(batch.frames, self._undecided.judge(batch, tracks, best, stages.policy.rules))
         self._forget(stages.tracker.ended())
+        self._faces_seen = self._account.tracks.total() + stages.tracker.alive
 
     def _alert(
         self, match: PossibleMatch, batch: FrameBatch, tracks: Tracks, gallery: Gallery, detected: Faces

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -25,8 +26,9 @@ class Comparison:
 class Observer:
     """Is told what the engine does. Inherit from it and override what you need: every method does nothing here.
 
-    Calls come one at a time, on the engine's thread, in the order of the methods below; the engine waits for each, so
-    an observer that is slow makes the run slow. It sees no probe template and must change nothing that it is given.
+    Calls come one at a time, for each batch in the order of the methods below; the next batch may be taken and detected
+    while one is compared, on another thread. The engine waits for each call, so an observer that is slow makes the run
+    slow. It sees no probe template and must change nothing that it is given.
     What it raises ends the run, except from ``run_ended``, whose ``PylfrError`` becomes an error of the summary.
     """
 
@@ -38,6 +40,9 @@ class Observer:
 
         Also what is over the limit on faces of one frame, or too weak to be followed: that is filled in pictures only.
         """
+
+    def recognition_began(self, batch: FrameBatch) -> None:
+        """The faces of the batch are followed and compared from now on."""
 
     def faces_tracked(self, batch: FrameBatch, tracks: Tracks) -> None:
         """Every face has its track."""
@@ -68,54 +73,72 @@ class Observer:
 
 
 class Observers(Observer):
-    """Several observers as one: each is told in turn."""
+    """Several observers as one: each is told in turn, by one thread at a time."""
 
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
         self._observers = tuple(observers)
+        # One that is called may stop the run, which is noted by calling it again.
+        self._turn = threading.RLock()
 
     def __iter__(self) -> Iterator[Observer]:
         return iter(self._observers)
 
     def batch_taken(self, batch: FrameBatch) -> None:
-        for each in self._observers:
-            each.batch_taken(batch)
+        with self._turn:
+            for each in self._observers:
+                each.batch_taken(batch)
 
     def faces_found(self, batch: FrameBatch, faces: Faces) -> None:
-        for each in self._observers:
-            each.faces_found(batch, faces)
+        with self._turn:
+            for each in self._observers:
+                each.faces_found(batch, faces)
+
+    def recognition_began(self, batch: FrameBatch) -> None:
+        with self._turn:
+            for each in self._observers:
+                each.recognition_began(batch)
 
     def faces_tracked(self, batch: FrameBatch, tracks: Tracks) -> None:
-        for each in self._observers:
-            each.faces_tracked(batch, tracks)
+        with self._turn:
+            for each in self._observers:
+                each.faces_tracked(batch, tracks)
 
     def faces_selected(self, batch: FrameBatch, tracks: Tracks, rows: Int64) -> None:
-        for each in self._observers:
-            each.faces_selected(batch, tracks, rows)
+        with self._turn:
+            for each in self._observers:
+                each.faces_selected(batch, tracks, rows)
 
     def faces_compared(self, comparison: Comparison) -> None:
-        for each in self._observers:
-            each.faces_compared(comparison)
+        with self._turn:
+            for each in self._observers:
+                each.faces_compared(comparison)
 
     def matches_decided(self, comparison: Comparison, matches: Sequence[PossibleMatch]) -> None:
-        for each in self._observers:
-            each.matches_decided(comparison, matches)
+        with self._turn:
+            for each in self._observers:
+                each.matches_decided(comparison, matches)
 
     def alert_recorded(self, recorded: Recorded[Alert]) -> None:
-        for each in self._observers:
-            each.alert_recorded(recorded)
+        with self._turn:
+            for each in self._observers:
+                each.alert_recorded(recorded)
 
     def batch_ended(self, batch: FrameBatch) -> None:
-        for each in self._observers:
-            each.batch_ended(batch)
+        with self._turn:
+            for each in self._observers:
+                each.batch_ended(batch)
 
     def tracks_ended(self, ended: Sequence[EndedTrack]) -> None:
-        for each in self._observers:
-            each.tracks_ended(ended)
+        with self._turn:
+            for each in self._observers:
+                each.tracks_ended(ended)
 
     def camera_changed(self, event: CameraEvent) -> None:
-        for each in self._observers:
-            each.camera_changed(event)
+        with self._turn:
+            for each in self._observers:
+                each.camera_changed(event)
 
     def run_ended(self) -> None:
-        for each in self._observers:
-            each.run_ended()
+        with self._turn:
+            for each in self._observers:
+                each.run_ended()

@@ -35,7 +35,8 @@ class RunMetrics(Observer):
         self._dated = frozenset(dated)
         self._now = now
         self._clock_s = clock_s
-        self._lap_s = self._moved_s = clock_s()
+        # Detection of the next batch, and recognition of the last one, go on at once.
+        self._detect_s = self._lap_s = self._moved_s = clock_s()
         self._under_way = 0
         self._latency = Histogram(
             "pylfr_capture_to_alert_seconds",
@@ -59,10 +60,14 @@ class RunMetrics(Observer):
     def batch_taken(self, batch: FrameBatch) -> None:
         self._frames.observe(len(batch.frames))
         self._under_way += 1
-        self._lap_s = self._moved_s = self._clock_s()
+        self._detect_s = self._moved_s = self._clock_s()
 
     def faces_found(self, batch: FrameBatch, faces: Faces) -> None:  # noqa: ARG002
-        self._lap("detect")
+        self._moved_s = self._clock_s()
+        self._stage.labels("detect").observe(self._moved_s - self._detect_s)
+
+    def recognition_began(self, batch: FrameBatch) -> None:  # noqa: ARG002
+        self._lap_s = self._moved_s = self._clock_s()
 
     def faces_tracked(self, batch: FrameBatch, tracks: Tracks) -> None:  # noqa: ARG002
         self._lap("track")

@@ -196,7 +196,7 @@ def what_binds(load: Load) -> tuple[str, str]:
             "Python": _wall(load, "plan", "decide"),
         }
         slowest = max(by_clock, key=lambda stage: by_clock[stage])
-        return slowest, f"one loop serves all cameras and is {load.loop_busy:.0%} busy, most of it there"
+        return slowest, f"one thread detects, one compares; the busier is {load.loop_busy:.0%} busy, most of it there"
     return largest, f"{shares[largest]:.0%} of its processor time, though nothing is used up: latency comes first"
 
 

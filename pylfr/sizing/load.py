@@ -74,7 +74,8 @@ class Load:
     ``late`` is the share of frames due that had not been decoded. ``cpu_s`` is processor seconds by stage;
     ``cores_busy`` and ``others_busy`` are the shares of the machine that this program and all others used (None where
     that cannot be read).
-    ``loop_busy`` is the share of time in which the engine's thread was not waiting for frames.
+    ``loop_busy`` is the share of time in which the busier of the engine's two threads was not waiting: one detects, the
+    other follows, compares and decides.
     """
 
     cameras: int
@@ -394,13 +395,19 @@ def _account(
         stages=spent,
         cores_busy=own_s / (seconds * cores),
         others_busy=None if busy is None else max(0.0, (busy - own_s) / (seconds * cores)),
-        loop_busy=min(1.0, sum(each.wall_s for each in spent.values()) / seconds),
+        loop_busy=min(1.0, _busier_s(spent) / seconds),
         memory_mb=float(np.median(supervisor.memory_mb)) if supervisor.memory_mb else resident_mb(),
         memory_before_mb=before_mb,
         watts=supervisor.watts,
         watts_missing=supervisor.watts_missing,
         errors=last.summary.errors,
     )
+
+
+def _busier_s(spent: dict[str, Spent]) -> float:
+    """How long the thread that detects was busy, or the one that does the rest, whichever is longer."""
+    detect_s = spent["detect"].wall_s if "detect" in spent else 0.0
+    return max(detect_s, sum(each.wall_s for each in spent.values()) - detect_s)
 
 
 def _difference(first: dict[str, Spent], last: dict[str, Spent]) -> dict[str, Spent]:

@@ -16,6 +16,8 @@ from pylfr.engine.observer import Comparison, Observer
 from pylfr.types import Alert, Faces, FrameBatch, Int64, Recorded, Tracks
 
 DECODE_THREADS = "pylfr-decode"
+# Python's threads in which a runtime computes: what they use is the networks'.
+NETWORK_THREADS = "pylfr-network"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +30,9 @@ class Spent:
 
 
 class Stopwatch(Observer):
-    """Observes an engine and takes the time of its stages, on the engine's thread: detect, track, plan, embed, decide.
+    """Observes an engine and takes the time of its stages, on their threads: detect; track, plan, embed, decide.
 
-    ``inside`` takes the time of what one of them calls, which then does not count for that stage.
+    ``inside`` takes the time of what one of the latter calls, which then does not count for that stage.
     """
 
     def __init__(self) -> None:
@@ -38,13 +40,17 @@ class Stopwatch(Observer):
         self._calls: dict[str, int] = defaultdict(int)
         self._wall: dict[str, float] = defaultdict(float)
         self._cpu: dict[str, float] = defaultdict(float)
-        self._since = (0.0, 0.0)
+        self._since = self._detecting_since = (0.0, 0.0)
 
     def batch_taken(self, batch: FrameBatch) -> None:  # noqa: ARG002
-        self._since = _now()
+        self._detecting_since = _now()
 
     def faces_found(self, batch: FrameBatch, faces: Faces) -> None:  # noqa: ARG002
-        self._lap("detect")
+        since, now = self._detecting_since, _now()
+        self._count("detect", now[0] - since[0], now[1] - since[1])
+
+    def recognition_began(self, batch: FrameBatch) -> None:  # noqa: ARG002
+        self._since = _now()
 
     def faces_tracked(self, batch: FrameBatch, tracks: Tracks) -> None:  # noqa: ARG002
         self._lap("track")
@@ -100,6 +106,7 @@ def _now() -> tuple[float, float]:
 class CpuTimes:
     """Processor seconds used so far: by decode threads, other Python threads, threads of libraries; by all programs.
 
+    Threads in which networks run count as a library's.
     ``busy_s`` is what every program on this machine used, None where it cannot be read.
     """
 
@@ -126,7 +133,7 @@ def cpu_times(*, without: frozenset[int] = frozenset()) -> CpuTimes:
         if number in without:
             continue
         seconds = _task_seconds(task)
-        if number not in named:
+        if number not in named or named[number].startswith(NETWORK_THREADS):
             library += seconds
         elif named[number].startswith(DECODE_THREADS):
             decode += seconds

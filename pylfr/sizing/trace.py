@@ -1,8 +1,9 @@
 """Where every frame's time went, as a timeline that chrome://tracing and Perfetto show (Chrome's trace event format).
 
 Each camera is a row with what became of its frames: ``decode`` from the moment at which a frame was due, ``queue``
-until a batch took it, or until a newer one replaced it. The engine is a row with its stages, batch by batch; an arrow
-leads from each frame to the batch that took it.
+until a batch took it, or until a newer one replaced it. Detection is a row, and recognition of what it found another,
+with its stages, batch by batch; an arrow leads from each frame to the batch that took it. ``breakdown`` says what
+frames waited for, and for how long.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from pylfr.engine.alert_policy import PossibleMatch
 from pylfr.engine.observer import Comparison, Observer
@@ -21,7 +26,7 @@ from pylfr.types import Faces, Frame, FrameBatch, Int64, Tracks
 from pylfr.video.sources.looped import LoopedRecording
 from pylfr.video.sources.observer import FrameObserver
 
-_ENGINE = "engine"
+_DETECTION, _RECOGNITION = "detection", "recognition"
 # So much memory a timeline may take: some minutes of a dozen cameras.
 _MOST_EVENTS = 500_000
 
@@ -30,14 +35,14 @@ _MOST_EVENTS = 500_000
 class Span:
     """Something that took from ``since_s`` to ``until_s`` on the monotonic clock, in a row; ``about`` it, in numbers.
 
-    ``arrow`` is the number of the arrow that leads from its end to the row of the engine.
+    ``arrow`` is the number of the arrow that leads from its end to the row of detection.
     """
 
     row: str
     name: str
     since_s: float
     until_s: float
-    about: dict[str, int | float] = field(default_factory=dict)
+    about: Mapping[str, int | float] = field(default_factory=dict)
     arrow: int | None = None
 
 
@@ -48,7 +53,9 @@ class LoadTimeline(Observer):
         self._lock = threading.Lock()
         self._spans: list[Span] = []
         self._queued: dict[str, dict[int, float]] = {}
-        self._since_s = 0.0
+        # Detection of one batch and recognition of the one before go on at once.
+        self._since_s = {_DETECTION: 0.0, _RECOGNITION: 0.0}
+        self._batch = {_DETECTION: 0, _RECOGNITION: 0}
         self._arrows = 0
         self.left_out = 0
 
@@ -63,38 +70,42 @@ class LoadTimeline(Observer):
 
     def batch_taken(self, batch: FrameBatch) -> None:
         now_s = time.monotonic()
-        self._note(Span(row=_ENGINE, name="wait", since_s=self._since_s or now_s, until_s=now_s))
+        self._begin(_DETECTION, now_s)
         for frame in batch.frames:
             self._leave_queue(frame, now_s)
-        self._since_s = now_s
 
     def faces_found(self, batch: FrameBatch, faces: Faces) -> None:
-        self._lap("detect", frames=len(batch), cameras=len(batch.cameras), faces=len(faces))
+        self._lap(_DETECTION, "detect", frames=len(batch), cameras=len(batch.cameras), faces=len(faces))
+
+    def recognition_began(self, batch: FrameBatch) -> None:  # noqa: ARG002
+        self._begin(_RECOGNITION, time.monotonic())
 
     def faces_tracked(self, batch: FrameBatch, tracks: Tracks) -> None:  # noqa: ARG002
-        self._lap("track", faces=len(tracks))
+        self._lap(_RECOGNITION, "track", faces=len(tracks))
 
     def faces_selected(self, batch: FrameBatch, tracks: Tracks, rows: Int64) -> None:  # noqa: ARG002
-        self._lap("select", chosen=len(rows))
+        self._lap(_RECOGNITION, "select", chosen=len(rows))
 
     def faces_compared(self, comparison: Comparison) -> None:
-        self._lap("embed", faces=len(comparison.rows))
+        self._lap(_RECOGNITION, "embed", faces=len(comparison.rows))
 
     def matches_decided(self, comparison: Comparison, matches: Sequence[PossibleMatch]) -> None:  # noqa: ARG002
-        self._lap("decide", matches=len(matches))
+        self._lap(_RECOGNITION, "decide", matches=len(matches))
 
     @contextmanager
     def inside(self, name: str) -> Iterator[None]:
         """A span inside the stage that is under way."""
         since_s = time.monotonic()
         yield
-        self._note(Span(row=_ENGINE, name=name, since_s=since_s, until_s=time.monotonic()))
+        about = {"batch": self._batch[_RECOGNITION]}
+        self._note(Span(row=_RECOGNITION, name=name, since_s=since_s, until_s=time.monotonic(), about=about))
 
     def to_json(self) -> bytes:
         """The timeline in Chrome's trace event format, times in microseconds from its first span on."""
         spans = sorted(self.spans, key=lambda each: each.since_s)
         began_s = spans[0].since_s if spans else 0.0
-        rows = {row: place for place, row in enumerate([_ENGINE, *sorted({each.row for each in spans} - {_ENGINE})])}
+        stages = [_DETECTION, _RECOGNITION]
+        rows = {row: place for place, row in enumerate([*stages, *sorted({each.row for each in spans} - {*stages})])}
         events: list[dict[str, object]] = [
             {"ph": "M", "pid": 1, "tid": place, "name": "thread_name", "args": {"name": row}}
             for row, place in rows.items()
@@ -103,7 +114,7 @@ class LoadTimeline(Observer):
             at = round((each.since_s - began_s) * 1e6)
             long = round((each.until_s - each.since_s) * 1e6)
             where = {"pid": 1, "tid": rows[each.row]}
-            events.append({"ph": "X", **where, "name": each.name, "ts": at, "dur": long, "args": each.about})
+            events.append({"ph": "X", **where, "name": each.name, "ts": at, "dur": long, "args": dict(each.about)})
             if each.arrow is not None:
                 arrow = {"cat": "frame", "name": "frame", "id": each.arrow, "pid": 1}
                 events.append({"ph": "s", **arrow, "tid": rows[each.row], "ts": at + long})
@@ -123,19 +134,28 @@ class LoadTimeline(Observer):
                     name="queue" if is_taken else "replaced",
                     since_s=waiting.pop(sequence),
                     until_s=now_s,
+                    about={"frame": sequence, **({"batch": self._batch[_DETECTION]} if is_taken else {})},
                     arrow=self._arrows if is_taken else None,
                 )
             )
 
     def _decoded(self, frame: Frame, late_s: float) -> None:
         now_s = time.monotonic()
-        self._note(Span(row=frame.camera, name="decode", since_s=now_s - late_s, until_s=now_s))
+        about = {"frame": frame.sequence}
+        self._note(Span(row=frame.camera, name="decode", since_s=now_s - late_s, until_s=now_s, about=about))
         self._queued.setdefault(frame.camera, {})[frame.sequence] = now_s
 
-    def _lap(self, name: str, **about: int) -> None:
+    def _begin(self, row: str, now_s: float) -> None:
+        """A row begins with its next batch; until now it has waited for it."""
+        self._note(Span(row=row, name="wait", since_s=self._since_s[row] or now_s, until_s=now_s))
+        self._batch[row] += 1
+        self._since_s[row] = now_s
+
+    def _lap(self, row: str, name: str, **about: int) -> None:
         now_s = time.monotonic()
-        self._note(Span(row=_ENGINE, name=name, since_s=self._since_s, until_s=now_s, about=dict(about)))
-        self._since_s = now_s
+        about["batch"] = self._batch[row]
+        self._note(Span(row=row, name=name, since_s=self._since_s[row], until_s=now_s, about=dict(about)))
+        self._since_s[row] = now_s
 
     def _note(self, span: Span) -> None:
         with self._lock:
@@ -159,3 +179,56 @@ class TracedCamera(LoopedRecording):
         for frame in super().watched(watch):
             self._decoded(frame, self.age_s(frame.captured_at))
             yield frame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breakdown:
+    """Of the frames whose latency lies about one quantile: milliseconds, and the mean of what they are made of.
+
+    ``decode`` from the moment at which a frame was due, ``queue`` until a batch took it, ``detect`` with the others of
+    its batch, ``hand_over`` until recognition was free, ``recognise`` until the batch was decided on.
+    """
+
+    quantile: float
+    latency_ms: float
+    frames: int
+    decode_ms: float
+    queue_ms: float
+    detect_ms: float
+    hand_over_ms: float
+    recognise_ms: float
+
+
+def breakdown(spans: Sequence[Span], *, quantiles: Sequence[float] = (0.5, 0.9, 0.99)) -> tuple[Breakdown, ...]:
+    """What frames with a recognised face waited for, at each quantile of their latency; empty where there are none."""
+    decoded = {(each.row, each.about["frame"]): each for each in spans if each.name == "decode"}
+    detected = {each.about["batch"]: each for each in spans if each.name == "detect"}
+    stages: dict[int | float, list[Span]] = {}
+    for each in spans:
+        if each.row == _RECOGNITION and each.name != "wait":
+            stages.setdefault(each.about["batch"], []).append(each)
+    parts = []
+    for queue in (each for each in spans if each.name == "queue"):
+        decode, detect = decoded.get((queue.row, queue.about["frame"])), detected.get(queue.about["batch"])
+        of_batch = stages.get(queue.about["batch"], [])
+        if decode is None or detect is None or not any(each.name == "embed" for each in of_batch):
+            continue
+        began_s, ended_s = min(each.since_s for each in of_batch), max(each.until_s for each in of_batch)
+        moments = (decode.since_s, queue.since_s, queue.until_s, detect.until_s, began_s, ended_s)
+        parts.append([1000 * (after - before) for before, after in pairwise(moments)])
+    if not parts:
+        return ()
+    taken = np.array(parts)
+    taken = taken[np.argsort(taken.sum(axis=1))]
+    return tuple(_about(taken, quantile) for quantile in quantiles)
+
+
+def _about(taken: npt.NDArray[np.float64], quantile: float) -> Breakdown:
+    """The frame at the quantile, with those within half a percent of it."""
+    near, place = len(taken) // 200, min(len(taken) - 1, int(quantile * len(taken)))
+    those = taken[max(0, place - near) : place + near + 1]
+    decode, queue, detect, hand_over, recognise = those.mean(axis=0).round(1).tolist()
+    return Breakdown(
+        quantile=quantile, latency_ms=round(float(taken[place].sum()), 1), frames=len(taken), decode_ms=decode,
+        queue_ms=queue, detect_ms=detect, hand_over_ms=hand_over, recognise_ms=recognise,
+    )  # fmt: skip

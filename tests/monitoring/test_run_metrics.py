@@ -41,6 +41,8 @@ def test_each_stage_is_given_its_own_time() -> None:
     run.batch_taken(batch())
     clock.s += 3
     run.faces_found(batch(), cast(Faces, NOTHING))
+    clock.s += 5
+    run.recognition_began(batch())
     clock.s += 2
     run.faces_tracked(batch(), cast(Tracks, NOTHING))
     clock.s += 1

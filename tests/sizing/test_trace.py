@@ -9,9 +9,11 @@ from itertools import pairwise
 import pytest
 
 from pylfr.sizing.load import Load, Setting, decode_floor, run_load
-from pylfr.sizing.trace import LoadTimeline
+from pylfr.sizing.trace import LoadTimeline, Span, breakdown
 from pylfr.types import Faces, FrameBatch
 from tests.samples import sample_frame
+
+STAGES = ("detection", "recognition")
 
 
 @pytest.fixture(scope="module")
@@ -25,18 +27,23 @@ def traced(setting: Setting) -> tuple[LoadTimeline, Load]:
 
 def test_every_analysed_frame_has_its_decoding_its_wait_and_its_batch(traced: tuple[LoadTimeline, Load]) -> None:
     timeline, load = traced
-    names = Counter((span.row == "engine", span.name) for span in timeline.spans)
+    names = Counter((span.row in STAGES, span.name) for span in timeline.spans)
     assert names[False, "decode"] >= names[False, "queue"] >= load.looked_at > 0
-    assert {name for in_engine, name in names if in_engine} >= {"wait", "detect", "track", "select", "embed", "search"}
+    assert {(span.row, span.name) for span in timeline.spans if span.row in STAGES} == {
+        ("detection", "wait"),
+        ("detection", "detect"),
+        *(("recognition", name) for name in ("wait", "track", "select", "embed", "search", "decide")),
+    }
     assert sum(int(span.about["frames"]) for span in timeline.spans if span.name == "detect") == names[False, "queue"]
     assert all(span.until_s >= span.since_s for span in timeline.spans)
 
 
-def test_the_engine_does_one_thing_at_a_time_but_for_searches_inside_embedding(
+def test_detection_and_recognition_do_one_thing_at_a_time_but_for_searches_inside_embedding(
     traced: tuple[LoadTimeline, Load],
 ) -> None:
-    stages = [span for span in traced[0].spans if span.row == "engine" and span.name != "search"]
-    assert all(one.until_s <= other.since_s + 1e-6 for one, other in pairwise(stages))
+    for row in STAGES:
+        stages = [span for span in traced[0].spans if span.row == row and span.name != "search"]
+        assert all(one.until_s <= other.since_s + 1e-6 for one, other in pairwise(stages))
     inside = [span for span in traced[0].spans if span.name == "search"]
     embeds = [span for span in stages if span.name == "embed"]
     assert all(any(e.since_s <= span.since_s and span.until_s <= e.until_s for e in embeds) for span in inside)
@@ -46,7 +53,7 @@ def test_the_file_is_chromes_trace_format_with_an_arrow_for_each_frame(traced: t
     whole = json.loads(traced[0].to_json())
     events = whole["traceEvents"]
     rows = {event["tid"]: event["args"]["name"] for event in events if event["ph"] == "M"}
-    assert list(rows.values()) == ["engine", "camera-000", "camera-001"]
+    assert list(rows.values()) == [*STAGES, "camera-000", "camera-001"]
     spans = [event for event in events if event["ph"] == "X"]
     assert all(event["ts"] >= 0 and event["dur"] >= 0 and event["tid"] in rows for event in spans)
     begun = Counter(event["id"] for event in events if event["ph"] == "s")
@@ -71,3 +78,27 @@ def test_a_timeline_that_is_full_counts_what_it_leaves_out(monkeypatch: pytest.M
     for _ in range(5):
         timeline.faces_found(FrameBatch(frames=(sample_frame(),)), Faces.none())
     assert (len(timeline.spans), timeline.left_out) == (2, 3)
+
+
+def test_the_latency_of_frames_is_divided_among_what_they_waited_for() -> None:
+    def spans(batch: int, *, late_s: float) -> list[Span]:
+        at = 10.0 * batch
+        moments = {
+            ("north", "decode"): (at, at + 0.01 + late_s),
+            ("north", "queue"): (at + 0.01 + late_s, at + 0.03 + late_s),
+            ("detection", "detect"): (at + 0.03 + late_s, at + 0.06 + late_s),
+            ("recognition", "wait"): (at - 1, at + 0.1 + late_s),
+            ("recognition", "track"): (at + 0.1 + late_s, at + 0.11 + late_s),
+            ("recognition", "embed"): (at + 0.11 + late_s, at + 0.15 + late_s),
+        }
+        return [
+            Span(row=row, name=name, since_s=since, until_s=until, about={"frame": batch, "batch": batch})
+            for (row, name), (since, until) in moments.items()
+        ]
+
+    usual, late = breakdown([*spans(1, late_s=0), *spans(2, late_s=0), *spans(3, late_s=0.5)], quantiles=(0.4, 0.99))
+    assert (usual.frames, usual.latency_ms, late.latency_ms) == (3, 150.0, 650.0)
+    assert (usual.decode_ms, usual.queue_ms, usual.detect_ms) == (10.0, 20.0, 30.0)
+    assert (usual.hand_over_ms, usual.recognise_ms) == (40.0, 50.0)
+    assert late.decode_ms == 510.0
+    assert breakdown(spans(1, late_s=0)[:3]) == ()
