@@ -158,7 +158,7 @@ def open_rehearsal(
         for name, path in camera_names([each for each in videos if isinstance(each, Path)]).items()
     ]
     sources += [each for each in videos if not isinstance(each, Path)]
-    batch = BatchSection(size=min(16, max(4, len(sources))), wait_ms=20.0)
+    batch = BatchSection(size=min(16, max(4, len(sources))))
     settings = settings_of(recognition or RecognitionSection(), batch, networks.embedder.manifest)
     if aggregates is not None:
         observers = (*observers, _statistics(aggregates, networks, settings))

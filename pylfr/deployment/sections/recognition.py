@@ -98,4 +98,8 @@ class BatchSection(ConfigModel):
     """How frames of many cameras are put together."""
 
     size: int = Field(default=16, ge=1, description="frames per batch at most")
-    wait_ms: float = Field(default=20.0, ge=0, description="how long the oldest frame waits for others, ms")
+    wait_ms: float | None = Field(
+        default=None,
+        ge=0,
+        description="how long the oldest frame waits for others, ms; unset: 0 on the CPU, which gains nothing, else 20",
+    )
