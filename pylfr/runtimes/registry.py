@@ -111,9 +111,11 @@ def open_runtime(
     beside = beside_on_cpu(threads) if device == "cpu" and choice.name != "torch" else None
     if max_batch is None and beside is None:
         return opened
+    # A detector's picture gives the same faces whatever is in the batch with it.
+    is_detector = side_px is not None
     if isinstance(opened, DeviceRuntime):
-        return DeviceInParts(opened, opened, max_batch=max_batch, beside=beside)
-    return ChunkedRuntime(opened, max_batch=max_batch, beside=beside)
+        return DeviceInParts(opened, opened, max_batch=max_batch, beside=beside, one_by_one=is_detector)
+    return ChunkedRuntime(opened, max_batch=max_batch, beside=beside, one_by_one=is_detector)
 
 
 def open_device_runtime(

@@ -64,10 +64,10 @@ def test_the_answer_is_that_of_the_whole_batch(count: int, max_batch: int | None
 
 def test_parts_run_in_parallel() -> None:
     runtime = ChunkedRuntime(Doubling(meet=3), max_batch=None, beside=3)
-    assert len(runtime.run(images(3))["doubled"]) == 3
+    assert len(runtime.run(images(12))["doubled"]) == 12
 
 
-def test_whole_pictures_run_one_by_one_and_crops_together() -> None:
+def test_whole_pictures_run_one_by_one_and_crops_together_few_of_them_in_one_call() -> None:
     network = Doubling()
     runtime = ChunkedRuntime(network, max_batch=None, beside=2)
     runtime.run(images(3, side=300))
@@ -75,6 +75,16 @@ def test_whole_pictures_run_one_by_one_and_crops_together() -> None:
     network.batches.clear()
     runtime.run(images(40))
     assert sorted(network.batches) == [8, 16, 16]
+    network.batches.clear()
+    runtime.run(images(4))
+    runtime.run(images(6))
+    assert sorted(network.batches) == [2, 4, 4]
+
+
+def test_what_must_not_depend_on_its_batch_runs_one_by_one_whatever_its_size() -> None:
+    network = Doubling()
+    ChunkedRuntime(network, max_batch=None, beside=2, one_by_one=True).run(images(3))
+    assert network.batches == [1, 1, 1]
 
 
 def test_when_a_part_fails_the_others_end_before_the_error_is_raised() -> None:
