@@ -349,6 +349,9 @@ def decode_scrfd(
 def nms(batch_index: Int32, boxes: Float32, scores: Float32, iou: float) -> Int64:
     """Rows that survive greedy non-maximum suppression in each image: by image, then best score first."""
 
+def coarse_luma(picture: Picture, cell_px: int) -> UInt8:
+    """uint8 [ceil(height / cell_px), ceil(width / cell_px)]: mean luma of every second row; ``cell_px`` is 1 to 64."""
+
 def measure_quality(pictures: Sequence[Picture], picture_index: Int32, landmarks: Float32) -> Float32:
     """float32 [N, 7]: sharpness, interocular_px, yaw, pitch, roll (degrees), brightness, contrast (0..1)."""
 

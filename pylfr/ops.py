@@ -41,6 +41,7 @@ from pylfr._core import (
     simd_level,
     similarity,
 )
+from pylfr._core import coarse_luma as _coarse_luma
 from pylfr._core import crop_rgb as _crop_rgb
 from pylfr._core import crop_surface as _crop_surface
 from pylfr._core import letterbox as _letterbox
@@ -65,6 +66,7 @@ __all__ = [
     "Tensor",
     "Tracker",
     "built_with_cuda",
+    "coarse_luma",
     "crop_rgb",
     "cuda_device_count",
     "cuda_launches",
@@ -166,6 +168,14 @@ def crop_rgb(frame: Frame, to_frame: Float32, *, width: int, height: int) -> UIn
         return out
     _crop_rgb(_picture(frame), to_frame, out)
     return out
+
+
+def coarse_luma(frame: Frame, *, cell_px: int) -> UInt8:
+    """The mean luma of the frame's cells of ``cell_px`` x ``cell_px`` pixels, 1 to 64: uint8 [rows, columns].
+
+    Of every second row; of RGB it is the green channel. Cells at the right and lower edge may be smaller.
+    """
+    return _coarse_luma(_picture(frame), cell_px)
 
 
 def measure_quality(frames: Sequence[Frame], faces: Faces) -> Float32:

@@ -194,6 +194,20 @@ void crop_one(const Picture& picture, const py::array& to_frame, py::array out) 
     crop_rgb(picture.view(), map, pixels, width, height, Place{});
 }
 
+py::array_t<std::uint8_t> coarse_luma_of(const Picture& picture, std::int32_t cell) {
+    constexpr std::int32_t largest = 64;
+    if (!picture.surfaces().empty()) throw py::type_error("picture must be of the host, got surfaces");
+    if (cell < 1 || cell > largest) {
+        throw py::value_error("cell_px must be 1 to " + std::to_string(largest) + ", got " + std::to_string(cell));
+    }
+    const PictureView& view = picture.view();
+    py::array_t<std::uint8_t> means({(view.height + cell - 1) / cell, (view.width + cell - 1) / cell});
+    std::uint8_t* out = means.mutable_data();
+    const py::gil_scoped_release release;
+    coarse_luma(view, cell, out);
+    return means;
+}
+
 py::array_t<float> quality_of(const GivenPictures& pictures, const py::array& picture_index,
                               const py::array& landmarks) {
     const std::int32_t* index = values<std::int32_t>(picture_index, {any_length}, "picture_index");
@@ -235,6 +249,7 @@ void bind_pictures(py::module_& module) {
     module.def("warp", &warp_all, py::arg("pictures"), py::arg("picture_index"), py::arg("to_frame"), py::arg("out"),
                py::arg("bgr"), py::arg("mean"), py::arg("scale"), py::arg("per_pixel") = false);
     module.def("crop_rgb", &crop_one, py::arg("picture"), py::arg("to_frame"), py::arg("out"));
+    module.def("coarse_luma", &coarse_luma_of, py::arg("picture"), py::arg("cell_px"));
     module.def("measure_quality", &quality_of, py::arg("pictures"), py::arg("picture_index"), py::arg("landmarks"));
     module.def("measure_scenes", &scenes_of, py::arg("pictures"));
 }

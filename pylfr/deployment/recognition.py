@@ -47,6 +47,7 @@ def settings_of(
         detect_hz=recognition.detect_hz,
         min_detect_hz=recognition.slowest_hz,
         closer_hz=recognition.closer_hz,
+        full_look_s=recognition.full_look_s,
         batch_size=batch.size,
         wait_ms=batch.wait_ms,
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from pylfr.engine.stages import Stages
 from pylfr.engine.summary import CameraSummary, Summary, add_causes
+from pylfr.faces.changed_regions import CARRIED, IN_PART, UNCHANGED
 from pylfr.governance.authorisation.authority import REHEARSAL
 from pylfr.protocols import Gallery
 from pylfr.types import Faces, Frame, FrameBatch
@@ -87,6 +88,9 @@ class Account:
             frames=frames,
             detected_frames=sum(camera.detected_frames for camera in cameras.values()),
             closer_frames=sum(camera.closer_frames for camera in cameras.values()),
+            frames_in_part=stages.looks[IN_PART],
+            frames_unchanged=stages.looks[UNCHANGED],
+            faces_carried=stages.looks[CARRIED],
             faces=sum(self.faces.values()),
             tracks=sum(self.tracks.values()) + stages.tracker.alive,
             recognised=self.recognised,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from pylfr.engine.engine import Engine
 from pylfr.engine.observer import Observer, Observers
 from pylfr.engine.stages import EngineLimits, Stages
 from pylfr.faces.best_shots import BestShotSelector, SelectionRules
+from pylfr.faces.changed_regions import ChangedRegionDetector
 from pylfr.faces.detect import FaceDetector
 from pylfr.faces.device.detect import DeviceDetector
 from pylfr.faces.device.recognise import DeviceRecogniser, HostEmbedderAdapter
@@ -18,7 +20,7 @@ from pylfr.faces.embed import FaceEmbedder
 from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.redact import NEAR_SHARE
 from pylfr.faces.track import FaceTracker, TrackRules
-from pylfr.protocols import AheadDetector, Audit, Authority, Ceiling, GallerySource, Sink, Source
+from pylfr.protocols import AheadDetector, Audit, Authority, Ceiling, Detector, GallerySource, Sink, Source
 from pylfr.video.batching.batcher import Batcher
 from pylfr.video.open import decoded_by, decoding_of
 
@@ -51,7 +53,8 @@ class EngineSettings:
     ``detect_hz`` frames a second of each camera are analysed, up to ``closer_hz`` while somebody in view is undecided,
     of live ones under overload no fewer than ``min_detect_hz``; a batch holds ``batch_size`` frames and waits
     ``wait_ms`` at most to be filled; None: not at all for networks on the CPU, which take one picture after the other,
-    and 20 ms for those on a device.
+    and 20 ms for those on a device. Every ``full_look_s`` a picture is analysed in full, between these where something
+    has changed; 0: each of them in full, as on a device.
     """
 
     alerts: AlertRules
@@ -60,6 +63,7 @@ class EngineSettings:
     detect_hz: float
     min_detect_hz: float
     closer_hz: float
+    full_look_s: float
     batch_size: int
     wait_ms: float | None
 
@@ -90,6 +94,7 @@ def build_engine(
         log.info("camera %s is decoded by %s", source.camera, decoded_by(source))
     high_score = networks.detector.score_floor * HIGH_SCORE_SHARE
     low_score = networks.detector.score_floor * LOW_SCORE_SHARE
+    looks: Counter[str] = Counter()
     stages = Stages(
         batches=Batcher(
             sources,
@@ -102,7 +107,7 @@ def build_engine(
         ),
         authority=authority,
         ceiling=ceiling,
-        detector=networks.detector.with_score_floor(networks.detector.score_floor * NEAR_SHARE),
+        detector=_detector(settings, networks, looks),
         tracker=FaceTracker(TrackRules(high_score=high_score, low_score=low_score)),
         selector=BestShotSelector(settings.best_shots),
         recogniser=networks.recogniser,
@@ -113,6 +118,7 @@ def build_engine(
         observers=Observers(observers),
         undated=undated,
         decoding=decoding,
+        looks=looks,
         on_close=on_close,
     )
     return Engine(
@@ -122,6 +128,14 @@ def build_engine(
         embedder_name=networks.embedder.manifest.name,
         runtime_name=networks.runtime,
     )
+
+
+def _detector(settings: EngineSettings, networks: Networks, looks: Counter[str]) -> Detector:
+    """What detects down to what is redacted; on the CPU, between full looks, where something has changed."""
+    detector = networks.detector.with_score_floor(networks.detector.score_floor * NEAR_SHARE)
+    if isinstance(detector, AheadDetector) or detector.manifest.detection.fixed_size or not settings.full_look_s:
+        return detector
+    return ChangedRegionDetector(detector, full_look_s=settings.full_look_s, counts=looks)
 
 
 def _wait_ms(settings: EngineSettings, networks: Networks) -> float:

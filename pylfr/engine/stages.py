@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,7 +20,8 @@ from pylfr.video.batching.batcher import Batcher
 class Stages:
     """The parts of an engine, in the order in which a frame meets them.
 
-    ``undated`` are the cameras that play recordings without a stated recording time.
+    ``undated`` are the cameras that play recordings without a stated recording time; ``looks`` counts what the detector
+    did not analyse in full (``ChangedRegionDetector``).
     """
 
     batches: Batcher
@@ -36,6 +38,7 @@ class Stages:
     observers: Observers = field(default_factory=Observers)
     undated: frozenset[str] = frozenset()
     decoding: str = "in this process"
+    looks: Counter[str] = field(default_factory=Counter)
     on_close: Callable[[], None] = lambda: None
 
 

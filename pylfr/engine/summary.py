@@ -37,6 +37,8 @@ class Summary:
     ``faces`` counts detections, ``tracks`` the faces followed through the picture, ``recognised`` the probes that were
     compared, ``near_detections`` what was too weak to count as a face and is filled in pictures all the same,
     ``suppressed`` repeat alerts inside the cool-down. ``dropped`` counts frames and faces by cause.
+    ``frames_in_part`` were analysed where something had changed, in ``frames_unchanged`` nothing had; ``faces_carried``
+    are the faces of unchanged parts, from the last full look.
     ``dwell_ms`` says how long probe templates existed. ``undelivered`` counts deliveries that failed:
     each alert once for each sink that refused it, or that its receiver had not confirmed when the run ended. ``unread``
     are alerts that the program which reads ``Engine.run`` did not take; they are recorded, and sent to the sinks.
@@ -47,6 +49,9 @@ class Summary:
     frames: int
     detected_frames: int
     closer_frames: int
+    frames_in_part: int
+    frames_unchanged: int
+    faces_carried: int
     faces: int
     tracks: int
     recognised: int

@@ -118,9 +118,16 @@ class FaceDetector:
         frames = as_frames(images)
         if not frames:
             return Faces.none()
-        size = input_size(self._detect, frames, side_px=self._side_px)
+        return self.detect_at(frames, self.size_for(frames))
+
+    def size_for(self, frames: Sequence[Frame]) -> DetectSize:
+        """The network's input in which ``detect`` looks at these frames together."""
+        return input_size(self._detect, frames, side_px=self._side_px)
+
+    def detect_at(self, frames: Sequence[Frame], size: DetectSize) -> Faces:
+        """As ``detect``, with the frames fitted into a network's input of that size."""
         with self._buffers.borrow((len(frames), 3, size.height, size.width)) as buffer:
-            tensor, factors = self.letterbox(frames, out=buffer)
+            tensor, factors = self._letterbox(frames, size, buffer)
             outputs = self.run(tensor)
         raw = decode(self._manifest, outputs, width=size.width, height=size.height, score_floor=self._score_floor)
         kept = ops.nms(raw.batch_index, raw.boxes, raw.scores, iou=SUPPRESSION_IOU)
@@ -148,7 +155,9 @@ class FaceDetector:
 
         The tensor is ``out`` if that is given, else newly allocated.
         """
-        size = input_size(self._detect, frames, side_px=self._side_px)
+        return self._letterbox(frames, self.size_for(frames), out)
+
+    def _letterbox(self, frames: Sequence[Frame], size: DetectSize, out: Float32 | None) -> tuple[Float32, Float32]:
         pixels = self._manifest.pixels
         return ops.letterbox(
             frames,

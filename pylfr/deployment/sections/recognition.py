@@ -63,6 +63,12 @@ class RecognitionSection(ConfigModel):
         ge=0,
         description="detections per second and camera while somebody new or nearly recognised is in view; 0: off",
     )
+    full_look_s: float = Field(
+        default=0.0,
+        ge=0,
+        le=10,
+        description="longest time in which only what has changed of a picture is analysed, s, on the CPU; 0: off",
+    )
     comparisons_hz: float | None = Field(
         default=None,
         gt=0,
