@@ -2,6 +2,9 @@
 
     python -m benchmarks.quick [--accept]          (make bench-quick)
 
+Stages are compared with an earlier run on this processor; what pylfr adds or saves (`benchmarks.quick_pairs`), with the
+same thing without it and a fixed bound.
+
 Exit status: 0 nothing is slower, 1 something is, 2 there is nothing to compare with (``--accept`` stores this run).
 """
 
@@ -11,13 +14,16 @@ import argparse
 import json
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from benchmarks.measure import RESULTS, print_machine, this_machine, write_results
+from benchmarks.quick_pairs import Pair, pairs
 from pylfr import ops
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
@@ -30,6 +36,7 @@ from tests.samples import faces_at, sample_frame
 # A stage is slower where its ratio to the reference has grown by more than this.
 TOLERANCE = 1.6
 _ROUNDS = 25
+_PAIR_ROUNDS = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +91,26 @@ def measure_ratios(
     return {name: statistics.median(values) for name, values in ratios.items()}
 
 
+def measure_pairs(of: Mapping[str, Pair], *, rounds: int = _PAIR_ROUNDS) -> dict[str, float]:
+    """Median ratio of each pair's work to what it is measured against, the two in turn."""
+    ratios: dict[str, list[float]] = {name: [] for name in of}
+    for turn in range(rounds + 1):
+        for name, pair in of.items():
+            beside, mine = _measure(pair.beside), _measure(pair.work)
+            if turn >= 1:
+                ratios[name].append(mine / beside)
+    return {name: statistics.median(values) for name, values in ratios.items()}
+
+
+def over_bound(ratios: Mapping[str, float], of: Mapping[str, Pair]) -> list[str]:
+    """Which pairs are over their bound, in words."""
+    return [
+        f"{name}: {ratio:.2f} times, at most {of[name].most:g} are accepted"
+        for name, ratio in ratios.items()
+        if ratio > of[name].most
+    ]
+
+
 def slower(now: Mapping[str, float], before: Mapping[str, float], *, tolerance: float = TOLERANCE) -> list[str]:
     """What has become slower, in words; a stage that is no longer measured counts too."""
     found = [
@@ -92,6 +119,13 @@ def slower(now: Mapping[str, float], before: Mapping[str, float], *, tolerance: 
         if name in now and now[name] > tolerance * before[name]
     ]
     return found + [f"{name}: was measured before and is not any more" for name in before if name not in now]
+
+
+def _measure(work: Callable[[], object]) -> float:
+    """What ``work`` measures itself, where that is a float; else how long it took."""
+    began = time.perf_counter()
+    measured = work()
+    return measured if isinstance(measured, float) else time.perf_counter() - began
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -109,6 +143,14 @@ def main() -> None:
     now = measure_ratios(stages(), reference())
     for name, ratio in now.items():
         print(f"{name:16} {ratio:8.3f} times the reference")
+    with tempfile.TemporaryDirectory(prefix="pylfr-quick-") as folder:
+        bounded = pairs(Path(folder))
+        beside = measure_pairs(bounded)
+    for name, ratio in beside.items():
+        print(f"{name:32} {ratio:6.2f} times (at most {bounded[name].most:g})")
+    too_much = over_bound(beside, bounded)
+    for line in too_much:
+        print(f"OVER {line}", file=sys.stderr)
     path = RESULTS / "quick.json"
     if given.accept:
         print(f"stored in {write_results('quick', machine, Quick(ratios=now))}")
@@ -124,7 +166,7 @@ def main() -> None:
     found = slower(now, stored["results"]["ratios"])
     for line in found:
         print(f"SLOWER {line}", file=sys.stderr)
-    if found:
+    if found or too_much:
         sys.exit(1)
     print(f"nothing is slower (tolerance {TOLERANCE:g} times)")
 
