@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from pylfr._internal.private_folder import make_private_folder
 from pylfr.cli.console import escape, results, say, warn
 from pylfr.errors import ConfigError
 from pylfr.fleet.bundle import changed_files, install_bundle, installed_bundle, pack_bundle
@@ -44,7 +45,7 @@ def install(
     key: Annotated[Path, typer.Option(help="The fleet's public key, brought here by a way that you trust.")],
 ) -> None:
     """Verify a bundle and use it from now on: all of it, or none. An older one than before is refused."""
-    into.mkdir(parents=True, exist_ok=True)
+    make_private_folder(into)
     done = install_bundle(bundle, into, site=site, key=read_public_key(key))
     say(f"{into / 'current'}: version {done.manifest.version} of {site}, {len(done.manifest.files)} files")
 

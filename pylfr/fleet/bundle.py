@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 
 from pylfr._internal.atomic_file import sync_folder, write_whole
 from pylfr._internal.canonical_json import Plain, canonical, utc_text
+from pylfr._internal.private_folder import make_private_folder
 from pylfr._internal.strict_json import parse_json
 from pylfr._internal.toml_model import ConfigModel, explain
 from pylfr.errors import ConfigError
@@ -84,6 +85,7 @@ def read_bundle(path: Path, key: PublicKey) -> BundleManifest:
 def install_bundle(path: Path, into: Path, *, site: str, key: PublicKey) -> Installed:
     """Put the files of a bundle into ``into``/VERSION and let ``into``/current point there, in one step.
 
+    Deployment files name people: all that is installed is its owner's alone, whatever the umask.
     Raises ``ConfigError`` where the bundle is not signed with ``key``, is of another site, is not newer than what is
     there, or any file is not what was signed: then nothing has changed.
     """
@@ -102,8 +104,8 @@ def install_bundle(path: Path, into: Path, *, site: str, key: PublicKey) -> Inst
         try:
             for name, content in _contents(archive, path, manifest.files):
                 place = target / name
-                place.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-                place.write_bytes(content)
+                make_private_folder(place.parent)
+                write_whole(place, content)
             write_whole(target / _MANIFEST, archive.read(_MANIFEST))
         except BaseException:
             shutil.rmtree(target, ignore_errors=True)

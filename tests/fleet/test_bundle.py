@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from pylfr.errors import ConfigError
 from pylfr.fleet.bundle import changed_files, install_bundle, installed_bundle, pack_bundle
 from pylfr.governance.keys.keys import SigningKey, make_key, read_signing_key
+from tests.cli.command import PYLFR
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -46,6 +48,21 @@ def test_what_was_signed_is_installed_and_a_change_of_it_is_found(tmp_path: Path
     assert (found.manifest.version, changed_files(found)) == (2, [])
     (into / "current" / "deployment.toml").write_text("three")
     assert changed_files(found) == ["deployment.toml"]
+
+
+def test_what_is_installed_is_its_owners_alone_whatever_the_umask(tmp_path: Path, key: SigningKey) -> None:
+    bundle, into = pack(tmp_path, key, 1, "one"), tmp_path / "new" / "site"
+    done = subprocess.run(
+        [
+            "sh", "-c", 'umask 000 && exec "$@"', "sh",
+            PYLFR, "fleet", "install", bundle, into, "--site", "hall", "--key", tmp_path / "fleet.pub",
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    installed = [path for path in (tmp_path / "new").rglob("*") if not path.is_symlink()]
+    assert {path.name for path in installed} >= {"site", "1", "deployment.toml", "models", "net.onnx", "bundle.json"}
+    assert {path.name: oct(path.stat().st_mode & 0o077) for path in installed if path.stat().st_mode & 0o077} == {}
 
 
 @pytest.mark.parametrize(
