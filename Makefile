@@ -23,7 +23,7 @@ $(VENV)/.dev: pyproject.toml
 
 $(VENV)/.built: $(VENV)/.dev CMakeLists.txt $(shell find csrc -type f 2>/dev/null)
 	@echo "== compiling the native core and installing pylfr (editable)"
-	@$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[cluster,faiss,mqtt,evaluation,monitoring,service]'
+	@$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[cluster,faiss,mqtt,evaluation,monitoring,service,tracing]'
 	@touch $@
 
 build: $(VENV)/.built ## compile and install into .venv

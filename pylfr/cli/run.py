@@ -24,6 +24,7 @@ from pylfr.deployment.resources import Resources, open_resources
 from pylfr.engine.engine import Engine
 from pylfr.errors import ConfigError
 from pylfr.governance.keys.memory import close_memory, memory_state
+from pylfr.monitoring.tracers import tracers_of
 from pylfr.types import Event
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ def _run(deployment: Path, summary_file: Path | None, *, debuggable: bool, lost:
     for line in (*officers_of(resources), *measurements_of(resources)):
         console.print(escape(line), highlight=False, soft_wrap=True)
     monitor = _monitor(resources.deployment)
-    engine = engine_of(resources, debuggable=debuggable, observers=() if monitor is None else (monitor.run,))
+    tracers = tracers_of(resources.deployment.tracing, deployment=resources.deployment.name)
+    observers = (*(() if monitor is None else (monitor.run,)), *tracers)
+    engine = engine_of(resources, debuggable=debuggable, observers=observers)
 
     def reload() -> None:
         console.print(reload_deployment(engine, deployment, resources.deployment), highlight=False, soft_wrap=True)
@@ -103,6 +106,7 @@ def _listening(monitor: Monitor | None, engine: Engine, resources: Resources, co
 
     monitor.watch(engine)
     monitor.watch_record(resources)
+    monitor.watch_outbox(resources.deliveries)
     with engine, listening(monitor, host=section.host, port=section.port) as address:
         console.print(f"numbers for Prometheus at {address}/metrics", highlight=False, soft_wrap=True)
         yield

@@ -16,6 +16,7 @@ from pylfr.deployment.resources import open_resources
 from pylfr.deployment.sections.service import Scope
 from pylfr.errors import ConfigError, UsageError
 from pylfr.governance.keys.memory import close_memory, memory_state
+from pylfr.monitoring.tracers import tracers_of
 
 commands = typer.Typer(help="Tokens for programs that read from the service.", no_args_is_help=True)
 
@@ -41,9 +42,13 @@ def serve(
     say(f"the memory of this process is {memory_state()}")
     with open_resources(deployment) as resources:
         monitor, watch = Monitor(resources.deployment), CameraWatch()
-        engine = None if attach else engine_of(open_resources(deployment), observers=(monitor.run, watch))
-        if engine is not None:
+        engine = None
+        if not attach:
+            running = open_resources(deployment)
+            tracers = tracers_of(running.deployment.tracing, deployment=running.deployment.name)
+            engine = engine_of(running, observers=(monitor.run, watch, *tracers))
             monitor.watch(engine)
+            monitor.watch_outbox(running.deliveries)
         serve_app(
             resources,
             engine,

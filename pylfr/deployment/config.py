@@ -11,7 +11,7 @@ from pylfr._internal.toml_model import ConfigModel, Name, read_tables, record_fr
 from pylfr.deployment.sections.cameras import CameraSection, DecodeSection
 from pylfr.deployment.sections.cluster import ClusterSection
 from pylfr.deployment.sections.fields import FilePath
-from pylfr.deployment.sections.monitoring import MonitoringSection
+from pylfr.deployment.sections.monitoring import MonitoringSection, TracingSection
 from pylfr.deployment.sections.recognition import BatchSection, ModelsSection, RecognitionSection, WatchlistSection
 from pylfr.deployment.sections.record import AggregatesSection, AuditSection, AuthoritySection, RecordsSection
 from pylfr.deployment.sections.service import ServiceSection
@@ -45,6 +45,7 @@ class Deployment(ConfigModel):
     monitoring: MonitoringSection = Field(
         default=MonitoringSection(), description="numbers for Prometheus, of `pylfr run`"
     )
+    tracing: TracingSection | None = Field(default=None, description="traces of batches, by OpenTelemetry")
     service: ServiceSection = Field(default=ServiceSection(), description="pages and HTTP interface of `pylfr serve`")
 
     @model_validator(mode="after")

@@ -53,6 +53,7 @@ from pylfr.governance.keys.keys import PublicKey, SigningKey, read_public_key, r
 from pylfr.governance.keys.vault import VaultKey, VaultKeyFile, make_vault_key, read_key_file, read_vault_key
 from pylfr.models.store import Model, open_store
 from pylfr.runtimes.registry import RuntimeChoice, choose_runtime
+from pylfr.sinks.delivery import DeliverySink
 from pylfr.types import Event
 
 # The environment variable with the passphrase of vault keys, where they have one.
@@ -94,6 +95,8 @@ class Resources:
         self.run: str | None = None
         # What sends checkpoints to another machine, once the log is open and where one is named.
         self.exporter: CheckpointExporter | None = None
+        # What carries alerts on, once the sinks are open.
+        self.deliveries: list[DeliverySink] = []
         if audit is not None:
             self.audit = audit
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from pylfr._internal.steady_clock import steady_now
@@ -16,7 +17,7 @@ from pylfr.governance.adjudication.database import Records
 from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling, NoCeiling
 from pylfr.governance.retention.sweeper import RetentionPolicy
 from pylfr.protocols import Ceiling, Sink
-from pylfr.sinks.delivery import Destination, start_delivery
+from pylfr.sinks.delivery import DeliverySink, Destination, start_delivery
 from pylfr.sinks.evidence import open_evidence, open_sealed_evidence
 from pylfr.sinks.jsonl import open_jsonl
 from pylfr.sinks.mqtt import MqttTls, broker_of
@@ -36,19 +37,24 @@ def open_sinks(resources: Resources, terms: Terms) -> list[Sink]:
     sinks: list[Sink] = []
     for opened in _opened(sections, resources, terms):
         resources.closes(opened.close)
+        if isinstance(opened, DeliverySink):
+            resources.deliveries.append(opened)
         sinks.append(opened)
     return sinks
 
 
-def false_alert_limit(resources: Resources, terms: Terms) -> Ceiling:
-    """Pauses a run when reviewers find too many of its alerts false; without records nothing does."""
+def false_alert_limit(resources: Resources, terms: Terms, *, since: datetime | None = None) -> Ceiling:
+    """Pauses a run when reviewers find too many of its alerts false; without records nothing does.
+
+    ``since`` is when the run began, if that was an earlier start.
+    """
     if resources.records is None:
         return NoCeiling()
     return FalseAlertCeiling(
         resources.audit,
         authorisation=terms.authority.reference,
         words=terms.words(),
-        since=resources.now,
+        since=since or resources.now,
         ceiling=terms.profile.fpir_ceiling,
     )
 

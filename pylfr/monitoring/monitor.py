@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, GCCollector, Info, PlatformCollector, ProcessCollector
@@ -14,7 +15,9 @@ from pylfr.deployment.resources import Resources
 from pylfr.engine.engine import Engine
 from pylfr.monitoring.engine_collector import EngineCollector
 from pylfr.monitoring.governance_collector import GovernanceCollector
+from pylfr.monitoring.outbox_collector import OutboxCollector
 from pylfr.monitoring.run_metrics import RunMetrics
+from pylfr.sinks.delivery import DeliverySink
 
 # A batch takes less than a second on the slowest machine that is worth using.
 STUCK_AFTER_S = 30.0
@@ -47,6 +50,10 @@ class Monitor:
     def watch_record(self, resources: Resources) -> None:
         """Give the numbers of the deployment's authority and record too, from now on. Once."""
         self.registry.register(GovernanceCollector(resources))
+
+    def watch_outbox(self, sinks: Sequence[DeliverySink]) -> None:
+        """Say how far these sinks are behind the log, from now on, also those that are added later. Once."""
+        self.registry.register(OutboxCollector(sinks))
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """All numbers in the format that ``accept``, an HTTP header, asks for, and the name of that format."""

@@ -7,6 +7,8 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from pylfr.errors import PylfrError, SinkError
@@ -52,6 +54,20 @@ class Destination(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """How far one destination is: alerts that wait, since when the oldest does, and what became of the others.
+
+    ``delivered``, ``refused`` (for good) and ``expired`` (their retention had ended) count since this process began.
+    """
+
+    waiting: int
+    oldest_at: datetime | None
+    delivered: int
+    refused: int
+    expired: int
+
+
 class DeliverySink:
     """A ``Sink`` whose engine never waits for the destination, however that fails. Made by ``start_delivery``."""
 
@@ -67,11 +83,12 @@ class DeliverySink:
     ) -> None:
         self._destination = destination
         self._pending = pending
+        self.name = name
         self._timeout_s = timeout_s
         self._close_s = close_s
         self._note = note
         self._changed = threading.Condition()
-        self._given_up = 0
+        self._delivered = self._refused = self._expired = 0
         self._reason = ""
         self._is_delayed = False
         self._closes_at: float | None = None
@@ -80,6 +97,21 @@ class DeliverySink:
 
     def __repr__(self) -> str:
         return f"DeliverySink({self._destination.address!r})"
+
+    @property
+    def address(self) -> str:
+        """Where it delivers to, without secrets."""
+        return self._destination.address
+
+    def backlog(self) -> Backlog:
+        """How far it is now. May be called from any thread. Raises ``AuditError`` where the log cannot be read."""
+        return Backlog(
+            waiting=self._pending.count(),
+            oldest_at=self._pending.oldest_at(),
+            delivered=self._delivered,
+            refused=self._refused,
+            expired=self._expired,
+        )
 
     def start(self) -> None:
         self._thread.start()
@@ -109,12 +141,13 @@ class DeliverySink:
         left = self._pending.count()
         if left:
             self._say(UNFINISHED, waiting=left, because=self._reason)
-        if left or self._given_up:
+        given_up = self._refused + self._expired
+        if left or given_up:
             what_becomes = self._pending.what_becomes if left else "see the audit record"
             raise SinkError(
-                f"alerts not delivered to {self._destination.address}{self._because()}: {left + self._given_up}, "
+                f"alerts not delivered to {self._destination.address}{self._because()}: {left + given_up}, "
                 f"{what_becomes}",
-                undelivered=left + self._given_up,
+                undelivered=left + given_up,
             )
 
     def _because(self) -> str:
@@ -164,9 +197,11 @@ class DeliverySink:
             if not error.is_final:
                 log.warning("alert %s waits for %s (%s)", message.id, address, error)
                 return False
-            self._given_up += 1
+            self._refused += 1
             log.error("alert %s was refused by %s: %s", message.id, address, error)
             self._say("delivery-refused", alert=message.id, because=str(error))
+        else:
+            self._delivered += 1
         self._pending.done(message)
         return True
 
@@ -195,7 +230,7 @@ class DeliverySink:
     def _say_expired(self) -> None:
         expired = self._pending.take_expired()
         if expired:
-            self._given_up += expired
+            self._expired += expired
             log.error("%d alerts were not sent to %s: their retention has ended", expired, self._destination.address)
             self._say("delivery-expired", alerts=expired)
 

@@ -49,6 +49,10 @@ class PendingAlerts(Protocol):
         """How many are not done."""
         ...
 
+    def oldest_at(self) -> datetime | None:
+        """When the oldest of them was recorded; None where there is none. Gives up nothing."""
+        ...
+
     def take_expired(self) -> int:
         """How many were given up because their retention had ended, since the last call."""
         ...
@@ -83,6 +87,10 @@ class PendingInMemory:
 
     def count(self) -> int:
         return len(self._held)
+
+    def oldest_at(self) -> datetime | None:
+        with self._lock:
+            return self._held[0].recorded_at if self._held else None
 
     def take_expired(self) -> int:
         return 0
@@ -167,6 +175,14 @@ class PendingInLog:
             if not self._is_behind:
                 return len(self._held)
             return sum(1 for _ in self._ours(self._cursor.sequence))
+
+    def oldest_at(self) -> datetime | None:
+        with self._lock:
+            if self._held:
+                return self._held[0].recorded_at
+            if not self._is_behind:
+                return None
+            return next((entry.at for entry in self._ours(self._cursor.sequence)), None)
 
     def take_expired(self) -> int:
         with self._lock:

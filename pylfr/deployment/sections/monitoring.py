@@ -1,4 +1,4 @@
-"""The section on monitoring: where Prometheus finds the numbers of `pylfr run`."""
+"""The sections on monitoring: where Prometheus finds the numbers of `pylfr run`, and where traces go."""
 
 from __future__ import annotations
 
@@ -21,3 +21,13 @@ class MonitoringSection(ConfigModel):
     port: int | None = Field(
         default=None, ge=1, le=65535, description="port of /metrics, /healthz and /readyz; unset: nothing listens"
     )
+
+
+class TracingSection(ConfigModel):
+    """Traces of batches, as OpenTelemetry has them: when each stage began and how much it was given. No person."""
+
+    endpoint: str = Field(
+        pattern="^https?://",
+        description="where an OpenTelemetry collector takes OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces",
+    )
+    share: float = Field(default=0.01, gt=0, le=1, description="share of the batches that are traced")

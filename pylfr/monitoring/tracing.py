@@ -1,0 +1,102 @@
+"""What single batches take their time for, as traces of OpenTelemetry. No attribute names or shows a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import time_ns
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
+from opentelemetry.trace import Span, set_span_in_context
+
+from pylfr import __version__
+from pylfr.engine.observer import Comparison, Observer
+from pylfr.types import Alert, Faces, FrameBatch, Int64, Recorded, Tracks
+
+# A collector that is away holds up the end of a run no longer.
+_PATIENCE_S = 2.0
+
+
+class BatchTracer(Observer):
+    """A span for each batch that is sampled, and in it one for each stage.
+
+    Attributes are counts: frames, faces, faces compared, alerts. Made by ``open_tracing``.
+    """
+
+    def __init__(self, provider: TracerProvider, *, clock_ns: Callable[[], int] = time_ns) -> None:
+        self._provider = provider
+        self._tracer = provider.get_tracer("pylfr", __version__)
+        self._clock_ns = clock_ns
+        # By the batch: the next one may be taken while the last is compared.
+        self._open: dict[int, Span] = {}
+        self._span: Span | None = None
+        self._lap_ns = 0
+        self._compared = self._alerts = 0
+
+    def batch_taken(self, batch: FrameBatch) -> None:
+        span = self._tracer.start_span("batch", start_time=self._clock_ns())
+        span.set_attribute("pylfr.frames", len(batch.frames))
+        span.set_attribute("pylfr.cameras", len(batch.cameras))
+        self._open[id(batch)] = span
+        self._lap_ns = self._clock_ns()
+
+    def faces_found(self, batch: FrameBatch, faces: Faces) -> None:
+        self._span = self._open[id(batch)]
+        self._span.set_attribute("pylfr.faces", len(faces))
+        self._compared = self._alerts = 0
+        self._lap("detect")
+
+    def faces_tracked(self, batch: FrameBatch, tracks: Tracks) -> None:  # noqa: ARG002
+        self._lap("track")
+
+    def faces_selected(self, batch: FrameBatch, tracks: Tracks, rows: Int64) -> None:  # noqa: ARG002
+        self._lap("select")
+
+    def faces_compared(self, comparison: Comparison) -> None:
+        self._compared += len(comparison.rows)
+        self._lap("compare")
+
+    def alert_recorded(self, recorded: Recorded[Alert]) -> None:  # noqa: ARG002
+        self._alerts += 1
+        self._lap("record")
+
+    def batch_ended(self, batch: FrameBatch) -> None:
+        span = self._open.pop(id(batch))
+        span.set_attribute("pylfr.compared", self._compared)
+        span.set_attribute("pylfr.alerts", self._alerts)
+        self._lap_ns = self._clock_ns()
+        span.end(self._lap_ns)
+        self._span = None
+
+    def run_ended(self) -> None:
+        """What was not sent yet is sent, for a bounded time; spans that are lost are no loss of the record."""
+        for span in self._open.values():
+            span.end(self._clock_ns())
+        self._open.clear()
+        self._provider.shutdown()
+
+    def _lap(self, stage: str) -> None:
+        now_ns = self._clock_ns()
+        if self._span is not None and self._span.is_recording():
+            within = set_span_in_context(self._span)
+            self._tracer.start_span(stage, context=within, start_time=self._lap_ns).end(now_ns)
+        self._lap_ns = now_ns
+
+
+def open_tracing(endpoint: str, *, share: float, deployment: str) -> BatchTracer:
+    """Traces of a ``share`` of all batches, sent to ``endpoint`` (OTLP over HTTP) by a thread of their own."""
+    return tracer_into(
+        BatchSpanProcessor(OTLPSpanExporter(endpoint, timeout=_PATIENCE_S)), share=share, deployment=deployment
+    )
+
+
+def tracer_into(processor: SpanProcessor, *, share: float, deployment: str) -> BatchTracer:
+    """As ``open_tracing``, with whatever takes the spans. Nothing in the environment changes what is sent."""
+    resource = Resource({"service.name": "pylfr", "service.version": __version__, "pylfr.deployment": deployment})
+    # One that is not the process's own: whatever else is traced there is not pylfr's to send.
+    provider = TracerProvider(sampler=TraceIdRatioBased(share), resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(processor)
+    return BatchTracer(provider)
