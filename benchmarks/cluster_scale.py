@@ -31,6 +31,7 @@ from benchmarks.measure import write_results
 from pylfr.cluster.actors import RayLink, head_name
 from pylfr.cluster.driver import RunningCluster
 from pylfr.cluster.node import ClusterNode
+from pylfr.engine.summary import RunTotals
 from pylfr.gallery.watchlist.sealed import seal_watchlist
 from pylfr.gallery.watchlist.watchlist import create_watchlist
 from pylfr.governance.keys.keys import make_key
@@ -49,7 +50,7 @@ class SleepingEngine:
         self.cameras: frozenset[str] = frozenset()
         self.ended: frozenset[str] = frozenset()
         self.failed: dict[str, str] = {}
-        self.faces_seen = 0
+        self.totals: RunTotals | None = None
         self.trouble = ""
 
     def assign(self, cameras: frozenset[str]) -> None:
@@ -226,8 +227,7 @@ def measure(nodes: int, per_node: int, lost: int) -> ScaleRun:
         )
         for each in sleepers:
             ray.kill(each)
-        cluster.stop("measured")
-        cluster.close()
+        driver.end(cluster, "measured")
         return result
 
 

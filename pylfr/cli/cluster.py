@@ -104,10 +104,9 @@ def run(
             warn("notice", f"no node has room for {', '.join(status.unplaced)}: nobody analyses them")
         if detach:
             return
-        if status.stopped_because or len(status.ended) == status.cameras:
-            because = status.stopped_because or "every recording has ended"
-            driver.end(cluster, because)
-            say(f"ended: {because}; {status.alerts} alerts")
+        if status.has_ended:
+            cluster.close()
+            say(f"ended: {status.stopped_because}; {status.alerts} alerts")
             return
         try:
             time.sleep(_LOOK_EVERY_S)
@@ -127,7 +126,7 @@ def status(deployment: DeploymentArgument, address: AddressOption = "auto") -> N
     for each in found.nodes:
         table.add_row(
             escape(each.name), escape(", ".join(each.cameras)), str(each.capacity), f"{each.beat_s_ago:.1f} s ago",
-            "newest" if each.has_newest_watchlist else "older",
+            f"{each.watchlist_revision}" + ("" if each.has_newest_watchlist else f", not {found.watchlist_revision}"),
             escape("drained" if each.is_drained else each.why or "runs"),
         )  # fmt: skip
     results().print(table)
@@ -155,10 +154,10 @@ def undrain(node: NodeArgument, deployment: DeploymentArgument, address: Address
 
 @commands.command()
 def stop(deployment: DeploymentArgument, address: AddressOption = "auto") -> None:
-    """End every engine of a deployment, and its head."""
+    """End every engine of a deployment, and its head; waits until the record has what they left."""
     driver = _connected(address)
-    driver.end(driver.find(deployment), "stopped by the operator")
-    say("stopped")
+    last = driver.end(driver.find(deployment), "stopped by the operator")
+    say(f"ended: {last.stopped_because}; {last.alerts} alerts")
 
 
 def _line(status: ClusterStatus) -> str:

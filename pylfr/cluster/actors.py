@@ -45,7 +45,10 @@ def head_name(deployment: str) -> str:
 
 
 class HeadActor:
-    """The head in a process of its own, which outlives whoever started it; Ray starts another where it dies."""
+    """The head in a process of its own, which outlives whoever started it; Ray starts another where it dies.
+
+    Once its run is over it has closed the record, holds no key, and only tells how it ended.
+    """
 
     def __init__(self, deployment: str) -> None:
         close_memory()
@@ -60,7 +63,7 @@ class HeadActor:
         self._listening = ExitStack()
         self._listen()
         self._engines: dict[str, Any] = {}
-        self._over = threading.Event()
+        self._over, self._closing = threading.Event(), threading.Lock()
         threading.Thread(target=self._watch, name="pylfr-head", daemon=True).start()
 
     def challenge(self) -> str:
@@ -88,13 +91,16 @@ class HeadActor:
         self._head.stop(because)
 
     def close(self) -> None:
-        """End the engines' actors, and close the record."""
-        self._over.set()
-        for engine in self._engines.values():
-            ray.kill(engine)
-        self._listening.close()
-        self._head.close()
-        self._resources.close()
+        """Close the record, and end the engines' actors. What it was is still told."""
+        with self._closing:
+            if self._over.is_set():
+                return
+            self._over.set()
+            self._head.close()
+            for engine in self._engines.values():
+                ray.kill(engine)
+            self._listening.close()
+            self._resources.close()
 
     def _listen(self) -> None:
         """Give the head's numbers to Prometheus, where the deployment file names a port."""
@@ -103,12 +109,16 @@ class HeadActor:
             monitor = Monitor(self._resources.deployment)
             monitor.registry.register(ClusterCollector(self._head))
             monitor.watch_record(self._resources)
+            monitor.watch_outbox(self._resources.deliveries)
             self._listening.enter_context(listening(monitor, host=section.host, port=section.port))
 
     def _watch(self) -> None:
         while not self._over.wait(_LOOK_EVERY_S):
             try:
                 self._head.tick()
+                if self._head.has_settled:
+                    self.close()
+                    return
                 self._start_engines()
             except PylfrError as error:
                 log.error("%s", error)

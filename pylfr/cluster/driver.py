@@ -24,14 +24,16 @@ from pylfr.errors import ConfigError, PylfrError
 
 _CALLS = 8
 _LOOK_EVERY_S = 0.5
-_ENDING_S = 12.0
+# Longer than a head waits for what its nodes have left.
+_ENDING_S = 45.0
 
 
 class RunningCluster:
     """A deployment that runs on a cluster. It goes on when this object, and the process that made it, are gone."""
 
-    def __init__(self, head: Any) -> None:  # noqa: ANN401 - Ray's handles have no type of their own
+    def __init__(self, head: Any, name: str) -> None:  # noqa: ANN401 - Ray's handles have no type of their own
         self._head = head
+        self._name = name
 
     def status(self) -> ClusterStatus:
         """The whole, now. Raises ``ConfigError`` where the head does not answer."""
@@ -51,9 +53,12 @@ class RunningCluster:
         self._ask(self._head.stop, because)
 
     def close(self) -> None:
-        """End the engines' processes, close the record and end the head."""
+        """Close the record, end the engines' processes and the head; its name is free when this returns."""
         self._ask(self._head.close)
         ray.kill(self._head)
+        until = time.monotonic() + _ENDING_S
+        while _is_there(self._name) and time.monotonic() < until:
+            time.sleep(_LOOK_EVERY_S)
 
     def _ask(self, method: Any, *given: str) -> Any:  # noqa: ANN401
         try:
@@ -84,14 +89,23 @@ def disconnect() -> None:
 def start(deployment: Path) -> RunningCluster:
     """The head of this deployment, started on this machine where it does not run yet. ``connect`` first.
 
-    Raises whatever prevents it, as ``pylfr.cluster.open.open_head`` does.
+    One whose run has ended is replaced. Raises whatever prevents it, as ``pylfr.cluster.open.open_head`` does.
     """
-    name = read_deployment(deployment).name
+    running = _started(deployment)
+    if running.status().has_ended:
+        running.close()
+        running = _started(deployment)
+        running.status()
+    return running
+
+
+def _started(deployment: Path) -> RunningCluster:
+    name = head_name(read_deployment(deployment).name)
     here = ray.get_runtime_context().get_node_id()
     head = (
         ray.remote(HeadActor)
         .options(
-            name=head_name(name),
+            name=name,
             namespace=NAMESPACE,
             lifetime="detached",
             get_if_exists=True,
@@ -102,26 +116,32 @@ def start(deployment: Path) -> RunningCluster:
         )
         .remote(str(deployment.resolve()))
     )
-    running = RunningCluster(head)
-    running.status()
-    return running
+    return RunningCluster(head, name)
 
 
 def find(deployment: Path) -> RunningCluster:
     """The head of a deployment that runs. Raises ``ConfigError`` where it does not."""
     name = read_deployment(deployment).name
     try:
-        return RunningCluster(ray.get_actor(head_name(name), namespace=NAMESPACE))
+        return RunningCluster(ray.get_actor(head_name(name), namespace=NAMESPACE), head_name(name))
     except ValueError as error:
         raise ConfigError(f"{name!r} does not run on this cluster: `pylfr cluster run` starts it") from error
 
 
-def end(cluster: RunningCluster, because: str) -> None:
-    """Let every engine stop, wait until their logs are closed and bound, and end the head. Within a quarter minute."""
+def end(cluster: RunningCluster, because: str) -> ClusterStatus:
+    """Let every engine stop, wait until what they left is in the record, and end the head. How it ended."""
     cluster.stop(because)
     until = time.monotonic() + _ENDING_S
-    while any(each.cameras for each in cluster.status().nodes) and time.monotonic() < until:
+    while not cluster.status().has_ended and time.monotonic() < until:
         time.sleep(_LOOK_EVERY_S)
-    # The last entries of their logs come with the beat after.
-    time.sleep(2 * _LOOK_EVERY_S)
+    last = cluster.status()
     cluster.close()
+    return last
+
+
+def _is_there(name: str) -> bool:
+    try:
+        ray.get_actor(name, namespace=NAMESPACE)
+    except ValueError:
+        return False
+    return True

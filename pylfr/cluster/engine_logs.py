@@ -11,7 +11,7 @@ from pylfr.governance.audit.chain import LogEntry, ReadLog, read_log
 from pylfr.governance.keys.keys import PublicKey, read_public_key
 
 # The entries of the deployment's log that name how far an engine's log had come.
-BINDING = frozenset({"engine-joined", "engine-log", "engine-lost", "engine-left"})
+BINDING = frozenset({"engine-joined", "engine-log", "engine-lost", "engine-ended", "engine-left"})
 _ALERTS = frozenset({"alert", "alert-repeated"})
 
 

@@ -19,11 +19,13 @@ from pylfr.deployment.recognition import settings_of
 from pylfr.engine.build import build_engine
 from pylfr.engine.engine import Engine
 from pylfr.engine.observer import Observer
-from pylfr.errors import AuthorisationError, PylfrError
+from pylfr.engine.summary import RunTotals
+from pylfr.errors import AuthorisationError, PylfrError, WatchlistError
 from pylfr.gallery.index.reloading import open_gallery
 from pylfr.governance.adjudication.false_alert_limit import NoCeiling
 from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.keys.vault import VaultKey
+from pylfr.monitoring.tracers import tracers_of
 from pylfr.protocols import Source
 from pylfr.types import FrameBatch
 from pylfr.video.batching.camera_queue import CameraCounts
@@ -54,7 +56,9 @@ class CameraEngine(Protocol):
         ...
 
     @property
-    def faces_seen(self) -> int: ...
+    def totals(self) -> RunTotals | None:
+        """What it has counted so far, also when it has ended; None before it was opened."""
+        ...
 
     @property
     def trouble(self) -> str:
@@ -65,8 +69,11 @@ class CameraEngine(Protocol):
         """Have these cameras, soon. Never waits."""
         ...
 
-    def follow_watchlist(self) -> None:
-        """Search the newest revision from now on. Raises ``WatchlistError`` where it cannot be had."""
+    def follow_watchlist(self) -> int | None:
+        """Search the newest revision from now on; its number, None where nothing is searched yet.
+
+        Raises ``WatchlistError`` where it cannot be had.
+        """
         ...
 
     def stop(self, because: str) -> None:
@@ -112,8 +119,12 @@ class EngineRun:
         return {name: each.error or "" for name, each in states.items() if each.state == "failed" and name in self._has}
 
     @property
-    def faces_seen(self) -> int:
-        return self._engine.summary().tracks if self._engine is not None else 0
+    def totals(self) -> RunTotals | None:
+        try:
+            return self._engine.summary().totals() if self._engine is not None else None
+        except WatchlistError:
+            # It was opened and searches nothing: the list is gone again.
+            return None
 
     @property
     def trouble(self) -> str:
@@ -122,9 +133,8 @@ class EngineRun:
     def assign(self, cameras: frozenset[str]) -> None:
         self._wanted = cameras
 
-    def follow_watchlist(self) -> None:
-        if self._engine is not None:
-            self._engine.refresh()
+    def follow_watchlist(self) -> int | None:
+        return self._engine.refresh()[0] if self._engine is not None else None
 
     def stop(self, because: str) -> None:
         self._because = because
@@ -136,6 +146,8 @@ class EngineRun:
     def _run(self) -> None:
         try:
             engine = self._engine = self._open_engine(self._progress)
+            # Somebody may have been taken off the list while it was opened, when nobody could tell it.
+            engine.refresh()
             if self._stopping.is_set():
                 engine.stop(self._because)
             hand = threading.Thread(target=self._turn_cameras, args=(engine,), name="pylfr-node-cameras", daemon=True)
@@ -236,7 +248,7 @@ def open_run(brief: Brief, *, sealed: Path, key: VaultKey, audit: AuditLog, leas
             ceiling=NoCeiling(),
             audit=LeasedAudit(audit, lease),
             sinks=(outbox,),
-            observers=(observer,),
+            observers=(observer, *tracers_of(brief.tracing, deployment=brief.deployment)),
             undated=frozenset(
                 name for name, each in cameras.items() if is_recording(each) and each.recorded_at is None
             ),

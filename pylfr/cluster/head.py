@@ -5,18 +5,26 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
+from pylfr._internal.steady_clock import steady_now
+from pylfr.cluster.accounts import RunAccounts
 from pylfr.cluster.camera_places import CameraPlaces
+from pylfr.cluster.envelope import put_in
+from pylfr.cluster.incoming_list import part_after
 from pylfr.cluster.log_binding import LogBinding
 from pylfr.cluster.members import Member, Members
-from pylfr.cluster.messages import Beat, Brief, Orders
-from pylfr.cluster.node import MOST_ALERTS
+from pylfr.cluster.messages import Beat, Brief, ListPlace, Orders
+from pylfr.cluster.node import MOST_ALERTS, UnknownNodeError
 from pylfr.cluster.record import ClusterRecord
 from pylfr.cluster.session import Hello, Welcome
 from pylfr.cluster.shared_watchlist import SharedWatchlist
 from pylfr.cluster.status import ClusterStatus, NodeStatus
+from pylfr.engine.summary import run_ended
+from pylfr.engine.window import window_over
 from pylfr.errors import PylfrError, WatchlistError
 from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.audit.receiver import ConflictError
@@ -28,6 +36,10 @@ log = logging.getLogger(__name__)
 
 # After a lease has ended on the node's clock: what the two clocks may differ by over a few seconds, many times over.
 _MARGIN_S = 0.5
+# So long a head that was stopped waits for what the nodes have left; those that are silent it gives up before.
+_SETTLE_S = 30.0
+# Why a run ends whose recordings have all come to their end.
+_ALL_ENDED = "every recording has ended"
 
 
 class ClusterHead:
@@ -41,25 +53,32 @@ class ClusterHead:
         nodes: Mapping[str, PublicKey],
         folder: Path,
         lease_s: float,
+        ends_at: datetime | None,
         ceiling: Ceiling,
         watchlist: SharedWatchlist,
         audit: AuditLog,
         record: ClusterRecord,
+        accounts: RunAccounts,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``nodes`` are the public keys of those who may join, by name."""
+        """``nodes`` are the public keys of those who may join, by name; ``ends_at`` is when the window does."""
         self._brief = brief
         self._lease_s = lease_s
+        self._ends_at = ends_at
         self._ceiling = ceiling
         self._watchlist = watchlist
         self._audit = audit
         self._record = record
+        self._accounts = accounts
+        self._began_at = accounts.began_at or steady_now()
         self._clock_s = clock_s
         self._lock = threading.RLock()
         self._members = Members(nodes, key=key, clock_s=clock_s)
         self._places = CameraPlaces([each.name for each in brief.cameras], self._members, audit, clock_s=clock_s)
         self._logs = LogBinding(audit, folder, clock_s=clock_s)
         self._stopped_because = ""
+        self._stopped_s = 0.0
+        self._last: ClusterStatus | None = None
         # Engines of a head that died may go on until their leases end: they are waited for before anything is placed.
         self._places_from_s = clock_s() + lease_s + _MARGIN_S
 
@@ -73,6 +92,7 @@ class ClusterHead:
     def greet(self, hello: Hello) -> Welcome:
         """Admit a node that holds its key. Raises ``AuthorisationError`` for any other."""
         with self._lock:
+            self._require_open()
             return self._members.greet(hello)
 
     def join(self, node: str, joining: bytes) -> tuple[bytes, bytes, int]:
@@ -91,22 +111,43 @@ class ClusterHead:
     def beat(self, node: str, number: int, beat: bytes) -> bytes:
         """As ``HeadLink.beat``. A beat that comes twice, or late, changes nothing."""
         with self._lock:
-            member, said = self._members.beat(node, number, beat)
-            orders = self._orders(node, member, said)
-            return member.session.seal(orders.model_dump_json().encode(), "orders", number)
+            member, said, alerts = self._members.beat(node, number, beat)
+            orders, part = self._orders(node, member, said, alerts)
+            return member.session.seal(put_in(orders, (part,) if part else ()), "orders", number)
 
     # What happens by itself.
 
     def tick(self) -> None:
-        """Give up nodes whose lease has ended, place cameras, and bind the engines' logs."""
+        """Give up nodes whose lease has ended, place cameras, bind the engines' logs, and stop when all is over."""
         with self._lock:
+            if self._last is not None:
+                return
             for member in self._members.give_up(silent_s=self._lease_s + _MARGIN_S):
                 self._logs.lost(member)
             for member in self._members.joined().values():
                 self._logs.grown(member)
-            self._stop_at_ceiling()
+            self._stop_where_over()
             if self._clock_s() >= self._places_from_s and not self._stopped_because:
                 self._places.place()
+
+    @property
+    def has_settled(self) -> bool:
+        """Whether it was stopped, and every node has ended its engine and handed over what that left.
+
+        Nodes that do not within half a minute are not waited for any longer.
+        """
+        with self._lock:
+            if not self._stopped_because:
+                return False
+            late = [
+                each.name
+                for each in self._members.joined().values()
+                if not each.is_idle or self._logs.checkpoints(each) < each.log.sequence
+            ]
+            is_over = self._clock_s() - self._stopped_s > _SETTLE_S
+            if late and is_over:
+                log.error("the run ends without the last word of %s", ", ".join(sorted(late)))
+            return is_over or not late
 
     # What people ask.
 
@@ -127,9 +168,11 @@ class ClusterHead:
     def status(self) -> ClusterStatus:
         """The whole, now."""
         with self._lock:
+            if self._last is not None:
+                return self._last
             now_s = self._clock_s()
             joined = sorted(self._members.joined().values(), key=lambda each: each.name)
-            newest = self._newest_watchlist()
+            newest, revision = self._newest_watchlist()
             return ClusterStatus(
                 nodes=tuple(
                     NodeStatus(
@@ -138,7 +181,9 @@ class ClusterHead:
                         capacity=each.capacity,
                         beat_s_ago=round(now_s - each.last_s, 2),
                         is_drained=self._places.is_drained(each.name),
-                        has_newest_watchlist=each.watchlist == newest,
+                        has_newest_watchlist=each.watchlist == newest and each.revision == revision,
+                        watchlist_revision=each.revision,
+                        alerts_waiting=each.waiting,
                         why=each.trouble,
                     )
                     for each in joined
@@ -150,6 +195,7 @@ class ClusterHead:
                 alerts=self._record.alerts,
                 repeats=self._record.repeats,
                 undelivered=self._record.undelivered,
+                watchlist_revision=revision,
                 stopped_because=self._stopped_because,
             )
 
@@ -157,58 +203,96 @@ class ClusterHead:
         """End every engine's lease: each stops with its next beat."""
         with self._lock:
             if not self._stopped_because:
-                self._stopped_because = because
+                self._stopped_because, self._stopped_s = because, self._clock_s()
                 self._audit.note(Event(kind="cluster-stopped", details={"because": because}))
 
     def close(self) -> None:
-        """Bind every engine's log a last time."""
+        """Bind every engine's log a last time, deliver what waits, and say in the record what the whole has counted."""
         with self._lock:
+            if self._last is not None:
+                return
             for member in self._members.joined().values():
                 self._logs.left(member)
+            self._record.close()
+            because = self._stopped_because
+            totals = self._accounts.totals(
+                alerts=self._record.alerts,
+                repeats=self._record.repeats,
+                undelivered=self._record.undelivered,
+                seconds=(steady_now() - self._began_at).total_seconds(),
+                because="" if because == _ALL_ENDED else because or "stopped by the operator",
+            )
+            self._audit.note(run_ended(totals))
+            self._last = replace(self.status(), has_ended=True)
             self._members.clear()
 
-    def _orders(self, node: str, member: Member, said: Beat) -> Orders:
+    def _require_open(self) -> None:
+        if self._last is not None:
+            raise UnknownNodeError("the run of this cluster has ended")
+
+    def _orders(self, node: str, member: Member, said: Beat, alerts: Sequence[bytes]) -> tuple[Orders, bytes]:
+        """The orders, and the part of the watchlist that goes with them."""
         try:
             received = self._logs.add(member, said.checkpoints)
         except (ConflictError, ValueError, OSError) as error:
             # A node whose log contradicts itself may not go on.
             log.error("checkpoints of node %s: %s", member.name, error)
-            return Orders(lease_s=0, stop=f"the engine's log is not what it was: {error}")
-        taken = tuple(self._record.take(packed, node=member.name) for packed in said.alerts)
+            return Orders(lease_s=0, stop=f"the engine's log is not what it was: {error}"), b""
+        answer = Orders(
+            lease_s=0,
+            received=received,
+            taken=tuple(self._record.take(packed, node=member.name) for packed in alerts),
+            noted=self._note_accounts(member, said),
+        )
+        if not self._stopped_because:
+            try:
+                newest = self._watchlist.now()
+            except WatchlistError as error:
+                self.stop(str(error))
         if self._stopped_because:
-            return Orders(lease_s=0, stop=self._stopped_because, taken=taken, received=received)
-        content = None
-        try:
-            newest = self._watchlist.now()
-        except WatchlistError as error:
-            self.stop(str(error))
-            return Orders(lease_s=0, stop=str(error), taken=taken, received=received)
+            member.is_idle = not said.cameras and member.account is None and len(alerts) < MOST_ALERTS
+            return answer.model_copy(update={"stop": self._stopped_because}), b""
         now_s = self._clock_s()
-        if said.watchlist == newest.sha256:
-            member.told_s = None
-        else:
-            content = newest.content
-            member.told_s = now_s if member.told_s is None else member.told_s
+        has_newest = (said.watchlist, said.revision) == (newest.sha256, newest.revision)
+        member.told_s = None if has_newest else now_s if member.told_s is None else member.told_s
         # A node that cannot confirm the newest list has no lease any more: somebody may have been taken off it.
         lease_s = 0.0 if member.told_s is not None and now_s - member.told_s > self._lease_s else self._lease_s
-        if len(said.alerts) < MOST_ALERTS:
+        if len(alerts) < MOST_ALERTS:
             # Every alert of theirs has come with this beat.
             self._places.finish(member.ended)
         cameras = self._places.free_for(node)
         member.cameras |= cameras
-        return Orders(
-            lease_s=lease_s, cameras=tuple(sorted(cameras)), watchlist=content, received=received, taken=taken
-        )
+        answer = answer.model_copy(update={"lease_s": lease_s, "cameras": tuple(sorted(cameras))})
+        if has_newest:
+            return answer, b""
+        place = ListPlace(sha256=newest.sha256, size=len(newest.content))
+        offset, part = part_after(newest.content, newest.sha256, said.fetched)
+        return answer.model_copy(update={"watchlist": place, "offset": offset}), part
 
-    def _stop_at_ceiling(self) -> None:
-        """End everything where too many alerts were false. That the window is over each engine finds by itself."""
-        try:
-            self._ceiling.require(sum(each.faces_seen for _, each in self._members.all()))
-        except PylfrError as error:
-            self.stop(str(error))
+    def _note_accounts(self, member: Member, said: Beat) -> tuple[str, ...]:
+        """Count what the node's engine has counted; the runs of it whose end is in the log."""
+        for account in said.accounts:
+            if self._accounts.take(account):
+                self._logs.ended(member, account)
+        return tuple(each.run for each in said.accounts if each.has_ended)
 
-    def _newest_watchlist(self) -> str:
+    def _stop_where_over(self) -> None:
+        """End everything where the window is over, too many alerts were false, or every recording has ended."""
+        if self._stopped_because:
+            return
+        if self._ends_at is not None and steady_now() >= self._ends_at:
+            self.stop(window_over(self._ends_at))
+        elif len(self._places.finished) == len(self._brief.cameras):
+            self.stop(_ALL_ENDED)
+        else:
+            try:
+                self._ceiling.require(self._accounts.tracks)
+            except PylfrError as error:
+                self.stop(str(error))
+
+    def _newest_watchlist(self) -> tuple[str, int]:
         try:
-            return self._watchlist.now().sha256
+            newest = self._watchlist.now()
+            return newest.sha256, newest.revision
         except WatchlistError:
-            return ""
+            return "", 0

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pylfr._internal.private_folder import make_private_folder
+from pylfr.cluster.accounts import details_of
 from pylfr.cluster.members import Member
+from pylfr.cluster.messages import EngineAccount
 from pylfr.cluster.node import UnknownNodeError
 from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.audit.receiver import CheckpointStore
@@ -40,6 +42,10 @@ class LogBinding:
         """Its lease has ended: this is the last that is known of its log."""
         self._audit.note(Event(kind="engine-lost", details=_place_of(member)))
 
+    def ended(self, member: Member, account: EngineAccount) -> None:
+        """A run of its engine has ended: what it has counted."""
+        self._audit.note(Event(kind="engine-ended", details=_place_of(member) | details_of(account)))
+
     def left(self, member: Member) -> None:
         """The whole has ended."""
         self._audit.note(Event(kind="engine-left", details=_place_of(member)))
@@ -71,11 +77,12 @@ class LogBinding:
         return self._stores[fingerprint]
 
 
-def _place_of(member: Member) -> dict[str, str | int | None]:
-    """How far the engine's log has come, and whose key signs that."""
+def _place_of(member: Member) -> dict[str, str | int | float | bool | None]:
+    """How far the engine's log has come, whose key signs that, and what its run has counted so far."""
     return {
         "node": member.name,
         "key": member.log_key.text if member.log_key is not None else None,
         "sequence": member.log.sequence,
         "digest": member.log.digest,
+        **(details_of(member.account) if member.account is not None else {}),
     }

@@ -7,7 +7,8 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pylfr.cluster.messages import Beat, Joining, LogPoint
+from pylfr.cluster.envelope import take_out
+from pylfr.cluster.messages import Beat, EngineAccount, Joining, LogPoint
 from pylfr.cluster.node import UnknownNodeError
 from pylfr.cluster.session import Hello, SealedChannel, Welcome, answer
 from pylfr.errors import AuthorisationError, ConfigError
@@ -21,7 +22,10 @@ _MOST_CHALLENGES = 1000
 
 @dataclass(slots=True, kw_only=True)
 class Member:
-    """A node under a lease. ``cameras`` are those that it may hold, ``number`` is that of its last beat."""
+    """A node under a lease. ``cameras`` are those that it may hold, ``number`` is that of its last beat.
+
+    ``account`` is what its engine has counted, while that runs; one that ``is_idle`` has ended it and handed over all.
+    """
 
     name: str
     session: SealedChannel
@@ -32,8 +36,11 @@ class Member:
     cameras: frozenset[str] = frozenset()
     ended: frozenset[str] = frozenset()
     failed: Mapping[str, str] = field(default_factory=dict)
-    faces_seen: int = 0
+    account: EngineAccount | None = None
+    waiting: int = 0
+    is_idle: bool = False
     watchlist: str = ""
+    revision: int = 0
     told_s: float | None = None
     trouble: str = ""
     troubled_until_s: float = 0.0
@@ -106,21 +113,26 @@ class Members:
         member.last_s, member.has_joined = self._clock_s(), True
         return member, said
 
-    def beat(self, node: str, number: int, beat: bytes) -> tuple[Member, Beat]:
-        """The node, whose lease counts from now, and what it said. One that comes twice, or late, changes nothing."""
+    def beat(self, node: str, number: int, beat: bytes) -> tuple[Member, Beat, tuple[bytes, ...]]:
+        """The node, whose lease counts from now, what it said, and its packed alerts.
+
+        One that comes twice, or late, changes nothing.
+        """
         member = self[node]
         if not member.has_joined or number <= member.number:
             raise UnknownNodeError(f"node {node} must join first")
-        said = Beat.model_validate_json(member.session.open(beat, "beat", number))
+        said, alerts = take_out(Beat, member.session.open(beat, "beat", number))
         member.number, member.last_s = number, self._clock_s()
         member.cameras, member.ended, member.failed = frozenset(said.cameras), frozenset(said.ended), said.failed
-        member.faces_seen, member.watchlist, member.log = said.faces_seen, said.watchlist, said.log
+        member.watchlist, member.revision, member.log = said.watchlist, said.revision, said.log
+        member.waiting = said.waiting
+        member.account = next((each for each in said.accounts if not each.has_ended), None)
         if said.trouble and said.trouble != member.trouble:
             log.warning("node %s: %s", member.name, said.trouble)
         member.trouble = said.trouble
         if said.trouble:
             member.troubled_until_s = self._clock_s() + _TROUBLED_S
-        return member, said
+        return member, said, alerts
 
     def give_up(self, *, silent_s: float) -> Iterator[Member]:
         """Forget those that have said nothing for longer than ``silent_s``; gives those of them that had joined."""

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import Field
 
 from pylfr._internal.toml_model import ConfigModel
 from pylfr.deployment.sections.cameras import CameraSection, DecodeSection
+from pylfr.deployment.sections.monitoring import TracingSection
 from pylfr.deployment.sections.recognition import BatchSection, ModelsSection, RecognitionSection
+from pylfr.engine.summary import RunTotals
 from pylfr.gallery.index.reloading import IndexName
 from pylfr.governance.authorisation.authority import Authorisation, Moment, RecordingPermit
-
-
-def _bytes_of(given: object) -> object:
-    return bytes.fromhex(given) if isinstance(given, str) else given
-
-
-# Bytes as they are in JSON.
-Hex = Annotated[bytes, BeforeValidator(_bytes_of), PlainSerializer(bytes.hex, return_type=str, when_used="json")]
 
 
 class LogPoint(ConfigModel):
@@ -54,37 +46,61 @@ class Brief(ConfigModel):
     calibrated: bool
     index: IndexName
     grace_s: float
+    tracing: TracingSection | None
     references: tuple[str, ...] | None
     watchlist_key_expires_at: Moment
     watchlist_key_binds_deadline: bool
 
 
-class Beat(ConfigModel):
-    """What a node says several times a second. ``alerts`` are packed, oldest first, until the head has taken them.
+class ListPlace(ConfigModel):
+    """A sealed watchlist, or the first ``size`` bytes of it."""
 
-    ``watchlist`` is the sha256 of the sealed file that is searched now, ``checkpoints`` lines of the engine's log.
+    sha256: str = ""
+    size: int = 0
+
+
+class EngineAccount(ConfigModel):
+    """What one run of a node's engine has counted: so far, or where it ``has_ended`` for good."""
+
+    run: str
+    has_ended: bool
+    totals: RunTotals
+
+
+class Beat(ConfigModel):
+    """What a node says several times a second. Packed alerts go with it, oldest first, until the head has taken them.
+
+    ``watchlist`` is the sha256 of the sealed file that is searched now and ``revision`` its revision, ``fetched`` what
+    has come of the next one. ``waiting`` counts the alerts that the head has not taken, ``checkpoints`` are lines of
+    the engine's log, ``accounts`` those of its runs that the head has not noted as ended.
     """
 
     cameras: tuple[str, ...]
     failed: dict[str, str] = Field(default_factory=dict)
     ended: tuple[str, ...] = ()
-    faces_seen: int = 0
+    accounts: tuple[EngineAccount, ...] = ()
     watchlist: str = ""
+    revision: int = 0
+    fetched: ListPlace = ListPlace()
     log: LogPoint
     checkpoints: tuple[str, ...] = ()
-    alerts: tuple[Hex, ...] = ()
+    waiting: int = 0
     trouble: str = ""
 
 
 class Orders(ConfigModel):
     """What the head answers: for how long the engine may go on, with which cameras, and by which watchlist.
 
-    ``taken`` are ids of alerts that are in the deployment's record. A ``watchlist`` comes where the node's is another.
+    ``taken`` are ids of alerts that are in the deployment's record, ``noted`` runs of engines whose end is. Where the
+    node's watchlist is another, ``watchlist`` is the newest, and the bytes of it from ``offset`` on go with the orders,
+    as many as go at once.
     """
 
     lease_s: float
     cameras: tuple[str, ...] = ()
-    watchlist: Hex | None = None
+    watchlist: ListPlace | None = None
+    offset: int = 0
     received: int = 0
     taken: tuple[str, ...] = ()
+    noted: tuple[str, ...] = ()
     stop: str = ""

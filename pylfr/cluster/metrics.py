@@ -25,12 +25,16 @@ class ClusterCollector(Collector):
         newest = GaugeMetricFamily(
             "pylfr_cluster_node_watchlist_newest", "1 where a node has confirmed the newest watchlist", labels=["node"]
         )
+        waiting = GaugeMetricFamily(
+            "pylfr_cluster_node_alerts_waiting", "Alerts of a node that the head has not recorded", labels=["node"]
+        )
         for each in status.nodes:
             held.add_metric([each.name], len(each.cameras))
             room.add_metric([each.name], each.capacity)
             age.add_metric([each.name], each.beat_s_ago)
+            waiting.add_metric([each.name], each.alerts_waiting)
             newest.add_metric([each.name], float(each.has_newest_watchlist))
-        yield from (held, room, age, newest)
+        yield from (held, room, age, newest, waiting)
         yield GaugeMetricFamily("pylfr_cluster_nodes", "Nodes under a lease", value=len(status.nodes))
         yield GaugeMetricFamily(
             "pylfr_cluster_cameras_unplaced", "Cameras that no node has room for", value=len(status.unplaced)

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import logging
 import os
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from pylfr._internal.atomic_file import write_whole
 from pylfr._internal.steady_clock import since_boot_s
 from pylfr.cluster.engine_run import CameraEngine, open_run
+from pylfr.cluster.envelope import put_in, take_out
+from pylfr.cluster.incoming_list import IncomingList
 from pylfr.cluster.lease import Lease
-from pylfr.cluster.messages import Beat, Brief, Joining, LogPoint, Orders
+from pylfr.cluster.messages import Beat, Brief, EngineAccount, Joining, LogPoint, Orders
 from pylfr.cluster.outbox import Outbox
 from pylfr.cluster.session import Hello, NodeSide, SealedChannel, Welcome
 from pylfr.errors import AuthorisationError, PylfrError, WatchlistError
+from pylfr.gallery.watchlist.sealed import sealed_revision
 from pylfr.governance.audit.audit import AuditLog, open_audit
 from pylfr.governance.audit.chain import parse_checkpoint
 from pylfr.governance.keys.keys import make_key, read_public_key, read_signing_key
@@ -81,7 +83,11 @@ class ClusterNode:
         self._engine: CameraEngine | None = None
         self._reopen_at_s = 0.0
         self._trouble = ""
-        self._confirmed = ""
+        self._run = ""
+        # Runs of the engine that have ended, until the head has noted that.
+        self._ended: dict[str, EngineAccount] = {}
+        self._incoming = IncomingList()
+        self._confirmed, self._revision = "", 0
         self._checkpoints: list[bytes] = []
         self._read_to = 0
 
@@ -127,22 +133,25 @@ class ClusterNode:
             number += 1
             self._wake.clear()
             asked_s = since_boot_s()
-            beat = session.seal(self._beat(audit, outbox, received).model_dump_json().encode(), "beat", number)
+            alerts = [each.packed for each in outbox.waiting(MOST_ALERTS)]
+            beat = session.seal(put_in(self._beat(audit, outbox, received), alerts), "beat", number)
             try:
-                orders = Orders.model_validate_json(session.open(self._link.beat(node, number, beat), "orders", number))
+                answer = self._link.beat(node, number, beat)
+                orders, parts = take_out(Orders, session.open(answer, "orders", number))
             except HeadAwayError as error:
                 log.warning("the head is away: %s", error)
             else:
                 received = orders.received
                 self._lease.renew(asked_s=asked_s, lease_s=orders.lease_s)
+                self._take_watchlist(orders, b"".join(parts))
                 self._follow(orders, brief, key, audit, outbox)
             self._keep_lease()
             self._wake.wait(BEAT_S)
 
     def _follow(self, orders: Orders, brief: Brief, key: VaultKey, audit: AuditLog, outbox: Outbox) -> None:
         outbox.taken(orders.taken)
-        if orders.watchlist is not None:
-            self._take_watchlist(orders.watchlist)
+        for run in orders.noted:
+            self._ended.pop(run, None)
         if orders.stop:
             self._end_engine(orders.stop)
             return
@@ -156,35 +165,51 @@ class ClusterNode:
                 engine = self._engine = self._open_engine(
                     brief, sealed=self._sealed, key=key, audit=audit, lease=self._lease, outbox=outbox
                 )
+                self._run = secrets.token_hex(8)
                 self._trouble = ""
             except PylfrError as error:
                 self._trouble, self._reopen_at_s = str(error), since_boot_s() + _REOPEN_S
         if engine is not None:
             engine.assign(frozenset(orders.cameras))
 
-    def _take_watchlist(self, content: bytes) -> None:
-        """Search this list from now on, and say so in the next beat."""
-        try:
-            write_whole(self._sealed, content)
-            if self._engine is not None:
-                self._engine.follow_watchlist()
-            self._confirmed = hashlib.sha256(content).hexdigest()
+    def _take_watchlist(self, orders: Orders, part: bytes) -> None:
+        """Fetch the newest list; once it is whole search it, and say so in the next beat."""
+        newest = orders.watchlist
+        if newest is None:
+            return
+        if not self._incoming.take(newest, orders.offset, part):
             self._wake.set()
-        except (OSError, WatchlistError) as error:
+            return
+        try:
+            self._incoming.write(self._sealed)
+            revision = sealed_revision(self._sealed)[1]
+            searched = self._engine.follow_watchlist() if self._engine is not None else None
+            if searched not in (None, revision):
+                raise WatchlistError(f"revision {searched} is searched, not {revision}")
+            self._confirmed, self._revision = newest.sha256, revision
+            self._incoming = IncomingList()
+            self._wake.set()
+        except (OSError, ValueError, WatchlistError) as error:
             # It is not confirmed: the head lets the lease end.
             log.error("the watchlist cannot be taken: %s", error)
 
     def _beat(self, audit: AuditLog, outbox: Outbox, received: int) -> Beat:
         engine = self._engine
+        running = engine.totals if engine is not None else None
         return Beat(
             cameras=tuple(sorted(engine.cameras)) if engine is not None else (),
             failed=engine.failed if engine is not None else {},
             ended=tuple(sorted(engine.ended)) if engine is not None else (),
-            faces_seen=engine.faces_seen if engine is not None else 0,
+            accounts=(
+                *self._ended.values(),
+                *([EngineAccount(run=self._run, has_ended=False, totals=running)] if running is not None else ()),
+            ),
             watchlist=self._confirmed,
+            revision=self._revision,
+            fetched=self._incoming.place,
             log=_point(audit),
             checkpoints=self._unsent(received),
-            alerts=tuple(each.packed for each in outbox.waiting(MOST_ALERTS)),
+            waiting=outbox.count(),
             trouble=self._trouble if since_boot_s() < self._reopen_at_s else "",
         )
 
@@ -208,6 +233,8 @@ class ClusterNode:
         if self._engine is not None:
             log.warning("the engine ends: %s", because)
             self._engine.stop(because)
+            if (totals := self._engine.totals) is not None:
+                self._ended[self._run] = EngineAccount(run=self._run, has_ended=True, totals=totals)
             self._engine = None
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pylfr.cluster.accounts import RunAccounts
+from pylfr.cluster.engine_logs import BINDING
 from pylfr.cluster.head import ClusterHead
 from pylfr.cluster.messages import Brief
 from pylfr.cluster.record import ClusterRecord
@@ -17,6 +19,7 @@ from pylfr.errors import ConfigError
 from pylfr.governance.authorisation.authority import Authorisation, RecordingPermit
 from pylfr.governance.keys.keys import read_public_key
 from pylfr.governance.keys.memory import memory_state
+from pylfr.types import Event
 
 
 def open_head(resources: Resources) -> ClusterHead:
@@ -41,21 +44,31 @@ def open_head(resources: Resources) -> ClusterHead:
     audit = resources.audit
     audit.note(deployed(resources, terms, memory=memory_state()))
     record = ClusterRecord(audit, open_sinks(resources, terms), cooldown_s=deployment.recognition.cooldown_s)
-    record.load()
     names = frozenset(camera.name for camera in deployment.cameras)
     threshold = threshold_of(deployment.recognition, resources.embedder.manifest)
-    audit.note(run_began(terms.authority.reference, names, threshold, decoding="on the nodes of a cluster"))
+    began = run_began(terms.authority.reference, names, threshold, decoding="on the nodes of a cluster")
+    accounts = RunAccounts(began)
+    accounts.load(audit.entries("run-began", "run-ended", *BINDING))
+    record.load(since=accounts.began_at)
+    audit.note(began if accounts.began_at is None else _resumed(terms))
     return ClusterHead(
         brief=brief,
         key=resources.record_key,
         nodes={name: read_public_key(path) for name, path in section.nodes.items()},
         folder=section.folder or deployment.audit.path.with_name("engines"),
         lease_s=section.lease_s,
-        ceiling=false_alert_limit(resources, terms),
+        ends_at=terms.authority.ends_at,
+        ceiling=false_alert_limit(resources, terms, since=accounts.began_at),
         watchlist=watchlist,
         audit=audit,
         record=record,
+        accounts=accounts,
     )
+
+
+def _resumed(terms: Terms) -> Event:
+    """The head died in a run and was started again: the run goes on, and ends once."""
+    return Event(kind="run-resumed", details={"authorisation": terms.authority.reference})
 
 
 def _brief(resources: Resources, terms: Terms, watchlist: SharedWatchlist) -> Brief:
@@ -73,6 +86,7 @@ def _brief(resources: Resources, terms: Terms, watchlist: SharedWatchlist) -> Br
         calibrated=terms.calibrated,
         index=deployment.watchlist.index,
         grace_s=deployment.watchlist.grace_s,
+        tracing=deployment.tracing,
         references=None if terms.authorised is None else tuple(sorted(terms.authorised)),
         watchlist_key_expires_at=key.expires_at,
         watchlist_key_binds_deadline=key.binds_deadline,

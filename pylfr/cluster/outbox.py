@@ -56,6 +56,10 @@ class Outbox:
                 path.replace(path.with_suffix(".unreadable"))
         return tuple(found)
 
+    def count(self) -> int:
+        """How many wait."""
+        return sum(1 for _ in self._folder.glob(f"*{_SUFFIX}"))
+
     def taken(self, ids: Collection[str]) -> None:
         """The head has recorded these: they need not wait."""
         for path in self._folder.glob(f"*{_SUFFIX}") if ids else ():

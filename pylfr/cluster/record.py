@@ -32,10 +32,13 @@ class ClusterRecord:
         self._times: dict[tuple[str, str], list[datetime]] = defaultdict(list)
         self.alerts = self.repeats = self.undelivered = 0
 
-    def load(self) -> None:
-        """Take in what the log has. Raises ``AuditError`` where it is damaged."""
+    def load(self, *, since: datetime | None) -> None:
+        """Take in what the log has; ``since`` is when the run that goes on began. Raises ``AuditError``."""
         for entry in self._audit.entries("alert", "alert-repeated"):
             self._known.add(str(entry.details["alert"]))
+            if since is not None and entry.at >= since:
+                self.alerts += entry.kind == "alert"
+                self.repeats += entry.kind != "alert"
             if entry.kind == "alert":
                 who = str(entry.details["camera"]), str(entry.details["entry_digest"])
                 self._times[who].append(datetime.fromisoformat(str(entry.details["captured_at"])))
@@ -62,6 +65,15 @@ class ClusterRecord:
             self._times[who].append(alert.captured_at)
         self._known.add(alert.id)
         return alert.id
+
+    def close(self) -> None:
+        """Let every sink deliver what waits, for a bounded time; what it could not is counted."""
+        for sink in self._sinks:
+            try:
+                sink.close()
+            except SinkError as error:
+                self.undelivered += error.undelivered
+                log.error("%s", error)
 
     def _record(self, alert: Alert) -> None:
         recorded = self._audit.record(alert)

@@ -320,7 +320,7 @@ class Engine:
         for sink in stages.sinks:
             self._attempt(sink.close)
         self._attempt(self._incidents.note_cameras)
-        self._attempt(lambda: stages.audit.note(run_ended(self.summary())))
+        self._attempt(lambda: stages.audit.note(run_ended(self.summary().totals())))
         for close in (stages.gallery.close, stages.audit.close, stages.on_close):
             self._attempt(close)
 

@@ -31,6 +31,34 @@ class CameraSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunTotals:
+    """What the record has of a run, or of a part of it: counts as in ``Summary``, and no more.
+
+    ``dropped`` is without what was rather no face, and without closer looks, which are for time that is left over.
+    """
+
+    authorisation: str
+    runtime: str
+    frames: int
+    detected_frames: int
+    faces: int
+    tracks: int
+    recognised: int
+    near_detections: int
+    alerts: int
+    suppressed: int
+    undelivered: int
+    unread: int
+    dropped: int
+    dwell_p50_ms: float
+    dwell_p99_ms: float
+    dwell_max_ms: float
+    seconds: float
+    watchlist_size: int
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """The account of one run.
 
@@ -79,6 +107,32 @@ class Summary:
     def to_json(self) -> str:
         """One line of JSON: ``{"type": "summary", ...}``."""
         return json.dumps({"type": "summary", **asdict(self)})
+
+    def totals(self) -> RunTotals:
+        """What the record has of it."""
+        return RunTotals(
+            authorisation=self.authorisation,
+            runtime=self.runtime,
+            frames=self.frames,
+            detected_frames=self.detected_frames,
+            faces=self.faces,
+            tracks=self.tracks,
+            recognised=self.recognised,
+            near_detections=self.near_detections,
+            alerts=self.alerts,
+            suppressed=self.suppressed,
+            undelivered=self.undelivered,
+            unread=self.unread,
+            dropped=sum(
+                count for cause, count in self.dropped.items() if cause not in (WEAK_DETECTION, CLOSER_LOOK_SHED)
+            ),
+            dwell_p50_ms=self.dwell_ms.p50,
+            dwell_p99_ms=self.dwell_ms.p99,
+            dwell_max_ms=self.dwell_ms.max,
+            seconds=self.seconds,
+            watchlist_size=self.watchlist_size,
+            because=self.stopped_because,
+        )
 
 
 def run_began(authorisation: str, cameras: frozenset[str], threshold: float, *, decoding: str) -> Event:
@@ -134,38 +188,9 @@ def threshold_raised(before: float, threshold: float, by: str) -> Event:
     return Event(kind="threshold-raised", details={"from": before, "to": threshold, "by": by})
 
 
-def run_ended(summary: Summary) -> Event:
+def run_ended(totals: RunTotals) -> Event:
     """What the record says when a run ends: its counts, and no more."""
-    counts = (
-        "frames",
-        "detected_frames",
-        "faces",
-        "tracks",
-        "recognised",
-        "near_detections",
-        "alerts",
-        "suppressed",
-        "undelivered",
-        "unread",
-    )
-    return Event(
-        kind="run-ended",
-        details={
-            "authorisation": summary.authorisation,
-            "runtime": summary.runtime,
-            **{name: getattr(summary, name) for name in counts},
-            # What was rather no face is no failure to acquire one, and a closer look is for time that is left over.
-            "dropped": sum(
-                count for cause, count in summary.dropped.items() if cause not in (WEAK_DETECTION, CLOSER_LOOK_SHED)
-            ),
-            "dwell_p50_ms": summary.dwell_ms.p50,
-            "dwell_p99_ms": summary.dwell_ms.p99,
-            "dwell_max_ms": summary.dwell_ms.max,
-            "seconds": summary.seconds,
-            "watchlist_size": summary.watchlist_size,
-            "because": summary.stopped_because,
-        },
-    )
+    return Event(kind="run-ended", details=asdict(totals))
 
 
 def add_causes(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:

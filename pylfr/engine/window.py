@@ -15,6 +15,11 @@ from pylfr.types import Frame, FrameBatch
 _CHECK_S = 1.0
 
 
+def window_over(ends_at: datetime) -> str:
+    """Why a run ends whose window did."""
+    return f"the authorised window ended at {ends_at.astimezone(UTC).isoformat(timespec='seconds')}"
+
+
 class AuthorisedWindow:
     """Judges each camera by itself, on the steady clock; none is stopped because of another one's times.
 
@@ -50,7 +55,7 @@ class AuthorisedWindow:
         ends_at = self._authority.ends_at
         if ends_at is None:
             return
-        because = f"the authorised window ended at {ends_at.astimezone(UTC).isoformat(timespec='seconds')}"
+        because = window_over(ends_at)
 
         def wait() -> None:
             while (left_s := (ends_at - self._now()).total_seconds()) > 0:

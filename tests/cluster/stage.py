@@ -20,15 +20,16 @@ from pathlib import Path
 
 import av
 import numpy as np
+import skimage.data
 
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.gallery.watchlist.sealed import seal_watchlist
-from pylfr.gallery.watchlist.watchlist import create_watchlist
+from pylfr.gallery.watchlist.watchlist import create_watchlist, open_watchlist
 from pylfr.governance.keys.keys import make_key
-from pylfr.governance.keys.vault import make_vault_key
+from pylfr.governance.keys.vault import make_vault_key, read_vault_key
 from pylfr.types import UInt8
-from pylfr.video.decoding.image_io import read_image
+from pylfr.video.decoding.image_io import read_image, write_png
 from tests.cli.command import PYLFR
 from tests.deployment_text import permit_text
 from tests.footage import BOTH, MAN, NOBODY, WALKING_AND_PAUSE, WOMAN, save_references, video
@@ -76,6 +77,7 @@ def prepare(media: Path, folder: Path) -> None:
             watchlist.enrol(person, read_image(images[0]), detector=detector, embedder=embedder)
     key = make_vault_key(folder / "watchlist.key", expires_at=datetime.now(UTC) + timedelta(hours=2))
     seal_watchlist(folder / "plain.watchlist", folder / "sealed.watchlist", key)
+    write_png(folder / "elsewhere.png", skimage.data.astronaut())
     make_key(folder / "record.key")
     make_reels(media, folder)
     for name in NODES:
@@ -83,6 +85,21 @@ def prepare(media: Path, folder: Path) -> None:
             [PYLFR, "cluster", "keygen", folder / name, "--head", folder / "record.pub"], check=True,
             capture_output=True,
         )  # fmt: skip
+
+
+def change_list(folder: Path, *, enrol: str = "", withdraw: str = "") -> int:
+    """Enrol somebody who is in none of the recordings, or take her off; the new revision is sealed in its place."""
+    with open_watchlist(folder / "plain.watchlist") as watchlist:
+        if enrol:
+            detector, embedder = open_detector("yunet_n"), open_embedder("face_reid_0095")
+            watchlist.enrol(enrol, read_image(folder / "elsewhere.png"), detector=detector, embedder=embedder)
+        if withdraw:
+            watchlist.remove(withdraw)
+        revision = watchlist.revision
+    key = read_vault_key(folder / "watchlist.key", now=datetime.now(UTC))
+    seal_watchlist(folder / "plain.watchlist", folder / "fresh.watchlist", key)
+    (folder / "fresh.watchlist").replace(folder / "sealed.watchlist")
+    return revision
 
 
 def write_deployment(
@@ -142,6 +159,10 @@ class RayNode:
                     found.append(int(path.parent.name))
         return found
 
+    def actors(self, kind: str) -> list[int]:
+        """The numbers of its processes that are actors of this class."""
+        return [pid for pid in self.processes() if kind.encode() in command_of(pid)]
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal to every process of the node."""
         for pid in self.processes():
@@ -152,6 +173,13 @@ class RayNode:
         """As a power cut: all at once, and none may say goodbye."""
         self.send(signal.SIGKILL)
         self.process.wait(20)
+
+
+def command_of(pid: int) -> bytes:
+    """How a process calls itself; nothing where it is gone."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def can_cut() -> bool:

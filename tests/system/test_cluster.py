@@ -12,11 +12,15 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pylfr.deployment.open import open_engine
+from pylfr.errors import ConfigError
 from pylfr.gallery.watchlist.sqlite_file import connect
+from pylfr.governance.audit.audit import read_audit
+from pylfr.governance.keys.keys import read_public_key
 from tests.cli.command import pylfr
 from tests.cluster.stage import (
     CAMERAS,
@@ -25,12 +29,16 @@ from tests.cluster.stage import (
     Stage,
     cable,
     can_cut,
+    change_list,
     prepare,
     set_cable,
     wait_for,
     write_deployment,
 )
 from tests.postgres import Postgres
+
+if TYPE_CHECKING:
+    from pylfr.cluster.driver import RunningCluster
 
 pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install pylfr[cluster]"),
@@ -161,11 +169,13 @@ def test_every_alert_is_recorded_once_while_nodes_are_killed_frozen_and_cut_off(
         wait_for(lambda: all(on(name) for name in NODES), "every node has cameras")
         wait_for(lambda: cluster.status().alerts >= 3, "the first alerts")
 
+        require_confirmed_everywhere(cluster, folder)
+        require_head_is_replaced(cluster, stage)
         had = on("east")
         stage.nodes["east"].kill()
         print(f"killed: {len(had)} cameras elsewhere after {wait_for(lambda: moved('east', had), 'moved'):.1f} s")
 
-        frozen = [pid for pid in stage.nodes["west"].processes() if b"EngineActor" in _command(pid)]
+        frozen = stage.nodes["west"].actors("EngineActor")
         assert frozen
         had = on("west")
         for pid in frozen:
@@ -189,14 +199,11 @@ def test_every_alert_is_recorded_once_while_nodes_are_killed_frozen_and_cut_off(
             set_cable(1, "up")
         else:
             print("no network namespace can be made here: no node was cut off")
-        wait_for(
-            lambda: bool(cluster.status().stopped_because) or len(cluster.status().ended) == len(CAMERAS),
-            "the end",
-            limit_s=150,
-        )
-        assert cluster.status().stopped_because == ""
+        wait_for(lambda: cluster.status().has_ended, "the end", limit_s=150)
+        assert cluster.status().stopped_because == "every recording has ended"
         driver.end(cluster, "the test is over")
         require_same(recorded(section, folder), expected)
+        require_true_totals(folder, alerts=len(expected))
         verified = pylfr(
             "audit", "verify", folder / "many.log", "--checkpoints", folder / "many.checkpoints", "--key",
             folder / "record.pub", "--received", folder / "many-engines",
@@ -205,6 +212,51 @@ def test_every_alert_is_recorded_once_while_nodes_are_killed_frozen_and_cut_off(
         assert verified.returncode == 0, verified.stderr
         assert verified.stdout.count("whole, and as bound") == len(NODES), verified.stdout
         require_a_cut_log_is_found(folder)
+
+
+def require_confirmed_everywhere(cluster: RunningCluster, folder: Path) -> None:
+    """Somebody is enrolled and withdrawn: every node confirms that it searches the new revision."""
+    for change in ({"enrol": "Somebody elsewhere"}, {"withdraw": "Somebody elsewhere"}):
+        revision = change_list(folder, **change)
+        took_s = wait_for(
+            lambda revision=revision: (
+                [each.watchlist_revision for each in cluster.status().nodes]  # type: ignore[misc]
+                == [revision] * len(NODES)
+            ),
+            "every node confirms the new revision",
+        )
+        print(f"{next(iter(change))}: revision {revision} is searched on every node after {took_s:.1f} s")
+
+
+def require_head_is_replaced(cluster: RunningCluster, stage: Stage) -> None:
+    """The head is killed: Ray starts another, and the engines' processes go on."""
+    engines = {name: stage.nodes[name].actors("EngineActor") for name in NODES}
+    assert all(len(each) == 1 for each in engines.values()), engines
+    (head,) = stage.nodes["head"].actors("HeadActor")
+    os.kill(head, signal.SIGKILL)
+
+    def is_back() -> bool:
+        with suppress(ConfigError):
+            return sum(len(each.cameras) for each in cluster.status().nodes) == len(CAMERAS)
+        return False
+
+    print(f"head killed: every camera is under the next one after {wait_for(is_back, 'the head is back'):.1f} s")
+    assert stage.nodes["head"].actors("HeadActor") != [head]
+    assert {name: stage.nodes[name].actors("EngineActor") for name in NODES} == engines
+
+
+def require_true_totals(folder: Path, *, alerts: int) -> None:
+    """The record ends with what all engines have counted, once, although the head was killed in between."""
+    entries = read_audit(
+        folder / "many.log", checkpoints=folder / "many.checkpoints", key=read_public_key(folder / "record.pub")
+    ).entries
+    kinds = [each.kind for each in entries]
+    assert (kinds.count("run-began"), kinds.count("run-resumed"), kinds.count("run-ended")) == (1, 1, 1)
+    runs = {str(each.details["run"]): each.details for each in entries if each.details.get("run")}
+    (end,) = [each.details for each in entries if each.kind == "run-ended"]
+    assert (end["alerts"], end["because"]) == (alerts, "")
+    for name in ("frames", "detected_frames", "faces", "recognised"):
+        assert end[name] == sum(int(str(each[name])) for each in runs.values()) > 0
 
 
 def require_a_cut_log_is_found(folder: Path) -> None:
@@ -220,9 +272,3 @@ def require_a_cut_log_is_found(folder: Path) -> None:
     )  # fmt: skip
     assert verified.returncode == 1
     assert "were cut off: they had been signed" in verified.stderr
-
-
-def _command(pid: int) -> bytes:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b""
