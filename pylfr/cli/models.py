@@ -11,12 +11,14 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 
 from pylfr.cli.console import escape, results, say, warn
+from pylfr.cli.recommend import recommend_command
 from pylfr.errors import ModelError
 from pylfr.models.bundle import write_bundle
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import Model, ModelStore, open_store
 
-commands = typer.Typer(help="Networks: list, show, verify, fetch, import.", no_args_is_help=True)
+commands = typer.Typer(help="Networks: recommend, list, show, verify, fetch, import.", no_args_is_help=True)
+commands.command(name="recommend")(recommend_command)
 
 NameArgument = Annotated[str, typer.Argument(help="A name from `pylfr models list`.", show_default=False)]
 AcceptOption = Annotated[

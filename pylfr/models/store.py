@@ -278,6 +278,10 @@ class ModelStore:
         if accepted in restricted and not self._ledger.accepts(accepted):
             self._ledger.accept(accepted)
 
+    def how_to_get(self, name: str) -> str:
+        """How a network that is not installed is got, in words. Raises ``ModelError`` as ``manifest``."""
+        return self._how_to_get(self.manifest(name))
+
     def _how_to_get(self, manifest: ModelManifest) -> str:
         if manifest.source.shipped:
             return "it ships with pylfr: reinstall pylfr"
