@@ -1,9 +1,11 @@
 """Pass-level accuracy on a synthetic crowd, through the whole engine, and fusion rules at equal FPIR.
 
-    python -m benchmarks.crowd [--mated 300] [--non-mated 600] [--fillers 100] [--detector yunet_n --embedder ...]
+    python -m benchmarks.crowd [--mated 300] [--non-mated 600] [--fillers 100] [--pair yunet_n face_reid_0095 ...]
+    python -m benchmarks.crowd --held-out --hard --mated 90 --non-mated 180 --fillers 50 --pair ... --pair ...
 
 Draws people from the photographs under PYLFR_MEDIA/lfw: those on the watchlist are enrolled with one photograph and
-walk with their others. Videos lie in a temporary folder and are gone at the end.
+walk with their others. Videos lie in a temporary folder and are gone at the end. With --held-out nobody walks whom a
+shipped network learnt from; with --hard the crowd has every difficulty. All pairs see the same film.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -22,10 +24,11 @@ from rich.progress import track
 
 from benchmarks.footage import lfw_folder
 from benchmarks.measure import print_machine, this_machine, write_results
+from benchmarks.pairs import held_out_photographs
 from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.evaluation.crowd.cast import Cast, Roles, cast_crowd, cut_heads
 from pylfr.evaluation.crowd.crowd import render_crowd
-from pylfr.evaluation.crowd.planning import CrowdRules
+from pylfr.evaluation.crowd.planning import HARD, CrowdRules
 from pylfr.evaluation.crowd.walk import Walker
 from pylfr.evaluation.images.people import list_photographs
 from pylfr.evaluation.statistics.rates import percent
@@ -37,7 +40,10 @@ from pylfr.faces.detect import open_detector
 # A fork of a process whose networks have threads hangs as soon as it frees one of them.
 FRESH = get_context("spawn")
 _PASSES_A_CLIP = 50
+_PAIR = ("yunet_n", "face_reid_0095")
+_CUTS_HEADS = "yunet_n"
 _RULES = CrowdRules(lanes=8, walk_s=(2.5, 4.0))
+_HARD_RULES = replace(_RULES, difficulties=HARD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +73,10 @@ class Film:
     truth: tuple[SubjectPass, ...]
 
 
-def render_clips(walkers: Sequence[Walker], folder: Path, *, seed: int) -> Film:
+def render_clips(walkers: Sequence[Walker], folder: Path, *, seed: int, rules: CrowdRules = _RULES) -> Film:
     """Render everybody, fifty to a clip, on every core."""
     jobs = [
-        (f"crowd-{number:02d}", walkers[start : start + _PASSES_A_CLIP], folder, seed + number)
+        (f"crowd-{number:02d}", walkers[start : start + _PASSES_A_CLIP], folder, seed + number, rules)
         for number, start in enumerate(range(0, len(walkers), _PASSES_A_CLIP))
     ]
     with ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=FRESH) as pool:
@@ -80,35 +86,40 @@ def render_clips(walkers: Sequence[Walker], folder: Path, *, seed: int) -> Film:
     return Film(videos=tuple(folder / f"{camera}.mp4" for camera, *_ in jobs), truth=tuple(truth))
 
 
-def _render(job: tuple[str, Sequence[Walker], Path, int]) -> tuple[SubjectPass, ...]:
-    camera, walkers, folder, seed = job
-    return render_crowd(walkers, folder, camera=camera, seed=seed, rules=_RULES)
+def _render(job: tuple[str, Sequence[Walker], Path, int, CrowdRules]) -> tuple[SubjectPass, ...]:
+    camera, walkers, folder, seed, rules = job
+    return render_crowd(walkers, folder, camera=camera, seed=seed, rules=rules)
 
 
-def measure(given: argparse.Namespace, lfw: Path, folder: Path) -> Crowd:
-    heads = cut_heads(open_detector(given.detector), list_photographs(lfw))
+def measure(given: argparse.Namespace, lfw: Path, folder: Path) -> Iterator[Crowd]:
+    """Each pair on the same film."""
+    photographs = held_out_photographs() if given.held_out else list_photographs(lfw)
+    heads = cut_heads(open_detector(_CUTS_HEADS), photographs)
     roles = Roles(mated=given.mated, non_mated=given.non_mated, fillers=given.fillers)
     cast = cast_crowd(heads, folder, roles, seed=given.seed)
     began = time.perf_counter()
-    film = render_clips(cast.walkers, folder, seed=given.seed)
-    rendered = time.perf_counter()
-    replay = run_replay(
-        film.videos,
-        {name: [path] for name, path in cast.references.items()},
-        detector=given.detector,
-        embedder=given.embedder,
-        recognition=RecognitionSection(threshold=given.threshold),
-    )
-    return _crowd(given, cast, film.truth, replay, rendered - began, time.perf_counter() - rendered)
+    film = render_clips(cast.walkers, folder, seed=given.seed, rules=_HARD_RULES if given.hard else _RULES)
+    render_s = time.perf_counter() - began
+    for detector, embedder in given.pair or [_PAIR]:
+        began = time.perf_counter()
+        replay = run_replay(
+            film.videos,
+            {name: [path] for name, path in cast.references.items()},
+            detector=detector,
+            embedder=embedder,
+            recognition=RecognitionSection(threshold=given.threshold),
+        )
+        seconds = time.perf_counter() - began
+        yield _crowd((detector, embedder), given, cast, film.truth, replay, render_s, seconds)
 
 
 def _crowd(
-    given: argparse.Namespace, cast: Cast, truth: Sequence[SubjectPass], replay: VideoReplay, render_s: float,
-    engine_s: float,
+    pair: tuple[str, str], given: argparse.Namespace, cast: Cast, truth: Sequence[SubjectPass], replay: VideoReplay,
+    render_s: float, engine_s: float,
 ) -> Crowd:  # fmt: skip
     return Crowd(
-        detector=given.detector,
-        embedder=given.embedder,
+        detector=pair[0],
+        embedder=pair[1],
         watchlist_size=len(cast.references),
         mated_passes=sum(each.is_mated for each in truth),
         non_mated_passes=sum(not each.is_mated for each in truth),
@@ -133,15 +144,22 @@ def main() -> None:
     parser.add_argument("--target-fpir", type=float, nargs="+", default=[0.05, 0.01])
     parser.add_argument("--threshold", type=float, default=None)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--detector", default="yunet_n")
-    parser.add_argument("--embedder", default="face_reid_0095")
+    parser.add_argument("--pair", nargs=2, action="append", metavar=("DETECTOR", "EMBEDDER"), help="repeat for more")
+    parser.add_argument("--held-out", action="store_true", help="only people whom no shipped network learnt from")
+    parser.add_argument("--hard", action="store_true", help="with every difficulty")
     given = parser.parse_args()
     lfw = lfw_folder()
     machine = this_machine()
     print_machine(machine)
+    name = "crowd" + ("-held-out" if given.held_out else "") + ("-hard" if given.hard else "")
     with tempfile.TemporaryDirectory(prefix="pylfr-crowd-") as folder:
-        crowd = measure(given, lfw, Path(folder))
-    print(asdict(crowd.default))
+        for crowd in measure(given, lfw, Path(folder)):
+            _print(crowd)
+            print(f"written to {write_results(f'{name}-{crowd.embedder}', machine, crowd)}", flush=True)
+
+
+def _print(crowd: Crowd) -> None:
+    print(crowd.detector, crowd.embedder, asdict(crowd.default))
     for target, results in crowd.rules.items():
         print(f"FPIR {target}:")
         for each in results:
@@ -149,7 +167,6 @@ def main() -> None:
             print(f"| {each.rule} | {each.threshold:.3f} | {each.rates.tpir} | {each.rates.fpir} | "
                   f"{percent(each.rates.fpir_by_track.value or 0)} | {each.alerts_per_alerted_pass or 0:.2f} | "
                   f"{'' if seconds is None else f'{seconds:.2f}'} |")  # fmt: skip
-    print(f"written to {write_results(f'crowd-{crowd.embedder}', machine, crowd)}")
 
 
 if __name__ == "__main__":
