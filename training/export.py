@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from detector_network import NanoDetector, YuNetOutputs
+from detector_network import INPUT_SCALE, NanoDetector, YuNetOutputs
 from embedder_network import SIDE_PX, NanoEmbedder
 from onnx import TensorProto, helper, numpy_helper
 from people import work_dir
@@ -49,10 +49,14 @@ def shipped_embedder(checkpoint: Path) -> nn.Module:
 
 
 def shipped_detector(checkpoint: Path) -> nn.Module:
-    """The averaged detector, folded, with the YuNet head's outputs."""
+    """The averaged detector, folded, its input's scale too, with the YuNet head's outputs."""
     model = NanoDetector().eval()
     model.load_state_dict(torch.load(checkpoint, map_location="cpu")["average"])
-    return YuNetOutputs(folded(model)).eval()
+    model = folded(model)
+    with torch.no_grad():
+        model.stem[0].weight *= INPUT_SCALE
+    model.input_scale = None
+    return YuNetOutputs(model).eval()
 
 
 def store_as_fp16(path: Path) -> None:

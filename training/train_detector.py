@@ -1,7 +1,7 @@
-"""Distil the detector: `python train_detector.py --minutes 30`. Run it again to go on where it stopped.
+"""Train the detector: `python train_detector.py --minutes 60`. Run it again to go on where it stopped.
 
-Every scene is new: it is composed, the teacher reads it, and the student learns the teacher's map cell for cell from a
-poorer picture of it. One thread: composing, teaching and learning take turns.
+Every scene is new. Other processes compose them and say where the faces are; this one learns from a poorer picture of
+each. `--stop-after` ends a part of the training early, for a machine that is shared.
 """
 
 from __future__ import annotations
@@ -10,53 +10,79 @@ import argparse
 import copy
 import math
 import time
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 import torch
-from compose_scenes import Scenes, seen_badly
-from detector_network import NanoDetector
+from compose_scenes import Scenes, seen_badly, still_seen
+from detector_network import HEAD_VALUES, NanoDetector
+from labels import Labels, cell_targets
+from muon import Muon
 from people import work_dir
-from teachers import DetectionTeacher
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm import tqdm
-from train_embedder import follow
 
 PEAK_RATE = 3e-3
-WARM_UP = 0.04
+WARM_UP = 0.03
 SIDE_PX = 256
-CERTAIN = 0.25  # cells where the teacher scores less than this teach no box
+CERTAIN = 0.3  # cells whose score should be less teach no box
+
+Batch = tuple[np.ndarray, np.ndarray]
 
 
-def teach(teacher: DetectionTeacher, scenes: np.ndarray) -> Tensor:
-    """float32 [n, cells, 15]: the teacher's score (one for its two), box and landmarks of every cell."""
-    maps = torch.from_numpy(np.concatenate(teacher.maps(scenes), 1))
-    return torch.cat([(maps[..., :1].clamp(0, 1) * maps[..., 1:2].clamp(0, 1)).sqrt(), maps[..., 2:]], 2)
+class Composed(IterableDataset[Batch]):
+    """Batches of scenes uint8 [n, side, side, 3] and of what their cells should say, float32 [n, cells, 16]."""
+
+    def __init__(self, scenes: Scenes, *, batch: int, seed: int, step: int) -> None:
+        self._scenes, self._batch, self._seed = scenes, batch, (seed, step)
+
+    def __iter__(self) -> Iterator[Batch]:
+        cv2.setNumThreads(1)
+        worker = get_worker_info()
+        rng = np.random.default_rng([*self._seed, worker.id if worker is not None else 0])
+        before: list[tuple[np.ndarray, Labels]] = []
+        while True:
+            scenes = [self._scenes.scene(rng, SIDE_PX) for _ in range(self._batch - len(before))]
+            pairs = [_seen(rng, *scene) for scene in [*scenes, *before]]
+            before = [_mirrored(*scene) for scene in scenes[: self._batch // 2]]
+            yield np.stack([scene for scene, _ in pairs]), np.stack([target for _, target in pairs])
+
+
+def _seen(rng: np.random.Generator, scene: np.ndarray, labels: Labels) -> Batch:
+    poorer = seen_badly(rng, scene)
+    return poorer, cell_targets(still_seen(poorer, labels), SIDE_PX)
+
+
+def _mirrored(scene: np.ndarray, labels: Labels) -> tuple[np.ndarray, Labels]:
+    """The same from the other side: composing costs more than anything else."""
+    return np.ascontiguousarray(scene[:, ::-1]), labels.moved(np.diag([-1, 1]), np.array([scene.shape[1], 0]))
 
 
 def losses(student: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """How far score, box and landmarks are from the teacher's; box and landmarks in widths of the face."""
+    """How far score, box and landmarks are from what they should be; box and landmarks in widths of the face."""
     score = torch.sigmoid(student[..., 0])
-    target = wanted[..., 0]
+    target, counts = wanted[..., 0], wanted[..., 15]
     surprise = functional.binary_cross_entropy_with_logits(student[..., 0], target, reduction="none")
-    weight = target * (target > CERTAIN)
+    weight = target * (target > CERTAIN) * counts
     faces = weight.sum() + 1
-    score_loss = ((score - target).abs().detach().pow(1.5) * surprise).sum() / faces
+    score_loss = (counts * (score - target).abs().detach().pow(1.5) * surprise).sum() / faces
     at = weight > 0
     mine, theirs, w = student[at], wanted[at], weight[at, None]
     size = theirs[:, 3:5].exp().mean(1, keepdim=True)
     centre = functional.smooth_l1_loss(mine[:, 1:3] / size, theirs[:, 1:3] / size, beta=0.02, reduction="none")
     extent = functional.smooth_l1_loss(mine[:, 3:5], theirs[:, 3:5], beta=0.02, reduction="none")
-    points = functional.smooth_l1_loss(mine[:, 5:] / size, theirs[:, 5:] / size, beta=0.02, reduction="none")
+    points = functional.smooth_l1_loss(mine[:, 5:] / size, theirs[:, 5:15] / size, beta=0.02, reduction="none")
     return score_loss, (w * (centre + extent)).sum() / faces, (w * points).sum() / faces
 
 
 def mean_landmark_error(student: Tensor, wanted: Tensor) -> float:
-    """How far landmarks lie from the teacher's where it is sure, in widths of the face."""
-    at = wanted[..., 0] > 0.6
+    """How far landmarks lie from where they should in the middle of faces, in widths of the face."""
+    at = (wanted[..., 0] > 0.6) & (wanted[..., 15] > 0)
     mine, theirs = student[at], wanted[at]
-    off = (mine[:, 5:] - theirs[:, 5:]).reshape(-1, 5, 2).norm(dim=2).mean(1) / theirs[:, 3].exp()
+    off = (mine[:, 5:] - theirs[:, 5:15]).reshape(-1, 5, 2).norm(dim=2).mean(1) / theirs[:, 3].exp()
     return float(off.mean()) if len(off) else 0.0
 
 
@@ -67,12 +93,26 @@ def rate_at(progress: float) -> float:
     return PEAK_RATE * (0.5 + 0.5 * math.cos(math.pi * min(1.0, (progress - WARM_UP) / (1 - WARM_UP)))) + 1e-6
 
 
+@torch.no_grad()
+def follow(average: nn.Module, model: nn.Module, step: int) -> None:
+    """Move the averaged weights and statistics towards the model's; young averages follow faster."""
+    share = 1 - min(0.998, (1 + step) / (10 + step))
+    for mine, theirs in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        if mine.is_floating_point():
+            mine.lerp_(theirs, share)
+        else:
+            mine.copy_(theirs)
+
+
 def main() -> None:
     """Train until the minutes are spent."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--minutes", type=float, default=60, help="of the whole training: the schedule fits them")
+    parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes of this run")
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--composers", type=int, default=1, help="processes that compose scenes")
+    parser.add_argument("--muon", type=float, default=2.0, help="Muon's rate over AdamW's")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--name", default="detector", help="of the checkpoint, and what is resumed")
@@ -83,39 +123,43 @@ def main() -> None:
     device = torch.device(options.device)
     model = NanoDetector().to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(model).eval()
-    groups: list[dict[str, object]] = [
-        {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": 0.02},
-        {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimiser = torch.optim.AdamW(groups, lr=PEAK_RATE, fused=True)
+    # The last layers answer in several units: no matrix to be turned.
+    is_matrix = {id(p): p.ndim > 1 and p.shape[0] != HEAD_VALUES for p in model.parameters()}
+    matrices = [p for p in model.parameters() if is_matrix[id(p)]]
+    others = [p for p in model.parameters() if not is_matrix[id(p)]]
+    rate = torch.zeros(())
+    muon = Muon(matrices, rate, options.muon, on_gpu=device.type == "cuda")
+    adamw = torch.optim.AdamW([{"params": others, "weight_decay": 0.0}], lr=PEAK_RATE, fused=True)
     checkpoint = work_dir() / f"{options.name}.pt"
-    parts: dict[str, nn.Module | torch.optim.Optimizer] = {"model": model, "average": average, "optimiser": optimiser}
+    parts: dict[str, nn.Module | torch.optim.Optimizer]
+    parts = {"model": model, "average": average, "adamw": adamw, "muon": muon}
     step, seconds = 0, 0.0
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device)
         for name, part in parts.items():
             part.load_state_dict(saved[name])
         step, seconds = saved["step"], saved["seconds"]
+        muon.param_groups[0]["lr"] = rate
     began = step
-    rng = np.random.default_rng([options.seed, step])
-    scenes, teacher = Scenes(), DetectionTeacher(threads=options.threads)
+    composed = Composed(Scenes(), batch=options.batch, seed=options.seed, step=step)
+    batches = iter(DataLoader(composed, batch_size=None, num_workers=options.composers, prefetch_factor=4))
+    until = min(options.minutes * 60, seconds + options.stop_after * 60)
     bar = tqdm(total=round(options.minutes * 60), initial=round(seconds), unit="s", mininterval=10)
     last, saved_at, running = time.monotonic(), seconds, np.zeros(4)
-    while (progress := seconds / (options.minutes * 60)) < 1:
-        for group in optimiser.param_groups:
-            group["lr"] = rate_at(progress)
-        batch = np.stack([scenes.scene(rng, SIDE_PX) for _ in range(options.batch)])
-        wanted = teach(teacher, batch).to(device)
-        poorer = torch.from_numpy(np.stack([seen_badly(rng, scene) for scene in batch]))
-        x = poorer.to(device).permute(0, 3, 1, 2).to(torch.float32).contiguous(memory_format=torch.channels_last)
+    while seconds < until:
+        rate.fill_(rate_at(seconds / (options.minutes * 60)))
+        adamw.param_groups[0]["lr"] = float(rate)
+        poorer, wanted = (each.to(device) for each in next(batches))
+        x = poorer.permute(0, 3, 1, 2).to(torch.float32).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16):
             out = model(x)
         student = torch.cat(out, 1).float()
         score, box, points = losses(student, wanted)
-        optimiser.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         (score + box + 2 * points).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-        optimiser.step()
+        muon.step()
+        adamw.step()
         step += 1
         follow(average, model, step)
         now = time.monotonic()
@@ -125,7 +169,7 @@ def main() -> None:
         bar.update(round(seconds) - bar.n)
         shown = f"step {step} score {running[0]:.3f} box {running[1]:.3f} points {running[2]:.3f}"
         bar.set_postfix_str(f"{shown}, {100 * running[3]:.1f} % off, {options.batch / spent:.0f}/s", refresh=False)
-        if seconds - saved_at > 60 or seconds >= options.minutes * 60:
+        if seconds - saved_at > 60 or seconds >= until:
             saved_at = seconds
             state = {name: part.state_dict() for name, part in parts.items()}
             torch.save(
