@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import logging
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +24,7 @@ from pylfr.gallery.watchlist.reference_image import (
     prepare_reference,
     upsert_entry,
 )
-from pylfr.gallery.watchlist.sealed import connect_either
+from pylfr.gallery.watchlist.sealed import connect_either, is_in_memory
 from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot, read_snapshot, require_model
 from pylfr.governance.authorisation.enrolment import Origin, ReviewedReference, enrolment_gaps, is_same_person
 from pylfr.governance.authorisation.profiles import read_profile
@@ -180,12 +181,16 @@ class Watchlist:
         return Enrolment(entry=entry, quality=reference.quality, revision=self.revision)
 
     def remove(self, name: str) -> None:
-        """Take an entry off the list, its templates and pictures overwritten. Raises ``WatchlistError`` for no such."""
-        with sqlite_file.explained(self._path), sqlite_file.writing(self._connection):
-            removed = self._connection.execute("DELETE FROM entries WHERE name = ? RETURNING id", (name,)).fetchall()
-            if not removed:
-                raise self._unknown(name)
-            sqlite_file.require_gone(self._connection, self._path, removed[0][0])
+        """Take an entry off the list, its templates and pictures overwritten, and read back that it is gone.
+
+        Raises ``WatchlistError`` for no such entry, and where something is left of it.
+        """
+        with sqlite_file.explained(self._path):
+            with sqlite_file.writing(self._connection):
+                removed = self._delete("name = ?", name)
+                if not removed:
+                    raise self._unknown(name)
+            self._require_gone(removed)
 
     def review(self, name: str, *, by: str, deployment: str) -> int:
         """Record that ``by`` reviewed an entry for ``deployment``; gives the number of its reference images.
@@ -242,14 +247,15 @@ class Watchlist:
         return len(entries)
 
     def remove_expired(self, *, now: datetime | None = None) -> tuple[str, ...]:
-        """Take everybody off whose entry has expired; their names. No change and no new revision where nobody has."""
+        """As ``remove``, everybody whose entry has expired; their names. No new revision where nobody has."""
         moment = sqlite_file.to_text(now if now is not None else sqlite_file.now())
         with sqlite_file.explained(self._path):
             expired = self._expired(moment)
             if expired:
                 with sqlite_file.writing(self._connection):
                     expired = self._expired(moment)
-                    self._connection.execute("DELETE FROM entries WHERE expires_at <= ?", (moment,))
+                    removed = self._delete("expires_at <= ?", moment)
+                self._require_gone(removed)
         return expired
 
     def close(self) -> None:
@@ -262,6 +268,22 @@ class Watchlist:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _delete(self, which: str, value: str) -> list[int]:
+        """Delete entries inside a transaction, and their images with them; their numbers."""
+        rows = self._connection.execute(f"DELETE FROM entries WHERE {which} RETURNING id", (value,)).fetchall()
+        removed = [number for (number,) in rows]
+        for number in removed:
+            sqlite_file.require_gone(self._connection, self._path, number)
+        return removed
+
+    def _require_gone(self, removed: list[int]) -> None:
+        """Read the file anew, where there is one: raise ``WatchlistError`` where anything of these entries is left."""
+        if is_in_memory(self._connection):
+            return
+        with closing(sqlite_file.connect(self._path)) as fresh:
+            for number in removed:
+                sqlite_file.require_gone(fresh, self._path, number)
 
     def _one(self, column: str) -> object:
         with sqlite_file.understood(self._path):

@@ -57,7 +57,8 @@ def withdraw(
     ``finish_withdrawals`` does. Of who is gone the digests of the references stay, sealed, so that the list is still
     the one that was signed for. What was sealed before can be opened from an old copy of the file until the key is
     destroyed. Raises ``WatchlistError`` where there is no such entry, the file or the log is not sealed or signed, or
-    the manifest does not hold the entry, ``AuditError`` where it cannot be recorded: then nothing was changed.
+    the manifest does not hold the entry, ``AuditError`` where it cannot be recorded: then nothing was changed. What was
+    written is read back: ``WatchlistError`` where the entry is still in the file.
     """
     path = files.sealed
     if not is_sealed(path):
@@ -72,7 +73,7 @@ def withdraw(
                 raise WatchlistError(f"watchlist {path} has no entry {name!r}")
             _require_held(files, name)
             references = list(references_of(connection, name))
-            withdrawal = _take_off(connection, [(found[0], sqlite_file.now())], audit)
+            withdrawal = _take_off(connection, path, [(found[0], sqlite_file.now())], audit)
             content = sealed_content(connection, key)
         recorded = audit.decide(
             withdrawal,
@@ -91,7 +92,7 @@ def withdraw(
             ),
         )
         _note(files, name, recorded.recorded_at)
-        write_whole(path, content)
+        _write(path, content, key, [found[0]])
     return recorded
 
 
@@ -115,11 +116,11 @@ def finish_withdrawals(files: ListedFiles, key: Callable[[], VaultKey], audit: A
             found = withdrawn.found_in(connection)
             if not found:
                 return None
-            withdrawal = _take_off(connection, [(number, logged.at) for number, _, logged in found], audit)
+            withdrawal = _take_off(connection, path, [(number, logged.at) for number, _, logged in found], audit)
             content = sealed_content(connection, opened)
         for _, name, logged in found:
             _note(files, name, logged.at)
-        write_whole(path, content)
+        _write(path, content, opened, [number for number, *_ in found])
     entries = " ".join(str(logged.sequence) for *_, logged in found)
     audit.note(Event(kind=_FINISHED, details={"entries": entries, "watchlist_revision": withdrawal.revision}))
     return withdrawal
@@ -129,7 +130,9 @@ def _revision_of(withdrawn: WithdrawnEntry) -> int:
     return int(str(withdrawn.logged.details["watchlist_revision"]))
 
 
-def _take_off(connection: sqlite3.Connection, entries: list[tuple[int, datetime]], audit: AuditLog) -> Withdrawal:
+def _take_off(
+    connection: sqlite3.Connection, path: Path, entries: list[tuple[int, datetime]], audit: AuditLog
+) -> Withdrawal:
     """Remove the entries with these numbers, and their images, from the watchlist in memory, each at its time.
 
     The digests of their references stay. The revision is above that of every withdrawal in the log.
@@ -143,6 +146,7 @@ def _take_off(connection: sqlite3.Connection, entries: list[tuple[int, datetime]
             (name,) = connection.execute("SELECT name FROM entries WHERE id = ?", (number,)).fetchone()
             gone = list(references_of(connection, name))
             connection.execute("DELETE FROM entries WHERE id = ?", (number,))
+            sqlite_file.require_gone(connection, path, number)
             moment = sqlite_file.to_text(at)
             connection.executemany("INSERT OR IGNORE INTO withdrawn VALUES (?, ?)", [(each, moment) for each in gone])
             count += len(gone)
@@ -150,6 +154,14 @@ def _take_off(connection: sqlite3.Connection, entries: list[tuple[int, datetime]
         connection.execute("UPDATE watchlist SET revision = max(revision, ?)", (max(known, default=1) - 1,))
     (revision,) = connection.execute("SELECT revision FROM watchlist").fetchone()
     return Withdrawal(watchlist=identity, references=count, revision=revision)
+
+
+def _write(path: Path, content: bytes, key: VaultKey, entries: list[int]) -> None:
+    """Replace the sealed file and read it back. Raises ``WatchlistError`` where any of these entries is still there."""
+    write_whole(path, content)
+    with closing(open_sealed(path, key)) as connection:
+        for number in entries:
+            sqlite_file.require_gone(connection, path, number)
 
 
 def _require_held(files: ListedFiles, name: str) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -476,3 +477,18 @@ def test_what_is_removed_is_read_back(watchlist: Watchlist) -> None:
     )
     with pytest.raises(WatchlistError, match=r"entry 1 of watchlist .* cannot be removed: 1 rows are left of it"):
         watchlist.remove("Ada")
+
+
+def test_a_removal_is_read_back_from_the_file_also_of_those_who_expired(
+    watchlist: Watchlist, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the file still holds when it is opened anew is not gone."""
+    enrol(watchlist, "Ada", image_of(1))
+    enrol(watchlist, "Grace", image_of(2), expires_at=sqlite_file.now() + timedelta(hours=1))
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(path.with_name("older"))) as copy:
+        source.backup(copy)
+    monkeypatch.setattr(sqlite_file, "connect", lambda path: sqlite3.connect(path.with_name("older")))
+    with pytest.raises(WatchlistError, match=r"entry 1 of watchlist .* cannot be removed: 2 rows are left of it"):
+        watchlist.remove("Ada")
+    with pytest.raises(WatchlistError, match="entry 2 of watchlist"):
+        watchlist.remove_expired(now=sqlite_file.now() + timedelta(hours=2))

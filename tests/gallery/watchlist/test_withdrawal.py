@@ -76,6 +76,21 @@ def test_who_is_withdrawn_is_gone_and_the_list_is_still_the_one_that_was_signed(
         assert [entry.name for entry in opened.entries()] == ["Grace Hopper"]
 
 
+def test_a_withdrawal_is_read_back_from_the_file(
+    sealed: Path, key: VaultKey, log: AuditLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that takes the file and keeps the old one does not pass for a withdrawal, which is finished later."""
+    monkeypatch.setattr("pylfr.gallery.watchlist.withdrawal.write_whole", lambda *_: None)
+    with pytest.raises(WatchlistError, match=r"entry 1 of watchlist .* cannot be removed: 2 rows are left of it"):
+        taken_off(sealed, key, NAMES[0], log)
+    with pytest.raises(WatchlistError, match="entry 1 of watchlist"):
+        finish_withdrawals(ListedFiles(sealed=sealed), lambda: key, log)
+    monkeypatch.undo()
+    finished = finish_withdrawals(ListedFiles(sealed=sealed), lambda: key, log)
+    assert finished is not None
+    assert len(read_contents(sealed, key)) == 1
+
+
 def test_a_running_gallery_follows_a_withdrawal(sealed: Path, key: VaultKey, log: AuditLog) -> None:
     authorised = read_contents(sealed, key).references
     gallery = open_gallery(sealed, model=MODEL, key=key, poll_ms=0.001, authorised=authorised)
