@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from pylfr._internal.atomic_file import erase
 from pylfr._internal.canonical_json import utc_text
 from pylfr.cli.console import escape, results, say, warn
 from pylfr.cli.passphrase import PassphraseOption, open_key
@@ -20,13 +19,11 @@ from pylfr.deployment.retention import Retained, retained
 from pylfr.deployment.sweep import forget_expired
 from pylfr.deployment.unqueued import queue_unqueued
 from pylfr.errors import AdjudicationError, ConfigError, UsageError
-from pylfr.gallery.watchlist.digests import read_contents
-from pylfr.gallery.watchlist.sealed import seal_watchlist
-from pylfr.gallery.watchlist.watchlist import open_watchlist
+from pylfr.gallery.watchlist.sealing import require_sealable, seal_and_sign
 from pylfr.governance.keys.keyring import keyring_works
 from pylfr.governance.keys.keys import read_public_key
-from pylfr.governance.keys.vault import KeyPlace, VaultKey, make_vault_key, place_of
-from pylfr.governance.retention.past_listing import read_manifest, write_manifest
+from pylfr.governance.keys.vault import KeyPlace, VaultKey, make_vault_key, place_of, read_key_file
+from pylfr.governance.retention.past_listing import read_manifest
 
 retention_commands = typer.Typer(help="What is retained, and until when.", no_args_is_help=True)
 
@@ -58,20 +55,16 @@ def seal(
     """Encrypt a watchlist for one deployment, sign the list of its references, and remove the plain file.
 
     Best is: under the passphrase in PYLFR_VAULT_PASSPHRASE where that is set; else in the kernel's keyring, from which
-    a restart of the machine loses it; else, where the kernel stores no keys, in an unencrypted file.
+    a restart of the machine loses it; else, where the kernel stores no keys, in an unencrypted file. A run that was
+    killed can be run again, with the same words: it takes up where the other ended.
     """
     signing = open_key(record_key, passphrase_env)
     expires_at = expires if expires.tzinfo is not None else expires.replace(tzinfo=UTC)
     if expires_at <= datetime.now(UTC):
         raise UsageError(f"--expires must lie in the future, got {utc_text(expires_at)}")
-    with open_watchlist(file) as watchlist:
-        references = [entry.name for entry in watchlist.entries()]
-    contents = read_contents(file)
-    made = _make_key(key, key_in, expires_at)
-    seal_watchlist(file, out, made)
-    write_manifest(manifest, watchlist=contents.digest, references=references, key=signing, origins=contents.origins)
-    if not keep:
-        erase(file)
+    require_sealable(file, out)
+    made = _begun_key(key, expires_at) or _make_key(key, key_in, expires_at)
+    contents = seal_and_sign(file, out, made, manifest=manifest, signing=signing, keep=keep)
     say(f"{out}: {len(contents)} references, until {utc_text(expires_at)}; {key} stands for {_KEPT[place_of(key)]}")
 
 
@@ -158,6 +151,13 @@ def _grouped(items: Iterable[Retained]) -> dict[tuple[str, str], list[datetime |
 def _by_place(items: Iterable[Retained]) -> Iterator[str]:
     for (what, place), times in _grouped(items).items():
         yield f"{len(times)} x {what}, {place}"
+
+
+def _begun_key(path: Path, expires_at: datetime) -> VaultKey | None:
+    """The key that a seal which was killed had made; None where there is none with this deadline."""
+    if not path.exists() or utc_text((file := read_key_file(path)).expires_at) != utc_text(expires_at):
+        return None
+    return file.open(now=datetime.now(UTC), passphrase=vault_passphrase())
 
 
 def _make_key(path: Path, key_in: Literal["best", "keyring", "passphrase", "file"], expires_at: datetime) -> VaultKey:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import hashlib
 import os
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from pylfr._internal.atomic_file import write_new, write_result
 from pylfr._internal.regular_file import read_file
 from pylfr.errors import AuthorisationError
 from pylfr.governance.keys.encrypted_pem import encrypt_pem
@@ -88,23 +90,37 @@ class SigningKey:
 def make_key(path: Path, *, passphrase: str | None = None) -> PublicKey:
     """A new key: the private half in ``path``, for its owner alone, the public one beside it with the suffix ``.pub``.
 
-    With ``passphrase`` the private half is encrypted under it, stretched 600,000 times. Raises ``AuthorisationError``
+    With ``passphrase`` the private half is encrypted under it, stretched 600,000 times. Each file is whole or not
+    there; of a call that was killed between them the public half is made by the next. Raises ``AuthorisationError``
     where there is a file already.
     """
+    public = path.with_suffix(".pub")
+    if path.exists() and not public.exists():
+        return _write_public(public, read_signing_key(path, passphrase=passphrase))
     key = SigningKey(Ed25519PrivateKey.generate())
     if passphrase:
         pem = encrypt_pem(key._key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()), passphrase)
     else:
         pem = key._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    public = path.with_suffix(".pub")
-    for file, content, mode in ((path, pem, 0o600), (public, key.public.text.encode() + b"\n", 0o644)):
-        try:
-            descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
-        except OSError as error:
-            raise AuthorisationError(f"the key {file} cannot be made ({error.strerror}): name a new file") from error
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(content)
+    if public.exists():
+        raise _not_made(public, FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)))
+    try:
+        write_new(path, pem)
+    except OSError as error:
+        raise _not_made(path, error) from error
+    return _write_public(public, key)
+
+
+def _write_public(path: Path, key: SigningKey) -> PublicKey:
+    try:
+        write_result(path, key.public.text.encode() + b"\n")
+    except OSError as error:
+        raise _not_made(path, error) from error
     return key.public
+
+
+def _not_made(path: Path, error: OSError) -> AuthorisationError:
+    return AuthorisationError(f"the key {path} cannot be made ({error.strerror}): name a new file")
 
 
 def read_signing_key(path: Path, *, passphrase: str | None = None) -> SigningKey:

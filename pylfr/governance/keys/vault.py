@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from pylfr._internal.atomic_file import sync_folder
+from pylfr._internal.atomic_file import write_new
 from pylfr._internal.canonical_json import Plain, canonical, utc_text
 from pylfr._internal.strict_json import moment_of, parse_json, parse_object, text_of
 from pylfr.errors import VaultError
@@ -73,7 +73,7 @@ class VaultKey:
 def make_vault_key(
     path: Path, *, expires_at: datetime, passphrase: str | None = None, in_keyring_for_s: float | None = None
 ) -> VaultKey:
-    """A new key in ``path``, for its owner alone; with ``passphrase`` the file alone opens nothing.
+    """A new key in ``path``, whole or not at all, for its owner alone; with ``passphrase`` it alone opens nothing.
 
     With ``in_keyring_for_s`` the file holds no key but the name of one that the kernel holds in memory for so many
     seconds: after that, or a restart of the machine, nobody has it. Raises ``VaultError`` where there is a file
@@ -97,21 +97,15 @@ def make_vault_key(
         "salt": _text(salt),
         "key": _text(kept),
     }
-    try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except OSError as error:
-        raise VaultError(f"the key {path} cannot be made ({error.strerror}): name a new file") from error
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(canonical(record))
-        file.flush()
-        os.fsync(file.fileno())
-    sync_folder(path.parent)
     if name is not None and in_keyring_for_s is not None:
-        try:
-            keep_key(name, key.secret, seconds=in_keyring_for_s)
-        except VaultError:
-            path.unlink()
-            raise
+        # Before its file: a file never names a key that nobody has.
+        keep_key(name, key.secret, seconds=in_keyring_for_s)
+    try:
+        write_new(path, canonical(record))
+    except OSError as error:
+        if name is not None:
+            forget_key(name)
+        raise VaultError(f"the key {path} cannot be made ({error.strerror}): name a new file") from error
     return key
 
 

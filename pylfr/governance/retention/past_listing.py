@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from pylfr._internal.atomic_file import write_whole
+from pylfr._internal.atomic_file import write_new, write_whole
 from pylfr._internal.canonical_json import Plain, canonical, utc_text
 from pylfr._internal.regular_file import read_file
 from pylfr._internal.strict_json import integer_of, moment_of, parse_object, text_of
@@ -85,9 +85,7 @@ def write_manifest(
         reviewed=sum(each.review is not None for each in origins),
         enrollers=len(enrollers_of(origins)),
     )
-    if path.exists():
-        raise FileExistsError(f"{path} is there already: a manifest is never written over, name a new file")
-    write_whole(path, _signed(manifest, key))
+    write_new(path, _signed(manifest, key))
 
 
 def note_withdrawn(path: Path, reference: str, *, at: datetime, key: SigningKey) -> None:
