@@ -26,9 +26,17 @@ def version_of(connection: sa.Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+# The lock under which the tables are made, by a number that is ours: "pylfr" in ASCII.
+_MAKING = int.from_bytes(b"pylfr", "big")
+
+
 def require_newest(connection: sa.Connection) -> None:
     """Make the tables of an empty database. Raises ``AdjudicationError`` for tables of another form."""
     found, newest = version_of(connection), newest_version()
+    if found is None and connection.dialect.name == "postgresql":
+        # Of two that make them at once the second waits here, and finds them made. SQLite has one writer anyway.
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MAKING})
+        found = version_of(connection)
     if found is None:
         upgrade(connection, newest)
     elif found > newest:
