@@ -22,9 +22,10 @@ from pylfr.video.isolation.client import IsolatedFile
 from pylfr.video.isolation.sandbox import HELD
 from pylfr.video.sources.attempt import ReconnectPolicy
 from pylfr.video.sources.base import WrappedSource
+from pylfr.video.sources.camera_certificates import require_readable, trusted_certificates
 from pylfr.video.sources.file import FileSource, Pace
 from pylfr.video.sources.live import Connection, LiveSource
-from pylfr.video.sources.rtsp import RtspCheck, RtspTrust, require_readable, trusted_certificates
+from pylfr.video.sources.rtsp import RtspCheck, RtspTrust
 from pylfr.video.sources.srt import SrtAddress, SrtLine, dial_srt, libsrt
 
 __all__ = [
@@ -124,9 +125,9 @@ def open_rtsp(
     """A network camera. ``url`` names its secrets: ``rtsp://${USER}:${PASSWORD}@host/path``.
 
     ``transport`` carries the pictures; "auto" tries TCP and then UDP, for cameras that have only that. With
-    ``rtsps://`` the certificate must be signed by an authority of the system, or be in the file ``ca``. A camera that
-    redirects to a host other than its own and ``redirects_to`` is refused. One that sends another stream than is
-    expected is reported, not analysed, and tried again.
+    ``rtsps://`` the certificate must be signed by an authority of the system, or be in the file ``ca``. A camera is
+    refused that redirects to a host other than its own and ``redirects_to``, or says that its streams are on one. One
+    that sends another stream than is expected is reported, not analysed, and tried again.
     Raises ``ConfigError`` where a variable in ``url`` is not set, and ``MediaError`` where ``url`` is no RTSP address
     or ``ca`` holds no certificate; a camera that is away is reported and tried again until it comes. With
     ``decode="nvdec"`` raises ``CudaError`` where there is no NVDEC; ``frames`` raises ``MediaError`` where it does not

@@ -8,6 +8,7 @@ import io
 import ipaddress
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -29,6 +30,7 @@ from PIL import Image
 from pylfr.errors import MediaError
 from pylfr.types import Frame
 from pylfr.video.open import LiveSource, ReconnectPolicy, Transport, open_http, open_rtsp
+from pylfr.video.sources import camera_certificates
 from pylfr.video.sources.observer import CameraEvent
 from tests.video.camera_server import PASSWORD, SYSTEM_PYTHON, Server, needs_server
 
@@ -172,10 +174,10 @@ def reply(request: str, status: str, *headers: str) -> bytes:
     return "\r\n".join([f"RTSP/1.0 {status}", number, *headers, "", ""]).encode()
 
 
-@pytest.mark.parametrize("asks_password", [False, True])
-def test_a_redirect_to_another_host_is_refused_and_the_password_does_not_travel(*, asks_password: bool) -> None:
+@pytest.mark.parametrize("is_asked_first", [False, True])
+def test_a_redirect_to_another_host_is_refused_and_the_password_does_not_travel(*, is_asked_first: bool) -> None:
     def elsewhere(request: str) -> bytes:
-        if asks_password and "Authorization" not in request:
+        if is_asked_first and "Authorization" not in request:
             return reply(request, "401 Unauthorized", 'WWW-Authenticate: Digest realm="r", nonce="n", qop="auth"')
         return reply(request, "302 Found", f"Location: rtsp://localhost:{other}/camera")
 
@@ -184,6 +186,83 @@ def test_a_redirect_to_another_host_is_refused_and_the_password_does_not_travel(
         witness = Witness(open_rtsp(url, camera="gate", patience=SOON), until="refused").watch()
     assert "it redirects to another host, rtsp://localhost" in witness.details("refused")
     assert stolen == []
+
+
+DIGEST = 'WWW-Authenticate: Digest realm="r", nonce="n", qop="auth"'
+CAMERA = "rtsp://viewer:${PYLFR_TEST_PASSWORD}@127.0.0.1"
+
+
+def asks_password(request: str) -> bytes:
+    return reply(request, "401 Unauthorized", DIGEST)
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "DESCRIBE"])
+def test_a_host_that_is_named_is_redirected_to_without_the_password(method: str) -> None:
+    def redirecting(request: str) -> bytes:
+        if "Authorization" not in request:
+            return asks_password(request)
+        if not request.startswith(method):
+            return reply(request, "200 OK")
+        return reply(request, "302 Found", f"Location: rtsp://viewer:mine@localhost:{other}/camera")
+
+    with answering(asks_password) as (other, asked), answering(redirecting) as (port, _):
+        source = open_rtsp(f"{CAMERA}:{port}/camera", camera="gate", patience=SOON, redirects_to=["localhost"])
+        witness = Witness(source, until="refused").watch()
+    assert "user or password are wrong" in witness.details("refused"), witness.events
+    assert asked
+    assert not [request for request in asked if "Authorization" in request]
+
+
+def described(request: str, body: str, *headers: str) -> bytes:
+    """A description (SDP) in answer to DESCRIBE; to all else that it is fine."""
+    if not request.startswith("DESCRIBE"):
+        return reply(request, "200 OK")
+    length = f"Content-Length: {len(body)}"
+    return reply(request, "200 OK", "Content-Type: application/sdp", length, *headers) + body.encode()
+
+
+@pytest.mark.parametrize("place", ["a session", "a stream", "Content-Base", "Content-Location"])
+def test_a_description_whose_streams_are_on_another_host_is_refused(place: str) -> None:
+    def elsewhere(request: str) -> bytes:
+        if "Authorization" not in request:
+            return asks_password(request)
+        away = f"rtsp://localhost:{other}/camera"
+        session = f"a=control:{away}\r\n" if place == "a session" else ""
+        stream = away if place == "a stream" else "track1"
+        video = f"m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:{stream}\r\n"
+        headers = [f"{place}: {away}"] if place.startswith("Content") else []
+        return described(request, f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=c\r\nt=0 0\r\n{session}{video}", *headers)
+
+    with answering(lambda request: reply(request, "200 OK")) as (other, stolen), answering(elsewhere) as (port, asked):
+        source = open_rtsp(f"{CAMERA}:{port}/camera", camera="gate", patience=SOON)
+        refused = Witness(source, until="refused").watch().details("refused")
+        assert "its streams are on another host, rtsp://localhost" in refused
+        assert "SETUP" not in " ".join(asked)
+        source = open_rtsp(f"{CAMERA}:{port}/camera", camera="gate", patience=SOON, redirects_to=["localhost"])
+        witness = Witness(source, until="disconnected").watch()
+        assert witness.details("refused") == ""
+        assert "SETUP" in " ".join(asked)
+    assert stolen == []
+
+
+@needs_server
+def test_a_real_camera_is_found_behind_a_redirect_on_its_own_host(server: Server) -> None:
+    def moved(request: str) -> bytes:
+        return reply(request, "302 Found", f"Location: rtsp://127.0.0.1:{server.port}/camera")
+
+    with answering(moved) as (port, asked):
+        source = open_rtsp(f"{CAMERA}:{port}/camera", camera="gate", patience=SOON)
+        witness = Witness(source, frames=2).watch()
+    assert len(witness.got) == 2, witness.events
+    assert len(asked) == 1, "FFmpeg is given the address that the redirect leads to"
+    assert witness.details("noted").count("password in the clear") == 1, "this server asks for Basic"
+
+
+def test_a_redirect_in_a_circle_ends() -> None:
+    with answering(lambda request: reply(request, "302 Found", f"Location: {circle[0]}")) as (port, _):
+        circle = [f"rtsp://127.0.0.1:{port}/camera"]
+        source = open_rtsp(circle[0], camera="gate", patience=SOON)
+        assert "redirects more than 5 times" in Witness(source, until="refused").watch().details("refused")
 
 
 def test_a_password_in_the_clear_is_warned_about_once() -> None:
@@ -294,7 +373,9 @@ def certificate(
 
 
 @needs_server
-def test_a_camera_over_tls_is_verified_by_its_authority_or_pinned(tmp_path: Path) -> None:
+def test_a_camera_over_tls_is_verified_by_its_authority_the_systems_or_pinned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     authority = certificate(tmp_path, "authority", None)
     certificate(tmp_path, "127.0.0.1", authority)
     certificate(tmp_path, "camera-7", None)
@@ -310,11 +391,42 @@ def test_a_camera_over_tls_is_verified_by_its_authority_or_pinned(tmp_path: Path
             server.kill()
 
     for shown, trusted in (("127.0.0.1", "authority"), ("camera-7", "camera-7")):
-        assert outcome(shown, trusted, until="").details("refused") == ""
+        witness = outcome(shown, trusted, until="")
+        assert (witness.details("refused"), witness.details("noted")) == ("", "")
+        assert len(witness.got) == 2
     for shown, other in (("127.0.0.1", None), ("camera-7", "authority"), ("127.0.0.1", "camera-7")):
         witness = outcome(shown, other, until="refused")
         assert not witness.got
         assert "its certificate is not trusted" in witness.details("refused")
+    # The authorities of the system, where this one is one of them.
+    monkeypatch.setattr(camera_certificates, "_SYSTEM_CA", (str(tmp_path / "authority.crt"),))
+    assert len(outcome("127.0.0.1", None, until="").got) == 2
+
+
+@needs_server
+def test_a_camera_over_tls_that_redirects_to_one_without_is_refused(tmp_path: Path, server: Server) -> None:
+    """A real server terminates TLS, and what is behind it redirects to the same host in the clear."""
+    certificate(tmp_path, "127.0.0.1", None)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "127.0.0.1.pem")
+    door, port = listener()
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                line, _ = door.accept()
+                with contextlib.suppress(OSError), context.wrap_socket(line, server_side=True) as secured:
+                    if not (request := secured.recv(4096).decode()):
+                        continue  # it was asked for its certificate alone
+                    secured.sendall(reply(request, "302 Found", f"Location: {server.address('camera')}"))
+
+    threading.Thread(target=serve, daemon=True).start()
+    source = open_rtsp(f"rtsps://127.0.0.1:{port}/c", camera="gate", ca=tmp_path / "127.0.0.1.crt", patience=SOON)
+    refused = Witness(source, until="refused").watch().details("refused")
+    door.shutdown(socket.SHUT_RDWR)
+    door.close()
+    assert "which is not encrypted: set source to it" in refused
+    assert PASSWORD not in refused
 
 
 def test_a_file_without_a_certificate_and_udp_over_tls_are_refused(tmp_path: Path) -> None:

@@ -77,7 +77,9 @@ class CameraSection(ConfigModel):
         default=None,
         description="certificates in PEM that rtsps:// and https:// trust, or the camera's own; unset: the system's",
     )
-    redirects_to: tuple[str, ...] = Field(default=(), description="further hosts that an RTSP camera may redirect to")
+    redirects_to: tuple[str, ...] = Field(
+        default=(), description="further hosts that an RTSP camera may redirect to, without its password"
+    )
     stream: int | None = Field(
         default=None, ge=0, description="number of the video stream in the source; unset: its default stream"
     )

@@ -33,16 +33,16 @@ _BUSY_PAUSES_S = (0.1, 0.3, 0.9)
 class Connection:
     """How FFmpeg connects: the format of the stream, and one set of options for each way that is tried in turn.
 
-    ``check`` is called with the resolved address before each attempt, and may give further options. It ends soon after
-    the event that it is given is set, calls what it is given with what a person should know, and raises
-    ``CameraRefusedError`` where the camera must not be used.
+    ``check`` is called with the resolved address before each attempt; it gives the address to connect to, which a
+    redirect may have changed, and further options. It ends soon after the event that it is given is set, calls what it
+    is given with what a person should know, and raises ``CameraRefusedError`` where the camera must not be used.
 
     ``dial`` connects in place of FFmpeg, which has no such protocol, and gives what is read; it raises as ``check``.
     """
 
     input_format: str | None
     ways: Sequence[Mapping[str, str]] = ({},)
-    check: Callable[[str, threading.Event, Callable[[str], None]], Mapping[str, str]] | None = None
+    check: Callable[[str, threading.Event, Callable[[str], None]], tuple[str, Mapping[str, str]]] | None = None
     dial: Callable[[str, threading.Event], io.RawIOBase] | None = None
 
 
@@ -131,7 +131,7 @@ class LiveSource(CameraSource):
         def warn(detail: str) -> None:
             watch.report(CameraEvent.now(self._camera, "noted", detail))
 
-        further = check(address, self._closed, warn) if check is not None else {}
+        address, further = check(address, self._closed, warn) if check is not None else (address, {})
         dial = self._connection.dial
         file = address if dial is None else line.enter_context(dial(address, self._closed))
         for pause_s in _BUSY_PAUSES_S if check is not None else ():
