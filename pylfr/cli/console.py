@@ -24,7 +24,12 @@ def escape(text: str) -> str:
 
 def say(text: str) -> None:
     """One line on stdout."""
-    Console().print(escape(text), highlight=False, soft_wrap=True)
+    tell(text, Console())
+
+
+def tell(text: str, console: Console | None = None) -> None:
+    """One line on ``console``, or on stderr, whoever wrote the text."""
+    (console or Console(stderr=True)).print(escape(text), highlight=False, soft_wrap=True)
 
 
 def warn(kind: str, text: str) -> None:

@@ -12,7 +12,7 @@ from types import FrameType
 from rich.console import Console
 from rich.table import Table
 
-from pylfr.cli.console import escape
+from pylfr.cli.console import escape, tell
 from pylfr.engine.engine import Engine
 from pylfr.engine.summary import Summary
 from pylfr.errors import AuditError
@@ -92,7 +92,7 @@ def chosen_network(task: Task, named: str | None, console: Console | None = None
     """The network to use for a task; where none was named, the choice and its reason are printed."""
     choice = choose(task, named, open_store())
     if named is None:
-        (console or Console(stderr=True)).print(escape(choice.reason), highlight=False, soft_wrap=True)
+        tell(choice.reason, console)
     return choice.name
 
 
@@ -106,7 +106,7 @@ def chosen_runtime(named: str, device: Device, console: Console) -> str:
 
 def say_runtime(choice: RuntimeChoice, console: Console) -> None:
     """What runs the networks, and why."""
-    console.print(escape(f"networks run in {choice.name}: {choice.reason}"), highlight=False, soft_wrap=True)
+    tell(f"networks run in {choice.name}: {choice.reason}", console)
 
 
 def print_notices(names: Sequence[str], console: Console) -> None:

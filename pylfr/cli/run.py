@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from pylfr._internal.atomic_file import write_result
-from pylfr.cli.console import escape
+from pylfr.cli.console import tell
 from pylfr.cli.output import surviving_output
 from pylfr.cli.present import print_alert, print_notices, print_summary, running, say_runtime
 from pylfr.cli.result_files import files_of, require_result_files
@@ -55,7 +55,7 @@ def _run(deployment: Path, summary_file: Path | None, *, debuggable: bool, lost:
     console = Console(stderr=True)
     if not debuggable:
         close_memory()
-    console.print(f"the memory of this process is {memory_state()}", highlight=False, soft_wrap=True)
+    tell(f"the memory of this process is {memory_state()}", console)
     resources = open_resources(deployment)
     require_result_files({"--summary": summary_file}, inputs=files_of(resources.deployment, deployment))
     models = resources.deployment.models
@@ -63,14 +63,14 @@ def _run(deployment: Path, summary_file: Path | None, *, debuggable: bool, lost:
     if models.runtime == "auto":
         say_runtime(resources.runtime, console)
     for line in (*officers_of(resources), *measurements_of(resources)):
-        console.print(escape(line), highlight=False, soft_wrap=True)
+        tell(line, console)
     monitor = _monitor(resources.deployment)
     tracers = tracers_of(resources.deployment.tracing, deployment=resources.deployment.name)
     observers = (*(() if monitor is None else (monitor.run,)), *tracers)
     engine = engine_of(resources, debuggable=debuggable, observers=observers)
 
     def reload() -> None:
-        console.print(reload_deployment(engine, deployment, resources.deployment), highlight=False, soft_wrap=True)
+        tell(reload_deployment(engine, deployment, resources.deployment), console)
 
     with _listening(monitor, engine, resources, console), running(engine, console, on_hangup=reload):
         for recorded in engine.run():
@@ -108,7 +108,7 @@ def _listening(monitor: Monitor | None, engine: Engine, resources: Resources, co
     monitor.watch_record(resources)
     monitor.watch_outbox(resources.deliveries)
     with engine, listening(monitor, host=section.host, port=section.port) as address:
-        console.print(f"numbers for Prometheus at {address}/metrics", highlight=False, soft_wrap=True)
+        tell(f"numbers for Prometheus at {address}/metrics", console)
         yield
 
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from pylfr._internal.atomic_file import write_result
-from pylfr.cli.console import escape, results, say, warn
+from pylfr.cli.console import escape, results, say, tell, warn
 from pylfr.cli.present import chosen_network, print_notices
 from pylfr.cli.result_files import require_result_files
 from pylfr.deployment.sections.recognition import BatchSection, RecognitionSection
@@ -167,13 +167,10 @@ class _Shown:
         became = f"too much: {trial.why_not}" if trial.why_not else "held"
         length = f"{load.seconds:.0f} s"
         cameras = f"{load.cameras:4} camera{'' if load.cameras == 1 else 's'}"
-        self._progress.console.print(
-            escape(
-                f"{cameras}, {length}: p50 {load.latency.p50_ms:.0f}, p99 {load.latency.p99_ms:.0f} ms, "
-                f"processor {load.cores_busy:.0%}: {became}"
-            ),
-            highlight=False,
-            soft_wrap=True,
+        tell(
+            f"{cameras}, {length}: p50 {load.latency.p50_ms:.0f}, p99 {load.latency.p99_ms:.0f} ms, "
+            f"processor {load.cores_busy:.0%}: {became}",
+            self._progress.console,
         )
 
     def _show(self, words: str, done: float, total: float) -> None:

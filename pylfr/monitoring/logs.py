@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal, TextIO
 
 from pylfr._internal.log_context import log_context
-from pylfr._internal.printable import one_line
+from pylfr._internal.printable import one_line, printable
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
@@ -36,16 +36,21 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             fields["error"] = self.formatException(record.exc_info)
-        return json.dumps(fields, ensure_ascii=False)
+        # In ASCII: what an escape would do to a terminal, and a mark to the direction of writing, it does not.
+        return json.dumps(fields)
 
 
 class TextFormatter(logging.Formatter):
-    """One line: time, level, what it is about, message; a traceback follows on lines of its own."""
+    """One line: time, level, what it is about, message; a traceback follows on lines of its own, set in."""
 
     def format(self, record: logging.LogRecord) -> str:
         about = "".join(f"{name}={value} " for name, value in log_context().items())
         line = f"{_at(record)} {record.levelname.lower()} {one_line(about + record.getMessage())}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        if not record.exc_info:
+            return line
+        # An error may quote others: none of its lines begins where lines of the log do.
+        traceback = (f"    {printable(each)}" for each in self.formatException(record.exc_info).splitlines())
+        return "\n".join((line, *traceback))
 
 
 def _at(record: logging.LogRecord) -> str:

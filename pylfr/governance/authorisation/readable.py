@@ -58,9 +58,10 @@ def _window(rest: dict[str, Plain]) -> tuple[str, ...]:
     starts, ends = rest.pop("starts_at", ""), rest.pop("ends_at", "")
     try:
         length = datetime.fromisoformat(str(ends)) - datetime.fromisoformat(str(starts))
-    except (ValueError, TypeError):
+        begin_to_end = f"{_minute(str(starts))} to {_minute(str(ends))}"
+    except (ValueError, TypeError, OverflowError):
         return (f"{_said(starts)} to {_said(ends)}",)
-    return (f"{_minute(str(starts))} to {_minute(str(ends))}", f"for {duration_text(length)}")
+    return (begin_to_end, f"for {duration_text(length)}")
 
 
 def _minute(moment: str) -> str:
