@@ -37,6 +37,9 @@ _RAW = frozenset({"h264", "hevc", "mjpeg", "mpjpeg", "m4v", "mpegvideo"})
 # Whose packets say when their picture is shown. The others number packets in the order of decoding.
 _PRESENTATION_TIMES = frozenset({"mov", "matroska", "mpegts", "mpeg", "flv", "ivf", "mxf", "ogg", "rtsp", "hls"})
 
+_BYTE_STREAMS = frozenset({"mpegts", "mpeg", "h264", "hevc", "mpegvideo"})
+_IN_ORDER = frozenset({"matroska", "flv", "avi"})
+
 # Kinds that are read: what is wrong with such a file is not its kind.
 _RECORDINGS = ("video", "MP4's family")
 _LOOKED_AT = 512
@@ -73,6 +76,8 @@ def open_container(
         "protocol_whitelist": "fd",
         "format_whitelist": ",".join(CONTAINERS),
         "codec_whitelist": ",".join(CODECS),
+        # What somebody trimmed is in the file all the same.
+        "ignore_editlist": "1",
     }
     file = "fd:" if part is None else FileSlice(descriptor, *part)
     try:
@@ -137,6 +142,16 @@ def has_presentation_times(container: InputContainer) -> bool:
 def is_raw(container: InputContainer) -> bool:
     """Whether it is an elementary stream, which carries no times."""
     return not _RAW.isdisjoint(container.format.name.split(","))
+
+
+def is_byte_stream(container: InputContainer) -> bool:
+    """Whether its pictures lie behind start codes, as they were sent, rather than in a container's own frames."""
+    return not _BYTE_STREAMS.isdisjoint(container.format.name.split(","))
+
+
+def are_bytes_in_order(container: InputContainer) -> bool:
+    """Whether its packets lie one behind the other, and each says where."""
+    return not _IN_ORDER.isdisjoint(container.format.name.split(","))
 
 
 def clock_may_jump(container: InputContainer) -> bool:

@@ -11,6 +11,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from pylfr.types import Int64
+from pylfr.video.decoding.picture_numbers import PictureNumbers
 
 # How far a whole recording may end before its announced end: muxers round, and some leave out the last frame's length.
 _SLACK_FRAMES = 3
@@ -47,19 +48,34 @@ class Announcement:
 class IntegrityCheck:
     """Told of every packet, error and picture; says at the end what is missing.
 
-    ``gaps``: between which two bytes packets are missing, int64 [N, 2].
+    ``gaps``: between which two bytes packets are missing, int64 [N, 2]. ``numbers`` follows the pictures' own numbers,
+    where they are read. ``has_times``: without times a number that is missing is enough.
     """
 
-    def __init__(self, stream: VideoStream, announced: Announcement, *, are_bytes_in_order: bool, gaps: Int64) -> None:
+    def __init__(
+        self,
+        stream: VideoStream,
+        announced: Announcement,
+        *,
+        are_bytes_in_order: bool,
+        gaps: Int64,
+        numbers: PictureNumbers | None,
+        has_times: bool,
+    ) -> None:
         self._stream = stream
         self._announced = announced
         self._gaps = gaps
+        self._numbers = numbers
+        self._has_times = has_times
+        self._lost: list[tuple[int, float]] = []
+        self._has_hole = False
         self._are_bytes_in_order = are_bytes_in_order
         self._tick = stream.time_base or Fraction(1, 1_000_000)
         self._interval_s = 1.0 / float(stream.average_rate) if stream.average_rate else 0.04
         self._dts: tuple[int, int, int | None] | None = None
         self._byte: int | None = None
         self._unread_until = 0
+        self._has_unread = False
         self._first_s: float | None = None
         self._end_s = self._parts_s = self._shared_end_s = 0.0
         self._holes: list[tuple[float, float]] = []
@@ -75,6 +91,7 @@ class IntegrityCheck:
         if self._are_bytes_in_order and packet.pos is not None:
             unread = 0 if self._byte is None else packet.pos - self._byte
             if unread > _UNREAD_BYTES:
+                self._has_unread = True
                 self._unread_until = self.packets + _REORDERED_PACKETS
             self._byte = max(self._byte or 0, packet.pos + packet.size)
         stamp = packet.dts if packet.dts is not None else packet.pts
@@ -91,9 +108,9 @@ class IntegrityCheck:
         self._has_restarted = True
         self._corrupt = [(number, at_s) for number, at_s in self._corrupt if number < self.packets - _SEAM_PACKETS]
 
-    def error(self, reason: str) -> None:
-        """A packet that could not be decoded, or the end of what could be read."""
-        self._errors += 1
+    def error(self, reason: str, count: int = 1) -> None:
+        """Packets that could not be decoded, or the end of what could be read."""
+        self._errors += count
         self._reason = self._reason or reason
 
     def corrupt_picture(self, at_s: float) -> None:
@@ -101,6 +118,8 @@ class IntegrityCheck:
 
     def verdict(self) -> str | None:
         """What is missing, in words; None where the recording is whole."""
+        if self._numbers is not None:
+            self._note_lost(self._numbers.end())
         found = [*self._missing_end(), *self._missing_middle(), *self._undecodable()]
         if not self.frames:
             found = found or ["nothing could be decoded"]
@@ -146,6 +165,13 @@ class IntegrityCheck:
             self._end_s = max(self._end_s, at_s + (float(length * self._tick) or self._interval_s))
         if packet.is_corrupt:
             self._corrupt.append((self.packets, self._end_s))
+        self._follow_time(packet)
+        if self._numbers is not None:
+            self._note_lost(self._numbers.take(memoryview(packet)))
+
+    def _follow_time(self, packet: Packet[Stream]) -> None:
+        """Note where time passes without packets, in the order of decoding."""
+        length = packet.duration or 0
         if packet.dts is None:
             return
         if self._dts is not None and length:
@@ -153,6 +179,7 @@ class IntegrityCheck:
             step_s = float((packet.dts - before) * self._tick)
             hole_s = step_s - float(before_length * self._tick)
             where = float(before * self._tick), hole_s
+            self._has_hole |= hole_s > 0.5 * self._interval_s
             if hole_s > 0.5 * self._interval_s and (
                 self.packets <= self._unread_until or self._is_gap_between(before_byte, packet.pos)
             ):
@@ -160,6 +187,12 @@ class IntegrityCheck:
             elif hole_s > _PAUSE_S:
                 self._pauses.append(where)
         self._dts = packet.dts, length, packet.pos
+
+    def _note_lost(self, count: int) -> None:
+        """Pictures are missing by their numbers, and time is missing too: numbers alone may be a coder's own way."""
+        if count > 0 and (self._has_hole or not self._has_times):
+            self._lost.append((count, self._end_s))
+        self._has_hole &= count <= 0
 
     def _is_gap_between(self, first: int | None, last: int | None) -> bool:
         if first is None or last is None or not len(self._gaps):
@@ -171,7 +204,8 @@ class IntegrityCheck:
         if self._has_restarted:
             return []
         found = []
-        if announced.frames and self.packets < announced.frames - _SLACK_FRAMES:
+        # Some recorders miscount by a few.
+        if announced.frames and self.packets < announced.frames - (0 if self._has_unread else _SLACK_FRAMES):
             found.append(f"{announced.frames - self.packets} of {announced.frames} frames are missing")
         reached_s = max(self._end_s, self._part_s)
         if announced.stream_s is not None:
@@ -189,7 +223,13 @@ class IntegrityCheck:
         return found
 
     def _missing_middle(self) -> list[str]:
-        return [f"{_total(self._holes)} are missing after {_places(self._holes)}"] if self._holes else []
+        found = []
+        if self._holes:
+            found.append(f"{_total(self._holes)} are missing after {_places(self._holes)}")
+        if self._lost:
+            count, before_s = sum(count for count, _ in self._lost), self._lost[0][1]
+            found.append(f"{count} pictures are missing by their own numbers, the first before {before_s:.1f} s")
+        return found
 
     def _undecodable(self) -> list[str]:
         found = []

@@ -21,11 +21,13 @@ from pylfr.errors import MediaError
 from pylfr.types import Int64
 from pylfr.video.decoding.backend import Decoding
 from pylfr.video.decoding.container import (
+    are_bytes_in_order,
     check_stream,
     choose_stream,
     clock_may_jump,
     describe_streams,
     has_presentation_times,
+    is_byte_stream,
     is_raw,
     open_container,
     open_descriptor,
@@ -36,6 +38,7 @@ from pylfr.video.decoding.frame_builder import reason_of
 from pylfr.video.decoding.frame_skipping import FrameSkipper
 from pylfr.video.decoding.geometry import SQUARE, aspect_of
 from pylfr.video.decoding.integrity import Announcement, IntegrityCheck
+from pylfr.video.decoding.picture_numbers import PictureNumbers
 from pylfr.video.decoding.picture_options import PictureOptions
 from pylfr.video.decoding.timeline import RESTART_PAUSE_S, Timeline
 from pylfr.video.decoding.transport_stream import Layout, ends_in_a_packet, layout_of
@@ -152,7 +155,7 @@ class RecordingReader:
         """The pictures of one container in the file."""
         where = layout.parts[number]
         try:
-            container, stream = self._file.open_part(descriptor, where if len(layout.parts) > 1 else None)
+            container, stream = self._file.open_part(descriptor, where if layout.is_cut else None)
         except MediaError as error:
             if not number:
                 raise
@@ -243,8 +246,10 @@ class _Part:
                 else container.duration / av.time_base,
                 frames=stream.frames,
             ),
-            are_bytes_in_order="matroska" in container.format.name,
+            are_bytes_in_order=are_bytes_in_order(container),
             gaps=gaps,
+            numbers=PictureNumbers(stream.codec_context.name) if is_byte_stream(container) else None,
+            has_times=has_times,
         )
         self.frames = 0
         self.end_s = 0.0
@@ -254,6 +259,7 @@ class _Part:
         for packet in self._packets():
             if packet is None:
                 yield from self._drain()
+                self._note_silent()
                 return
             restart = self._timeline.place(packet)
             if restart is not None:
@@ -305,6 +311,12 @@ class _Part:
         return DecodedPicture(
             picture=picture, at_s=at_s, length_s=length_s, skipped=skipped, sample_aspect=aspect_of(self._stream)
         )
+
+    def _note_silent(self) -> None:
+        """Every packet of AV1 shows one picture; one that is damaged may show none without an error."""
+        silent = self.integrity.packets - self.frames
+        if codec_of(self._stream.codec_context) == "av1" and silent > 0:
+            self.integrity.error("no picture came of them", silent)
 
     def _drain(self) -> Iterator[DecodedPicture]:
         """The pictures that the decoder still holds, and the count of those that were skipped after them."""

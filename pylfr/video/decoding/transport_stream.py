@@ -37,11 +37,13 @@ class Layout:
     """What the bytes of a recording say before it is opened.
 
     ``parts``: first byte and end of every part, in order; one where the file is one recording, or of another format.
-    ``gaps``: between which two bytes packets are missing by their own counters, int64 [N, 2].
+    ``gaps``: between which two bytes packets are missing by their own counters, int64 [N, 2]. ``is_cut``: the one part
+    is not the whole file.
     """
 
     parts: Sequence[tuple[int, int]]
     gaps: Int64
+    is_cut: bool
 
 
 def layout_of(descriptor: int) -> Layout:
@@ -52,8 +54,12 @@ def layout_of(descriptor: int) -> Layout:
         pids = (packets[:, 1].astype(np.int64) & 0x1F) << 8 | packets[:, 2]
         scan.take(at_byte, pids, packets)
         continuity.take(at_byte, pids, packets)
-    starts = [0, *scan.starts, *starts_of_files(descriptor)]
-    return Layout(parts=list(zip(starts, [*starts[1:], size], strict=True)), gaps=continuity.gaps())
+    starts, end = [0, *scan.starts, *starts_of_files(descriptor)], _end_of_packets(descriptor, size)
+    return Layout(
+        parts=list(zip(starts, [*starts[1:], end], strict=True)),
+        gaps=continuity.gaps(),
+        is_cut=(starts, end) != ([0], size),
+    )
 
 
 def ends_in_a_packet(descriptor: int, end: int) -> bool:
@@ -175,6 +181,18 @@ def _packets(descriptor: int, size: int) -> Iterator[tuple[Int64, UInt8]]:
             at += step * whole
         else:
             at = _next_sync(content, step, first, at)
+
+
+def _end_of_packets(descriptor: int, size: int) -> int:
+    """Where a transport stream ends in a file that was made larger beforehand and is filled with zeros."""
+    layout, end = _packet_layout(descriptor), size
+    while layout is not None and end > 0:
+        start = max(0, end - _CHUNK_PACKETS * layout[0])
+        content = os.pread(descriptor, end - start, start).rstrip(b"\0")
+        end = start + len(content)
+        if content:
+            return min(size, -(-end // layout[0]) * layout[0])
+    return size
 
 
 def _next_sync(content: UInt8, step: int, first: int, at: int) -> int:
