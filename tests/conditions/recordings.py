@@ -234,6 +234,76 @@ def without_packets(make: Make, share: float = 0.1) -> Make:
     return damaging
 
 
+def without_sixteen(make: Make, name: str = "a.ts") -> Make:
+    """Sixteen packets of pictures lost from the first of a picture on: no counter of packets shows it."""
+
+    def damaging(folder: Path) -> Path:
+        path = make(folder)
+        content = path.read_bytes()
+        every = [content[at : at + 188] for at in range(0, len(content), 188)]
+        pictures = [place for place, packet in enumerate(every) if _pid(packet) == _PICTURES]
+        begins = [place for place in pictures if every[place][1] & 0x40]
+        lost = pictures[pictures.index(begins[len(begins) // 2 + 3]) :][:16]
+        (folder / name).write_bytes(b"".join(each for place, each in enumerate(every) if place not in lost))
+        return folder / name
+
+    return damaging
+
+
+def followed_by(make: Make, content: bytes) -> Make:
+    def following(folder: Path) -> Path:
+        path = make(folder)
+        path.write_bytes(path.read_bytes() + content)
+        return path
+
+    return following
+
+
+def trimmed(make: Make, seconds: float) -> Make:
+    """An MP4 whose edit list leaves out its beginning, as a telephone trims a film."""
+
+    def trimming(folder: Path) -> Path:
+        path = make(folder)
+        content = bytearray(path.read_bytes())
+        place, clock = content.index(b"elst") + 12, content.index(b"mdhd") + 16
+        duration, start = struct.unpack(">Ii", content[place : place + 8])
+        (scale,) = struct.unpack(">I", content[clock : clock + 4])
+        content[place : place + 8] = struct.pack(
+            ">Ii", duration - round(1000 * seconds), start + round(scale * seconds)
+        )
+        path.write_bytes(content)
+        return path
+
+    return trimming
+
+
+def fragments(make: Make, *kept: slice) -> Make:
+    """The fragments of an MP4 of which these are kept, one after the other, behind one header."""
+
+    def cutting(folder: Path) -> Path:
+        path = make(folder)
+        content = path.read_bytes()
+        starts = [place - 4 for place in range(len(content)) if content[place : place + 4] == b"moof"]
+        ends = [*starts[1:], content.rindex(b"mfra") - 4]
+        every = [content[start:end] for start, end in zip(starts, ends, strict=True)]
+        path.write_bytes(content[: starts[0]] + b"".join(b"".join(every[each]) for each in kept))
+        return path
+
+    return cutting
+
+
+def in_blocks_of_192(make: Make) -> Make:
+    """As Blu-ray discs and some recorders have it: four bytes of time before every packet."""
+
+    def changing(folder: Path) -> Path:
+        content = make(folder).read_bytes()
+        path = folder / "a.m2ts"
+        path.write_bytes(b"".join(struct.pack(">I", at) + content[at : at + 188] for at in range(0, len(content), 188)))
+        return path
+
+    return changing
+
+
 def with_sound(name: str, seconds: float) -> Make:
     """A recording whose sound lasts longer than its picture."""
 

@@ -27,6 +27,9 @@ from tests.conditions.recordings import (
     anamorphic,
     cut,
     displayed,
+    followed_by,
+    fragments,
+    in_blocks_of_192,
     joined,
     jumping,
     late,
@@ -34,10 +37,12 @@ from tests.conditions.recordings import (
     pausing,
     plain,
     programmes,
+    trimmed,
     two_streams,
     with_sound,
     without_bytes,
     without_packets,
+    without_sixteen,
     written,
     zeroed,
 )
@@ -48,6 +53,9 @@ TS, TS2 = plain("a.ts"), plain("b.ts", frames=25)
 AVI = plain("a.avi", "mpeg4", coding={"bf": "0"})
 WEBM = plain("a.webm", "libvpx", coding={"bf": "0"})
 FRAGMENTED = plain("a.mp4", options={"movflags": "frag_keyframe+empty_moov"})
+# Fragments that say where they lie by themselves, as of players' segments.
+SEGMENTS = plain("a.mp4", options={"movflags": "frag_keyframe+empty_moov+default_base_moof"})
+AV1 = plain("a.mp4", "libsvtav1", options={"movflags": "faststart"})
 LIVE_MKV = plain("a.mkv", options={"live": "1"})
 PAUSES = pausing(1.2, 9.5, 3, before_key_frames=True)
 FAST_MP4 = plain("a.mp4", options={"movflags": "faststart"})
@@ -138,6 +146,17 @@ WHOLE = (
               options=PictureOptions(stream=1)),
     Condition("a cover picture before the video", two_streams("a.mkv", default=1, cover=True), events=("noted",)),
     Condition("a cover picture, nothing marked", two_streams("a.mkv", default=9, cover=True), events=("noted",)),
+    Condition("a transport stream in a file that was made larger beforehand", followed_by(TS, bytes(100_000))),
+    Condition("zeros behind an MKV", followed_by(plain("a.mkv"), bytes(100_000))),
+    Condition("packets of 192 bytes, two parts", in_blocks_of_192(joined("c.ts", TS, TS2)), frames=FRAMES + 25,
+              events=("restarted",), length_s=None),
+    Condition("a clock that begins again after 26 hours", late("a.ts", 95441.7)),
+    Condition("an MP4 that somebody trimmed", trimmed(plain("a.mp4", coding={"bf": "0"}), 1.5)),
+    Condition("fragments of a recorder that started again", fragments(SEGMENTS, slice(None), slice(None)),
+              frames=2 * FRAMES, events=("restarted",), length_s=None),
+    Condition("pictures of which each depends on some around it", plain("a.ts", coding={"x264-params": "open-gop=1"})),
+    Condition("pictures that are renewed in parts", plain("a.ts", coding={"bf": "0", "intra-refresh": "1"})),
+    Condition("one picture", plain("a.ts", frames=1), frames=1, length_s=0),
     Condition("wide pixels", anamorphic("a.mp4", Fraction(2)), size=(2 * WIDTH, HEIGHT)),
     Condition("narrow pixels", anamorphic("a.mkv", Fraction(1, 2)), size=(WIDTH, 2 * HEIGHT)),
     Condition("wide pixels that nobody tagged", plain("a.mp4"), size=(2 * WIDTH, HEIGHT),
@@ -169,6 +188,29 @@ DAMAGED = (
     damaged("MKV without some bytes", without_bytes(plain("a.mkv")), r"\d\.\d s are missing after \d\.\d s"),
     damaged("WebM without some bytes", without_bytes(WEBM), r"\d\.\d s are missing after \d\.\d s"),
     damaged("transport stream without some packets", without_packets(TS), "are damaged|could not be decoded"),
+    damaged("MKV that was recorded live cut off", cut(LIVE_MKV), "it ends in the middle of a picture"),
+    damaged(
+        "WebM that was recorded live cut off",
+        cut(plain("a.webm", "libvpx", coding={"bf": "0"}, options={"live": "1"})),
+        "it ends in the middle of a picture",
+    ),
+    damaged("a fragment missing", fragments(SEGMENTS, slice(1), slice(2, None)), r"\d\.\d s are missing after"),
+    damaged("elementary stream overwritten", zeroed(plain("a.h264")), "missing by their own numbers"),
+    damaged("elementary stream without some bytes", without_bytes(plain("a.h264")), "missing by their own numbers"),
+    damaged("FLV overwritten", zeroed(plain("a.flv")), r"\d\.\d s are missing after"),
+    damaged("FLV without some bytes", without_bytes(plain("a.flv")), r"\d\.\d s are missing after"),
+    damaged(
+        "AVI of JPEG pictures overwritten", zeroed(plain("a.avi", "mjpeg", coding={"bf": "0"})), "frames are missing"
+    ),
+    damaged("AV1 in MP4 overwritten", zeroed(AV1), "no picture came of them"),
+    damaged(
+        "sixteen packets of pictures missing", without_sixteen(TS), "missing by their own numbers|are missing after"
+    ),
+    damaged(
+        "sixteen packets of H.265 missing",
+        without_sixteen(plain("a.ts", "libx265", coding={"x265-params": "log-level=none"})),
+        "missing by their own numbers|are missing after|damaged",
+    ),
     damaged("AVI without some bytes", without_bytes(AVI), "are missing|are damaged"),
 )
 

@@ -17,9 +17,9 @@ from av.video.stream import VideoStream
 from pylfr.errors import MediaError
 from pylfr.video.decoding.backend import Decoding
 from pylfr.video.decoding.file_kinds import kind_of_file
+from pylfr.video.decoding.file_layout import FileSlice, Ranges
 from pylfr.video.decoding.frame_builder import reason_of
 from pylfr.video.decoding.image_io import MAX_PIXELS
-from pylfr.video.decoding.transport_stream import FileSlice
 
 # What recorders write and this FFmpeg reads. It knows some four hundred more, of which a hostile file could pick.
 CONTAINERS = (
@@ -66,9 +66,9 @@ def open_descriptor(path: Path) -> int:
 
 
 def open_container(
-    descriptor: int, *, name: str, camera: str, decoding: Decoding, part: tuple[int, int] | None = None
+    descriptor: int, *, name: str, camera: str, decoding: Decoding, part: Ranges | None = None
 ) -> InputContainer:
-    """The recording in an open file, or in a ``part`` of its bytes. Raises ``MediaError`` where it cannot be read."""
+    """The recording in an open file, or in some ranges of its bytes. Raises ``MediaError`` where it cannot be read."""
     os.lseek(descriptor, 0, os.SEEK_SET)
     settings = {
         "fd": str(descriptor),
@@ -79,7 +79,7 @@ def open_container(
         # What somebody trimmed is in the file all the same.
         "ignore_editlist": "1",
     }
-    file = "fd:" if part is None else FileSlice(descriptor, *part)
+    file = "fd:" if part is None else FileSlice(descriptor, part)
     try:
         with decoding.refusing(camera):
             return av.open(file, mode="r", options=settings, metadata_errors="replace", hwaccel=decoding.accelerator())

@@ -10,6 +10,10 @@ import os
 from collections.abc import Iterator
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+_CLUSTER = b"\x1f\x43\xb6\x75"
+# Clusters, simple blocks and groups of blocks: what pictures are in.
+_PICTURES = (_CLUSTER, b"\xa3", b"\xa0")
+_WIDEST_NAME = 4
 _DOCUMENTS = (b"matroska", b"webm")
 _EBML_HEADER_BYTES = 64
 _CHUNK = 1 << 22
@@ -28,6 +32,45 @@ def starts_of_files(descriptor: int) -> list[int]:
     if head[:4] == _EBML:
         return list(_ebmls(descriptor, size))
     return []
+
+
+def ends_in_a_block(descriptor: int, start: int, end: int) -> bool:
+    """Whether a Matroska or WebM file ends in the middle of its pictures: those recorded live announce no length."""
+    at = start
+    while at < end:
+        head = os.pread(descriptor, 12, at)
+        width = 9 - head[0].bit_length() if head and head[0] else 9
+        name, length = head[:width], _ebml_length(head[width:])
+        if at == start and name != _EBML:
+            return False
+        if name == _SEGMENT or (name == _CLUSTER and length is None):
+            # What is inside follows.
+            at += width + _ebml_width(head[width:])
+        elif length is None or width > _WIDEST_NAME:
+            return False
+        elif at + width + length > end:
+            return name in _PICTURES
+        else:
+            at += width + length
+    return False
+
+
+def gap_in_flv(descriptor: int) -> tuple[int, int] | None:
+    """From where on an FLV file is not to be trusted: a tag is not as long as the number behind it says."""
+    size, at = os.fstat(descriptor).st_size, 0
+    while at + 13 <= size:
+        head = os.pread(descriptor, 11, at)
+        if head[:4] == b"FLV\x01":
+            at += int.from_bytes(head[5:9], "big") + 4
+            continue
+        if not at:
+            return None
+        length = 11 + int.from_bytes(head[1:4], "big")
+        behind = os.pread(descriptor, 4, at + length)
+        if len(behind) == 4 and int.from_bytes(behind, "big") != length:
+            return at, size
+        at += length + 4
+    return None
 
 
 def _boxes(descriptor: int, size: int) -> Iterator[int]:
@@ -89,6 +132,10 @@ def _ebmls(descriptor: int, size: int) -> Iterator[int]:
             at = found
         else:
             at += 4 + length
+
+
+def _ebml_width(content: bytes) -> int:
+    return 9 - content[0].bit_length() if content else 9
 
 
 def _ebml_length(content: bytes) -> int | None:

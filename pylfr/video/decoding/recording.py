@@ -34,6 +34,7 @@ from pylfr.video.decoding.container import (
     stream_duration_s,
 )
 from pylfr.video.decoding.expected_stream import codec_of
+from pylfr.video.decoding.file_layout import Layout, Ranges, layout_of
 from pylfr.video.decoding.frame_builder import reason_of
 from pylfr.video.decoding.frame_skipping import FrameSkipper
 from pylfr.video.decoding.geometry import SQUARE, aspect_of
@@ -41,7 +42,6 @@ from pylfr.video.decoding.integrity import Announcement, IntegrityCheck
 from pylfr.video.decoding.picture_numbers import PictureNumbers
 from pylfr.video.decoding.picture_options import PictureOptions
 from pylfr.video.decoding.timeline import RESTART_PAUSE_S, Timeline
-from pylfr.video.decoding.transport_stream import Layout, ends_in_a_packet, layout_of
 from pylfr.video.sources.observer import EventKind
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class RecordingFile:
             if self.descriptor is None:
                 os.close(descriptor)
 
-    def open_part(self, descriptor: int, part: tuple[int, int] | None = None) -> tuple[InputContainer, VideoStream]:
+    def open_part(self, descriptor: int, part: Ranges | None = None) -> tuple[InputContainer, VideoStream]:
         """The container in the file, or in a part of its bytes, and its stream. Raises ``MediaError``."""
         name = str(self.path)
         container = open_container(descriptor, name=name, camera=self.camera, decoding=self.decoding, part=part)
@@ -142,8 +142,7 @@ class RecordingReader:
             layout = layout_of(descriptor)
             for number in range(len(layout.parts)):
                 yield from self._part(descriptor, number, layout)
-            if ends_in_a_packet(descriptor, layout.parts[-1][1]):
-                self._damage.append("it ends in the middle of a packet")
+        self._damage += [layout.ends_early] if layout.ends_early is not None else []
         if self._damage:
             expected = " and ".join(dict.fromkeys(self._expected))
             raise MediaError(
@@ -155,7 +154,7 @@ class RecordingReader:
         """The pictures of one container in the file."""
         where = layout.parts[number]
         try:
-            container, stream = self._file.open_part(descriptor, where if layout.is_cut else None)
+            container, stream = self._file.open_part(descriptor, None if layout.is_whole else where.ranges)
         except MediaError as error:
             if not number:
                 raise
@@ -171,7 +170,7 @@ class RecordingReader:
                 self._file,
                 rate_hz=self._rate_hz,
                 from_s=self._from_s + self._base_s,
-                gaps=layout.gaps[layout.gaps[:, 0] >= where[0]] - where[0],
+                gaps=where.gaps,
             )
             for decoded in part.pictures(self._report):
                 if decoded.picture is not None:

@@ -16,6 +16,9 @@ RESTART_PAUSE_S = 2.0
 # A clock that jumps ahead by more was set, or is another one (as in FFmpeg's own -dts_delta_threshold).
 _JUMP_S = 10.0
 
+# Two pictures are never shown at the same time.
+_LEAST_STEP_S = 1e-4
+
 # Pictures are shown out of the order in which they are decoded by less than this.
 _REORDER_S = 3.0
 
@@ -104,7 +107,7 @@ class Timeline:
         if self._first is None:
             self._first = stamp - round(next_s / self._tick)
         at_s = float((stamp - self._first) * self._tick)
-        self._at_s = at_s if before_s is None or at_s > before_s else next_s
+        self._at_s = at_s if before_s is None or at_s > before_s + _LEAST_STEP_S else next_s
         return self._at_s
 
     @property

@@ -6,16 +6,13 @@ Layout: ISO/IEC 13818-1, 2.4.3 (packets), 2.4.4.3 (programme association), 2.4.4
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 
 from pylfr.types import Int64, UInt8
 from pylfr.video.decoding.continuity import Continuity
-from pylfr.video.decoding.joined_files import starts_of_files
 
 _SYNC = 0x47
 _PACKET_BYTES = 188
@@ -32,71 +29,20 @@ _JUMP_S = 10.0
 _BACK_S = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """What the bytes of a recording say before it is opened.
-
-    ``parts``: first byte and end of every part, in order; one where the file is one recording, or of another format.
-    ``gaps``: between which two bytes packets are missing by their own counters, int64 [N, 2]. ``is_cut``: the one part
-    is not the whole file.
-    """
-
-    parts: Sequence[tuple[int, int]]
-    gaps: Int64
-    is_cut: bool
-
-
-def layout_of(descriptor: int) -> Layout:
-    """The layout of an open file."""
-    size = os.fstat(descriptor).st_size
+def scan_transport_stream(descriptor: int) -> tuple[list[int], Int64]:
+    """Where every part but the first begins, and between which two bytes packets are missing, int64 [N, 2]."""
     scan, continuity = _Scan(), Continuity()
-    for at_byte, packets in _packets(descriptor, size):
+    for at_byte, packets in _packets(descriptor, os.fstat(descriptor).st_size):
         pids = (packets[:, 1].astype(np.int64) & 0x1F) << 8 | packets[:, 2]
         scan.take(at_byte, pids, packets)
         continuity.take(at_byte, pids, packets)
-    starts, end = [0, *scan.starts, *starts_of_files(descriptor)], _end_of_packets(descriptor, size)
-    return Layout(
-        parts=list(zip(starts, [*starts[1:], end], strict=True)),
-        gaps=continuity.gaps(),
-        is_cut=(starts, end) != ([0], size),
-    )
+    return scan.starts, continuity.gaps()
 
 
 def ends_in_a_packet(descriptor: int, end: int) -> bool:
     """Whether a transport stream ends before its last packet does."""
     layout = _packet_layout(descriptor)
     return layout is not None and end % layout[0] != 0
-
-
-class FileSlice(io.RawIOBase):
-    """The bytes from ``start`` to ``end`` of an open file, as a file of its own that only reads."""
-
-    def __init__(self, descriptor: int, start: int, end: int) -> None:
-        super().__init__()
-        self._descriptor = descriptor
-        self._start = start
-        self._size = end - start
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        rest = self._size - self._at
-        content = os.pread(self._descriptor, rest if size < 0 else min(size, rest), self._start + self._at)
-        self._at += len(content)
-        return content
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        self._at = min(max(0, base + offset), self._size)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
 
 
 class _Scan:
@@ -183,7 +129,7 @@ def _packets(descriptor: int, size: int) -> Iterator[tuple[Int64, UInt8]]:
             at = _next_sync(content, step, first, at)
 
 
-def _end_of_packets(descriptor: int, size: int) -> int:
+def end_of_packets(descriptor: int, size: int) -> int:
     """Where a transport stream ends in a file that was made larger beforehand and is filled with zeros."""
     layout, end = _packet_layout(descriptor), size
     while layout is not None and end > 0:

@@ -1,0 +1,111 @@
+"""What the bytes of a recording say before it is opened: its parts, what is missing between them, and how it ends."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pylfr.types import Int64
+from pylfr.video.decoding.fragments import fragments_of
+from pylfr.video.decoding.joined_files import ends_in_a_block, gap_in_flv, starts_of_files
+from pylfr.video.decoding.transport_stream import end_of_packets, ends_in_a_packet, scan_transport_stream
+
+Ranges = Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One recording in a file, from its first byte to its ``end``; ``header``: bytes elsewhere that open it.
+
+    ``gaps``: between which two of its own bytes something is missing, int64 [N, 2].
+    """
+
+    start: int
+    end: int
+    header: tuple[int, int] | None
+    gaps: Int64
+
+    @property
+    def ranges(self) -> Ranges:
+        """The bytes that make a file of it."""
+        return [*([self.header] if self.header is not None else []), (self.start, self.end)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """``parts`` in order, one where the file is one recording. ``is_whole``: the first of them is the whole file."""
+
+    parts: Sequence[Part]
+    is_whole: bool
+    ends_early: str | None
+
+
+def layout_of(descriptor: int) -> Layout:
+    """The layout of an open file."""
+    size = os.fstat(descriptor).st_size
+    starts, packets_missing = scan_transport_stream(descriptor)
+    fragments = fragments_of(descriptor)
+    headers = dict(fragments.restarts)
+    places = sorted({0, *starts, *starts_of_files(descriptor), *headers})
+    end = end_of_packets(descriptor, size)
+    in_flv = gap_in_flv(descriptor)
+    others = [*fragments.gaps, *([in_flv] if in_flv is not None else [])]
+    gaps = np.concatenate([packets_missing, np.array(others, np.int64).reshape(-1, 2)])
+    parts = []
+    for start, stop in zip(places, [*places[1:], end], strict=True):
+        header = headers.get(start)
+        moved = start - (header[1] - header[0] if header is not None else 0)
+        own = gaps[(gaps[:, 0] >= start) & (gaps[:, 0] < stop)] - moved
+        parts.append(Part(start=start, end=stop, header=header, gaps=own))
+    return Layout(
+        parts=parts,
+        is_whole=len(parts) == 1 and end == size,
+        ends_early=_ends_early(descriptor, parts[-1]),
+    )
+
+
+def _ends_early(descriptor: int, last: Part) -> str | None:
+    if ends_in_a_packet(descriptor, last.end):
+        return "it ends in the middle of a packet"
+    return "it ends in the middle of a picture" if ends_in_a_block(descriptor, last.start, last.end) else None
+
+
+class FileSlice(io.RawIOBase):
+    """Some ranges of the bytes of an open file, one behind the other, as a file of its own that only reads."""
+
+    def __init__(self, descriptor: int, ranges: Ranges) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._ranges = ranges
+        self._size = sum(end - start for start, end in ranges)
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        left = self._size - self._at if size < 0 else size
+        before = 0
+        for start, end in self._ranges:
+            inside = self._at - before
+            before += end - start
+            if 0 <= inside < end - start:
+                content = os.pread(self._descriptor, min(left, end - start - inside), start + inside)
+                self._at += len(content)
+                return content
+        return b""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = min(max(0, base + offset), self._size)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
