@@ -7,6 +7,7 @@ frame. It holds no template, no name and no picture of anybody.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
@@ -20,9 +21,12 @@ from pylfr.deployment.models import open_networks
 from pylfr.engine.build import LOW_SCORE_SHARE
 from pylfr.evaluation.video.passes import SubjectPass
 from pylfr.evaluation.video.replay import REPLAY_BEGAN
-from pylfr.protocols import Embedder
+from pylfr.faces.changed_regions import ChangedRegionDetector
+from pylfr.faces.detect import FaceDetector
+from pylfr.protocols import Detector, Embedder
 from pylfr.types import Candidates, Faces, Float32, Frame, FrameBatch, Int32, Int64, UInt8
 from pylfr.video.decoding.frame_sampler import Sampler
+from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
 from pylfr.video.open import open_file
 
 _CANDIDATES = 5
@@ -89,24 +93,36 @@ class Recording:
 
 
 def record(
-    videos: Sequence[Path], references: Mapping[str, UInt8], *, detector: str, embedder: str, threads: int
+    videos: Sequence[Path],
+    references: Mapping[str, UInt8],
+    *,
+    detector: str,
+    embedder: str,
+    threads: int,
+    picture: PictureOptions = AS_SENT,
+    full_look_s: float = 0.0,
 ) -> Recording:
-    """Detect, measure and compare every face of every frame. Cameras are named by the videos' stems."""
+    """Detect, measure and compare every face of every frame. Cameras are named by the videos' stems.
+
+    With ``full_look_s`` only what has changed is analysed in between, as the engine does.
+    """
     networks = open_networks(detector, embedder, device="cpu", runtime="auto", threads=threads)
     high = networks.detector.score_floor
-    finder = networks.detector.with_score_floor(high * LOW_SCORE_SHARE)
+    finder: Detector = networks.detector.with_score_floor(high * LOW_SCORE_SHARE)
+    if full_look_s and isinstance(finder, FaceDetector):
+        finder = ChangedRegionDetector(finder, full_look_s=full_look_s, counts=Counter())
     gallery = np.empty((len(references), networks.embedder.dimension), np.float32)
-    for place, picture in enumerate(references.values()):
-        found = networks.detector.detect([picture])
+    for place, shown in enumerate(references.values()):
+        found = networks.detector.detect([shown])
         best = found.select(np.array([int(np.argmax(found.scores))], np.int64))
-        networks.embedder.embed(networks.embedder.align([Frame.still(picture)], best), out=gallery[place : place + 1])
+        networks.embedder.embed(networks.embedder.align([Frame.still(shown)], best), out=gallery[place : place + 1])
     columns: dict[str, list[np.ndarray]] = {
         name: []
         for name in ("camera", "at_s", "thumbnails", "frame", "boxes", "scores", "measures", "entry", "similarity")
     }
     frames_before = 0
     for number, video in enumerate(videos):
-        for frames in _grouped(open_file(video, camera=video.stem, started_at=REPLAY_BEGAN).frames()):
+        for frames in _grouped(open_file(video, camera=video.stem, started_at=REPLAY_BEGAN, picture=picture).frames()):
             faces = finder.detect(frames)
             entry, similarity = _search(networks.embedder, frames, faces, gallery)
             columns["camera"].append(np.full(len(frames), number, np.int32))

@@ -28,9 +28,10 @@ IN_PART, UNCHANGED, CARRIED = "frames_in_part", "frames_unchanged", "faces_carri
 _CELLS, _TILE = 240, 4
 # Grey levels by which the mean of a cell must differ to have changed: noise and coding change it by two or three.
 _LEVELS = 5
-# From this share of changed tiles on the whole picture is analysed: many regions cost as much as one.
+# From this share of changed tiles on the whole picture is analysed, and where the network's input for regions is more
+# than this share of that for the whole: it costs as much.
 _MOST_CHANGED = 0.4
-_MOST_ANALYSED = 0.6
+_MOST_ANALYSED = 0.7
 # A region has this much around it, in the network's pixels, for the detector to see what a face belongs to; its sides
 # are multiples of the other, so that there are few sizes. A further call costs about as much as so many pixels.
 _MARGIN, _STEP, _CALL_PIXELS = 32, 64, 8_000
@@ -145,7 +146,9 @@ class ChangedRegionDetector:
             frame, known = frames[index], look.since.faces
             whole = self._detector.size_for([frame])
             factor = min(whole.width / frame.width, whole.height / frame.height)
-            regions = _with_faces(look.changed, known.boxes, factor, look.since.size)
+            regions = _with_faces(look.changed, known.boxes, factor)
+            if _cost(regions, factor, look.since.size) > _MOST_ANALYSED * whole.width * whole.height:
+                regions = (Region(left=0, top=0, right=frame.width, bottom=frame.height),)
             elsewhere = np.array([not any(each.touches(box) for each in regions) for box in known.boxes], bool)
             kept[index] = [replace(known.select(elsewhere), frame_index=np.full(elsewhere.sum(), index, np.int32))]
             self.counts[IN_PART if regions else UNCHANGED] += 1
@@ -201,7 +204,7 @@ def _runs(marked: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
-def _with_faces(changed: Sequence[Region], boxes: Float32, factor: float, size: tuple[int, int]) -> tuple[Region, ...]:
+def _with_faces(changed: Sequence[Region], boxes: Float32, factor: float) -> tuple[Region, ...]:
     """The regions with a margin, each face in one of them or in none, and those joined that are cheaper together."""
     margin = _MARGIN / factor
     regions = [_padded(each, margin) for each in changed]
@@ -217,9 +220,13 @@ def _with_faces(changed: Sequence[Region], boxes: Float32, factor: float, size: 
                 for each in regions
             ]
         regions = _cheapest(regions, factor)
-    if sum(each.area for each in regions) > _MOST_ANALYSED * size[0] * size[1]:
-        return (Region(left=0, top=0, right=size[0], bottom=size[1]),)
     return tuple(regions)
+
+
+def _cost(regions: Sequence[Region], factor: float, size: tuple[int, int]) -> int:
+    """The network's pixels for these regions, each further call counted as some more."""
+    inputs = [_view_of(region, factor, size)[1] for region in regions]
+    return sum(each.width * each.height + _CALL_PIXELS for each in inputs)
 
 
 def _cheapest(regions: Sequence[Region], factor: float) -> list[Region]:

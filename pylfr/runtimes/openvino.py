@@ -5,7 +5,9 @@ The package brings a telemetry module that sends an event on import: ``pylfr.run
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import threading
+from collections.abc import Callable, Mapping
 from queue import LifoQueue
 from typing import Literal
 
@@ -16,7 +18,15 @@ from pylfr.errors import ConfigError, ModelError
 from pylfr.models.store import Model, read_verified
 from pylfr.types import Device, Float32
 
+log = logging.getLogger(__name__)
+
 Precision = Literal["f32", "bf16"]
+
+# Compiled for one number of crops a small embedder takes a fifth to two fifths less processor time than for any: what
+# has just had another shape is prepared anew. Each takes memory for itself (some 50 MB): larger networks are compiled
+# once, and so is what comes after so many.
+_MOST_SHAPES = 4
+_LARGEST_BYTES = 16_000_000
 
 # When two threads pass OpenVINO (2026.4) its first arrays at once, they can deadlock: one holds the interpreter's lock
 # and waits for a table that the other is building without it. Here one thread builds it, while this is imported.
@@ -28,17 +38,38 @@ def bf16_is_native() -> bool:
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
+class _Compiled:
+    """A compiled network, and its requests that nobody uses at the moment: as many as it has streams."""
+
+    def __init__(self, network: ov.CompiledModel, *, streams: int) -> None:
+        self.network = network
+        self.free: LifoQueue[ov.InferRequest] = LifoQueue()
+        for _ in range(streams):
+            self.free.put(network.create_infer_request())
+
+
 class OpenVinoRuntime:
-    """Runs one verified ONNX network on the CPU. Safe for concurrent calls, ``streams`` of them at once."""
+    """Runs one verified ONNX network on the CPU. Safe for concurrent calls, ``streams`` of them at once.
+
+    ``compiled`` gives the network for one shape of its input, or for any (None); the first call with a shape waits for
+    it, a fifth of a second of a small network. ``shapes`` is how many may be compiled.
+    """
 
     def __init__(
-        self, network: ov.CompiledModel, *, outputs: Mapping[str, tuple[int | None, ...]], streams: int
+        self,
+        compiled: Callable[[tuple[int, ...] | None], ov.CompiledModel],
+        *,
+        outputs: Mapping[str, tuple[int | None, ...]],
+        streams: int,
+        shapes: int,
     ) -> None:
-        self._network = network
+        self._compile = compiled
         self._outputs = outputs
-        self._free: LifoQueue[ov.InferRequest] = LifoQueue()
-        for _ in range(streams):
-            self._free.put(network.create_infer_request())
+        self._streams = streams
+        self._shapes = shapes
+        self._lock = threading.Lock()
+        self._for_any = _Compiled(compiled(None), streams=streams)
+        self._by_shape: dict[tuple[int, ...], _Compiled] = {}
 
     @property
     def device(self) -> Device:
@@ -49,12 +80,13 @@ class OpenVinoRuntime:
         return self._outputs
 
     def run(self, tensor: Float32) -> dict[str, Float32]:
-        request = self._free.get()
+        compiled = self._compiled_for(tensor.shape)
+        request = compiled.free.get()
         try:
             request.infer({0: np.ascontiguousarray(tensor)}, share_inputs=True)
             results = [np.array(output.data, np.float32, copy=True) for output in request.output_tensors]
         finally:
-            self._free.put(request)
+            compiled.free.put(request)
         return dict(zip(self._outputs, results, strict=True))
 
     def run_into(self, tensor: Float32, output: str, out: Float32) -> None:
@@ -64,17 +96,32 @@ class OpenVinoRuntime:
         if out.ndim != len(wanted) or any(want not in (None, got) for want, got in zip(wanted, out.shape, strict=True)):
             raise ValueError(f"out must be float32 {list(wanted)}, got {list(out.shape)}")
         # A request for this call alone: shared ones would retain a reference to memory that they do not own.
-        request = self._network.create_infer_request()
+        request = self._compiled_for(tensor.shape).network.create_infer_request()
         request.set_input_tensor(ov.Tensor(np.ascontiguousarray(tensor), shared_memory=True))
         request.set_output_tensor(list(self._outputs).index(output), ov.Tensor(out, shared_memory=True))
         request.infer()
 
+    def _compiled_for(self, shape: tuple[int, ...]) -> _Compiled:
+        """The network for inputs of that shape; the one for any shape where there are enough of them."""
+        with self._lock:
+            known = self._by_shape.get(shape)
+            if known is None and shape[0] and len(self._by_shape) < self._shapes:
+                try:
+                    known = _Compiled(self._compile(shape), streams=self._streams)
+                except RuntimeError as error:
+                    # A shape that the network itself does not allow fails when it is run, with OpenVINO's own words.
+                    log.debug("not compiled for %s: %s", shape, error)
+                    known = self._for_any
+                self._by_shape[shape] = known
+            return known or self._for_any
 
-def open_openvino(model: Model, *, precision: Precision, streams: int = 1) -> OpenVinoRuntime:
+
+def open_openvino(model: Model, *, precision: Precision, streams: int = 1, few_shapes: bool = False) -> OpenVinoRuntime:
     """Load ``model`` for the CPU; ``streams`` calls run at once, each on its own thread.
 
-    Raises ``ConfigError`` for bfloat16 on a processor that would only emulate it, and ``ModelError`` for a file that
-    was altered or that OpenVINO cannot run.
+    With ``few_shapes``, as of an embedder's crops, a small network is compiled for each shape of its input. Raises
+    ``ConfigError`` for bfloat16 on a processor that would only emulate it, and ``ModelError`` for a file that was
+    altered or that OpenVINO cannot run.
     """
     core = ov.Core()
     if precision == "bf16" and not bf16_is_native():
@@ -91,17 +138,26 @@ def open_openvino(model: Model, *, precision: Precision, streams: int = 1) -> Op
             output.get_any_name(): tuple(side.get_length() if side.is_static else None for side in output.partial_shape)
             for output in network.outputs
         }
-        compiled = core.compile_model(
-            network,
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": precision,
-                "INFERENCE_NUM_THREADS": streams,
-                "NUM_STREAMS": streams,
-                # Pinned threads would wait on their core for the decoder, which needs the same cores.
-                "ENABLE_CPU_PINNING": False,
-            },
+        settings = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_NUM_THREADS": streams,
+            "NUM_STREAMS": streams,
+            # Pinned threads would wait on their core for the decoder, which needs the same cores.
+            "ENABLE_CPU_PINNING": False,
+        }
+
+        def compiled(shape: tuple[int, ...] | None) -> ov.CompiledModel:
+            if shape is None:
+                return core.compile_model(network, "CPU", settings)
+            fixed = network.clone()
+            fixed.reshape({fixed.inputs[0]: list(shape)})
+            return core.compile_model(fixed, "CPU", settings)
+
+        return OpenVinoRuntime(
+            compiled,
+            outputs=outputs,
+            streams=streams,
+            shapes=_MOST_SHAPES if few_shapes and len(content) <= _LARGEST_BYTES else 0,
         )
     except RuntimeError as error:
         raise ModelError(f"{model.path} cannot be run by OpenVINO {ov.__version__}: {error}") from error
-    return OpenVinoRuntime(compiled, outputs=outputs, streams=streams)

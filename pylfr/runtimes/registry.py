@@ -149,7 +149,12 @@ def _open(model: Model, name: str, device: Device, *, threads: int, side_px: int
         raise CudaError(f"the {name} runtime runs on the CPU only, got device {device!r}: use device 'cpu'")
     from pylfr.runtimes.openvino import open_openvino
 
-    return open_openvino(model, precision="bf16" if name == "openvino-bf16" else "f32", streams=beside_on_cpu(threads))
+    return open_openvino(
+        model,
+        precision="bf16" if name == "openvino-bf16" else "f32",
+        streams=beside_on_cpu(threads),
+        few_shapes=side_px is None,
+    )
 
 
 def _fastest(device: Device) -> RuntimeChoice:

@@ -1,4 +1,4 @@
-"""A clip to play as a camera: faces that walk over a moving background. No accuracy is read from it."""
+"""A clip to play as a camera: faces that walk over a moving or a still background. No accuracy is read from it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ _MOST_COVERED = 0.45
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipRules:
-    """What the clip shows and how it is encoded; ``faces`` are in every frame."""
+    """What the clip shows and how it is encoded; ``faces`` are in every frame.
+
+    A ``still`` background is what a camera that is mounted sees; one that moves costs more to decode, and to analyse.
+    """
 
     faces: int = 3
     seconds: int = 10
@@ -44,6 +47,7 @@ class ClipRules:
     width: int = 1920
     height: int = 1080
     seed: int = 1
+    still: bool = False
 
     def __post_init__(self) -> None:
         if self.codec not in _ENCODERS:
@@ -95,7 +99,7 @@ def make_clip(
 ) -> Path:
     """The clip, made once and cached in ``folder`` (by default the user's cache); fewer portraits are shown again."""
     shown = [portraits.pictures[number % len(portraits.pictures)] for number in range(rules.faces)]
-    told = hashlib.sha256(f"3 {rules}".encode())
+    told = hashlib.sha256(f"4 {rules}".encode())
     for picture in shown:
         told.update(picture.tobytes())
     folder = user_cache_path("pylfr") / "footage" if folder is None else folder
@@ -135,7 +139,8 @@ def _encode(path: Path, shown: Sequence[UInt8], rules: ClipRules, progress: Call
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.options = dict(options)
         for number in range(frames):
-            picture = Image.fromarray(background[:, 2 * number % width :][:, :width])
+            passed = 0 if rules.still else 2 * number % width
+            picture = Image.fromarray(background[:, passed:][:, :width])
             for tile, start, speed in zip(tiles, starts, speeds, strict=True):
                 span = width + tile.width
                 left = round((start[0] + speed * number) % span) - tile.width

@@ -166,3 +166,24 @@ def test_two_threads_may_pass_a_new_process_its_first_arrays_at_once() -> None:
     """Without what is made when the module is imported, half of such processes never ended."""
     for _ in range(6):
         subprocess.run([sys.executable, "-c", FIRST_OF_TWO_THREADS], check=True, timeout=60)
+
+
+def test_a_small_embedder_is_compiled_for_each_number_of_crops_up_to_a_few_and_gives_the_same(embedder: Model) -> None:
+    by_shape = open_openvino(embedder, precision="f32", few_shapes=True)
+    once = open_openvino(embedder, precision="f32")
+    for batch in (1, 2, 3, 4, 5, 2, 1):
+        given = crops(batch)
+        (name, wanted), *_ = once.run(given).items()
+        np.testing.assert_allclose(by_shape.run(given)[name], wanted, rtol=TOLERANCE, atol=TOLERANCE)
+        out = np.empty_like(wanted)
+        by_shape.run_into(given, name, out)
+        np.testing.assert_allclose(out, wanted, rtol=TOLERANCE, atol=TOLERANCE)
+    assert [shape[0] for shape in by_shape._by_shape] == [1, 2, 3, 4]
+    assert once._by_shape == {}
+
+
+def test_a_large_network_is_compiled_once_for_every_shape(embedder: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino_runtime, "_LARGEST_BYTES", 1000)
+    opened = open_openvino(embedder, precision="f32", few_shapes=True)
+    opened.run(crops(2))
+    assert opened._by_shape == {}

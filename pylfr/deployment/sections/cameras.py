@@ -89,6 +89,10 @@ class CameraSection(ConfigModel):
     sample_aspect: str | None = Field(
         default=None, description='width:height of one pixel, "2:1", for a camera that does not tag it'
     )
+    loop_filter: bool = Field(
+        default=True,
+        description="whether the CPU's decoder smooths the edges of coded blocks (H.264, H.265); false decodes faster",
+    )
     frame_rate: float | None = Field(
         default=None, gt=0, le=1000, description="frames a second of a recording without usable time stamps"
     )
@@ -108,6 +112,7 @@ class CameraSection(ConfigModel):
             rotate=self.rotate,
             sample_aspect=None if self.sample_aspect is None else parse_aspect(self.sample_aspect),
             rate_hz=self.frame_rate,
+            loop_filter=self.loop_filter,
         )
 
     @field_validator("expect")

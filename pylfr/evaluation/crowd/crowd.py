@@ -31,7 +31,7 @@ class Scene:
 
     plan: Plan
     streets: tuple[UInt8, ...]
-    crf: int
+    coding: Mapping[str, str]
 
     def __len__(self) -> int:
         """The number of frames."""
@@ -57,10 +57,6 @@ class Scene:
             picture.pts, picture.time_base = number, Fraction(1, RATE)
             yield from encoder.encode(picture)
         yield from encoder.encode(None)
-
-    @property
-    def coding(self) -> Mapping[str, str]:
-        return {"preset": "ultrafast", "crf": str(self.crf), "g": "50"}
 
     def truth(self, camera: str) -> tuple[SubjectPass, ...]:
         """Who passes when, with the face's box in every frame in which it is not hidden."""
@@ -107,7 +103,8 @@ def plan_crowd(walkers: Sequence[Walker], *, seed: int = 0, rules: CrowdRules | 
         raise ValueError("a crowd needs walkers, and each of them a head to show")
     draw = np.random.default_rng(seed)
     plan = plan_walks(walkers, rules, draw, seed=seed)
-    return Scene(plan=plan, streets=tuple(make_street(draw) for _ in range(len(plan.cuts) + 1)), crf=rules.crf)
+    coding = {"preset": rules.preset, "crf": str(rules.crf), "g": str(rules.key_every)}
+    return Scene(plan=plan, streets=tuple(make_street(draw) for _ in range(len(plan.cuts) + 1)), coding=coding)
 
 
 def render_crowd(

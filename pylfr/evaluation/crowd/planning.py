@@ -46,7 +46,11 @@ HARD = Difficulties(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrowdRules:
-    """How the crowd walks. Sizes are the longer side of a face in pixels, from far to near."""
+    """How the crowd walks. Sizes are the longer side of a face in pixels, from far to near.
+
+    The picture is coded with ``crf`` and one of x264's presets, a key frame every ``key_every`` frames; "ultrafast" is
+    the only preset that codes without a loop filter.
+    """
 
     lanes: int = 6
     far_px: tuple[float, float] = (20.0, 36.0)
@@ -54,6 +58,8 @@ class CrowdRules:
     walk_s: tuple[float, float] = (3.0, 5.0)
     pause_s: tuple[float, float] = (0.2, 1.0)
     crf: int = 26
+    preset: str = "ultrafast"
+    key_every: int = 50
     difficulties: Difficulties = field(default_factory=Difficulties)
 
 

@@ -20,13 +20,15 @@ class PictureOptions:
 
     ``stream``: which video stream, by FFmpeg's number. ``rotate``: degrees clockwise, for a camera that hangs sideways.
     ``sample_aspect``: width over height of one pixel, for a camera that does not tag it. ``rate_hz``: frames a second
-    of a recording that carries no times, or wrong ones.
+    of a recording that carries no times, or wrong ones. Without ``loop_filter`` the edges of coded blocks are not
+    smoothed, nor in pictures that are made from these: decoding is cheaper; docs/accuracy.md has what it does.
     """
 
     stream: int | None = None
     rotate: QuarterTurn = 0
     sample_aspect: Fraction | None = None
     rate_hz: float | None = None
+    loop_filter: bool = True
 
     def __post_init__(self) -> None:
         if self.stream is not None and self.stream < 0:
@@ -39,6 +41,11 @@ class PictureOptions:
         if aspect is not None and not Fraction(1, _MOST_ASPECT) <= aspect <= _MOST_ASPECT:
             raise ValueError(f"sample_aspect must be between 1:{_MOST_ASPECT} and {_MOST_ASPECT}:1, got {aspect}")
 
+    @property
+    def decoder_settings(self) -> dict[str, str]:
+        """What FFmpeg's decoder is to be told, by its names."""
+        return {} if self.loop_filter else {"skip_loop_filter": "all"}
+
     def to_json(self) -> str:
         """One line that ``from_json`` reads again."""
         aspect = self.sample_aspect
@@ -48,6 +55,8 @@ class PictureOptions:
                 "rotate": self.rotate,
                 "sample_aspect": None if aspect is None else f"{aspect.numerator}:{aspect.denominator}",
                 "rate_hz": self.rate_hz,
+                # Only where it is off: what was signed before there was a choice reads as it did.
+                **({} if self.loop_filter else {"loop_filter": False}),
             }
         )
 

@@ -99,6 +99,7 @@ class RecordingFile:
         except MediaError:
             container.close()
             raise
+        stream.codec_context.options = {**stream.codec_context.options, **self.options.decoder_settings}
         stream.codec_context.thread_count = self.threads
         if self.threads != 1:
             stream.thread_type = "AUTO"

@@ -148,6 +148,7 @@ class Attempt:
             self._report("disconnected", f"it sends a codec that cannot be decoded: {describe_streams(container)}")
             return None
         self._settings.decoding.accept(stream.codec_context, self._settings.camera)
+        stream.codec_context.options = {**stream.codec_context.options, **self._settings.picture.decoder_settings}
         stream.codec_context.thread_count = self._settings.threads
         return stream
 
