@@ -11,7 +11,7 @@ export PYLFR_MODELS PYLFR_MEDIA
 # `make wheels PYTHONS="python3.11 python3.12 python3.13"` builds for each of them.
 PYTHONS ?= $(BIN)/python
 
-.PHONY: demo build test chaos fuzz fuzz-guided lint scripts format floors docs wheels cuda rtx openvino torch bench bench-quick clean
+.PHONY: demo build test chaos chaos-cluster fuzz fuzz-guided lint scripts format floors docs wheels cuda rtx openvino torch bench bench-quick clean
 .DEFAULT_GOAL := build
 
 $(VENV)/.dev: pyproject.toml
@@ -46,6 +46,9 @@ fuzz-guided: build ## as fuzz, one READER after coverage, with atheris
 
 chaos: build ## hurt a complete deployment for PYLFR_CHAOS_SECONDS (an hour) from PYLFR_CHAOS_SEED, and judge what is left
 	@PYLFR_CHAOS_SECONDS=$${PYLFR_CHAOS_SECONDS:-3600} $(BIN)/python -m pytest tests/chaos
+
+chaos-cluster: build ## as chaos, to a cluster of three nodes on real footage, for half an hour; needs root, PYLFR_MODELS and PYLFR_MEDIA
+	@PYLFR_CHAOS_SECONDS=$${PYLFR_CHAOS_SECONDS:-1800} $(BIN)/python -m pytest -s tests/system/test_cluster_chaos.py
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, clang-format
 	@$(BIN)/ruff check .

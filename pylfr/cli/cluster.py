@@ -53,12 +53,21 @@ def node(
     address: Annotated[
         str | None, typer.Option(help="The Ray cluster to join, host:port; without it this machine begins one.")
     ] = None,
+    also: Annotated[
+        list[Path] | None, typer.Option(help="The folder of another engine here: one for each further GPU; repeat.")
+    ] = None,
 ) -> None:
-    """Let this machine take part in a cluster, until `ray stop`. Other options go to `ray start` as they are."""
+    """Let this machine take part in a cluster, until `ray stop`. Other options go to `ray start` as they are.
+
+    It runs one engine for each folder. With GPUs (`--num-gpus`, or those that Ray finds) each has one to itself.
+    """
     _require_ray()
-    if not (folder / "node.key").is_file():
-        raise ConfigError(f"{folder} has no node.key: `pylfr cluster keygen` makes it")
-    from pylfr.cluster.actors import CAMERAS, FOLDER
+    folders = [folder, *(also or ())]
+    for each in folders:
+        if not (each / "node.key").is_file():
+            raise ConfigError(f"{each} has no node.key: `pylfr cluster keygen` makes it")
+    from pylfr.cluster.actors import FOLDER
+    from pylfr.cluster.engine_slots import CAMERAS, ENGINES
 
     ray = [sys.executable, "-m", "ray.scripts.scripts"]
     if address is None:
@@ -70,13 +79,13 @@ def node(
             *ray,
             "start",
             *where,
-            f'--resources={{"{CAMERAS}": {cameras}}}',
+            f'--resources={{"{CAMERAS}": {cameras}, "{ENGINES}": {len(folders)}}}',
             *context.args,
         ],
         check=False,
         env={
             **os.environ,
-            FOLDER: str(folder.resolve()),
+            FOLDER: os.pathsep.join(str(each.resolve()) for each in folders),
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_IGNORE_UNHANDLED_ERRORS": "1",
         },

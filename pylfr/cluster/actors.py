@@ -14,6 +14,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from pylfr.cluster.engine_slots import EngineSlot, slots_of
 from pylfr.cluster.metrics import ClusterCollector
 from pylfr.cluster.node import ClusterNode, HeadAwayError, UnknownNodeError
 from pylfr.cluster.open import open_head
@@ -29,9 +30,7 @@ from pylfr.monitoring.monitor import Monitor
 log = logging.getLogger(__name__)
 
 NAMESPACE = "pylfr"
-# The resource that a Ray node offers: how many cameras it can analyse, as `pylfr size` has measured.
-CAMERAS = "pylfr_cameras"
-# Where a node's identity and log are; set where Ray is started on that machine.
+# Where the identities and logs of a machine's engines are, one folder for each; set where Ray is started there.
 FOLDER = "PYLFR_NODE_FOLDER"
 _ANSWER_S = 2.0
 _LOOK_EVERY_S = 1.0
@@ -62,7 +61,8 @@ class HeadActor:
         self._name = self._resources.deployment.name
         self._listening = ExitStack()
         self._listen()
-        self._engines: dict[str, Any] = {}
+        # By the machine that they are on.
+        self._engines: dict[str, list[Any]] = {}
         self._over, self._closing = threading.Event(), threading.Lock()
         threading.Thread(target=self._watch, name="pylfr-head", daemon=True).start()
 
@@ -97,7 +97,7 @@ class HeadActor:
                 return
             self._over.set()
             self._head.close()
-            for engine in self._engines.values():
+            for engine in (each for several in self._engines.values() for each in several):
                 ray.kill(engine)
             self._listening.close()
             self._resources.close()
@@ -127,44 +127,53 @@ class HeadActor:
                 log.exception("the head goes on")
 
     def _start_engines(self) -> None:
-        """An actor on every machine that offers to analyse cameras and has none."""
+        """An actor for every engine of a machine that offers to analyse cameras, and has none yet."""
         for machine in ray.nodes():  # type: ignore[no-untyped-call]
-            place, room = machine["NodeID"], int(machine["Resources"].get(CAMERAS, 0))
+            place = machine["NodeID"]
             if not machine["Alive"]:
                 self._engines.pop(place, None)
                 continue
-            if not room:
-                continue
-            self._engines[place] = (
-                ray.remote(EngineActor)
-                .options(
-                    name=f"engine of {self._name} on {place}",
-                    namespace=NAMESPACE,
-                    lifetime="detached",
-                    get_if_exists=True,
-                    num_cpus=0,
-                    max_restarts=-1,
-                    scheduling_strategy=NodeAffinitySchedulingStrategy(place, soft=False),
-                )
-                .remote(head_name(self._name), room)
+            self._engines[place] = [self._engine_on(place, slot) for slot in slots_of(machine["Resources"])]
+
+    def _engine_on(self, place: str, slot: EngineSlot) -> Any:  # noqa: ANN401 - Ray's handles have no type of their own
+        return (
+            ray.remote(EngineActor)
+            .options(
+                name=f"engine {slot.number} of {self._name} on {place}",
+                namespace=NAMESPACE,
+                lifetime="detached",
+                get_if_exists=True,
+                num_cpus=0,
+                num_gpus=slot.gpus,
+                max_restarts=-1,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(place, soft=False),
             )
+            .remote(head_name(self._name), slot.number, slot.cameras)
+        )
 
 
 class EngineActor:
-    """The engine of one machine, in a process of its own."""
+    """An engine of one machine, in a process of its own, with the GPU that Ray gives it."""
 
-    def __init__(self, head: str, capacity: int) -> None:
+    def __init__(self, head: str, number: int, capacity: int) -> None:
         close_memory()
         start_logging("info", "text")
-        folder = os.environ.get(FOLDER)
-        if folder is None:
-            raise ConfigError(f"this machine has no identity: start Ray with {FOLDER} (`pylfr cluster node`)")
-        self._node = ClusterNode(Path(folder), RayLink(head), capacity=capacity)
+        folders = [each for each in os.environ.get(FOLDER, "").split(os.pathsep) if each]
+        if number >= len(folders):
+            raise ConfigError(
+                f"this machine has {len(folders)} identities, and no engine {number}: start Ray with {FOLDER} "
+                "(`pylfr cluster node`)"
+            )
+        self._node = ClusterNode(Path(folders[number]), RayLink(head), capacity=capacity)
         threading.Thread(target=self._run, name="pylfr-node", daemon=True).start()
 
     def process(self) -> int:
         """The number of its process."""
         return os.getpid()
+
+    def gpus(self) -> list[str]:
+        """The GPUs of the machine that it alone may use, by their numbers."""
+        return [str(each) for each in ray.get_gpu_ids()]
 
     def _run(self) -> None:
         try:

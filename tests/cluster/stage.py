@@ -36,6 +36,8 @@ from tests.footage import BOTH, MAN, NOBODY, WALKING_AND_PAUSE, WOMAN, save_refe
 from tests.service.stand import free_port
 
 RATE_HZ = 12
+# One for all clusters of a process: Ray reads it once.
+_TOKEN = secrets.token_hex(32)
 # Longer than anybody is in view, and shorter than the time in which nobody is: one alert of each person and pass,
 # whichever frame of it decides.
 COOLDOWN_S, NOBODY_S = 6.0, 7.0
@@ -230,7 +232,7 @@ class Stage:
 
     def __enter__(self) -> Stage:
         # Only who has the token may submit work.
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _TOKEN}
         port = self.address.partition(":")[2]
         self.nodes["head"] = self._start(
             self.folder / "head",
@@ -250,7 +252,14 @@ class Stage:
         shutil.rmtree(self.temporary, ignore_errors=True)
         del os.environ["RAY_AUTH_TOKEN"]
 
-    def add(self, name: str, *, cameras: int, namespace: str | None = None, host: str | None = None) -> None:
+    def add(
+        self,
+        name: str,
+        *words: str | Path,
+        cameras: int,
+        namespace: str | None = None,
+        host: str | None = None,
+    ) -> None:
         """Let a node join, inside a network namespace where one is named; it has when this returns.
 
         One after the other: two that start on one machine at once may ask for the same port.
@@ -260,7 +269,7 @@ class Stage:
         self.nodes[name] = self._start(
             self.folder / name,
             [*inside, PYLFR, "cluster", "node", self.folder / name, "--cameras", str(cameras), "--address",
-             self.address],
+             self.address, *words],
             host=host,
         )  # fmt: skip
         wait_for(lambda: bool(self._alive() - before), f"{name} joins the cluster")
