@@ -66,8 +66,7 @@ def node(
     for each in folders:
         if not (each / "node.key").is_file():
             raise ConfigError(f"{each} has no node.key: `pylfr cluster keygen` makes it")
-    from pylfr.cluster.actors import FOLDER
-    from pylfr.cluster.engine_slots import CAMERAS, ENGINES
+    from pylfr.cluster.engine_slots import CAMERAS, ENGINES, FOLDER
 
     ray = [sys.executable, "-m", "ray.scripts.scripts"]
     if address is None:

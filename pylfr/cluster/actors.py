@@ -14,7 +14,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pylfr.cluster.engine_slots import EngineSlot, slots_of
+from pylfr.cluster.engine_slots import FOLDER, EngineSlot, slots_of
 from pylfr.cluster.metrics import ClusterCollector
 from pylfr.cluster.node import ClusterNode, HeadAwayError, UnknownNodeError
 from pylfr.cluster.open import open_head
@@ -30,8 +30,6 @@ from pylfr.monitoring.monitor import Monitor
 log = logging.getLogger(__name__)
 
 NAMESPACE = "pylfr"
-# Where the identities and logs of a machine's engines are, one folder for each; set where Ray is started there.
-FOLDER = "PYLFR_NODE_FOLDER"
 _ANSWER_S = 2.0
 _LOOK_EVERY_S = 1.0
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 # The resources that a Ray node offers: how many cameras it can analyse, as `pylfr size` has measured, and how many
 # engines it has identities for.
 CAMERAS, ENGINES, GPUS = "pylfr_cameras", "pylfr_engines", "GPU"
+# The variable that says where the identities and logs of a machine's engines are, one folder for each; set where Ray is
+# started there.
+FOLDER = "PYLFR_NODE_FOLDER"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,15 +58,15 @@ def folder(media_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def records() -> Iterator[str]:
-    """PostgreSQL where it is installed; SQLite elsewhere."""
+def records() -> Iterator[tuple[str, Postgres | None]]:
+    """The section and the server: PostgreSQL where it is installed; SQLite, and no server, elsewhere."""
     try:
         server = Postgres()
     except pytest.skip.Exception:
-        yield 'file = "many.sqlite"'
+        yield 'file = "many.sqlite"', None
         return
     with server:
-        yield f'url = "{server.new_url()}"'
+        yield f'url = "{server.new_url()}"', server
 
 
 def alone(folder: Path, recorded_at: datetime) -> list[Found]:
@@ -140,7 +140,7 @@ def test_every_alert_is_recorded_once_while_nodes_are_killed_frozen_and_cut_off(
     expected = alone(folder, recorded_at)
     assert len(expected) > 30
     with ExitStack() as open_:
-        section = open_.enter_context(records())
+        section, server = open_.enter_context(records())
         deployment = write_deployment(folder, "many", pace="real-time", records=section, recorded_at=recorded_at)
         cutting = can_cut()
         namespace = open_.enter_context(cable(1)) if cutting else None
@@ -185,9 +185,14 @@ def test_every_alert_is_recorded_once_while_nodes_are_killed_frozen_and_cut_off(
         assert len(status.unplaced) == max(0, len(CAMERAS) - len(status.ended) - 8), "what has no room is said"
         assert secrets_of(folder)[0] in (folder / "plain.watchlist").read_bytes()
         assert in_the_open(secrets_of(folder), stage, folder) == []
+        if server is not None:
+            server.stop()
         for pid in frozen:
             os.kill(pid, signal.SIGCONT)
         wait_for(lambda: not cluster.status().unplaced, "the node that woke up joins again")
+        if server is not None:
+            server.start()
+            print("PostgreSQL was away for as long as that took")
         # What the killed node had logged and not yet delivered comes when it is back; until then the log names more.
         stage.add("east", cameras=8)
         wait_for(lambda: any(each.name == "east" for each in cluster.status().nodes), "the killed node joins again")
