@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 NAMESPACE = "pylfr"
 _ANSWER_S = 2.0
 _LOOK_EVERY_S = 1.0
+# Of so many looks one asks for every engine.
+_LOOK_AGAIN = 30
 
 Given = TypeVar("Given")
 
@@ -59,6 +61,9 @@ class HeadActor:
         self._name = self._resources.deployment.name
         self._listening = ExitStack()
         self._listen()
+        # Made once: Ray keeps every class that it is given.
+        self._engine_class = ray.remote(EngineActor)
+        self._looks = 0
         # By the machine that they are on.
         self._engines: dict[str, list[Any]] = {}
         self._over, self._closing = threading.Event(), threading.Lock()
@@ -125,29 +130,29 @@ class HeadActor:
                 log.exception("the head goes on")
 
     def _start_engines(self) -> None:
-        """An actor for every engine of a machine that offers to analyse cameras, and has none yet."""
+        """An actor for every engine of a machine that offers to analyse cameras, and has none yet.
+
+        Ray starts those that die again; whether one has died for good is looked up now and then.
+        """
+        self._looks += 1
         for machine in ray.nodes():  # type: ignore[no-untyped-call]
             place = machine["NodeID"]
             if not machine["Alive"]:
                 self._engines.pop(place, None)
-                continue
-            self._engines[place] = [self._engine_on(place, slot) for slot in slots_of(machine["Resources"])]
+            elif place not in self._engines or self._looks % _LOOK_AGAIN == 0:
+                self._engines[place] = [self._engine_on(place, slot) for slot in slots_of(machine["Resources"])]
 
     def _engine_on(self, place: str, slot: EngineSlot) -> Any:  # noqa: ANN401 - Ray's handles have no type of their own
-        return (
-            ray.remote(EngineActor)
-            .options(
-                name=f"engine {slot.number} of {self._name} on {place}",
-                namespace=NAMESPACE,
-                lifetime="detached",
-                get_if_exists=True,
-                num_cpus=0,
-                num_gpus=slot.gpus,
-                max_restarts=-1,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(place, soft=False),
-            )
-            .remote(head_name(self._name), slot.number, slot.cameras)
-        )
+        return self._engine_class.options(
+            name=f"engine {slot.number} of {self._name} on {place}",
+            namespace=NAMESPACE,
+            lifetime="detached",
+            get_if_exists=True,
+            num_cpus=0,
+            num_gpus=slot.gpus,
+            max_restarts=-1,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(place, soft=False),
+        ).remote(head_name(self._name), slot.number, slot.cameras)
 
 
 class EngineActor:
