@@ -465,8 +465,13 @@ class MotionJpeg(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def web(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
+def web(handler: type[BaseHTTPRequestHandler], shown: Path | None = None) -> Iterator[int]:
+    """A server on a port of its own; over TLS where it has a certificate with its key to show."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    if shown is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(shown)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -486,6 +491,19 @@ def test_a_camera_that_sends_jpeg_over_http_gives_every_frame() -> None:
         assert [event.kind for event in witness.events] == ["opened"]
         lost = Witness(open_http(f"http://127.0.0.1:{port}/no", camera="gate", patience=SOON), until="refused").watch()
     assert "check the path" in lost.details("refused")
+
+
+def test_a_camera_that_sends_over_https_is_verified(tmp_path: Path) -> None:
+    authority = certificate(tmp_path, "authority", None)
+    certificate(tmp_path, "127.0.0.1", authority)
+    with web(MotionJpeg, tmp_path / "127.0.0.1.pem") as port:
+        url = f"https://127.0.0.1:{port}/video.mjpg"
+        trusted = open_http(url, camera="gate", ca=tmp_path / "authority.crt", patience=SOON)
+        witness = Witness(trusted, frames=5).watch()
+        assert len(witness.got) >= 5, witness.events
+        unknown = Witness(open_http(url, camera="gate", patience=SOON), until="reconnecting").watch()
+    assert not unknown.got
+    assert unknown.details("disconnected") or unknown.details("refused")
 
 
 @needs_server

@@ -45,6 +45,7 @@ from pylfr.sizing.gpu_plan import read_gpu_rates
 from pylfr.types import Event
 from pylfr.video.decoding.image_io import read_image
 from pylfr.video.open import open_file
+from tests.conditions.recordings import write
 from tests.deployment.test_config import GOOD
 from tests.gallery.watchlist.test_sealed import enrolled
 from tests.governance.samples import NOON, authorisation, calibration, cohorts
@@ -110,7 +111,22 @@ def make_whole(folder: Path) -> None:
         archive.writestr("a.onnx", b"network")
     _pictures(folder)
     write_clip(folder / "clip.mp4", frames=6)
+    for name, (codec, options) in _RECORDINGS.items():
+        write(folder / name, codec=codec, frames=6, options=options,
+              coding={"x265-params": "log-level=none"} if codec == "libx265" else {"bf": "0"})  # fmt: skip
     (folder / "network.onnx").write_bytes(_network())
+
+
+# What pylfr itself looks through beside FFmpeg: packets, boxes, elements, tags and the numbers of pictures.
+_RECORDINGS = {
+    "clip.ts": ("libx264", {}),
+    "clip.mkv": ("libx264", {"live": "1"}),
+    "clip.flv": ("libx264", {}),
+    "clip.avi": ("mpeg4", {}),
+    "clip.hevc": ("libx265", {}),
+    "clip.mpg": ("mpeg2video", {}),
+    "clip.mov": ("libx264", {"movflags": "frag_keyframe+empty_moov+default_base_moof"}),
+}
 
 
 def _pictures(folder: Path) -> None:
@@ -227,6 +243,7 @@ READERS: dict[str, Reader] = {
     "rates of a GPU": Reader(whole="rates.json", read=lambda path, _: read_gpu_rates(path)),
     "a reading of the clock": Reader(whole="clock", read=lambda path, _: read_last(path)),
     "a recording": Reader(whole="clip.mp4", read=_recording),
+    **{f"a recording, {name}": Reader(whole=name, read=_recording) for name in _RECORDINGS},
     **{
         f"a picture, {kind}": Reader(whole=f"picture.{kind}", read=lambda path, _: read_image(path))
         for kind in ("jpeg", "png", "tiff", "webp", "gif", "bmp", "ppm")

@@ -20,6 +20,7 @@ _START = b"\0\0\1"
 # Of fewer pictures nobody can say how far apart their numbers are.
 _SHORTEST_RUN = 3
 
+_WIDEST = 16
 _HIGH_PROFILES = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135))
 
 
@@ -112,9 +113,9 @@ class _H264:
                 for place in range(12 if chroma == 3 else 8):
                     if bits.flag():
                         _pass_scaling_list(bits, 16 if place < 6 else 64)
-        frame_bits, order_kind, order_bits = bits.unsigned() + 4, bits.unsigned(), 0
+        frame_bits, order_kind, order_bits = _width(bits), bits.unsigned(), 0
         if order_kind == 0:
-            order_bits = bits.unsigned() + 4
+            order_bits = _width(bits)
         elif order_kind == 1:
             bits.read(1), bits.signed(), bits.signed()
             for _ in range(bits.unsigned()):
@@ -189,7 +190,7 @@ class _H265:
         if bits.flag():
             bits.unsigned(), bits.unsigned(), bits.unsigned(), bits.unsigned()
         bits.unsigned(), bits.unsigned()
-        self._order_bits[number] = bits.unsigned() + 4, planes
+        self._order_bits[number] = _width(bits), planes
 
     def _slice(self, bits: BitReader, kind: int) -> _Picture | None:
         bits.read(1)
@@ -220,6 +221,14 @@ def _units(content: bytes) -> list[bytes]:
     """The units between start codes, their stuffing removed."""
     parts = content.split(_START)[1:]
     return [part.replace(b"\0\0\3", b"\0\0") for part in parts if len(part) > 2]
+
+
+def _width(bits: BitReader) -> int:
+    """The bits of a number, of which there are 4 to 16."""
+    width = bits.unsigned() + 4
+    if width > _WIDEST:
+        raise TooShortError
+    return width
 
 
 def _pass_scaling_list(bits: BitReader, size: int) -> None:
