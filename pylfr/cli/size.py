@@ -36,6 +36,9 @@ def size(
     bound_ms: Annotated[float, typer.Option(help="Bound on p99 from capture to alert, ms.", min=1)] = 250.0,
     limit: Annotated[int, typer.Option(help="Try no more cameras than this.", min=1)] = 200,
     faces: Annotated[int, typer.Option(help="Faces in every frame of the synthetic footage.", min=0)] = 3,
+    still: Annotated[
+        bool, typer.Option("--still", help="Faces walk through a still street; without it the street moves too.")
+    ] = False,
     watchlist: Annotated[int, typer.Option(help="Size of the synthetic watchlist.", min=1)] = 10_000,
     codec: Annotated[str, typer.Option(help="h264 or hevc.")] = "h264",
     resolution: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the cameras.")] = "1920x1080",
@@ -92,9 +95,11 @@ def size(
             look: Codec = "hevc" if codec == "hevc" else "h264"
             found = find_portraits(portraits, count=faces)
             clip = make_clip(
-                ClipRules(faces=faces, codec=look, width=width, height=height), found, progress=shown.on_frame
+                ClipRules(faces=faces, codec=look, width=width, height=height, still=still),
+                found,
+                progress=shown.on_frame,
             )
-            made_of = f"{faces} walking faces from {found.source}"
+            made_of = f"{faces} faces walking through a {'still' if still else 'moving'} street, from {found.source}"
             enrolled = walkers_templates(found.pictures, finds, compares)[:watchlist]
         else:
             clip, made_of, enrolled = video, f"the recording {video.name}", None

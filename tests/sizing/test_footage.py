@@ -90,3 +90,10 @@ def test_rules_that_cannot_be_drawn_are_refused() -> None:
         ClipRules(width=321)
     with pytest.raises(ValueError, match="faces must be 0 or more"):
         ClipRules(faces=-1)
+
+
+@pytest.mark.parametrize("still", [False, True])
+def test_the_street_stands_still_or_moves_as_is_asked(drawn: Portraits, tmp_path: Path, still: bool) -> None:
+    clip = make_clip(ClipRules(faces=0, seconds=1, width=320, height=240, still=still), drawn, folder=tmp_path)
+    first, *_, last = pictures(clip)
+    assert (np.abs(first.astype(int) - last).mean() < 3) == still
