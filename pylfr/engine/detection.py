@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from queue import SimpleQueue
 
 from pylfr.protocols import AheadDetector, Detector
@@ -18,7 +18,7 @@ _WAIT = True
 
 def detect_ahead(
     detector: AheadDetector, take: Callable[[bool], FrameBatch | None], found: Callable[[FrameBatch, Faces], None]
-) -> Iterator[FacesOfBatch]:
+) -> Generator[FacesOfBatch, None, None]:
     """Each batch that ``take`` gives with its faces, in order, until it gives None although it was told to wait.
 
     The detector works by itself: a second batch is begun where one waits, before the first one's faces are asked for.
@@ -41,7 +41,7 @@ def detect_ahead(
 
 def detect_beside(
     detector: Detector, take: Callable[[bool], FrameBatch | None], found: Callable[[FrameBatch, Faces], None]
-) -> Iterator[FacesOfBatch]:
+) -> Generator[FacesOfBatch, None, None]:
     """As ``detect_ahead``, for a detector that works while it is called: it has a thread of its own.
 
     ``take``, the detector and ``found`` run on that thread, for one batch ahead of whoever iterates; what they raise is

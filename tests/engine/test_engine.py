@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -601,6 +602,29 @@ def test_a_detector_that_works_by_itself_has_the_next_batch_while_this_one_is_re
     under_way = [sum(1 if line.startswith("begun") else -1 for line in diary[: at + 1]) for at in range(len(diary))]
     assert max(under_way) == 2, "one is ahead where one waits, and never more"
     assert under_way[-1] == 0
+
+
+def test_a_detector_of_the_host_has_the_next_batch_too_while_this_one_is_compared() -> None:
+    second = threading.Event()
+
+    class Counts(Crowd):
+        batches = 0
+
+        def detect(self, images: Sequence[Frame | UInt8]) -> Faces:
+            self.batches += 1
+            if self.batches == 2:
+                second.set()
+            return super().detect(images)
+
+    class Waits(SameFace):
+        def embed(self, crops: Float32, out: Float32 | None = None) -> Templates:
+            assert second.wait(PATIENCE_S), "the next batch waits until this one is compared"
+            return super().embed(crops, out)
+
+    detector = Counts([[100, 80, 160, 150]])
+    alerts, summary = run(build([Street("north", frames=40)], detector=detector, embedder=Waits()))
+    assert len(alerts) == 1
+    assert (summary.detected_frames, summary.faces, summary.dropped) == (40, 40, {})
 
 
 def test_a_lone_batch_is_not_held_back_for_another_to_come() -> None:
