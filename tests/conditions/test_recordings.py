@@ -63,7 +63,10 @@ FAST_MP4 = plain("a.mp4", options={"movflags": "faststart"})
 
 @dataclass(frozen=True)
 class Condition:
-    """``frames`` come of it (None: some), of ``size``; ``events`` beside opened and ended; ``missing`` is a pattern."""
+    """``frames`` come of it (None: some), of ``size``; ``events`` beside opened and ended; ``missing`` is a pattern.
+
+    The public report whose condition it is, or is a kind of, stands in ``SOURCES``.
+    """
 
     what: str
     make: Make
@@ -73,6 +76,48 @@ class Condition:
     size: tuple[int, int] = (WIDTH, HEIGHT)
     options: PictureOptions = AS_SENT
     length_s: float | None = (FRAMES - 1) / RATE_HZ
+
+
+# Public reports of these conditions: part of a condition's name, and the repository and number of the report.
+SOURCES = (
+    ("the codec changes", "wacky6/hikaru#33"),
+    ("a clock that begins again", "videojs/http-streaming#1426"),
+    ("fragments of a recorder", "glubsy/livestream_saver#6"),
+    ("in one transport stream", "google/ExoPlayer#2995"),
+    ("a programme that was chosen", "mpv-player/mpv#10531"),
+    ("put together", "glubsy/livestream_saver#6"),
+    ("two parts", "popcornmix/omxplayer#378"),
+    ("three parts", "popcornmix/omxplayer#378"),
+    ("leaps by an hour", "video-dev/hls.js#1306"),
+    ("second of two files", "glubsy/livestream_saver#6"),
+    ("trimmed", "xbmc/xbmc#3645"),
+    ("below zero", "Kitware/dive#1300"),
+    ("starts late", "mbunkus/mkvtoolnix#1170"),
+    ("outlasts", "theophanemayaud/video-simili-duplicate-cleaner#28"),
+    ("elementary stream of", "microsoft/FFmpegInterop#165"),
+    ("look ahead", "FFMS/ffms2#3"),
+    ("pauses", "Motion-Project/motion#511"),
+    ("the same as", "Motion-Project/motion#511"),
+    ("left out", "open-nvr/open-nvr#229"),
+    ("cover picture", "UltraStar-Deluxe/USDX#902"),
+    ("second stream", "mpv-player/mpv#17777"),
+    ("a stream that was chosen", "mpv-player/mpv#17777"),
+    ("that nobody tagged", "open-nvr/open-nvr#354"),
+    ("pixels", "opencv/opencv#4921"),
+    ("telephone", "opencv/opencv#26876"),
+    ("sideways", "SuRGeoNix/Flyleaf#176"),
+    ("made larger beforehand", "ponchio/untrunc#294"),
+    ("cut off", "anthwlock/untrunc#92"),
+    ("fragment missing", "video-dev/hls.js#7811"),
+    ("missing", "tsduck/tsduck#1027"),
+    ("without some", "tsduck/tsduck#1027"),
+    ("overwritten", "meta-pytorch/torchcodec#505"),
+)
+
+
+def source_of(what: str) -> str | None:
+    """The report of a condition; None of the plain forms, which stand beside them for comparison."""
+    return next((source for part, source in SOURCES if part in what), None)
 
 
 def damaged(what: str, make: Make, missing: str) -> Condition:
@@ -275,6 +320,16 @@ REFUSED = (
 def test_what_is_no_recording_is_called_what_it_is(tmp_path: Path, words: str, make: Make) -> None:
     with pytest.raises(MediaError, match=words):
         open_file(make(tmp_path), camera="gate", started_at=NOON)
+
+
+def test_every_condition_but_the_plain_forms_has_a_public_report() -> None:
+    plain_forms = [each.what for each in (*WHOLE, *DAMAGED) if source_of(each.what) is None]
+    assert plain_forms == [
+        "MP4", "MP4 with its index in front", "fragmented MP4", "MKV", "WebM", "transport stream", "program stream",
+        "AVI", "FLV", "zeros behind an MKV",
+        "pictures of which each depends on some around it", "pictures that are renewed in parts", "one picture",
+    ]  # fmt: skip
+    assert all(any(part in each.what for each in (*WHOLE, *DAMAGED)) for part, _ in SOURCES)
 
 
 @pytest.mark.parametrize("condition", WHOLE, ids=lambda condition: condition.what)
