@@ -11,7 +11,7 @@ export PYLFR_MODELS PYLFR_MEDIA
 # `make wheels PYTHONS="python3.11 python3.12 python3.13"` builds for each of them.
 PYTHONS ?= $(BIN)/python
 
-.PHONY: demo build test chaos chaos-cluster fuzz fuzz-guided lint scripts format floors docs wheels cuda rtx openvino torch bench bench-quick clean
+.PHONY: demo build test chaos chaos-cluster fuzz fuzz-guided lint scripts format floors docs wheels cuda rtx openvino torch bench bench-quick clean fuzz-native sanitize
 .DEFAULT_GOAL := build
 
 $(VENV)/.dev: pyproject.toml
@@ -39,6 +39,14 @@ test: build ## every test that this machine can run; says what it skipped
 SECONDS ?= 60
 fuzz: build ## damage what every reader of files is given; what breaks one is left in build/fuzz
 	@$(BIN)/python -W error -m tests.readers.fuzz --seconds $(SECONDS) --seed $${SEED:-0}
+
+fuzz-native: build ## damage what the native core is called with; under sanitizers: make sanitize
+	@$(BIN)/python -m tests.native.fuzz --seconds $(SECONDS) --seed $${SEED:-0}
+
+# The core under sanitizers takes its time: 30 s of damaged calls, and by hand as many as make sanitize SECONDS=36000 says.
+sanitize: SECONDS = 30
+sanitize: build ## the native tests, and damaged calls, with a core compiled with ASan and UBSan, then with TSan
+	@$(BIN)/python -m tests.native.sanitize --seconds $(SECONDS) --seed $${SEED:-0}
 
 fuzz-guided: build ## as fuzz, one READER after coverage, with atheris
 	@$(BIN)/python -m pip install --quiet --group fuzz

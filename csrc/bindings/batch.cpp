@@ -43,9 +43,7 @@ py::array_t<float> letterbox_batch(const Pictures& pictures, const Tensor& out, 
         require_room(out, Element::float32, {count, 3, any_length, any_length}, *pictures.memory.stream(), "out");
     }
     const std::int64_t height = out.shape()[is_half ? 1 : 2], width = out.shape()[is_half ? 2 : 3];
-    if (height < 1 || width < 1 || height > 1 << 15 || width > 1 << 15) {
-        throw py::value_error("out must be 1 to 32768 pixels wide and high, got " + text_of(out.shape()));
-    }
+    require_sides(height, width, "out");
     const Encoding how = encoding_of(bgr, mean, scale);
     std::vector<float> factors;
     {
@@ -64,6 +62,7 @@ void warp_batch(const Pictures& pictures, Staging& staging, const py::array& pic
     if (out.shape()[2] != out.shape()[3]) {
         throw py::value_error("out must hold square crops, got " + text_of(out.shape()));
     }
+    require_sides(out.shape()[2], out.shape()[3], "out", true);
     require_indices(index, count, static_cast<py::ssize_t>(pictures.views.size()), "picture_index", "pictures");
     const Encoding how = encoding_of(bgr, mean, scale);
     const py::gil_scoped_release release;
@@ -101,7 +100,6 @@ Head head_of(const std::string& kind, const Levels& cls, const Levels& obj, cons
     if (kind != "yunet" && kind != "scrfd") throw py::value_error("head must be yunet or scrfd, got '" + kind + "'");
     Head head{};
     head.kind = kind == "yunet" ? HeadKind::yunet : HeadKind::scrfd;
-    if (anchors < 1) throw py::value_error("anchors must be 1 or more a cell, got " + std::to_string(anchors));
     if (strides.empty() || strides.size() > most_levels) {
         throw py::value_error("strides must name 1 to " + std::to_string(most_levels) + " levels, got " +
                               std::to_string(strides.size()));
@@ -112,16 +110,13 @@ Head head_of(const std::string& kind, const Levels& cls, const Levels& obj, cons
                               std::to_string(cls.size()) + ", " + std::to_string(obj.size()) + ", " +
                               std::to_string(boxes.size()) + " and " + std::to_string(kps.size()));
     }
+    require_grid(strides, width, height, anchors);
     const auto batch = static_cast<py::ssize_t>(pictures.views.size());
     const Stream& stream = *pictures.memory.stream();
     head.level_count = static_cast<std::int32_t>(count);
     head.anchors_a_cell = anchors;
     for (std::size_t i = 0; i < count; ++i) {
         const int stride = strides[i];
-        if (stride < 1 || width < 1 || height < 1 || width % stride != 0 || height % stride != 0) {
-            throw py::value_error("the network's input must be a multiple of stride " + std::to_string(stride) +
-                                  ", got " + std::to_string(width) + "x" + std::to_string(height));
-        }
         HeadLevel& at = head.levels[i];
         at.columns = width / stride;
         at.stride = stride;
@@ -154,6 +149,8 @@ void crop_surface(const Picture& picture, const py::array& to_frame, const Tenso
     const Affine map = *reinterpret_cast<const Affine*>(values<float>(to_frame, {2, 3}, "to_frame"));
     const Stream& stream = *picture.surfaces()[0].stream();
     require_room(out, Element::uint8, {any_length, any_length, 3}, stream, "out");
+    require_sides(out.shape()[0], out.shape()[1], "out", true);
+    const py::gil_scoped_release release;
     crop_rgb(picture.view(), map, static_cast<std::uint8_t*>(out.memory()), static_cast<std::int32_t>(out.shape()[1]),
              static_cast<std::int32_t>(out.shape()[0]), stream.place());
 }

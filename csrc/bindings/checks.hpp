@@ -141,6 +141,15 @@ Encoding encoding_of(bool bgr, const std::vector<float>& mean, const std::vector
 void require_indices(const std::int32_t* indices, py::ssize_t length, py::ssize_t count, const char* name,
                      const char* of);
 
+// Throws ValueError unless a picture of this size is 1 to 32768 pixels wide and high, or at most so where it may be
+// empty.
+constexpr py::ssize_t longest_side = 1 << 15;
+void require_sides(py::ssize_t height, py::ssize_t width, const char* name, bool may_be_empty = false);
+
+// Throws ValueError unless each stride divides the network's input, which has sides of 1 to 32768 pixels, and there are
+// 1 to 1024 anchors a cell: products of them do not overflow.
+void require_grid(const std::vector<int>& strides, int width, int height, int anchors);
+
 // Throws ValueError unless all values are finite.
 void require_finite(const float* numbers, py::ssize_t length, const char* name);
 

@@ -14,20 +14,16 @@ py::tuple as_arrays(const Detections& found) {
                           copied(found.scores.data(), {count}), copied(found.landmarks.data(), {count, 5, 2}));
 }
 
-// Throws ValueError unless each list has one array a stride and the strides divide the network's input.
+// Throws ValueError unless each list has one array a stride and the strides fit the network's input.
 void require_levels(std::initializer_list<std::pair<const char*, std::size_t>> lists, const std::vector<int>& strides,
-                    int width, int height) {
+                    int width, int height, int anchors) {
     for (const auto& [name, length] : lists) {
         if (length == strides.size()) continue;
         throw py::value_error(std::string(name) + " must have one array for each of " + std::to_string(strides.size()) +
                               " strides, got " + std::to_string(length));
     }
     if (strides.empty()) throw py::value_error("strides must name one level or more, got none");
-    for (const int stride : strides) {
-        if (stride > 0 && width > 0 && height > 0 && width % stride == 0 && height % stride == 0) continue;
-        throw py::value_error("the network's input must be a multiple of stride " + std::to_string(stride) + ", got " +
-                              std::to_string(width) + "x" + std::to_string(height));
-    }
+    require_grid(strides, width, height, anchors);
 }
 
 py::ssize_t batch_of(const py::array& first, const char* name) {
@@ -47,7 +43,7 @@ const float* level(const Arrays& arrays, std::size_t i, py::ssize_t batch, py::s
 py::tuple yunet(const Arrays& cls, const Arrays& obj, const Arrays& bbox, const Arrays& kps,
                 const std::vector<int>& strides, int width, int height, float score_floor) {
     require_levels({{"cls", cls.size()}, {"obj", obj.size()}, {"bbox", bbox.size()}, {"kps", kps.size()}}, strides,
-                   width, height);
+                   width, height, 1);
     const py::ssize_t batch = batch_of(cls[0], "cls");
     std::vector<YunetLevel> levels;
     for (std::size_t i = 0; i < strides.size(); ++i) {
@@ -66,8 +62,7 @@ py::tuple yunet(const Arrays& cls, const Arrays& obj, const Arrays& bbox, const 
 py::tuple scrfd(const Arrays& scores, const Arrays& distances, const Arrays& kps, const std::vector<int>& strides,
                 int anchors, int width, int height, float score_floor) {
     require_levels({{"scores", scores.size()}, {"distances", distances.size()}, {"kps", kps.size()}}, strides, width,
-                   height);
-    if (anchors < 1) throw py::value_error("anchors must be 1 or more a cell, got " + std::to_string(anchors));
+                   height, anchors);
     const py::ssize_t batch = batch_of(scores[0], "scores");
     std::vector<ScrfdLevel> levels;
     for (std::size_t i = 0; i < strides.size(); ++i) {

@@ -97,6 +97,28 @@ void require_indices(const std::int32_t* indices, py::ssize_t length, py::ssize_
     }
 }
 
+void require_sides(py::ssize_t height, py::ssize_t width, const char* name, bool may_be_empty) {
+    const py::ssize_t shortest = may_be_empty ? 0 : 1;
+    if (height >= shortest && width >= shortest && height <= longest_side && width <= longest_side) return;
+    throw py::value_error(std::string(name) + " must be " + (may_be_empty ? "at most " : "1 to ") +
+                          std::to_string(longest_side) + " pixels wide and high, got " + std::to_string(width) + "x" +
+                          std::to_string(height));
+}
+
+void require_grid(const std::vector<int>& strides, int width, int height, int anchors) {
+    constexpr int most_anchors = 1 << 10;
+    if (anchors < 1 || anchors > most_anchors) {
+        throw py::value_error("anchors must be 1 to " + std::to_string(most_anchors) + " a cell, got " +
+                              std::to_string(anchors));
+    }
+    require_sides(height, width, "the network's input");
+    for (const int stride : strides) {
+        if (stride > 0 && width % stride == 0 && height % stride == 0) continue;
+        throw py::value_error("the network's input must be a multiple of stride " + std::to_string(stride) + ", got " +
+                              std::to_string(width) + "x" + std::to_string(height));
+    }
+}
+
 void require_finite(const float* numbers, py::ssize_t length, const char* name) {
     for (py::ssize_t i = 0; i < length; ++i) {
         if (std::isfinite(numbers[i])) continue;

@@ -1,5 +1,4 @@
 // Pictures, and what is sampled from them: letterbox, similarity, warp, crop, quality.
-#include <algorithm>
 #include <memory>
 #include <optional>
 
@@ -132,9 +131,7 @@ py::array_t<float> letterbox_all(const GivenPictures& pictures, py::array out, b
     const auto count = static_cast<py::ssize_t>(pictures.size());
     float* tensor = room<float>(out, {count, 3, any_length, any_length}, "out");
     const py::ssize_t height = out.shape(2), width = out.shape(3);
-    if (count > 0 && (height < 1 || width < 1 || height > 1 << 15 || width > 1 << 15)) {
-        throw py::value_error("out must be 1 to 32768 pixels wide and high, got " + shape_of_array(out));
-    }
+    if (count > 0) require_sides(height, width, "out");
     const Encoding how = encoding_of(bgr, mean, scale);
     const std::vector<PictureView> seen = views(pictures);
     py::array_t<float> factors(count);
@@ -160,14 +157,6 @@ py::array_t<float> similarity_of(const py::array& landmarks, const py::array& go
     return to_frame;
 }
 
-void require_side(py::ssize_t side, const py::array& out) {
-    constexpr py::ssize_t longest = 1 << 15;
-    if (side > longest) {
-        throw py::value_error("out must be at most " + std::to_string(longest) + " pixels wide and high, got " +
-                              shape_of_array(out));
-    }
-}
-
 void warp_all(const GivenPictures& pictures, const py::array& picture_index, const py::array& to_frame, py::array out,
               bool bgr, const std::vector<float>& mean, const std::vector<float>& scale, bool per_pixel) {
     const std::int32_t* index = values<std::int32_t>(picture_index, {any_length}, "picture_index");
@@ -176,7 +165,7 @@ void warp_all(const GivenPictures& pictures, const py::array& picture_index, con
     float* crops = room<float>(out, {count, 3, any_length, any_length}, "out");
     const py::ssize_t side = out.shape(2);
     if (out.shape(3) != side) throw py::value_error("out must hold square crops, got " + shape_of_array(out));
-    require_side(side, out);
+    require_sides(side, side, "out", true);
     require_indices(index, count, static_cast<py::ssize_t>(pictures.size()), "picture_index", "pictures");
     const Encoding how = encoding_of(bgr, mean, scale);
     const std::vector<PictureView> seen = views(pictures);
@@ -188,7 +177,7 @@ void crop_one(const Picture& picture, const py::array& to_frame, py::array out) 
     if (!picture.surfaces().empty()) throw py::type_error("picture must be of the host, got surfaces");
     const Affine map = *reinterpret_cast<const Affine*>(values<float>(to_frame, {2, 3}, "to_frame"));
     std::uint8_t* pixels = room<std::uint8_t>(out, {any_length, any_length, 3}, "out");
-    require_side(std::max(out.shape(0), out.shape(1)), out);
+    require_sides(out.shape(0), out.shape(1), "out", true);
     const auto height = static_cast<std::int32_t>(out.shape(0)), width = static_cast<std::int32_t>(out.shape(1));
     const py::gil_scoped_release release;
     crop_rgb(picture.view(), map, pixels, width, height, Place{});

@@ -1,4 +1,5 @@
 // Templates: unit length, exact search, and the pool that is wiped.
+#include <algorithm>
 #include <memory>
 
 #include "bindings/checks.hpp"
@@ -18,12 +19,22 @@ py::array_t<float> normalise_all(py::array vectors) {
     return lengths;
 }
 
+// Throws ValueError unless `k` scores of each probe are 1 or more, and not more than an array may hold.
+void require_scores(py::ssize_t probes, std::int64_t k) {
+    constexpr std::int64_t most = std::int64_t{1} << 40;
+    if (k < 1) throw py::value_error("k must be 1 or more, got " + std::to_string(k));
+    if (k > most / std::max<py::ssize_t>(1, probes)) {
+        throw py::value_error("k scores of each probe must be at most 2^40 in all, got " + std::to_string(probes) +
+                              "x" + std::to_string(k));
+    }
+}
+
 py::tuple search_all(const py::array& probes, const py::array& references, std::int64_t k) {
     const float* sought = values<float>(probes, {any_length, any_length}, "probes");
     const py::ssize_t count = probes.shape(0), dimension = probes.shape(1);
     const float* rows = values<float>(references, {any_length, dimension}, "references");
     const py::ssize_t reference_count = references.shape(0);
-    if (k < 1) throw py::value_error("k must be 1 or more, got " + std::to_string(k));
+    require_scores(count, k);
     py::array_t<float> scores({count, static_cast<py::ssize_t>(k)});
     py::array_t<std::int64_t> found({count, static_cast<py::ssize_t>(k)});
     float* score = scores.mutable_data();
@@ -42,7 +53,7 @@ py::tuple search_by_entry(const py::array& probes, const py::array& references, 
     const float* rows = values<float>(references, {any_length, dimension}, "references");
     const py::ssize_t reference_count = references.shape(0);
     const std::int64_t* owner = values<std::int64_t>(entry, {reference_count}, "entry");
-    if (k < 1) throw py::value_error("k must be 1 or more, got " + std::to_string(k));
+    require_scores(count, k);
     py::array_t<float> scores({count, static_cast<py::ssize_t>(k)});
     py::array_t<std::int64_t> found({count, static_cast<py::ssize_t>(k)});
     float* score = scores.mutable_data();

@@ -127,7 +127,7 @@ Tensor::Tensor(void* memory, Lengths shape, std::int64_t row_bytes, Element elem
       owner_(std::move(owner)),
       memory_(memory),
       is_read_only_(is_read_only) {
-    static_cast<void>(product(shape_));
+    require_aligned();
     if (device() == Device::cuda) device_index_ = cuda::current_device();
 }
 
@@ -171,7 +171,19 @@ Tensor Tensor::seen_as(Lengths shape, Element element) const {
     view.shape_ = std::move(shape);
     view.element_ = element;
     view.row_bytes_ = view.packed_row_bytes();
+    view.require_aligned();
     return view;
+}
+
+// Reading a number where none may begin is undefined.
+void Tensor::require_aligned() const {
+    const auto item = static_cast<std::int64_t>(size_of(element_));
+    if (product(shape_) == 0) return;
+    if (reinterpret_cast<std::uintptr_t>(memory_) % static_cast<std::uintptr_t>(item) == 0 && row_bytes_ % item == 0) {
+        return;
+    }
+    throw std::invalid_argument(std::string("rows of ") + name_of(element_) + " must begin at a multiple of " +
+                                std::to_string(item) + " bytes, got a misaligned view: pass a copy of it");
 }
 
 void Tensor::wipe(const Stream& stream) const {

@@ -90,6 +90,7 @@ class Tensor {
 
  private:
     std::int64_t packed_row_bytes() const;
+    void require_aligned() const;
 
     Lengths shape_;
     Element element_;

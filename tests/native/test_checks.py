@@ -42,6 +42,25 @@ def test_a_misaligned_array_is_refused_with_its_name_and_the_fix() -> None:
         ops.Staging(ops.Stream("cpu")).send(misaligned(unit(2)))
 
 
+def test_a_misaligned_array_is_no_tensor_either_and_bytes_are_not_seen_as_numbers_where_none_may_begin() -> None:
+    home = ops.Stream("cpu")
+    with pytest.raises(ValueError, match="float32 must begin at a multiple of 4 bytes, got a misaligned view"):
+        ops.Tensor.borrow(misaligned(unit(2)), home)
+    room = ops.Tensor((3, 5), "uint8", home)
+    with pytest.raises(ValueError, match="int32 must begin at a multiple of 4 bytes"):
+        room.rows(1, 2).reshaped((5,)).rows(0, 4).seen_as((1,), "int32")
+    assert room.rows(0, 1).reshaped((5,)).rows(0, 4).seen_as((1,), "int32").shape == (1,)
+
+
+def test_sizes_whose_product_overflows_are_refused_and_so_are_crops_without_end() -> None:
+    none = np.zeros((1, 1, 1), np.float32)
+    for anchors, width in ((2**31 - 1, 2**31 - 1), (1, 2**31 - 1), (1025, 32)):
+        with pytest.raises(ValueError, match="must be 1 to"):
+            ops.decode_scrfd([none], [none], [none], [1], anchors, width, 32, 0.5)
+    with pytest.raises(ValueError, match=r"k scores of each probe must be at most 2\^40 in all"):
+        ops.search_exact(unit(2), unit(3), 2**62)
+
+
 @pytest.mark.parametrize("time_ms", [2**53 + 1, -(2**53) - 1, np.iinfo(np.int64).max, np.iinfo(np.int64).min])
 def test_times_that_differences_would_overflow_with_are_refused(time_ms: int) -> None:
     tracker = ops.Tracker(0.6, 0.3, 0.2, 1000, 50)

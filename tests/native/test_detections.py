@@ -75,7 +75,7 @@ def test_heads_that_do_not_fit_the_input_are_refused_by_name() -> None:
         ops.decode_yunet(cls, obj, bbox, kps, (32, 16, 8), 100, HEIGHT, 0.5)
     with pytest.raises(TypeError, match=r"obj\[0\] must be float32"):
         ops.decode_yunet(cls, [o.astype(np.float64) for o in obj], bbox, kps, STRIDES, WIDTH, HEIGHT, 0.5)
-    with pytest.raises(ValueError, match="anchors must be 1 or more"):
+    with pytest.raises(ValueError, match="anchors must be 1 to 1024 a cell, got 0"):
         ops.decode_scrfd(cls, bbox, kps, STRIDES, 0, WIDTH, HEIGHT, 0.5)
     with pytest.raises(ValueError, match="strides must name one level"):
         ops.decode_yunet([], [], [], [], (), WIDTH, HEIGHT, 0.5)
