@@ -52,6 +52,12 @@ def test_damaged_pictures_among_thousands_are_named_skipped_and_counted(people: 
         assert f"Nobody_0007/{name}" in "\n".join(record["unreadable"])
     assert f"skipped {_DAMAGED} files in all" in done.stderr
     assert "NaN" not in result.read_text()
+    # Names of files may be those of people.
+    for written in (
+        result,
+        *((tmp_path / "report" / name) for name in ("evaluation.json", "report.md", "report.html")),
+    ):
+        assert written.stat().st_mode & 0o077 == 0, written
     report = (tmp_path / "report" / "report.md").read_text()
     assert f"files that could not be read: {_DAMAGED}" in report
     assert f"and {_DAMAGED - 20} more (see evaluation.json)" in report
