@@ -14,6 +14,7 @@ import json
 import logging
 import mmap
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -385,6 +386,9 @@ class Decoder:
                 if status == 1
                 else "the file is damaged, or made to break decoders, or memory ran out"
             )
+            most = resource.getrlimit(resource.RLIMIT_AS)[0]
+            if most != resource.RLIM_INFINITY:
+                why = f"{most / 1e6:,.0f} MB may be used (`ulimit -v` raises it), which may be too little; or {why}"
             raise MediaError(f"{self._job.name}: its decoder died (status {status}): {why}")
         try:
             return parse_message(content)
