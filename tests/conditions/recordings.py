@@ -234,7 +234,7 @@ def without_packets(make: Make, share: float = 0.1) -> Make:
     return damaging
 
 
-def without_sixteen(make: Make, name: str = "a.ts") -> Make:
+def without_sixteen(make: Make, name: str = "a.ts", *, picture: int = FRAMES // 2 + 3) -> Make:
     """Sixteen packets of pictures lost from the first of a picture on: no counter of packets shows it."""
 
     def damaging(folder: Path) -> Path:
@@ -243,7 +243,7 @@ def without_sixteen(make: Make, name: str = "a.ts") -> Make:
         every = [content[at : at + 188] for at in range(0, len(content), 188)]
         pictures = [place for place, packet in enumerate(every) if _pid(packet) == _PICTURES]
         begins = [place for place in pictures if every[place][1] & 0x40]
-        lost = pictures[pictures.index(begins[len(begins) // 2 + 3]) :][:16]
+        lost = pictures[pictures.index(begins[picture]) :][:16]
         (folder / name).write_bytes(b"".join(each for place, each in enumerate(every) if place not in lost))
         return folder / name
 

@@ -252,6 +252,11 @@ DAMAGED = (
         "sixteen packets of pictures missing", without_sixteen(TS), "missing by their own numbers|are missing after"
     ),
     damaged(
+        "sixteen packets of a key frame missing, and all that depends on it",
+        without_sixteen(plain("a.ts", coding={"bf": "0", "g": "20", "sc_threshold": "0"}), picture=20),
+        "no picture came of them|their own numbers",
+    ),
+    damaged(
         "sixteen packets of H.265 missing",
         without_sixteen(plain("a.ts", "libx265", coding={"x265-params": "log-level=none"})),
         "missing by their own numbers|are missing after|damaged",

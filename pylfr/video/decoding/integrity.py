@@ -68,7 +68,7 @@ class IntegrityCheck:
         self._numbers = numbers
         self._has_times = has_times
         self._lost: list[tuple[int, float]] = []
-        self._has_hole = False
+        self._has_hole = self.has_hole = False
         self._are_bytes_in_order = are_bytes_in_order
         self._tick = stream.time_base or Fraction(1, 1_000_000)
         self._interval_s = 1.0 / float(stream.average_rate) if stream.average_rate else 0.04
@@ -180,6 +180,7 @@ class IntegrityCheck:
             hole_s = step_s - float(before_length * self._tick)
             where = float(before * self._tick), hole_s
             self._has_hole |= hole_s > 0.5 * self._interval_s
+            self.has_hole |= self._has_hole
             if hole_s > 0.5 * self._interval_s and (
                 self.packets <= self._unread_until or self._is_gap_between(before_byte, packet.pos)
             ):

@@ -70,6 +70,8 @@ class PictureNumbers:
             self._run, self._last = picture.run, 0
         half = picture.wrap // 2
         self._last += (picture.number - self._last + half) % picture.wrap - half
+        # A number that comes again in a run belongs to the next one, whose first picture was lost.
+        missing += self._last in self._numbers and not isinstance(self._parser, _Mpeg2)
         self._numbers.add(self._last)
         return missing
 

@@ -49,6 +49,9 @@ log = logging.getLogger(__name__)
 # FFmpeg's own assumption where an elementary stream does not name its rate.
 _ASSUMED_HZ = 25.0
 
+# Pictures of which a decoder drops some at the start of a stream, for want of those before it.
+_HELD_BACK = 3
+
 MAX_DURATION_S = 31 * 86_400
 
 Report = Callable[[EventKind, str], None]
@@ -254,6 +257,8 @@ class _Part:
         self.frames = 0
         self.end_s = 0.0
         self._has_picture = False
+        self._has_fields = False
+        self._packets_before = 0
 
     def pictures(self, report: Report) -> Iterator[DecodedPicture]:
         for packet in self._packets():
@@ -302,6 +307,9 @@ class _Part:
         skipped = self._skipper.skipped_before(picture)
         at_s = self._timeline.time_of(picture)
         length_s = float((picture.duration or 0) * self._timeline.tick_s) or self._timeline.interval_s
+        self._has_fields |= picture.interlaced_frame
+        if not self.frames:
+            self._packets_before = self.integrity.packets
         if picture.is_corrupt and self._has_picture:
             self.integrity.corrupt_picture(at_s)
         self._has_picture = True
@@ -313,9 +321,15 @@ class _Part:
         )
 
     def _note_silent(self) -> None:
-        """Every packet of AV1 shows one picture; one that is damaged may show none without an error."""
+        """Packets of which no picture came, without an error: damaged ones of AV1, and what depends on a lost picture.
+
+        Before the first picture nothing can be decoded, and of two fields in two packets one picture comes.
+        """
         silent = self.integrity.packets - self.frames
-        if codec_of(self._stream.codec_context) == "av1" and silent > 0:
+        if codec_of(self._stream.codec_context) != "av1":
+            silent -= self._packets_before + _HELD_BACK
+            silent *= self.integrity.has_hole and not self._has_fields
+        if silent > 0:
             self.integrity.error("no picture came of them", silent)
 
     def _drain(self) -> Iterator[DecodedPicture]:
