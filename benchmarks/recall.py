@@ -137,7 +137,7 @@ def ways(threshold: float) -> dict[str, Way]:
         "any single face of a track": replace(default, alerts=replace(alerts, best_scores=1)),
         "mean of the best two, never one": replace(default, alerts=replace(alerts, lone_margin=2.0)),
         "20 comparisons a second": replace(default, selection=SelectionRules(comparisons_hz=20.0)),
-        "closer look at every frame": replace(default, closer_hz=float(RATE)),
+        "closer look at 16 Hz": replace(default, closer_hz=16.0),
         "12.5 Hz": replace(default, hz=12.5, closer_hz=0.0),
         "every frame": replace(default, hz=float(RATE), closer_hz=0.0),
     }

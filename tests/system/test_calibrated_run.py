@@ -84,7 +84,7 @@ def test_a_certificate_for_fewer_people_or_for_another_way_of_fusing_is_refused(
     whole = path.read_text()
     fields = json.loads(whole)
     rules = {
-        "detect_hz": 8.0, "closer_hz": 16.0, "best_scores": 3, "lone_margin": 0.02, "comparisons_hz": None,
+        "detect_hz": 8.0, "closer_hz": 30.0, "best_scores": 3, "lone_margin": 0.02, "comparisons_hz": None,
         "candidates": 5, "min_interocular_px": 4.0,
     }  # fmt: skip
     try:

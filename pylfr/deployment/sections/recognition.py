@@ -59,7 +59,7 @@ class RecognitionSection(ConfigModel):
         default=2.0, gt=0, description="lowest detection rate of live cameras under overload; every change is logged"
     )
     closer_hz: float = Field(
-        default=16.0,
+        default=30.0,
         ge=0,
         description="detections per second and camera while somebody new or nearly recognised is in view; 0: off",
     )
