@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks import network_tables
+
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 RESULTS = Path(__file__).parent / "results"
 HEAD = """# Benchmarks
@@ -69,6 +71,7 @@ def page() -> str:
             "",
         ]
     lines += governance() + sizing() + gpu() + many_cameras() + peers()
+    lines += network_tables.pairs(read("pairs")) + network_tables.detection(read("detection"))
     checked = [found["results"] for path in sorted(RESULTS.glob("verification-*.json")) if (found := read(path.stem))]
     if checked:
         lines += [
