@@ -18,8 +18,8 @@ def pairs(record: Record | None) -> list[str]:
         "## Pairs of networks",
         "",
         f"{measured['material']}, through pylfr's own stages; {found['splits']} random splits, every picture of "
-        "whoever is not enrolled is searched. TPIR at FPIR 1 % with 95 % over people, and the threshold. Processor time "
-        f"on {measured['machine']}: a picture of 640 x 640, a crop. `pylfr models recommend` carries these figures.",
+        "whoever is not enrolled is searched. TPIR at FPIR 1 % with 95 % over people, and the threshold. Processor "
+        f"time on {measured['machine']}: a picture of 640 x 640, a crop. `pylfr models recommend` carries them.",
         "",
         f"| detector | embedder | {' | '.join(f'{size} enrolled' for size in sizes)} | verification | ms |",
         f"|---|---|{'---:|' * len(sizes)}---:|---:|",
