@@ -113,7 +113,7 @@ def test_everything_goes_at_its_time_and_the_log_says_so(tmp_path: Path, log: Au
 def test_what_is_published_is_what_is_enforced_to_the_minute(profile: str, tmp_path: Path, log: AuditLog) -> None:
     """The times are read from the published sentences; nothing goes a minute before them or stays a minute after."""
     published = " ".join(RetentionPolicy.of(read_profile(profile)).sentences())
-    alerts = timedelta(hours=float(found(r"erased ([\d.]+) h after the alert", published)))
+    alerts = length(found(r"erased ([\d.]+ (?:h|days)) after the alert", published))
     outcomes = timedelta(days=int(found(r"is erased (\d+) days after it", published)))
     deployment = deployed(tmp_path, log, urgent=False, profile=profile)
     minute = timedelta(minutes=1)
@@ -141,6 +141,11 @@ def test_a_deadline_that_was_moved_in_a_keys_file_does_not_keep_the_key(tmp_path
     assert swept(deployment, log, LATE + min(policy.watchlist, policy.alerts) - timedelta(minutes=1)).keys == ()
     gone = swept(deployment, log, LATE + max(policy.watchlist, policy.alerts))
     assert set(gone.keys) == {"square.key", "evidence.key"}
+
+
+def length(words: str) -> timedelta:
+    number, unit = words.split()
+    return timedelta(hours=float(number)) if unit == "h" else timedelta(days=float(number))
 
 
 def found(pattern: str, words: str) -> str:
