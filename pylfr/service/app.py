@@ -73,8 +73,15 @@ def build_app(
         raise ConfigError(f"{described.name!r} has no [people]: nobody could sign in; name them and their public keys")
     records = resources.require_records()
     review, followed = Review(records, resources.audit), FollowedReview(records, resources.audit)
+    listing = Listing(resources)
     desk = Desk(
-        review, followed, resources.audit, deployment=described.name, evidence=_EvidenceFolders(resources), clock=clock
+        review,
+        followed,
+        resources.audit,
+        deployment=described.name,
+        evidence=_EvidenceFolders(resources),
+        category_of=listing.category_of,
+        clock=clock,
     )
     once = Once()
     feed = Feed(described.audit.path, desk.events, on_erased=once.forget)
@@ -106,7 +113,7 @@ def build_app(
     app.state.control = control if control is not None else RunControl(resources)
     run_log = RunLog(resources.audit)
     app.state.overview = Overview(resources, desk, app.state.control, run_log)
-    app.state.shifts, app.state.listing = Shifts(resources, desk, run_log, clock=clock), Listing(resources)
+    app.state.shifts, app.state.listing = Shifts(resources, desk, run_log, clock=clock), listing
     app.state.once, app.state.previews = once, cameras.OpenPreviews()
     app.state.gate = Gate(sign_in, section.tokens, origin=section.address, session_s=int(lives.total_seconds()))
     for each in (session, alerts, shifts, events, cameras, watchlist, deployment, monitoring, pages):

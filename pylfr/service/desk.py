@@ -54,6 +54,7 @@ class Desk:
         *,
         deployment: str,
         evidence: Callable[[], Sequence[EvidenceFolder]],
+        category_of: Callable[[str], str | None],
         clock: Callable[[], datetime],
     ) -> None:
         self._review = review
@@ -61,6 +62,7 @@ class Desk:
         self._audit = audit
         self._deployment = deployment
         self._evidence = evidence
+        self._category_of = category_of
         self._clock = clock
 
     def find(
@@ -164,6 +166,7 @@ class Desk:
             camera=row.camera,
             captured_at=row.captured_at,
             possible_match=row.entry,
+            category=self._category_of(row.entry) if row.entry is not None else None,
             state=case.state,
             verdicts_in=len(case.adjudications),
             verdicts_needed=case.min_adjudicators,

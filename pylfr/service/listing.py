@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from pylfr.deployment.resources import Resources, require_key
-from pylfr.errors import WatchlistError
+from pylfr.errors import PylfrError, WatchlistError
 from pylfr.faces.detect import FaceDetector, open_detector
 from pylfr.faces.embed import FaceEmbedder, open_embedder
 from pylfr.gallery.watchlist.sealed import is_sealed
@@ -29,6 +29,9 @@ class Listing:
         self._resources = resources
         self._lock = threading.Lock()
         self._networks: tuple[FaceDetector, FaceEmbedder] | None = None
+        # The file as it was when it was read, and the category of each entry in it.
+        self._read: tuple[int, int, int] | None = None
+        self._categories: dict[str, str] = {}
 
     def show(self) -> WatchlistView:
         """Everybody on the list, in the order of enrolment, with the origins of their images."""
@@ -41,6 +44,20 @@ class Listing:
                 categories=list(self._resources.profile.categories),
                 entries=[_listed(entry, watchlist.references(entry.name)) for entry in entries],
             )
+
+    def category_of(self, name: str) -> str | None:
+        """Under which category an entry is on the list now; None without one, or where the list cannot be read."""
+        try:
+            found = self._resources.deployment.watchlist.file.stat()
+            read = (found.st_ino, found.st_mtime_ns, found.st_size)
+            if read != self._read:
+                with self._open(to_read=True) as watchlist:
+                    entries = watchlist.entries()
+                self._categories = {each.name: each.category for each in entries if each.category is not None}
+                self._read = read
+        except (PylfrError, OSError):
+            self._read, self._categories = None, {}
+        return self._categories.get(name)
 
     def enrol(self, asked: EnrolmentAsked, *, by: str) -> ListedPersonView:
         """Add a reference image to a plain watchlist, proposed by ``by``.

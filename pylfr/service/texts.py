@@ -14,6 +14,7 @@ TEXTS = {
     "erased": "(erased)",
     "camera": "Camera",
     "captured": "Captured",
+    "category": "Category",
     "verdicts": "Verdicts",
     "of": "{count} of {needed}",
     "score": "Score",

@@ -73,6 +73,9 @@ class AlertView(Document):
     camera: str
     captured_at: datetime
     possible_match: str | None = Field(description="the entry's name; null once its retention has ended")
+    category: str | None = Field(
+        description="why the entry is on the watchlist, as it says now; null for an entry without one, or that is gone"
+    )
     state: State
     verdicts_in: int
     verdicts_needed: int

@@ -306,7 +306,7 @@ def test_the_desk_says_that_the_window_has_ended(stand: Stand, browsing: Browser
         expect(ann.locator("#window")).to_have_text("The authorised window has ended.")
 
 
-@pytest.mark.parametrize("size", [(320, 640), (1280, 900)])
+@pytest.mark.parametrize("size", [(320, 640), (1280, 900), (3840, 2160)])
 def test_pages_have_no_accessibility_violation_and_fit_their_width(
     stand: Stand, browsing: Browsers, size: tuple[int, int]
 ) -> None:
@@ -317,6 +317,7 @@ def test_pages_have_no_accessibility_violation_and_fit_their_width(
             ("Ann", ("/desk", "/second-look")),
             ("Dee", ("/deployment", "/cameras")),
             ("Eve", ("/audit",)),
+            ("Cem", ("/engagement",)),
         ):
             page = sign_in(context, stand, name)
             for path in paths:
@@ -326,6 +327,11 @@ def test_pages_have_no_accessibility_violation_and_fit_their_width(
                 assert found.violations_count == 0, found.generate_report()
                 wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
                 assert wide <= 0, path
+                if path in ("/desk", "/engagement"):
+                    page.get_by_role("button", name="Take over shift").click()
+                    expect(page.get_by_label("You take over from")).to_be_visible()
+                    found = axe.Axe().run(page)
+                    assert found.violations_count == 0, found.generate_report()
         page = context.new_page()
         page.goto(f"{stand.origin}/sign-in")
         found = axe.Axe().run(page)

@@ -31,6 +31,10 @@ def test_somebody_is_withdrawn_from_a_sealed_list_once_and_the_list_is_still_the
         ):
             assert refused.status_code == 409
             assert "the watchlist is sealed, as it was signed for" in refused.json()["detail"]
+        id_, nobodys = stand.alert(entry="Ada Lovelace"), stand.alert(entry="Alan Turing")
+        ann = stand.client("Ann")
+        assert ann.get(f"/v1/alerts/{id_}").json()["category"] == "wanted on warrant"
+        assert ann.get(f"/v1/alerts/{nobodys}").json()["category"] is None
         because = {"because": "the warrant was withdrawn"}
         path = f"/v1/watchlist/entries/{shown['entries'][0]['id']}"
         assert eve.request("DELETE", path, json=because).status_code == 403
@@ -38,6 +42,7 @@ def test_somebody_is_withdrawn_from_a_sealed_list_once_and_the_list_is_still_the
         # Sent again without a key, or after a restart: there is nobody left to withdraw.
         assert dee.request("DELETE", path, json=because).status_code == 404
         assert [each["name"] for each in eve.get("/v1/watchlist").json()["entries"]] == ["Grace Hopper"]
+        assert ann.get(f"/v1/alerts/{id_}").json()["category"] is None
         assert "Grace Hopper" in dee.get("/watchlist").text
         (entry,) = stand.audit.entries("withdrawn")
     assert (entry.details["by"], entry.details["because"]) == ("Dee", "the warrant was withdrawn")

@@ -76,6 +76,7 @@ def test_a_supervisor_raises_the_threshold_keeps_the_watchlist_and_ends_the_run(
         page = context.new_page()
         sign_in_on(page, square.origin, "Dee", square.folder / "Dee.key")
         page.goto(f"{square.origin}/deployment")
+        require_accessible(page)
         page.locator("#threshold").fill("0.1")
         page.get_by_role("button", name="Raise threshold").click()
         expect(page.locator("#said")).to_contain_text("a lower one needs another authorisation")
@@ -99,6 +100,7 @@ def test_a_supervisor_raises_the_threshold_keeps_the_watchlist_and_ends_the_run(
 
         page.goto(f"{square.origin}/deployment")
         page.get_by_role("button", name="Stop the run").click()
+        require_accessible(page)
         page.get_by_label("Reason.").fill("a test ends")
         page.keyboard.press("Enter")
         expect(page.locator("#said")).to_have_text("The run is ending.")

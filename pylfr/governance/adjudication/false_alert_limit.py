@@ -10,7 +10,6 @@ from pylfr.errors import AuthorisationError
 from pylfr.governance.adjudication.replay import LogReplay
 from pylfr.governance.adjudication.review import DECIDING
 from pylfr.governance.audit.audit import AuditLog
-from pylfr.governance.audit.chain import LogEntry
 
 # One-sided: the rate is above the ceiling with this confidence.
 _CONFIDENCE = 0.95
@@ -49,6 +48,9 @@ class FalseAlertCeiling:
         self._read_at = -math.inf
         self._replay = LogReplay({authorisation: words})
         self._last = 0
+        # Of each alert of the run the numbers of its entries, and which count as false.
+        self._alerts: dict[str, tuple[int, ...]] = {}
+        self._false: set[str] = set()
 
     def require(self, faces_seen: int) -> None:
         """Raise ``AuthorisationError`` where the ceiling is passed; ``faces_seen`` counts the tracks of the run."""
@@ -65,17 +67,27 @@ class FalseAlertCeiling:
 
     def count_false(self) -> int:
         """How many alerts of the run people have refuted, or found to be false afterwards."""
+        decided = set()
         for entry in self._audit.entries(*DECIDING, after=self._last):
-            self._last = entry.sequence
-            if self._is_of_run(entry):
+            self._last, id_ = entry.sequence, str(entry.details.get("alert", ""))
+            if entry.kind == "alert":
+                if entry.details.get("authorisation") == self._authorisation and entry.at >= self._since:
+                    self._alerts[id_] = (entry.sequence,)
+            elif not id_:
                 self._replay.take(entry)
-        return sum(alert.case.finding == "false alert" for alert in self._replay.made.alerts.values())
+            elif id_ in self._alerts:
+                self._alerts[id_] += (entry.sequence,)
+                decided.add(id_)
+        for id_ in decided:
+            (self._false.add if self._is_false(id_) else self._false.discard)(id_)
+        return len(self._false)
 
-    def _is_of_run(self, entry: LogEntry) -> bool:
-        """Whether it counts here: alerts of earlier runs, and what was decided on them, are not kept in memory."""
-        if entry.kind == "alert":
-            return entry.details.get("authorisation") == self._authorisation and entry.at >= self._since
-        return "alert" not in entry.details or str(entry.details["alert"]) in self._replay.made.alerts
+    def _is_false(self, id_: str) -> bool:
+        """Replayed from its entries, so that none of them is kept in memory."""
+        alone = self._replay.again()
+        for entry in self._audit.at(self._alerts[id_]):
+            alone.take(entry)
+        return alone.made.alerts[id_].case.finding == "false alert"
 
 
 def lower_bound(count: int, trials: int, *, confidence: float = _CONFIDENCE) -> float:

@@ -87,6 +87,7 @@ function drawFacts(alert) {
         : filled("score-is", { score: alert.score.toFixed(3), threshold: (alert.threshold ?? 0).toFixed(3) }),
     ],
   ];
+  if (alert.category) facts.unshift([text("category") ?? "", alert.category]);
   if (alert.erase_at) facts.push([text("erased-in") ?? "", away(alert.erase_at)]);
   for (const [name, decision] of decisions(alert)) {
     facts.push([name, `${decisionWord(decision.what)} · ${decision.by} · ${localTime(decision.at)}${decision.reason && ` · ${decision.reason}`}`]);

@@ -4,7 +4,7 @@ import { call } from "./api.js";
 
 /** @typedef {{ by: string, what: string, at: string, reason: string }} Decision */
 /**
- * @typedef {{ id: string, camera: string, captured_at: string, possible_match: string | null, state: string,
+ * @typedef {{ id: string, camera: string, captured_at: string, possible_match: string | null, category: string | null, state: string,
  *   verdicts_in: number, verdicts_needed: number, mine: Decision | null, verdicts: Decision[] | null,
  *   score: number | null, threshold: number | null, engagement: Decision | null, outcome: Decision | null,
  *   erase_at: string | null, pictures: string[], reasons_for: string[], differences: string[] }} Alert
@@ -83,7 +83,7 @@ export function forgetOver() {
   let did = false;
   for (const alert of alerts.values()) {
     if (!alert.erase_at || Date.now() < Date.parse(alert.erase_at)) continue;
-    alerts.set(alert.id, { ...alert, possible_match: null, pictures: [], erase_at: null });
+    alerts.set(alert.id, { ...alert, possible_match: null, category: null, pictures: [], erase_at: null });
     did = true;
   }
   return did;
