@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import time_ns
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -20,6 +21,16 @@ from pylfr.types import Alert, Faces, FrameBatch, Int64, Recorded, Tracks
 _PATIENCE_S = 2.0
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Traced:
+    """One batch on its way: its span, the end of its last stage, and what was counted."""
+
+    span: Span
+    lap_ns: int
+    compared: int = 0
+    alerts: int = 0
+
+
 class BatchTracer(Observer):
     """A span for each batch that is sampled, and in it one for each stage.
 
@@ -30,60 +41,64 @@ class BatchTracer(Observer):
         self._provider = provider
         self._tracer = provider.get_tracer("pylfr", __version__)
         self._clock_ns = clock_ns
-        # By the batch: the next one may be taken while the last is compared.
-        self._open: dict[int, Span] = {}
-        self._span: Span | None = None
-        self._lap_ns = 0
-        self._compared = self._alerts = 0
+        # By the batch: on another thread the next one is taken and detected while the last is compared.
+        self._open: dict[int, _Traced] = {}
+        self._compared: _Traced | None = None
 
     def batch_taken(self, batch: FrameBatch) -> None:
-        span = self._tracer.start_span("batch", start_time=self._clock_ns())
+        now_ns = self._clock_ns()
+        span = self._tracer.start_span("batch", start_time=now_ns)
         span.set_attribute("pylfr.frames", len(batch.frames))
         span.set_attribute("pylfr.cameras", len(batch.cameras))
-        self._open[id(batch)] = span
-        self._lap_ns = self._clock_ns()
+        self._open[id(batch)] = _Traced(span=span, lap_ns=now_ns)
 
     def faces_found(self, batch: FrameBatch, faces: Faces) -> None:
-        self._span = self._open[id(batch)]
-        self._span.set_attribute("pylfr.faces", len(faces))
-        self._compared = self._alerts = 0
-        self._lap("detect")
+        traced = self._open[id(batch)]
+        traced.span.set_attribute("pylfr.faces", len(faces))
+        self._lap(traced, "detect")
+
+    def recognition_began(self, batch: FrameBatch) -> None:
+        self._compared = self._open[id(batch)]
+        self._lap(self._compared, "wait")
 
     def faces_tracked(self, batch: FrameBatch, tracks: Tracks) -> None:  # noqa: ARG002
-        self._lap("track")
+        self._lap(self._compared, "track")
 
     def faces_selected(self, batch: FrameBatch, tracks: Tracks, rows: Int64) -> None:  # noqa: ARG002
-        self._lap("select")
+        self._lap(self._compared, "select")
 
     def faces_compared(self, comparison: Comparison) -> None:
-        self._compared += len(comparison.rows)
-        self._lap("compare")
+        if self._compared is not None:
+            self._compared.compared += len(comparison.rows)
+        self._lap(self._compared, "compare")
 
     def alert_recorded(self, recorded: Recorded[Alert]) -> None:  # noqa: ARG002
-        self._alerts += 1
-        self._lap("record")
+        if self._compared is not None:
+            self._compared.alerts += 1
+        self._lap(self._compared, "record")
 
     def batch_ended(self, batch: FrameBatch) -> None:
-        span = self._open.pop(id(batch))
-        span.set_attribute("pylfr.compared", self._compared)
-        span.set_attribute("pylfr.alerts", self._alerts)
-        self._lap_ns = self._clock_ns()
-        span.end(self._lap_ns)
-        self._span = None
+        traced = self._open.pop(id(batch))
+        traced.span.set_attribute("pylfr.compared", traced.compared)
+        traced.span.set_attribute("pylfr.alerts", traced.alerts)
+        traced.span.end(self._clock_ns())
+        self._compared = None
 
     def run_ended(self) -> None:
         """What was not sent yet is sent, for a bounded time; spans that are lost are no loss of the record."""
-        for span in self._open.values():
-            span.end(self._clock_ns())
+        for traced in self._open.values():
+            traced.span.end(self._clock_ns())
         self._open.clear()
         self._provider.shutdown()
 
-    def _lap(self, stage: str) -> None:
+    def _lap(self, traced: _Traced | None, stage: str) -> None:
+        if traced is None:
+            return
         now_ns = self._clock_ns()
-        if self._span is not None and self._span.is_recording():
-            within = set_span_in_context(self._span)
-            self._tracer.start_span(stage, context=within, start_time=self._lap_ns).end(now_ns)
-        self._lap_ns = now_ns
+        if traced.span.is_recording():
+            within = set_span_in_context(traced.span)
+            self._tracer.start_span(stage, context=within, start_time=traced.lap_ns).end(now_ns)
+        traced.lap_ns = now_ns
 
 
 def open_tracing(endpoint: str, *, share: float, deployment: str) -> BatchTracer:
