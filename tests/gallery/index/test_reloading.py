@@ -261,10 +261,12 @@ class SlowIndex:
 
     def __init__(self) -> None:
         self.may_go_on = threading.Event()
+        self.begun = threading.Semaphore(0)
         self.threads: list[threading.Thread] = []
 
     def __call__(self, snapshot: WatchlistSnapshot) -> Gallery:
         self.threads.append(threading.current_thread())
+        self.begun.release()
         assert self.may_go_on.wait(30)
         return NativeGallery(snapshot)
 
@@ -301,6 +303,7 @@ def test_a_large_revision_is_prepared_aside_and_who_was_taken_off_is_not_found_m
         # A second change does not begin anew, but takes effect.
         watchlist.remove("person 1")
         assert set(gallery.search(probe_of(1), 3).entry[0].tolist()) == {3, -1}
+        assert all(slow_index.begun.acquire(timeout=30) for _ in range(2))
         assert [thread is threading.main_thread() for thread in slow_index.threads] == [True, False]
         slow_index.may_go_on.set()
         gallery.refresh()
