@@ -55,7 +55,7 @@ class Destination(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Backlog:
+class DeliveryBacklog:
     """How far one destination is: alerts that wait, since when the oldest does, and what became of the others.
 
     ``delivered``, ``refused`` (for good) and ``expired`` (their retention had ended) count since this process began.
@@ -103,9 +103,9 @@ class DeliverySink:
         """Where it delivers to, without secrets."""
         return self._destination.address
 
-    def backlog(self) -> Backlog:
+    def backlog(self) -> DeliveryBacklog:
         """How far it is now. May be called from any thread. Raises ``AuditError`` where the log cannot be read."""
-        return Backlog(
+        return DeliveryBacklog(
             waiting=self._pending.count(),
             oldest_at=self._pending.oldest_at(),
             delivered=self._delivered,

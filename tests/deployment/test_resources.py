@@ -92,9 +92,10 @@ def test_from_the_deployment_file_to_the_first_batch_each_file_is_opened_once(go
     assert done.returncode == 0, done.stderr
     opened = {Path(name): count for name, count in json.loads(done.stdout.splitlines()[-1]).items()}
     own = {path.name: count for path, count in opened.items() if path.is_relative_to(governed.parent)}
-    # Beside the audit log: the lock of the run, and what the clocks said at the last start, before and after.
+    # Beside the audit log: the lock of the run, and what the clocks said at the last start, before and after. The key
+    # of the evidence is written whole.
     beside = {name: own.pop(name) for name in list(own) if name.startswith(".")}
-    assert len(beside) == 3
+    assert len(beside) == 4
     assert set(beside.values()) == {1}
     # A recording is checked before the run, and played in it.
     [recording] = [name for name in own if name.endswith(".mp4")]
