@@ -31,8 +31,8 @@ void warp(const PictureView* pictures, const std::int32_t* picture_index, const 
 void crop_rgb(const PictureView& picture, const Affine& to_frame, std::uint8_t* out, std::int32_t width,
               std::int32_t height, Place place);
 
-// The mean luma (of RGB: green) of cells of `cell` x `cell` pixels, of every second row; cells at the right and lower edge
-// may be smaller. `cell` is at most 64; `out` is [ceil(height / cell), ceil(width / cell)].
+// The mean luma (of RGB: green) of cells of `cell` x `cell` pixels, of every second row; cells at the right and lower
+// edge may be smaller. `cell` is at most 64; `out` is [ceil(height / cell), ceil(width / cell)].
 void coarse_luma(const PictureView& picture, std::int32_t cell, std::uint8_t* out);
 
 void measure_quality(const PictureView* pictures, const std::int32_t* picture_index, const float* landmarks,

@@ -105,7 +105,6 @@ def test_from_the_deployment_file_to_the_first_batch_each_file_is_opened_once(go
     assert set(own) == {
         "process.toml", "record.key", "audit.log", "checkpoints", "square.sealed", "square.key",
         "authorisation.json", "officer.pub", "trusted.toml", "ann.pub", "bob.pub", "calibration.json", "cohorts.json",
-        "evidence.key",
     }  # fmt: skip
     assert {name: count for name, count in own.items() if count != 1} == {}
     assert sum(path.name == "uk-police.toml" for path in opened) == 1
