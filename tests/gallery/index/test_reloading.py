@@ -311,7 +311,9 @@ def test_a_large_revision_is_prepared_aside_and_who_was_taken_off_is_not_found_m
         assert gallery.search(probe_of(4), 1).entry.tolist() == [[4]]
         assert (gallery.revision, len(gallery)) == (6, 2)
         gallery.close()
-    assert not any(thread.is_alive() for thread in slow_index.threads if thread is not threading.main_thread())
+    for thread in set(slow_index.threads) - {threading.main_thread()}:
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 def test_an_entry_that_expires_while_a_revision_is_prepared_brings_nobody_back(
