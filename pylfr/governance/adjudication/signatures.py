@@ -33,7 +33,7 @@ class GivenSignature:
     signature: str
 
 
-# Whoever signs a decision: with a key that is here, or with one that never leaves its owner.
+# Whoever signs a decision: with a key on this machine, or with one that never leaves its owner.
 Signer = SigningKey | GivenSignature
 
 

@@ -40,7 +40,7 @@ export async function load() {
   for (const [id, alert] of found) alerts.set(id, alert);
 }
 
-// Alerts that have changed and are yet to be fetched; none is taken off before it is here.
+// Alerts that have changed and are not fetched yet; each is removed only when it has arrived.
 /** @type {Set<string>} */
 const changed = new Set();
 let isFetching = false;
@@ -49,7 +49,7 @@ const MANY = 5;
 const RETRY_MS = 1_000;
 
 /**
- * Fetch an alert, and again where that fails; `done` is called when it is here, `fails` for each failure.
+ * Fetch an alert, retrying on failure; `done` is called when it has arrived, `fails` for each failure.
  * @param {string} id @param {() => void} done @param {() => void} fails
  */
 export async function refresh(id, done, fails) {

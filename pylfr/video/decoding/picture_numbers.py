@@ -12,8 +12,8 @@ from typing import Protocol
 
 from pylfr.video.decoding.bit_reader import BitReader, TooShortError
 
-# Headers stand at the front; what stands behind them is not looked through.
-_LOOKED_AT = 8192
+# Headers come first; nothing after them is parsed.
+_HEADER_BYTES = 8192
 _SLICE_BYTES = 64
 _START = b"\0\0\1"
 
@@ -58,7 +58,7 @@ class PictureNumbers:
         if self._parser is None:
             return 0
         try:
-            picture = self._parser.picture(bytes(packet[:_LOOKED_AT]))
+            picture = self._parser.picture(bytes(packet[:_HEADER_BYTES]))
         except TooShortError:
             picture = None
         if picture is None:
