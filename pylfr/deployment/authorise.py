@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from pylfr._internal.canonical_json import digest, utc_text
-from pylfr._internal.duration import duration_text
 from pylfr.deployment.recognition import fusion_rules_of, preprocessing_of, threshold_of
 from pylfr.deployment.resources import Resources
 from pylfr.deployment.sections.cameras import CameraSection
@@ -18,7 +17,7 @@ from pylfr.errors import AuthorisationError
 from pylfr.gallery.watchlist.digests import WatchlistContents
 from pylfr.governance.authorisation.authority import Authorisation, RecordingPermit, plain_fields
 from pylfr.governance.authorisation.certificates import describe
-from pylfr.governance.authorisation.checks import DeploymentFacts, require_fit
+from pylfr.governance.authorisation.checks import DeploymentFacts, require_fit, window_fault
 from pylfr.governance.authorisation.enrolment import enrollers_of
 from pylfr.governance.authorisation.profiles import Profile
 from pylfr.runtimes.registry import arithmetic_of
@@ -223,12 +222,8 @@ def _permitted(resources: Resources) -> Terms:
                 f"camera {camera.name!r} is live: that needs a signed authorisation, which [authority] names "
                 "(`pylfr authority draft`); [authorisation] is for recordings"
             )
-    length, longest = permit.ends_at - permit.starts_at, timedelta(hours=resources.profile.max_window_h)
-    if length > longest:
-        raise AuthorisationError(
-            f"authorisation.ends_at: {resources.profile.name} allows a window of {duration_text(longest)}, "
-            f"this one has {duration_text(length)}"
-        )
+    if (fault := window_fault(permit, resources.profile)) is not None:
+        raise AuthorisationError(f"authorisation.ends_at: {fault}")
     permit.require(frozenset(camera.name for camera in deployment.cameras), (resources.now, resources.now))
     return Terms(authority=permit, profile=resources.profile, authorised=None, calibrated=False, contents=None)
 

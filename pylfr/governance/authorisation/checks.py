@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pylfr._internal.canonical_json import utc_text
 from pylfr._internal.duration import duration_text
 from pylfr.errors import AuthorisationError
-from pylfr.governance.authorisation.authority import Authorisation
+from pylfr.governance.authorisation.authority import Authorisation, RecordingPermit
 from pylfr.governance.authorisation.certificates import (
     CalibrationCertificate,
     CohortCertificate,
@@ -309,11 +309,17 @@ def _measurer(
         yield f"{name}: the key {signer.fingerprint} that signed it is none of the measurers' in {facts.trust.path}"
 
 
+def window_fault(authority: RecordingPermit | Authorisation, profile: Profile) -> str | None:
+    """How much longer the window is than the profile allows; None where it is not."""
+    length, longest = authority.ends_at - authority.starts_at, timedelta(hours=profile.max_window_h)
+    if length <= longest:
+        return None
+    return f"{profile.name} allows a window of {duration_text(longest)}, this one has {duration_text(length)}"
+
+
 def _time(authorisation: Authorisation, profile: Profile, now: datetime) -> Iterator[str]:
-    length, longest = authorisation.ends_at - authorisation.starts_at, timedelta(hours=profile.max_window_h)
-    if length > longest:
-        found = duration_text(length)
-        yield f"ends_at: {profile.name} allows a window of {duration_text(longest)}, this one has {found}"
+    if (fault := window_fault(authorisation, profile)) is not None:
+        yield f"ends_at: {fault}"
     if authorisation.signed_at > now:
         yield f"signed_at: {utc_text(authorisation.signed_at)} lies in the future"
     if authorisation.urgent:
