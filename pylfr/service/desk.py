@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import Literal, get_args
 
+from pylfr._internal.parts import in_parts
 from pylfr.errors import AdjudicationError, VaultError
-from pylfr.governance.adjudication.case import Adjudication, Engagement, Outcome, State
+from pylfr.governance.adjudication.case import Adjudication, Engagement, Outcome
 from pylfr.governance.adjudication.followed import FollowedReview
 from pylfr.governance.adjudication.replay import Difference
 from pylfr.governance.adjudication.review import Review
@@ -33,6 +32,8 @@ Part = Literal["probe", "reference", "scene"]
 # What pages are told of as it happens, besides alerts; of a decision only that there is one.
 _DECIDED = ("adjudication", "verdict-amended", "engagement", "outcome", "outcome-amended")
 _TOLD = ("alert", *_DECIDED, "run-began", "run-ended", "threshold-raised", "withdrawn", "erased")
+# Rows of so many entries are in memory at once.
+_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,10 @@ class EvidenceFolder:
 
 
 class Desk:
-    """Reads and decides through ``Review``, which believes the signed log alone. Safe for many threads."""
+    """Reads and decides through ``Review``, which believes the signed log alone. Safe for many threads.
+
+    ``followed`` finds and counts alerts; a reader is shown none but through ``view``.
+    """
 
     def __init__(
         self,
@@ -58,28 +62,12 @@ class Desk:
         clock: Callable[[], datetime],
     ) -> None:
         self._review = review
-        self._followed = followed
+        self.followed = followed
         self._audit = audit
         self._deployment = deployment
         self._evidence = evidence
         self._category_of = category_of
         self._clock = clock
-
-    def find(
-        self,
-        *,
-        states: Collection[State] | None = None,
-        camera: str | None = None,
-        since: datetime | None = None,
-        after: tuple[datetime, str] | None = None,
-        limit: int = sys.maxsize,
-    ) -> list[AlertRow]:
-        """Alerts, the oldest first; as ``FollowedReview.find``."""
-        return self._followed.find(states=states, camera=camera, since=since, after=after, limit=limit)
-
-    def count(self) -> int:
-        """How many alerts there are."""
-        return self._followed.count()
 
     def view(self, row: AlertRow, reader: Caller | None = None) -> AlertView:
         """An alert as ``reader`` may see it; without one, as whoever has not decided yet may."""
@@ -129,19 +117,20 @@ class Desk:
 
     def events(self, after: int) -> Told:
         """What pages are told of the log after entry ``after``: nothing that could lead who has yet to decide."""
-        covered = self._followed.read().sequence
+        covered = self.followed.read().sequence
         found = self._audit.entries(*_TOLD, after=after)
         # Of a long log no more is made ready than is held.
         entries = deque((each for each in found if each.sequence <= covered), maxlen=MOST_EVENTS + 1)
         is_complete = covered >= self._audit.head.sequence
-        return Told(events=[event for some in _parts(entries) for event in self._told(some)], is_complete=is_complete)
+        events = [event for some in in_parts(entries, _AT_ONCE) for event in self._told(some)]
+        return Told(events=events, is_complete=is_complete)
 
     def differences(self) -> tuple[Difference, ...]:
         """Everything in which the records differ from the log: all of both is read and compared."""
         return self._review.read().differences
 
     def _told(self, entries: Sequence[LogEntry]) -> Iterator[FeedEvent]:
-        rows = self._followed.rows(str(each.details["alert"]) for each in entries if "alert" in each.details)
+        rows = self.followed.rows(str(each.details["alert"]) for each in entries if "alert" in each.details)
         for entry in entries:
             number, row = entry.sequence, rows.get(str(entry.details.get("alert", "")))
             if row is None:
@@ -153,7 +142,7 @@ class Desk:
                 yield FeedEvent(id=number, kind="decided", data={"alert": row.id, "state": row.case.state})
 
     def _row(self, id_: str) -> AlertRow:
-        return self._followed.rows([id_])[id_]
+        return self.followed.rows([id_])[id_]
 
     def _view(self, row: AlertRow, reader: str | None) -> AlertView:
         case = row.case
@@ -184,13 +173,6 @@ class Desk:
 
     def _has(self, id_: str, part: Part) -> bool:
         return any((each.folder / f"{id_}.{part}{SUFFIX}").exists() for each in self._evidence())
-
-
-def _parts(entries: Iterable[LogEntry]) -> Iterator[list[LogEntry]]:
-    """A hundred at a time, so that no more rows are in memory."""
-    rest = iter(entries)
-    while some := list(islice(rest, 100)):
-        yield some
 
 
 def _signature(given: SignedVerdict | SignedEngagement | SignedOutcome, reader: Caller) -> GivenSignature:

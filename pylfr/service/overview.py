@@ -70,7 +70,7 @@ class Overview:
             cameras=[camera.name for camera in resources.deployment.cameras],
             people=sorted(resources.people),
             watchlist_size=facts.references,
-            alerts=self._desk.count(),
+            alerts=self._desk.followed.count(),
             is_running=self._control.is_here,
             ended_because=facts.ended_because,
             counts={name: getattr(summary, name) for name in _COUNTS} if summary is not None else {},

@@ -36,7 +36,7 @@ class Shifts:
                     possible_match=row.entry,
                     state=row.case.state,
                 )
-                for row in self._desk.find(states=OPEN)
+                for row in self._desk.followed.find(states=OPEN)
             ],
             people=sorted(self._resources.people),
             last=HandOverView(by=last.by, taken_from=last.taken_from, alerts=list(last.alerts), at=last.at)
@@ -54,7 +54,7 @@ class Shifts:
             return self.show()  # it was sent again
         take_over(
             made,
-            open_now=[row.id for row in self._desk.find(states=OPEN)],
+            open_now=[row.id for row in self._desk.followed.find(states=OPEN)],
             people={name: key.text for name, key in self._resources.people.items()},
             key=GivenSignature(public=person.person.key, at=given.decided_at, signature=given.signature),
             now=self._clock(),

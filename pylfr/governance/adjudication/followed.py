@@ -11,11 +11,12 @@ import threading
 import time
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
+from pylfr._internal.parts import in_parts
 from pylfr.governance.adjudication.case import State
 from pylfr.governance.adjudication.database import Records, StoredRecords
 from pylfr.governance.adjudication.replay import Difference, LogReplay
@@ -192,7 +193,7 @@ class FollowedReview:
     def _make(self, ids: Collection[str]) -> dict[str, AlertRow]:
         """The rows of these alerts, as the log and the records have them now; what differs is noted."""
         made: dict[str, AlertRow] = {}
-        for some in _parts(ids):
+        for some in in_parts(ids, _AT_ONCE):
             stored = self._stored(some)
             reviewed = self._reviewed(self._entries(some), stored)
             self._waiting.difference_update(some)
@@ -255,9 +256,3 @@ class FollowedReview:
         self._made.move_to_end(id_)
         if len(self._made) > _MOST_ROWS:
             self._made.popitem(last=False)
-
-
-def _parts(ids: Collection[str]) -> Iterator[Sequence[str]]:
-    rest = list(ids)
-    for begin in range(0, len(rest), _AT_ONCE):
-        yield rest[begin : begin + _AT_ONCE]

@@ -45,7 +45,7 @@ def list_alerts(
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"since must carry a time zone, got {since.isoformat()}")
     after = _place(cursor) if cursor is not None else None
     desk = desk_of(request)
-    wanted = desk.find(states=state, camera=camera, since=since, after=after, limit=limit + 1)
+    wanted = desk.followed.find(states=state, camera=camera, since=since, after=after, limit=limit + 1)
     shown = [desk.view(row, reader) for row in wanted[:limit]]
     page = AlertPage(alerts=shown, next=_cursor(shown[-1]) if len(wanted) > limit else None)
     _tag(request, response, page.model_dump_json())
