@@ -46,7 +46,7 @@ def head_name(deployment: str) -> str:
 class HeadActor:
     """The head in a process of its own, which outlives whoever started it; Ray starts another where it dies.
 
-    Once its run is over it has closed the record, holds no key, and only tells how it ended.
+    Once its run is over it has closed the record, holds no key, and only reports how the run ended.
     """
 
     def __init__(self, deployment: str) -> None:
@@ -94,7 +94,7 @@ class HeadActor:
         self._head.stop(because)
 
     def close(self) -> None:
-        """Close the record, and end the engines' actors. What it was is still told."""
+        """Close the record, and end the engines' actors. ``status`` still reports how the run ended."""
         with self._closing:
             if self._over.is_set():
                 return

@@ -207,7 +207,7 @@ class ClusterHead:
                 self._audit.note(Event(kind="cluster-stopped", details={"because": because}))
 
     def close(self) -> None:
-        """Bind every engine's log a last time, deliver what waits, and say in the record what the whole has counted."""
+        """Bind every engine's log a last time, deliver what waits, and record the totals of the run."""
         with self._lock:
             if self._last is not None:
                 return

@@ -25,7 +25,7 @@ class IncomingList:
         return ListPlace(sha256=self._sha256, size=len(self._content))
 
     def take(self, newest: ListPlace, offset: int, part: bytes) -> bool:
-        """Take in a part; returns whether the list is whole. A part that does not follow the last one is ignored."""
+        """Take a part in; whether the list is whole. One that does not continue what has come is ignored."""
         if newest.sha256 != self._sha256:
             self._sha256, self._content = newest.sha256, bytearray()
         if offset == len(self._content):

@@ -33,7 +33,7 @@ class LogBinding:
         self._bound(member)
 
     def grown(self, member: Member) -> None:
-        """Say how far the engine's log has come, where it has and that was not said lately."""
+        """Note how far the engine's log has come, if it has grown and was not noted lately."""
         if member.log.sequence > member.bound and self._clock_s() - member.bound_s >= _BIND_EVERY_S:
             self._audit.note(Event(kind="engine-log", details=_place_of(member)))
             self._bound(member)

@@ -104,7 +104,7 @@ class Members:
         return welcome
 
     def join(self, node: str, joining: bytes) -> tuple[Member, Joining]:
-        """The node, which has joined now, and what it said."""
+        """The node, which has joined now, and its message."""
         member = self[node]
         said = Joining.model_validate_json(member.session.open(joining, "join", 0))
         member.capacity, member.log = said.capacity, said.log
@@ -114,7 +114,7 @@ class Members:
         return member, said
 
     def beat(self, node: str, number: int, beat: bytes) -> tuple[Member, Beat, tuple[bytes, ...]]:
-        """The node, whose lease counts from now, what it said, and its packed alerts.
+        """The node, whose lease counts from now, its message, and its packed alerts.
 
         One that comes twice, or late, changes nothing.
         """
@@ -135,7 +135,7 @@ class Members:
         return member, said, alerts
 
     def give_up(self, *, silent_s: float) -> Iterator[Member]:
-        """Forget those that have said nothing for longer than ``silent_s``; gives those of them that had joined."""
+        """Forget those that have been silent for longer than ``silent_s``; yields those that had joined."""
         now_s = self._clock_s()
         for node, member in list(self._members.items()):
             if now_s - member.last_s > silent_s:

@@ -36,12 +36,12 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             fields["error"] = self.formatException(record.exc_info)
-        # In ASCII: what an escape would do to a terminal, and a mark to the direction of writing, it does not.
+        # In ASCII: neither terminal escapes nor marks that change the direction of writing take effect.
         return json.dumps(fields)
 
 
 class TextFormatter(logging.Formatter):
-    """One line: time, level, what it is about, message; a traceback follows on lines of its own, set in."""
+    """One line: time, level, what it is about, message; a traceback follows on lines of its own, indented."""
 
     def format(self, record: logging.LogRecord) -> str:
         about = "".join(f"{name}={value} " for name, value in log_context().items())

@@ -20,16 +20,16 @@ class OutboxCollector(Collector):
     """Gives the numbers of sinks that follow the log. Labels are kinds of sinks and their addresses: never a person."""
 
     def __init__(self, sinks: Sequence[DeliverySink], *, now: Callable[[], datetime] = steady_now) -> None:
-        """``sinks`` may grow: those that are in it when somebody asks are told of."""
+        """``sinks`` may grow: each scrape reports those that it holds by then."""
         self._sinks = sinks
         self._now = now
 
     def collect(self) -> Iterator[Metric]:
         waiting = GaugeMetricFamily("pylfr_outbox_alerts", "Alerts that a sink has not confirmed", labels=_LABELS)
-        age = GaugeMetricFamily("pylfr_outbox_age_seconds", "Age of the oldest of them, 0 for none", labels=_LABELS)
+        age = GaugeMetricFamily("pylfr_outbox_age_seconds", "Age of the oldest alert that waits, or 0", labels=_LABELS)
         delivered = CounterMetricFamily("pylfr_outbox_delivered", "Alerts that a sink confirmed", labels=_LABELS)
         refused = CounterMetricFamily("pylfr_outbox_refused", "Alerts that a sink refused for good", labels=_LABELS)
-        expired = CounterMetricFamily("pylfr_outbox_expired", "Alerts whose retention ended before", labels=_LABELS)
+        expired = CounterMetricFamily("pylfr_outbox_expired", "Alerts not sent: their retention ended", labels=_LABELS)
         now = self._now()
         for sink in tuple(self._sinks):
             labels = (sink.name, sink.address)

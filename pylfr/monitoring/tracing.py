@@ -1,4 +1,4 @@
-"""What single batches take their time for, as traces of OpenTelemetry. No attribute names or shows a person."""
+"""Where the time of single batches goes, as OpenTelemetry traces. No attribute names or shows a person."""
 
 from __future__ import annotations
 

@@ -107,5 +107,5 @@ class BatchSection(ConfigModel):
     wait_ms: float | None = Field(
         default=None,
         ge=0,
-        description="how long the oldest frame waits for others, ms; unset: 0 on the CPU, which gains nothing, else 20",
+        description="how long the oldest frame waits for others, ms; unset: 0 on the CPU, 20 on a device",
     )

@@ -83,7 +83,7 @@ class FalseAlertCeiling:
         return len(self._false)
 
     def _is_false(self, id_: str) -> bool:
-        """Replayed from its entries, so that none of them is kept in memory."""
+        """Replayed from its entries, so that none of them stays in memory."""
         alone = self._replay.again()
         for entry in self._audit.at(self._alerts[id_]):
             alone.take(entry)
