@@ -136,22 +136,27 @@ def describe_streams(container: InputContainer) -> str:
 
 def has_presentation_times(container: InputContainer) -> bool:
     """Whether its packets say when their pictures are shown, rather than in which order they are decoded."""
-    return bool(_PRESENTATION_TIMES.intersection(container.format.name.split(",")))
+    return _is_one_of(_PRESENTATION_TIMES, container)
 
 
 def is_raw(container: InputContainer) -> bool:
     """Whether it is an elementary stream, which carries no times."""
-    return not _RAW.isdisjoint(container.format.name.split(","))
+    return _is_one_of(_RAW, container)
 
 
 def is_byte_stream(container: InputContainer) -> bool:
     """Whether its pictures lie behind start codes, as they were sent, rather than in a container's own frames."""
-    return not _BYTE_STREAMS.isdisjoint(container.format.name.split(","))
+    return _is_one_of(_BYTE_STREAMS, container)
 
 
 def are_bytes_in_order(container: InputContainer) -> bool:
-    """Whether its packets lie one behind the other, and each says where."""
-    return not _IN_ORDER.isdisjoint(container.format.name.split(","))
+    """Whether its packets follow one another in the file, and each says where it is."""
+    return _is_one_of(_IN_ORDER, container)
+
+
+def _is_one_of(formats: frozenset[str], container: InputContainer) -> bool:
+    """Whether FFmpeg's name for the format, which may be several with commas, has one of these."""
+    return not formats.isdisjoint(container.format.name.split(","))
 
 
 def clock_may_jump(container: InputContainer) -> bool:

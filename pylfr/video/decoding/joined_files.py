@@ -39,7 +39,7 @@ def ends_in_a_block(descriptor: int, start: int, end: int) -> bool:
     at = start
     while at < end:
         head = os.pread(descriptor, 12, at)
-        width = 9 - head[0].bit_length() if head and head[0] else 9
+        width = _ebml_width(head)
         name, length = head[:width], _ebml_length(head[width:])
         if at == start and name != _EBML:
             return False
@@ -56,7 +56,7 @@ def ends_in_a_block(descriptor: int, start: int, end: int) -> bool:
 
 
 def gap_in_flv(descriptor: int) -> tuple[int, int] | None:
-    """From where on an FLV file is not to be trusted: a tag is not as long as the number behind it says."""
+    """From where on an FLV file cannot be trusted: the first tag whose length differs from the number after it."""
     size, at = os.fstat(descriptor).st_size, 0
     while at + 13 <= size:
         head = os.pread(descriptor, 11, at)
@@ -135,6 +135,7 @@ def _ebmls(descriptor: int, size: int) -> Iterator[int]:
 
 
 def _ebml_width(content: bytes) -> int:
+    """The bytes that a name or a length takes, as its first byte says; 9, which none may take, where it does not."""
     return 9 - content[0].bit_length() if content else 9
 
 
@@ -142,7 +143,7 @@ def _ebml_length(content: bytes) -> int | None:
     """The bytes of a length and of what it is the length of; None where it is not known."""
     if not content or not content[0]:
         return None
-    width = 9 - content[0].bit_length()
+    width = _ebml_width(content)
     value = int.from_bytes(content[:width], "big") & ((1 << 7 * width) - 1)
     return None if value == (1 << 7 * width) - 1 else width + value
 

@@ -136,8 +136,7 @@ class RtspCheck:
     def _redirected(self, address: str, location: str) -> str:
         """The address to go on with, with the password for the camera's own host alone."""
         wanted, given = urlsplit(address), urlsplit(location)
-        is_known = given.hostname in {wanted.hostname, *self._trust.redirects_to} and given.scheme in _PORTS
-        if not is_known:
+        if not (given.scheme in _PORTS and self._is_known(given.hostname, address)):
             raise CameraRefusedError(
                 f"it redirects to another host, {redact(location) or 'unnamed'}: set source to that address if it is "
                 "right, or name the host in redirects_to"
@@ -152,11 +151,15 @@ class RtspCheck:
         controls = (line[len(_CONTROL) :].strip() for line in answer.body.splitlines() if line.startswith(_CONTROL))
         for place in (answer.headers.get("content-base", ""), answer.headers.get("content-location", ""), *controls):
             host = urlsplit(place).hostname
-            if host is not None and host not in {urlsplit(address).hostname, *self._trust.redirects_to}:
+            if host is not None and not self._is_known(host, address):
                 raise CameraRefusedError(
                     f"its description says that its streams are on another host, {redact(place)}: set source to that "
                     "address if it is right, or name the host in redirects_to"
                 )
+
+    def _is_known(self, host: str | None, address: str) -> bool:
+        """Whether this is the host of ``address``, or one that ``redirects_to`` names."""
+        return host in {urlsplit(address).hostname, *self._trust.redirects_to}
 
     def _authorisation(self, demand: str, address: str, method: str, target: str, warn: Callable[[str], None]) -> str:
         """The header that answers a demand for a password; empty where the demand is of an unknown kind."""
