@@ -29,6 +29,9 @@ Precision = Literal["float32", "float16", "int8"]
 Arithmetic = Literal["float32", "float16", "bfloat16"]
 MemoryKind = Literal["cpu", "cuda", "pinned"]
 
+# Of the grid on which a picture's scene is measured, as in csrc/kernels/scene.hpp: rows, columns.
+SCENE_SHAPE = (18, 32)
+
 T = TypeVar("T")
 
 
@@ -195,7 +198,7 @@ class Faces:
       left and right as seen in the picture
     - ``measures``: float32 [N, 7], the result of ``ops.measure_quality``, if the detector has measured it
     - ``scenes``: float32 [frames, 18, 32], the result of ``ops.measure_scenes``, if the detector has measured it:
-      of every frame of the batch, also where it shows nobody
+      one for every frame of the batch, also where it shows nobody
     """
 
     frame_index: Int32
@@ -214,7 +217,7 @@ class Faces:
         if self.measures is not None:
             _require("measures", self.measures, np.float32, (count, 7))
         if self.scenes is not None:
-            _require("scenes", self.scenes, np.float32, (None, 18, 32))
+            _require("scenes", self.scenes, np.float32, (None, *SCENE_SHAPE))
 
     def __len__(self) -> int:
         return len(self.frame_index)

@@ -17,7 +17,7 @@ from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import open_store
 from pylfr.protocols import DeviceRuntime, TakesHalves
 from pylfr.runtimes.registry import open_device_runtime
-from pylfr.types import Faces, Float32, Frame, Int32, UInt8, as_frames
+from pylfr.types import SCENE_SHAPE, Faces, Float32, Frame, Int32, UInt8, as_frames
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +28,6 @@ _BATCHES_BEFORE_SHRINKING = 256
 
 # As in csrc/kernels/heads.hpp: of more candidates than this, only the best half is considered.
 _MOST_CANDIDATES = 4096
-
-
-# As in csrc/kernels/scene.hpp: the grid of a picture's scene.
-_SCENE = 18, 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +42,7 @@ class _Ends:
     def of(cls, batch: int, room: int) -> _Ends:
         found = batch * room * ops.FOUND_NUMBERS
         counts = found + 2 * batch
-        return cls(found=found, counts=counts, scenes=counts + batch * _SCENE[0] * _SCENE[1])
+        return cls(found=found, counts=counts, scenes=counts + batch * SCENE_SHAPE[0] * SCENE_SHAPE[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -173,7 +169,7 @@ class DeviceDetector:
         batch, stream = len(pictures), self._stream
         ends = _Ends.of(batch, room)
         whole = ops.Tensor((ends.scenes,), "float32", stream)
-        pictures.measure_scenes(whole.rows(ends.counts, ends.scenes).reshaped((batch, *_SCENE)))
+        pictures.measure_scenes(whole.rows(ends.counts, ends.scenes).reshaped((batch, *SCENE_SHAPE)))
         try:
             pictures.find_faces(
                 self._manifest.head,
@@ -216,7 +212,7 @@ class DeviceDetector:
                 self._room.fit(most)
             if most <= room:
                 found = arrived[: ends.found].reshape(batch, room, ops.FOUND_NUMBERS)
-                return _faces(found, counts[:, 0], arrived[ends.counts :].reshape(batch, *_SCENE))
+                return _faces(found, counts[:, 0], arrived[ends.counts :].reshape(batch, *SCENE_SHAPE))
             with self._uploads.turn:
                 search = self._search(
                     search.pictures,
