@@ -11,25 +11,21 @@ programs disturb them less than the clock, and still do.
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.crowd import FRESH
+from benchmarks.crowd import render_clips
 from benchmarks.measure import print_machine, this_machine, write_results
 from benchmarks.networks import suggested_threshold
 from benchmarks.recall import ways
 from benchmarks.recall_crowd import RULES, draw_people
 from benchmarks.recorded import read_passes, read_recording, record, write_recording
 from benchmarks.replayed import decide, owners, replay, threshold_for
-from pylfr.evaluation.crowd.crowd import render_crowd
-from pylfr.evaluation.crowd.planning import CrowdRules
-from pylfr.evaluation.crowd.walk import Walker
-from pylfr.evaluation.video.passes import SubjectPass, write_truth
+from pylfr.evaluation.video.passes import write_truth
+from pylfr.evaluation.video.replay import processor_s
 from pylfr.types import UInt8
 from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
 
@@ -76,25 +72,15 @@ class CheaperWays:
     ways: tuple[Cheaper, ...]
 
 
-def _render(job: tuple[str, Sequence[Walker], Path, int, CrowdRules]) -> tuple[SubjectPass, ...]:
-    camera, walkers, folder, seed, rules = job
-    return render_crowd(walkers, folder, camera=camera, seed=seed, rules=rules)
-
-
 def render(given: argparse.Namespace) -> Mapping[str, UInt8]:
     """The crowd, rendered once into the folder; pictures of those on the watchlist."""
     folder: Path = given.folder
     if not (folder / "truth.json").is_file():
         people = draw_people("tuning", mated=given.mated, non_mated=given.non_mated, seed=_SEED)
         rules = replace(RULES["tuning"], lanes=given.lanes, crf=given.crf, preset="fast", key_every=given.key_every)
-        jobs = [
-            (f"crowd-{number:02d}", people.walkers[start : start + _PASSES_A_CLIP], folder, _SEED + number, rules)
-            for number, start in enumerate(range(0, len(people.walkers), _PASSES_A_CLIP))
-        ]
-        with ProcessPoolExecutor(max_workers=len(os.sched_getaffinity(0)), mp_context=FRESH) as pool:
-            truth = [each for part in pool.map(_render, jobs) for each in part]
+        film = render_clips(people.walkers, folder, seed=_SEED, rules=rules, passes_a_clip=_PASSES_A_CLIP)
         np.savez(folder / "references.npz", allow_pickle=False, **people.references)
-        write_truth(truth, folder / "truth.json")
+        write_truth(film.truth, folder / "truth.json")
     with np.load(folder / "references.npz") as stored:
         return {name: stored[name] for name in stored.files}
 
@@ -108,12 +94,12 @@ def measure(given: argparse.Namespace) -> CheaperWays:
     frames, results = 0, []
     for place, (name, (picture, full_look_s)) in enumerate(WAYS.items()):
         path = folder / f"{given.embedder}-{place}.npz"
-        before = os.times()
+        before = processor_s()
         made = record(
             sorted(folder.glob("*.mp4")), references, detector=given.detector, embedder=given.embedder, threads=1,
             picture=picture, full_look_s=full_look_s,
         )  # fmt: skip
-        used = sum(os.times()[:4]) - sum(before[:4])
+        used = processor_s() - before
         write_recording(made, path)
         recording = read_recording(path)
         owner, way = owners(recording, truth), ways(threshold)["defaults"]
@@ -141,7 +127,7 @@ def measure(given: argparse.Namespace) -> CheaperWays:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="keeps the crowd: what is there is not rendered again")
+    parser.add_argument("folder", type=Path, help="where the crowd is rendered, once")
     parser.add_argument("--mated", type=int, default=40)
     parser.add_argument("--non-mated", type=int, default=80)
     parser.add_argument(

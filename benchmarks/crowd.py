@@ -73,11 +73,18 @@ class Film:
     truth: tuple[SubjectPass, ...]
 
 
-def render_clips(walkers: Sequence[Walker], folder: Path, *, seed: int, rules: CrowdRules = _RULES) -> Film:
-    """Render everybody, fifty to a clip, on every core."""
+def render_clips(
+    walkers: Sequence[Walker],
+    folder: Path,
+    *,
+    seed: int,
+    rules: CrowdRules = _RULES,
+    passes_a_clip: int = _PASSES_A_CLIP,
+) -> Film:
+    """Render everybody, so many to a clip, on every core."""
     jobs = [
-        (f"crowd-{number:02d}", walkers[start : start + _PASSES_A_CLIP], folder, seed + number, rules)
-        for number, start in enumerate(range(0, len(walkers), _PASSES_A_CLIP))
+        (f"crowd-{number:02d}", walkers[start : start + passes_a_clip], folder, seed + number, rules)
+        for number, start in enumerate(range(0, len(walkers), passes_a_clip))
     ]
     with ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=FRESH) as pool:
         truth = [

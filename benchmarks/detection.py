@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -259,13 +258,13 @@ def main() -> None:
     marks = [Marks() for _ in detectors]
     frames = 0
     for scene, is_dim in crowds(given.people, given.seed):
-        show = partial(dimmed) if is_dim else (lambda picture, _: picture)
         for number in range(0, len(scene), _EVERY):
             truth = true_faces(scene, number, is_dim=is_dim)
             if not truth:
                 continue
             frames += 1
-            picture = show(scene.paint(number), number)
+            painted = scene.paint(number)
+            picture = dimmed(painted, number) if is_dim else painted
             for detector, mine in zip(detectors, marks, strict=True):
                 faces = detector.with_score_floor(_FLOOR).detect([picture])
                 mine.add(faces.boxes.astype(np.float64), faces.scores.tolist(), truth)

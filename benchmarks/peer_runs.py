@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -36,7 +37,7 @@ from pylfr.evaluation.video.fusion import (
     first_face,
 )
 from pylfr.evaluation.video.passes import SubjectPass
-from pylfr.evaluation.video.replay import run_replay
+from pylfr.evaluation.video.replay import processor_s, run_replay
 from pylfr.faces.detect import open_detector
 from pylfr.runtimes.registry import choose_runtime
 from pylfr.sizing.stopwatch import cpu_times
@@ -208,8 +209,7 @@ def run_of(runner: Runner, video: Path, given: argparse.Namespace) -> Run:
 
 def _used() -> tuple[float, float, float]:
     """Now, and processor seconds so far of this process with its children that have ended, and of all programs."""
-    own = os.times()
-    return own.elapsed, own.user + own.system + own.children_user + own.children_system, cpu_times().busy_s or 0.0
+    return time.monotonic(), processor_s(), cpu_times().busy_s or 0.0
 
 
 def _enough(photographs: Sequence[Photograph], roles: Roles, seed: int) -> list[Photograph]:

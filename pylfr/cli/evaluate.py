@@ -148,7 +148,7 @@ def evaluate(
         write_result(cohort_certificate, certificate.model_dump_json(indent=1).encode())
         say(f"cohort certificate: {cohort_certificate}, until {certificate.expires_at:%Y-%m-%d}")
     if json_file is not None:
-        write_result(json_file, as_json(evaluation).encode(), is_private=bool(evaluation.unreadable))
+        write_result(json_file, as_json(evaluation).encode(), is_private=evaluation.names_people)
     if out is not None:
         write_report(evaluation, out)
         say(f"report: {out / 'report.html'}")

@@ -57,8 +57,7 @@ def write_report(evaluation: Evaluation, folder: Path) -> None:
         write_result(folder / name, png)
     title = f"Accuracy of {evaluation.embedder} behind {evaluation.detector}"
     sections = list(_sections(evaluation, figures))
-    # Pictures that could not be read are named, and their names may be those of people.
-    names_people = bool(evaluation.unreadable)
+    names_people = evaluation.names_people
     write_result(folder / "report.md", _markdown(title, sections).encode(), is_private=names_people)
     write_result(folder / "report.html", _html(title, sections, figures).encode(), is_private=names_people)
     write_result(folder / "evaluation.json", as_json(evaluation).encode(), is_private=names_people)

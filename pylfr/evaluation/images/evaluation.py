@@ -44,6 +44,11 @@ class Evaluation:
     made_at: datetime
 
     @property
+    def names_people(self) -> bool:
+        """Whether it names files, whose names may be those of people: then its results are for their owner alone."""
+        return bool(self.unreadable)
+
+    @property
     def headline(self) -> OperatingPoint | None:
         """The first watchlist size at FPIR 1 %, or at the lowest target that the material supports."""
         for each in self.identification:

@@ -126,10 +126,10 @@ def run_replay(
         aggregates=aggregates,
         observers=(recorder,),
     )
-    before = _processor_s()
+    before = processor_s()
     for _ in engine.run():
         pass
-    used_s = _processor_s() - before
+    used_s = processor_s() - before
     return VideoReplay(
         compared=tuple(recorder.compared),
         raised=tuple(recorder.raised),
@@ -139,7 +139,8 @@ def run_replay(
     )
 
 
-def _processor_s() -> float:
+def processor_s() -> float:
+    """Processor seconds so far of this process, and of its children that have ended."""
     used = os.times()
     return used.user + used.system + used.children_user + used.children_system
 
