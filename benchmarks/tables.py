@@ -270,8 +270,8 @@ def peers() -> list[str]:
         f"Same weights and footage, {found['cores']} core and thread each, {found['mated_passes']} mated and "
         f"{found['non_mated_passes']} non-mated passes, at the suggested threshold. `every face` embeds every face of "
         "every frame; the others follow faces at 8 Hz. `As installed` lets pylfr choose its runtime. Measured on "
-        f"{record['machine']['measured_at'][:10]}, before every face was compared and undecided people were analysed "
-        "in every frame: [accuracy](accuracy.md#recall) has newer crowds.",
+        f"{record['machine']['measured_at'][:10]}, before every face was compared and anybody undecided analysed in "
+        "every frame: [accuracy](accuracy.md#recall) has newer crowds.",
         "",
         "![Frames per second beside insightface](images/peers.png)",
         "",

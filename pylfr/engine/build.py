@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 HIGH_SCORE_SHARE = 0.7
 LOW_SCORE_SHARE = 0.5
 
-# A device is as fast with many pictures as with one: so long they wait for others.
+# A device takes as long for one picture as for many: how long the first of a batch waits for others.
 _DEVICE_WAIT_MS = 20.0
 
 

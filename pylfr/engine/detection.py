@@ -44,8 +44,8 @@ def detect_beside(
 ) -> Generator[FacesOfBatch, None, None]:
     """As ``detect_ahead``, for a detector that works while it is called: it has a thread of its own.
 
-    ``take``, the detector and ``found`` run on that thread, for one batch ahead of whoever iterates; what they raise is
-    raised here, after the batches before. At its end the thread is waited for: ``take`` must give None by then.
+    ``take``, the detector and ``found`` run on that thread, one batch ahead of the caller; what they raise is raised
+    here, after the earlier batches. Closing the iterator joins the thread: ``take`` must give None by then.
     """
     ready: SimpleQueue[FacesOfBatch | BaseException | None] = SimpleQueue()
     room = threading.Semaphore(1)
@@ -58,7 +58,7 @@ def detect_beside(
                 found(batch, faces)
                 ready.put((batch, faces))
             ready.put(None)
-        except BaseException as error:  # whoever iterates gets it
+        except BaseException as error:  # raised where the caller iterates
             ready.put(error)
 
     thread = threading.Thread(target=detect, name="pylfr-detect", daemon=True)

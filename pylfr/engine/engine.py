@@ -54,6 +54,7 @@ class Engine:
         self._window = AuthorisedWindow(stages.authority, undated=stages.undated)
         self._unread: AlertQueue | None = None
         self._gallery: Gallery | None = None
+        # Written by the loop, read by `_take`: what it is the sum of may change while it is read on another thread.
         self._faces_seen = 0
         self._began = self._seconds = 0.0
 

@@ -34,7 +34,7 @@ class CameraSummary:
 class RunTotals:
     """What the record has of a run, or of a part of it: counts as in ``Summary``, and no more.
 
-    ``dropped`` is without what was rather no face, and without closer looks, which are for time that is left over.
+    ``dropped`` leaves out detections too weak to be faces, and closer looks, which only use spare time.
     """
 
     authorisation: str
@@ -65,8 +65,8 @@ class Summary:
     ``faces`` counts detections, ``tracks`` the faces followed through the picture, ``recognised`` the probes that were
     compared, ``near_detections`` what was too weak to count as a face and is filled in pictures all the same,
     ``suppressed`` repeat alerts inside the cool-down. ``dropped`` counts frames and faces by cause.
-    ``frames_in_part`` were analysed where something had changed, in ``frames_unchanged`` nothing had; ``faces_carried``
-    are the faces of unchanged parts, from the last full look.
+    ``frames_in_part`` were analysed only where something had changed, in ``frames_unchanged`` nothing had;
+    ``faces_carried`` are faces in unchanged regions, taken from the last full look.
     ``dwell_ms`` says how long probe templates existed. ``undelivered`` counts deliveries that failed:
     each alert once for each sink that refused it, or that its receiver had not confirmed when the run ended. ``unread``
     are alerts that the program which reads ``Engine.run`` did not take; they are recorded, and sent to the sinks.

@@ -1,9 +1,9 @@
-"""Detection where something has changed: what looks as it did at the last full look shows the faces of then.
+"""Detection only where something has changed: elsewhere the faces of the last full look are carried over.
 
-Most cameras show the same street most of the time. A picture is analysed in full every so often; between these, only
-the regions that differ from the last one that was, with whoever stands at their edge. Faces elsewhere are carried over.
-Which regions these are follows from the pictures of the camera alone, and their faces from these regions: a recording
-gives the same faces whatever else is analysed with it.
+Most cameras show the same street most of the time. A picture is analysed in full every so often; in between, only the
+regions that differ from the last full look, each enlarged to hold the faces at its edge.
+The regions follow from the pictures of one camera alone, and their faces from the regions: a recording gives the same
+faces whatever else is analysed with it.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class ChangedRegionDetector:
     """A ``Detector`` that analyses each camera's whole picture every ``full_look_s``, and meanwhile what has changed.
 
     For the frames of cameras, in order, from one thread at a time. ``counts`` has the frames that were analysed in part
-    (``frames_in_part``), those of which nothing had changed (``frames_unchanged``), and the faces that were carried
+    (``frames_in_part``), those in which nothing had changed (``frames_unchanged``), and the faces that were carried
     over (``faces_carried``).
     """
 
@@ -175,7 +175,7 @@ def changed_tiles(before: UInt8, after: UInt8) -> npt.NDArray[np.bool_]:
 
 
 def _regions(changed: npt.NDArray[np.bool_], tile_px: int, size: tuple[int, int]) -> Iterable[Region]:
-    """The bounds of groups of tiles that rows or columns without a change part from each other."""
+    """The bounds of groups of tiles that rows or columns without a change separate."""
     for top, bottom, left, right in _groups(changed, 0, 0):
         yield Region(
             left=left * tile_px,

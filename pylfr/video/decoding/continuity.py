@@ -14,7 +14,7 @@ from pylfr.types import Int64, UInt8
 Bool = npt.NDArray[np.bool_]
 
 _NULL = 0x1FFF
-# A stream more often wrong than this has a counter that its multiplexer does not keep.
+# Where more of a stream's counters than this are wrong, its multiplexer does not maintain them.
 _MOST_WRONG = 0.2
 _LEAST_PACKETS = 4
 

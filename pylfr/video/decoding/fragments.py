@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-# Boxes that stand in front of a fragment and belong to it.
+# Boxes that precede a fragment and belong to it.
 _BEFORE = (b"styp", b"sidx", b"prft", b"emsg")
 _MOST_HEADER = 1 << 20
 

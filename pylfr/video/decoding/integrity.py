@@ -21,7 +21,7 @@ _SHARED_SLACK_S = 2.0
 _SHARED_SLACK = 0.05
 
 # Recorders pause while nothing moves, and leave out frames that are as the one before: time without frames is a loss
-# where bytes were left unread, or packets of any stream are missing, too. From this length on it is said.
+# where bytes were left unread, or packets of any stream are missing, too. Shorter pauses are not reported.
 _PAUSE_S = 1.0
 
 # Packets around a restart, whose continuity is broken by it.

@@ -12,12 +12,12 @@ from typing import Protocol
 
 from pylfr.video.decoding.bit_reader import BitReader, TooShortError
 
-# Headers come first; nothing after them is parsed.
-_HEADER_BYTES = 8192
+# Headers come first: only this much of a packet is searched for them.
+_SEARCHED_BYTES = 8192
 _SLICE_BYTES = 64
 _START = b"\0\0\1"
 
-# Of fewer pictures nobody can say how far apart their numbers are.
+# Fewer pictures do not show how far apart their numbers are.
 _SHORTEST_RUN = 3
 
 _WIDEST = 16
@@ -58,7 +58,7 @@ class PictureNumbers:
         if self._parser is None:
             return 0
         try:
-            picture = self._parser.picture(bytes(packet[:_HEADER_BYTES]))
+            picture = self._parser.picture(bytes(packet[:_SEARCHED_BYTES]))
         except TooShortError:
             picture = None
         if picture is None:
@@ -226,7 +226,7 @@ def _units(content: bytes) -> list[bytes]:
 
 
 def _width(bits: BitReader) -> int:
-    """The bits of a number, of which there are 4 to 16."""
+    """How many bits a number takes: 4 to 16."""
     width = bits.unsigned() + 4
     if width > _WIDEST:
         raise TooShortError

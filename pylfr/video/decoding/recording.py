@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 # FFmpeg's own assumption where an elementary stream does not name its rate.
 _ASSUMED_HZ = 25.0
 
-# Pictures of which a decoder drops some at the start of a stream, for want of those before it.
+# At the start of a stream a decoder may drop up to this many pictures, which refer to earlier ones.
 _HELD_BACK = 3
 
 MAX_DURATION_S = 31 * 86_400
@@ -146,7 +146,8 @@ class RecordingReader:
             layout = layout_of(descriptor)
             for number in range(len(layout.parts)):
                 yield from self._part(descriptor, number, layout)
-        self._damage += [layout.ends_early] if layout.ends_early is not None else []
+        if layout.ends_early is not None:
+            self._damage.append(layout.ends_early)
         if self._damage:
             expected = " and ".join(dict.fromkeys(self._expected))
             raise MediaError(
@@ -321,9 +322,9 @@ class _Part:
         )
 
     def _note_silent(self) -> None:
-        """Packets of which no picture came, without an error: damaged ones of AV1, and what depends on a lost picture.
+        """Report packets that gave neither a picture nor an error: damaged AV1, and what refers to a lost picture.
 
-        Before the first picture nothing can be decoded, and of two fields in two packets one picture comes.
+        Nothing can be decoded before the first picture, and two fields in two packets give one picture.
         """
         silent = self.integrity.packets - self.frames
         if codec_of(self._stream.codec_context) != "av1":

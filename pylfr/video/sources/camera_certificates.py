@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from pylfr.errors import MediaError
 
-# Where Linux systems keep the certificates that they trust.
+# Where Linux distributions install the certificates that they trust.
 _SYSTEM_CA = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
