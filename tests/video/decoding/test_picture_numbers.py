@@ -39,7 +39,8 @@ def test_a_picture_that_is_lost_is_missed(tmp_path: Path, name: str, codec: str,
     # Inside a run: of its last pictures nobody can say how many there were.
     for lost in (13, 14, 15):
         assert missing(decoder, packets[:lost] + packets[lost + 1 :]) == 1
-    assert missing(decoder, packets[:13] + packets[16:]) == 3 if coding.get("g") != "1" else True
+    # Key frames alone have numbers that alternate: an odd number of lost ones shows as one.
+    assert missing(decoder, packets[:13] + packets[16:]) == (1 if coding.get("g") == "1" else 3)
 
 
 def test_headers_that_are_none_and_other_codecs_say_nothing() -> None:
