@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 from itertools import zip_longest
 from pathlib import Path
@@ -87,6 +90,18 @@ def write(
 
 def plain(name: str, codec: str = "libx264", **given: object) -> Make:
     return lambda folder: write(folder / name, codec=codec, **given)  # type: ignore[arg-type]
+
+
+def in_av1(name: str, options: dict[str, str]) -> Make:
+    """Encoded in a process of its own: as root, SVT-AV1 leaves its caller at a real-time priority."""
+
+    def make(folder: Path) -> Path:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("forkserver")) as pool:
+            path = pool.submit(write, folder / name, codec="libsvtav1", options=options).result(timeout=60)
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER
+        return path
+
+    return make
 
 
 def written(content: bytes) -> Make:

@@ -29,6 +29,7 @@ from tests.conditions.recordings import (
     displayed,
     followed_by,
     fragments,
+    in_av1,
     in_blocks_of_192,
     joined,
     jumping,
@@ -55,7 +56,7 @@ WEBM = plain("a.webm", "libvpx", coding={"bf": "0"})
 FRAGMENTED = plain("a.mp4", options={"movflags": "frag_keyframe+empty_moov"})
 # Fragments that say where they lie by themselves, as of players' segments.
 SEGMENTS = plain("a.mp4", options={"movflags": "frag_keyframe+empty_moov+default_base_moof"})
-AV1 = plain("a.mp4", "libsvtav1", options={"movflags": "faststart"})
+AV1 = in_av1("a.mp4", {"movflags": "faststart"})
 LIVE_MKV = plain("a.mkv", options={"live": "1"})
 PAUSES = pausing(1.2, 9.5, 3, before_key_frames=True)
 FAST_MP4 = plain("a.mp4", options={"movflags": "faststart"})
