@@ -361,6 +361,12 @@ def measure_scenes(pictures: Sequence[Picture]) -> Float32:
 def normalise(vectors: Float32) -> Float32:
     """Scale each row of float32 [N, D] to unit length in place; returns the lengths [N]. A zero row stays zero."""
 
+def apply_linear(features: Float32, weight: Float32, bias: Float32, out: Float32) -> None:
+    """Write ``features @ weight.T + bias`` to ``out`` [N, D], on this thread; features [N, F], weight [D, F], bias [D].
+
+    Each row's numbers are the same whatever rows are beside it.
+    """
+
 def search_exact(probes: Float32, references: Float32, k: int) -> tuple[Float32, Int64]:
     """The k largest dot products a probe: scores [N, k] descending, rows [N, k]; -1 and -1 where references run out."""
 

@@ -1,4 +1,4 @@
-// Templates: unit length, exact search, and the pool that is wiped.
+// Templates: the layer that computes them, unit length, exact search, and the pool that is wiped.
 #include <algorithm>
 #include <memory>
 
@@ -17,6 +17,17 @@ py::array_t<float> normalise_all(py::array vectors) {
     const py::gil_scoped_release release;
     normalise(rows, out, count, dimension, Place{});
     return lengths;
+}
+
+void apply_linear_layer(const py::array& features, const py::array& weight, const py::array& bias, py::array out) {
+    const float* given = values<float>(features, {any_length, any_length}, "features");
+    const py::ssize_t count = features.shape(0), inputs = features.shape(1);
+    const float* rows = values<float>(weight, {any_length, inputs}, "weight");
+    const py::ssize_t outputs = weight.shape(0);
+    const float* added = values<float>(bias, {outputs}, "bias");
+    float* written = room<float>(out, {count, outputs}, "out");
+    const py::gil_scoped_release release;
+    apply_linear(given, count, rows, added, inputs, outputs, written);
 }
 
 // Throws ValueError unless `k` scores of each probe are 1 or more, and not more than an array may hold.
@@ -84,6 +95,8 @@ py::array_t<float> view_of(const py::object& self) {
 
 void bind_templates(py::module_& module) {
     module.def("normalise", &normalise_all, py::arg("vectors"));
+    module.def("apply_linear", &apply_linear_layer, py::arg("features"), py::arg("weight"), py::arg("bias"),
+               py::arg("out"));
     module.def("search_exact", &search_all, py::arg("probes"), py::arg("references"), py::arg("k"));
     module.def("search_entries", &search_by_entry, py::arg("probes"), py::arg("references"), py::arg("entry"),
                py::arg("k"));

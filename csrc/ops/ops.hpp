@@ -71,6 +71,10 @@ std::vector<std::int64_t> nms(std::span<const std::int32_t> batch_index, const B
 
 void normalise(float* rows, float* lengths, std::int64_t count, std::int64_t dimension, Place place);
 
+// out [count, outputs] = features [count, inputs] . weight [outputs, inputs] + bias, on this thread alone.
+void apply_linear(const float* features, std::int64_t count, const float* weight, const float* bias,
+                  std::int64_t inputs, std::int64_t outputs, float* out);
+
 // scores and rows are [probe_count, k]; of equal scores the earlier reference wins.
 void search_exact(const float* probes, std::int64_t probe_count, const float* references, std::int64_t reference_count,
                   std::int64_t dimension, std::int64_t k, float* scores, std::int64_t* rows);

@@ -114,6 +114,14 @@ void normalise(float* rows, float* lengths, std::int64_t count, std::int64_t dim
     launch_rows(Normalise{rows, lengths, dimension}, count, place);
 }
 
+void apply_linear(const float* features, std::int64_t count, const float* weight, const float* bias,
+                  std::int64_t inputs, std::int64_t outputs, float* out) {
+    hot_loops().dot_products(features, count, weight, outputs, inputs, out, outputs);
+    for (std::int64_t row = 0; row < count; ++row) {
+        for (std::int64_t i = 0; i < outputs; ++i) out[row * outputs + i] += bias[i];
+    }
+}
+
 void search_exact(const float* probes, std::int64_t probe_count, const float* references, std::int64_t reference_count,
                   std::int64_t dimension, std::int64_t k, float* scores, std::int64_t* rows) {
     const auto most = static_cast<std::size_t>(std::min(k, reference_count));

@@ -31,7 +31,7 @@ class FaceEmbedder:
     ) -> None:
         self._embed = manifest.embedding
         self._output, shape = next(iter(runtime.outputs.items()))
-        gives = shape[-1] if last_layer is None else last_layer.weight.shape[1]
+        gives = shape[-1] if last_layer is None else len(last_layer.weight)
         if gives not in (None, self._embed.dimension):
             raise ModelError(f"{manifest.name} must give {self._embed.dimension} numbers per face, it gives {gives}")
         self._last_layer = last_layer
@@ -82,7 +82,7 @@ class FaceEmbedder:
             if self._last_layer is None:
                 self._runtime.run_into(crops, self._output, out)
             else:
-                features = np.empty((len(crops), len(self._last_layer.weight), *self._sides), np.float32)
+                features = np.empty((len(crops), self._last_layer.weight.shape[1], *self._sides), np.float32)
                 self._runtime.run_into(crops, self._output, features)
                 self._last_layer.apply(features, out)
                 features.fill(0)

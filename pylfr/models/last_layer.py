@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pylfr import ops
 from pylfr.models.protobuf import DamagedError, Field, field, fields_of, integers, part, text, texts
 from pylfr.types import Float32
 
@@ -35,9 +36,9 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LastLayer:
-    """The name of its input tensor, and its function: ``features @ weight + bias``.
+    """The name of its input tensor, and its function: ``features @ weight.T + bias``.
 
-    ``weight`` is float32 [F, D], ``bias`` float32 [D].
+    ``weight`` is float32 [D, F], ``bias`` float32 [D].
     """
 
     given: str
@@ -46,8 +47,8 @@ class LastLayer:
 
     def apply(self, features: Float32, out: Float32) -> None:
         """Write the templates of ``features``, float32 [N, F, ...], to ``out``, float32 [N, D], and nowhere else."""
-        np.matmul(features.reshape(len(features), -1), self.weight, out=out)
-        out += self.bias
+        # Not by NumPy: a thread of its BLAS keeps a core busy for a while after every product.
+        ops.apply_linear(features.reshape(len(features), -1), self.weight, self.bias, out)
 
 
 def take_off_last_layer(content: bytes) -> tuple[bytes, LastLayer] | None:
@@ -151,7 +152,7 @@ class _Graph:
             return None
         return LastLayer(
             given=inputs[0],
-            weight=np.ascontiguousarray(weight * factor, np.float32),
+            weight=np.ascontiguousarray((weight * factor).T, np.float32),
             bias=(bias.ravel() * factor + offset + np.zeros(weight.shape[1])).astype(np.float32),
         ), sides
 

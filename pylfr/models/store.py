@@ -69,7 +69,7 @@ def trunk_of(model: Model) -> tuple[Model, LastLayer] | None:
     """
     parts = take_off_last_layer(read_verified(model))
     # A layer applied at every position of a picture gives fewer numbers at a time.
-    if parts is None or model.manifest.embed is None or parts[1].weight.shape[1] != model.manifest.embed.dimension:
+    if parts is None or model.manifest.embed is None or len(parts[1].weight) != model.manifest.embed.dimension:
         return None
     return replace(model, is_trunk=True), parts[1]
 

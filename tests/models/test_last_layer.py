@@ -91,7 +91,7 @@ def agree(content: bytes, given: Float32) -> None:
     made = np.full_like(wanted, np.nan)
     features = run(trunk, given)
     layer.apply(features, made)
-    assert features.size // len(given) == len(layer.weight)
+    assert features.size // len(given) == layer.weight.shape[1]
     np.testing.assert_allclose(made, wanted, atol=2e-5)
 
 
