@@ -53,11 +53,13 @@ class Outcome:
     failed: str = ""
 
 
-def open_insightface(detector: str, embedder: str, folder: Path, *, threads: int) -> Recognise:
+def open_insightface(
+    detector: str, embedder: str, folder: Path, *, threads: int, least_score: float = 0.5
+) -> Recognise:
     """The ``FaceAnalysis`` of insightface, which looks at 640 x 640, on files that it keeps reading in ``folder``."""
     store = open_store()
     folder = folder / "networks"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "det.onnx").write_bytes(store.resolve(detector).path.read_bytes())
     network = onnx.load(str(store.resolve(embedder).path))
     if store.manifest(embedder).pixels.colour == "bgr":
@@ -67,7 +69,7 @@ def open_insightface(detector: str, embedder: str, folder: Path, *, threads: int
         name=str(folder), providers=["CPUExecutionProvider"], sess_options=_options(threads),
         allowed_modules=["detection", "recognition"],
     )  # fmt: skip
-    app.prepare(ctx_id=-1, det_thresh=0.5, det_size=(_LONG_SIDE_PX, _LONG_SIDE_PX))
+    app.prepare(ctx_id=-1, det_thresh=least_score, det_size=(_LONG_SIDE_PX, _LONG_SIDE_PX))
     recognition = app.models["recognition"]
     # pylfr's manifest says what the network wants; the class guesses it from the names of the first nodes.
     pixels = store.manifest(embedder).pixels
@@ -85,11 +87,11 @@ def open_insightface(detector: str, embedder: str, folder: Path, *, threads: int
     return recognise
 
 
-def open_opencv(detector: str, embedder: str, *, threads: int) -> Recognise:
+def open_opencv(detector: str, embedder: str, *, threads: int, least_score: float = 0.6) -> Recognise:
     """OpenCV's ``FaceDetectorYN``, an aligned crop for each face, and ``cv2.dnn`` for the embedder."""
     cv2.setNumThreads(threads)
     store = open_store()
-    finder = cv2.FaceDetectorYN.create(str(store.resolve(detector).path), "", (640, 360), 0.6, 0.45, 5000)
+    finder = cv2.FaceDetectorYN.create(str(store.resolve(detector).path), "", (640, 360), least_score, 0.45, 5000)
     network = cv2.dnn.readNet(str(store.resolve(embedder).path))
     manifest = store.manifest(embedder)
     embed = manifest.embed

@@ -26,6 +26,7 @@ from benchmarks.peer_pipelines import Outcome
 from benchmarks.recorded import read_passes
 from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.engine.alert_policy import AlertRules
+from pylfr.engine.build import LOW_SCORE_SHARE
 from pylfr.evaluation.crowd.cast import Roles, cast_crowd, cut_heads
 from pylfr.evaluation.crowd.crowd import render_crowd
 from pylfr.evaluation.crowd.planning import CrowdRules
@@ -39,6 +40,7 @@ from pylfr.evaluation.video.fusion import (
 from pylfr.evaluation.video.passes import SubjectPass
 from pylfr.evaluation.video.replay import processor_s, run_replay
 from pylfr.faces.detect import open_detector
+from pylfr.models.store import open_store
 from pylfr.runtimes.registry import choose_runtime
 from pylfr.sizing.stopwatch import cpu_times
 from pylfr.video.decoding.image_io import read_image
@@ -139,20 +141,31 @@ def shows_one_face(path: Path) -> bool:
 def contenders_of(people: Mapping[str, Path], folder: Path, threads: int) -> list[Runner]:
     insightface = peer_pipelines.open_insightface(*SCRFD, folder, threads=threads)
     opencv = peer_pipelines.open_opencv(*YUNET, threads=threads)
-    every = "installed natural same"
+    # What pylfr follows and so compares, down to which score: fainter faces than the peers do by themselves.
+    faint_insightface = peer_pipelines.open_insightface(
+        *SCRFD, folder, threads=threads, least_score=_followed_score(SCRFD[0])
+    )
+    faint_opencv = peer_pipelines.open_opencv(*YUNET, threads=threads, least_score=_followed_score(YUNET[0]))
+    peers = "installed natural"
     return [
-        theirs("insightface", SCRFD, insightface, people, runtime="onnx", work=every),
+        theirs("insightface", SCRFD, insightface, people, runtime="onnx", work=peers),
+        theirs("insightface, faint faces too", SCRFD, faint_insightface, people, runtime="onnx", work="same"),
         ours("pylfr, every face (scrfd)", SCRFD, people, threads=threads, all_faces=True, work="same"),
         theirs("insightface at 8 Hz", SCRFD, insightface, people, runtime="onnx", detect_hz=8.0, work="natural"),
         ours("pylfr (scrfd)", SCRFD, people, threads=threads, work="natural"),
         ours("pylfr as installed, every face (scrfd)", SCRFD, people, threads=threads, all_faces=True,
              runtime="auto", work="same"),
         ours("pylfr as installed (scrfd)", SCRFD, people, threads=threads, runtime="auto", work="installed"),
-        theirs("OpenCV", YUNET, opencv, people, runtime="OpenCV", work=every),
+        theirs("OpenCV", YUNET, opencv, people, runtime="OpenCV", work=peers),
+        theirs("OpenCV, faint faces too", YUNET, faint_opencv, people, runtime="OpenCV", work="same"),
         ours("pylfr, every face (yunet)", YUNET, people, threads=threads, all_faces=True, work="same"),
         ours("pylfr (yunet)", YUNET, people, threads=threads, work="natural"),
         ours("pylfr as installed (yunet)", YUNET, people, threads=threads, runtime="auto", work="installed"),
     ]  # fmt: skip
+
+
+def _followed_score(detector: str) -> float:
+    return open_store().manifest(detector).detection.score_threshold * LOW_SCORE_SHARE
 
 
 def _render(job: tuple[str, Sequence[Walker], Path, int]) -> None:

@@ -115,8 +115,10 @@ def measure(given: argparse.Namespace, scratch: Path) -> Peers | None:
     """Run what is not in the folder yet, one crowd after the other; None while crowds are left for another call."""
     people, truth = crowds_of(given)
     videos = [given.folder / f"crowd-{number}.mp4" for number in range(given.clips)]
-    # Threads made from now on are bound to these cores.
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: given.cores])
+    # Those of NumPy's BLAS, which are there already, as much as the threads and processes that follow.
+    cores = sorted(os.sched_getaffinity(0))[: given.cores]
+    for thread in Path("/proc/self/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cores)
     runners = [each for each in contenders_of(people, scratch, given.cores) if given.work in each.work]
     runs: dict[str, list[Run]] = {runner.name: [] for runner in runners}
     for turn, video in enumerate(videos):
@@ -149,15 +151,17 @@ def measure(given: argparse.Namespace, scratch: Path) -> Peers | None:
 
 
 COMPARISONS = (
-    ("same work, same runtime, insightface's weights", "pylfr, every face (scrfd)", "insightface", 1.0),
-    ("same work as installed, insightface's weights", "pylfr as installed, every face (scrfd)", "insightface", 1.5),
+    ("same work, same runtime, insightface's weights", "pylfr, every face (scrfd)",
+     "insightface, faint faces too", 1.3),
+    ("same work as installed, insightface's weights", "pylfr as installed, every face (scrfd)",
+     "insightface, faint faces too", 1.5),
     ("natural work, same runtime, insightface's weights", "pylfr (scrfd)", "insightface", 8.0),
-    ("natural work as installed, insightface's weights", "pylfr as installed (scrfd)", "insightface", 8.0),
+    ("natural work as installed, insightface's weights", "pylfr as installed (scrfd)", "insightface", 10.0),
     ("natural work against insightface at the same rate, same runtime", "pylfr (scrfd)", "insightface at 8 Hz", 1.0),
-    ("same work, OpenCV's detector", "pylfr, every face (yunet)", "OpenCV", 1.5),
+    ("same work, OpenCV's detector", "pylfr, every face (yunet)", "OpenCV, faint faces too", 1.2),
     ("natural work, OpenCV's detector", "pylfr (yunet)", "OpenCV", 8.0),
     ("natural work as installed, OpenCV's detector", "pylfr as installed (yunet)", "OpenCV", 8.0),
-)
+)  # fmt: skip
 
 
 def contender(runner: Runner, outcomes: Sequence[Outcome], truth: Sequence[SubjectPass]) -> Contender:
