@@ -5,7 +5,8 @@
 
 Draws people from the photographs under PYLFR_MEDIA/lfw: those on the watchlist are enrolled with one photograph and
 walk with their others. Videos lie in a temporary folder and are gone at the end. With --held-out nobody walks whom a
-shipped network learnt from; with --hard the crowd has every difficulty. All pairs see the same film.
+shipped network learnt from; with --hard the crowd has every difficulty. All pairs see the same film, and a head is left
+out in which the detector of one of them sees none or several faces.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 from rich.progress import track
 
 from benchmarks.footage import lfw_folder
@@ -29,7 +31,7 @@ from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.evaluation.crowd.cast import Cast, Roles, cast_crowd, cut_heads
 from pylfr.evaluation.crowd.crowd import render_crowd
 from pylfr.evaluation.crowd.planning import HARD, CrowdRules
-from pylfr.evaluation.crowd.walk import Walker
+from pylfr.evaluation.crowd.walk import Head, Walker
 from pylfr.evaluation.images.people import list_photographs
 from pylfr.evaluation.statistics.rates import percent
 from pylfr.evaluation.video.fusion import RuleResult, compare_rules
@@ -98,16 +100,30 @@ def _render(job: tuple[str, Sequence[Walker], Path, int, CrowdRules]) -> tuple[S
     return render_crowd(walkers, folder, camera=camera, seed=seed, rules=rules)
 
 
+def clear_to_all(heads: Mapping[str, Sequence[Head]], detectors: Collection[str]) -> dict[str, tuple[Head, ...]]:
+    """The heads in which every detector sees one face, as enrolment asks: each may be somebody's reference."""
+    opened = [open_detector(name) for name in sorted(set(detectors) - {_CUTS_HEADS})]
+    clear = {}
+    for name, mine in heads.items():
+        pictures = [head.picture for head in mine]
+        counts = [np.bincount(each.detect(pictures).frame_index, minlength=len(mine)) for each in opened]
+        kept = tuple(head for place, head in enumerate(mine) if all(count[place] == 1 for count in counts))
+        if kept:
+            clear[name] = kept
+    return clear
+
+
 def measure(given: argparse.Namespace, lfw: Path, folder: Path) -> Iterator[Crowd]:
     """Each pair on the same film."""
     photographs = held_out_photographs() if given.held_out else list_photographs(lfw)
-    heads = cut_heads(open_detector(_CUTS_HEADS), photographs)
+    pairs = given.pair or [_PAIR]
+    heads = clear_to_all(cut_heads(open_detector(_CUTS_HEADS), photographs), {detector for detector, _ in pairs})
     roles = Roles(mated=given.mated, non_mated=given.non_mated, fillers=given.fillers)
     cast = cast_crowd(heads, folder, roles, seed=given.seed)
     began = time.perf_counter()
     film = render_clips(cast.walkers, folder, seed=given.seed, rules=_HARD_RULES if given.hard else _RULES)
     render_s = time.perf_counter() - began
-    for detector, embedder in given.pair or [_PAIR]:
+    for detector, embedder in pairs:
         began = time.perf_counter()
         replay = run_replay(
             film.videos,

@@ -1,11 +1,16 @@
 """Detectors on crowds with a known truth: small, turned, dim and covered faces, at equal precision.
 
     python -m benchmarks.detection [--detector NAME ...]
+    python -m benchmarks.detection --tuning FOLDER [--detector NAME ...]
 
 Walks people under PYLFR_MEDIA/lfw whom the shipped networks never learnt from, with every difficulty of
 `pylfr.evaluation.crowd.planning.HARD`, in daylight and in an eighth of it, and asks each detector for the faces of
 every fifth frame, letterboxed to a long side of 640 pixels as the engine does. Then pictures without a face, and an
 astronaut.
+
+With --tuning other people walk, on whom a score may be chosen, and the pictures of FOLDER, in which there is no face,
+are looked at instead (`training/prepare_faceless.py --to` makes such a folder). It prints what each score gives, and
+writes nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +31,7 @@ from pylfr.evaluation.crowd.planning import HARD, CrowdRules
 from pylfr.evaluation.crowd.walk import WIDTH, Walk, Walker
 from pylfr.faces.detect import FaceDetector, open_detector
 from pylfr.types import UInt8
+from pylfr.video.decoding.image_io import read_image
 
 _SIDE_PX = 640
 _EVERY = 5
@@ -199,11 +206,14 @@ class Marks:
         )
 
 
-def crowds(people: int, seed: int) -> Iterator[tuple[Scene, bool]]:
-    """The crowd by day and the crowd in the dark."""
+def crowds(people: int, seed: int, *, is_tuning: bool) -> Iterator[tuple[Scene, bool]]:
+    """The crowd by day and the crowd in the dark; of tuning, whoever is drawn last, with walks of their own."""
     photographs = held_out_photographs()
     heads = cut_heads(open_detector("yunet_n", threads=1), photographs)
     names = np.random.default_rng(seed).permutation(sorted(heads)).tolist()
+    if is_tuning:
+        names.reverse()
+        seed += 100
     rules = CrowdRules(lanes=8, walk_s=(2.5, 4.0), difficulties=replace(HARD, turning=0.4, averted=0.2))
     for part, is_dim in enumerate((False, True)):
         mine = names[part * people : (part + 1) * people]
@@ -244,11 +254,32 @@ def faceless() -> dict[str, tuple[UInt8, int]]:
     return pictures
 
 
+def false_in(folder: Path, detectors: Sequence[FaceDetector]) -> list[Floats]:
+    """The scores of everything that each detector finds in pictures without a face."""
+    found: list[list[float]] = [[] for _ in detectors]
+    for path in sorted(folder.iterdir()):
+        picture = read_image(path)
+        for detector, mine in zip(detectors, found, strict=True):
+            mine += detector.with_score_floor(_FLOOR).detect([picture]).scores.tolist()
+    return [np.array(each) for each in found]
+
+
+def print_scores(name: str, marks: Marks, false: Floats) -> None:
+    """What each score gives: recall, false faces in the crowd and in the pictures without one."""
+    scores, true, found_at = np.array(marks.scores), np.array(marks.true), np.array(marks.found_at)
+    print(f"| {name} | recall | false in the crowds | in the pictures |")
+    for score in np.arange(0.3, 0.9, 0.02).round(2).tolist():
+        wrong = int(((scores >= score) & ~true).sum())
+        recall = 100 * float((found_at >= score).mean())
+        print(f"| {score:.2f} | {recall:.1f} % | {wrong} | {int((false >= score).sum())} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--detector", action="append", help="a name; repeat (default: the shipped one and YuNet-n)")
     parser.add_argument("--people", type=int, default=60, help="who walk, by day and as many in the dark")
     parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--tuning", type=Path, metavar="FOLDER", help="choose a score: pictures without a face")
     parser.add_argument("--dry", action="store_true", help="write nothing")
     given = parser.parse_args()
     machine = this_machine()
@@ -257,7 +288,7 @@ def main() -> None:
     detectors = [open_detector(name, threads=1) for name in names]
     marks = [Marks() for _ in detectors]
     frames = 0
-    for scene, is_dim in crowds(given.people, given.seed):
+    for scene, is_dim in crowds(given.people, given.seed, is_tuning=given.tuning is not None):
         for number in range(0, len(scene), _EVERY):
             truth = true_faces(scene, number, is_dim=is_dim)
             if not truth:
@@ -268,14 +299,18 @@ def main() -> None:
             for detector, mine in zip(detectors, marks, strict=True):
                 faces = detector.with_score_floor(_FLOOR).detect([picture])
                 mine.add(faces.boxes.astype(np.float64), faces.scores.tolist(), truth)
+    if given.tuning:
+        for name, mine, false in zip(names, marks, false_in(given.tuning, detectors), strict=True):
+            print_scores(name, mine, false)
+        return
     times = times_ms(detectors, [])
     results = []
     pictures = faceless()
     for detector, mine, ms in zip(detectors, marks, times, strict=True):
-        false = {
+        wrong = {
             name: max(0, len(detector.detect([picture]).scores) - faces) for name, (picture, faces) in pictures.items()
         }
-        results.append(mine.result(detector, ms, detector.score_floor, false))
+        results.append(mine.result(detector, ms, detector.score_floor, wrong))
         print(asdict(results[-1]), flush=True)
     detection = Detection(
         people=2 * given.people, frames=frames, faces=len(marks[0].found_at), detectors=tuple(results)

@@ -2,7 +2,8 @@
 
 Portraits are pasted whole or as soft-edged heads, turned, covered, squeezed, relit, on portraits, faceless pieces of
 them (clothes, collars, flags, rooms), noise, gradients and drawn clutter. Where each face is in the finished scene
-follows from how it was pasted, and so does how much of it can still be seen.
+follows from how it was pasted, and so does how much of it can still be seen. Where there are pieces that a detector
+took for faces (`prepare_mistaken.py`), a part of the scenes shows them and nobody.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 from labels import Labels
 from numpy.typing import NDArray
-from portraits import Portrait, faceless_pictures, load_portraits
+from portraits import Portrait, faceless_pictures, load_portraits, mistaken_pictures
 
 Image = NDArray[np.uint8]
 FACE_PX = (9.0, 230.0)
@@ -19,6 +20,7 @@ LEAST_PX = 8.0  # smaller faces are neither found nor missed
 SEEN, GONE = 0.45, 0.03  # the shares of a face that make it one to find, and none at all
 HEAD_RADIUS = 0.72  # of the taller side of a face: a head is an upright cylinder
 DRAWN = -1  # whose pixels clutter is
+NOBODY, MISTAKEN = 0.35, 0.6  # the shares of scenes with nobody, and of their pieces that were taken for faces
 
 
 class Scenes:
@@ -27,9 +29,12 @@ class Scenes:
     def __init__(self) -> None:
         self._portraits = load_portraits()
         self._faceless = faceless_pictures()
+        self._mistaken = mistaken_pictures()
 
     def scene(self, rng: np.random.Generator, side: int) -> tuple[Image, Labels]:
         """uint8 [side, side, 3], BGR, with none to a dozen faces."""
+        if self._mistaken and rng.random() < NOBODY:
+            return self._mosaic(rng, side, MISTAKEN), Labels.joined([])
         canvas, faces = self._background(rng, side)
         owner = np.zeros((side, side), np.int16)
         parts, owners = [faces], [0] * len(faces.sure)
@@ -55,13 +60,7 @@ class Scenes:
             return self._mosaic(rng, side), nobody
         if kind < 0.85:
             return texture(rng, side), nobody
-        cells = int(rng.integers(2, 40))
-        spread = rng.uniform(5, 70)
-        coarse = np.clip(rng.normal(rng.uniform(20, 220, 3), spread, (cells, cells, 3)), 0, 255).astype(np.uint8)
-        how = (cv2.INTER_LINEAR, cv2.INTER_NEAREST, cv2.INTER_CUBIC)[rng.integers(3)]
-        canvas = cv2.resize(coarse, (side, side), interpolation=how)
-        draw_clutter(rng, canvas, int(rng.integers(0, 25)))
-        return canvas, nobody
+        return clutter(rng, side), nobody
 
     def _piece_of_portrait(self, rng: np.random.Generator, side: int) -> tuple[Image, Labels]:
         portrait = self._any(rng)
@@ -73,15 +72,16 @@ class Scenes:
         scale = side / piece
         return canvas, portrait.faces.moved(np.diag([scale, scale]), -at * scale)
 
-    def _mosaic(self, rng: np.random.Generator, side: int) -> Image:
-        """One to sixteen faceless pieces of pictures side by side."""
+    def _mosaic(self, rng: np.random.Generator, side: int, mistaken: float = 0.0) -> Image:
+        """One to sixteen faceless pieces of pictures side by side; a share of them was taken for faces."""
         canvas = np.empty((side, side, 3), np.uint8)
         across = int(rng.choice([1, 2, 2, 3, 4]))
         tile = -(-side // across)
         for top in range(0, side, tile):
             for left in range(0, side, tile):
                 part = canvas[top : top + tile, left : left + tile]
-                piece = self._faceless_piece(rng)
+                is_mistaken = rng.random() < mistaken
+                piece = self._mistaken_piece(rng, tile) if is_mistaken else self._faceless_piece(rng)
                 part[:] = cv2.resize(piece, (part.shape[1], part.shape[0]), interpolation=cv2.INTER_LINEAR)
         return canvas
 
@@ -102,6 +102,15 @@ class Scenes:
                 piece = piece[..., rng.permutation(3)] if rng.random() < 0.25 else piece
                 return np.ascontiguousarray(255 - piece if rng.random() < 0.05 else piece)
         return rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+
+    def _mistaken_piece(self, rng: np.random.Generator, tile: int) -> Image:
+        """The middle of something that was taken for a face, about as large as it was then."""
+        image = self._mistaken[rng.integers(len(self._mistaken))]
+        side = min(image.shape[0], round(tile * float(np.exp(rng.normal(0, 0.3)))))
+        spare = image.shape[0] - side
+        x, y = (int(np.clip(spare / 2 + rng.normal(0, 0.15 * side), 0, spare)) for _ in range(2))
+        piece = image[y : y + side, x : x + side]
+        return np.ascontiguousarray(piece[:, ::-1] if rng.random() < 0.5 else piece)
 
     def _any(self, rng: np.random.Generator) -> Portrait:
         return self._portraits[rng.integers(len(self._portraits))]
@@ -271,6 +280,29 @@ def covered(rng: np.random.Generator, image: Image, box: NDArray[np.float32]) ->
     return image
 
 
+def clutter(rng: np.random.Generator, side: int) -> Image:
+    """Coarse noise or gradients with things drawn on it."""
+    cells = int(rng.integers(2, 40))
+    spread = rng.uniform(5, 70)
+    coarse = np.clip(rng.normal(rng.uniform(20, 220, 3), spread, (cells, cells, 3)), 0, 255).astype(np.uint8)
+    how = (cv2.INTER_LINEAR, cv2.INTER_NEAREST, cv2.INTER_CUBIC)[rng.integers(3)]
+    canvas = cv2.resize(coarse, (side, side), interpolation=how)
+    draw_clutter(rng, canvas, int(rng.integers(0, 25)))
+    return canvas
+
+
+def page(rng: np.random.Generator, side: int) -> Image:
+    """Lines of letters on unevenly lit paper."""
+    paper = cv2.resize(rng.uniform(120, 255, (3, 3)).astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC)
+    sheet = np.repeat(paper.clip(0, 255).astype(np.uint8)[..., None], 3, 2)
+    font, size = int(rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_COMPLEX])), float(rng.uniform(0.25, 1.2))
+    ink, thickness = int(rng.integers(0, 90)), int(rng.integers(1, 3))
+    for base in range(int(14 * size), side + 20, max(6, int(rng.uniform(24, 38) * size))):
+        words = "".join(chr(c) if c < 123 else " " for c in rng.integers(97, 128, int(side / (9 * size)) + 1))
+        cv2.putText(sheet, words, (int(rng.integers(-9, 9)), base), font, size, (ink,) * 3, thickness, cv2.LINE_AA)
+    return sheet
+
+
 def draw_clutter(rng: np.random.Generator, canvas: Image, count: int) -> None:
     """Draw boxes, discs, lines and letters: edges that are no faces."""
     side = canvas.shape[0]
@@ -300,7 +332,9 @@ def draw_clutter(rng: np.random.Generator, canvas: Image, count: int) -> None:
 
 
 def texture(rng: np.random.Generator, side: int) -> Image:
-    """Grass, gravel, cloth or a wall: noise of many sizes, or one small thing repeated."""
+    """Grass, gravel, cloth or a wall: noise of many sizes, one small thing repeated, or a page."""
+    if rng.random() < 0.12:
+        return page(rng, side)
     if rng.random() < 0.6:
         grey = np.zeros((side, side), np.float32)
         fall = rng.uniform(0.35, 1.1)

@@ -27,7 +27,7 @@ class Portrait:
 
 def load_portraits() -> list[Portrait]:
     """Everybody who may be learnt from. The first call reads all portraits with the teacher: two minutes."""
-    found = _found_faces()
+    found = found_faces()
     portraits = []
     for path, rows in tqdm(found.items(), desc="portraits"):
         image = cv2.imread(str(lfw_dir() / path))
@@ -41,11 +41,21 @@ def load_portraits() -> list[Portrait]:
 
 def faceless_pictures() -> list[NDArray[np.uint8]]:
     """Pictures without a face, BGR, if there are any: what lies in `faceless/` in the work folder."""
-    paths = sorted((work_dir() / "faceless").glob("*.*"))
+    return _pictures_in("faceless")
+
+
+def mistaken_pictures() -> list[NDArray[np.uint8]]:
+    """Squares around what was taken for a face, BGR, if there are any: `mistaken/` in the work folder."""
+    return _pictures_in("mistaken")
+
+
+def _pictures_in(folder: str) -> list[NDArray[np.uint8]]:
+    paths = sorted((work_dir() / folder).glob("*.*"))
     return [image for path in paths if (image := cv2.imread(str(path))) is not None]
 
 
-def _found_faces() -> dict[str, NDArray[np.float32]]:
+def found_faces() -> dict[str, NDArray[np.float32]]:
+    """The teacher's faces [n, 15] of every portrait that shows any, by path under the portraits' folder."""
     target = work_dir() / "portrait_faces.npz"
     if not target.exists():
         teacher, found = DetectionTeacher(threads=1), {}

@@ -1,12 +1,13 @@
-"""Gather pictures without a face: `python prepare_faceless.py FOLDER...`. Optional; they teach what no face is.
+"""Gather pictures without a face: `python prepare_faceless.py [--to NAME] FOLDER...`. They teach what no face is.
 
 Every picture in the folders (and in the .pk3 and .zip archives there) is cut into squares of 384 px, near and far. A
-square in which the teacher may see a face is left out.
+square in which the teacher may see a face is left out. They go to NAME in the work folder: what lies in `faceless` is
+learnt from, what is gathered under another name is not, and can be measured on.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,12 +57,16 @@ def _read(content: bytes) -> Iterator[NDArray[np.uint8]]:
 
 def main() -> None:
     """Cut the pictures of the folders named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="+")
+    parser.add_argument("--to", default="faceless")
+    options = parser.parse_args()
     cv2.setNumThreads(1)
     teacher, rng = DetectionTeacher(threads=1), np.random.default_rng(0)
-    target = work_dir() / "faceless"
+    target = work_dir() / options.to
     target.mkdir(exist_ok=True)
     kept = left_out = 0
-    for folder in map(Path, sys.argv[1:]):
+    for folder in options.folder:
         for picture in tqdm(pictures(folder), desc=folder.name):
             for square in squares(rng, picture):
                 if len(teacher.detect(square, score=DOUBT)):

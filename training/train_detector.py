@@ -1,7 +1,10 @@
 """Train the detector: `python train_detector.py --minutes 60`. Run it again to go on where it stopped.
 
 Every scene is new. Other processes compose them and say where the faces are; this one learns from a poorer picture of
-each. `--stop-after` ends a part of the training early, for a machine that is shared.
+each. `--stop-after` ends a part of the training early, for a machine that is shared. The curve goes to NAME.csv.
+
+`--start CHECKPOINT --name NAME --rate 1e-3` begins from another training's averaged weights instead: so a finished
+detector learns from what it took for faces (`prepare_mistaken.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -86,11 +90,11 @@ def mean_landmark_error(student: Tensor, wanted: Tensor) -> float:
     return float(off.mean()) if len(off) else 0.0
 
 
-def rate_at(progress: float) -> float:
+def rate_at(progress: float, peak: float) -> float:
     """The learning rate: a short rise, then a cosine down to nothing."""
     if progress < WARM_UP:
-        return PEAK_RATE * (0.05 + 0.95 * progress / WARM_UP)
-    return PEAK_RATE * (0.5 + 0.5 * math.cos(math.pi * min(1.0, (progress - WARM_UP) / (1 - WARM_UP)))) + 1e-6
+        return peak * (0.05 + 0.95 * progress / WARM_UP)
+    return peak * (0.5 + 0.5 * math.cos(math.pi * min(1.0, (progress - WARM_UP) / (1 - WARM_UP)))) + 1e-6
 
 
 @torch.no_grad()
@@ -113,6 +117,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--composers", type=int, default=1, help="processes that compose scenes")
     parser.add_argument("--muon", type=float, default=2.0, help="Muon's rate over AdamW's")
+    parser.add_argument("--rate", type=float, default=PEAK_RATE, help="the highest, of AdamW")
+    parser.add_argument("--start", type=Path, help="a checkpoint whose averaged weights are the first ones")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--name", default="detector", help="of the checkpoint, and what is resumed")
@@ -122,6 +128,8 @@ def main() -> None:
     cv2.setNumThreads(1)
     device = torch.device(options.device)
     model = NanoDetector().to(device, memory_format=torch.channels_last)
+    if options.start:
+        model.load_state_dict(torch.load(options.start, map_location=device)["average"])
     average = copy.deepcopy(model).eval()
     # The last layers answer in several units: no matrix to be turned.
     is_matrix = {id(p): p.ndim > 1 and p.shape[0] != HEAD_VALUES for p in model.parameters()}
@@ -147,7 +155,7 @@ def main() -> None:
     bar = tqdm(total=round(options.minutes * 60), initial=round(seconds), unit="s", mininterval=10)
     last, saved_at, running = time.monotonic(), seconds, np.zeros(4)
     while seconds < until:
-        rate.fill_(rate_at(seconds / (options.minutes * 60)))
+        rate.fill_(rate_at(seconds / (options.minutes * 60), options.rate))
         adamw.param_groups[0]["lr"] = float(rate)
         poorer, wanted = (each.to(device) for each in next(batches))
         x = poorer.permute(0, 3, 1, 2).to(torch.float32).contiguous(memory_format=torch.channels_last)
@@ -177,6 +185,8 @@ def main() -> None:
                 checkpoint.with_suffix(".tmp"),
             )
             checkpoint.with_suffix(".tmp").rename(checkpoint)
+            with checkpoint.with_suffix(".csv").open("a") as curve:
+                curve.write(f"{seconds:.0f},{step},{step * options.batch},{','.join(f'{v:.4f}' for v in running)}\n")
 
 
 if __name__ == "__main__":
