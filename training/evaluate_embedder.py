@@ -1,24 +1,31 @@
-"""Measure embedders on the people held out: `python evaluate_embedder.py [student.onnx ...]`, beside the teacher.
+"""Measure embedders on the people held out: `python evaluate_embedder.py [--json FILE] [student.onnx ...]`.
 
 Verification is 10-fold accuracy on as many mated as non-mated pairs; TAR is over all held-out pairs; TPIR is by
 `searches.py`, against watchlists of several lengths, and with spoilt pictures searched at the threshold of clean ones.
+The teacher is measured beside them.
 """
 
 from __future__ import annotations
 
+import argparse
+import hashlib
+import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 from align import MASTER_PX, TEACHER_PX
 from face_store import load_faces
 from numpy.typing import NDArray
-from people import work_dir
-from searches import at_threshold, found_at, search
+from people import teacher_path, work_dir
+from searches import Found, Rates, at_threshold, found_at, search
 from spoilt_probes import KINDS, spoilt
 
+TEACHER = "face_reid_0095.onnx"
+FPIRS = (0.01, 0.001)
 WATCHLISTS = {10: 400, 243: 1, 500: 40}  # people on it: how many are drawn
 
 Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # masters [n, 160, 160, 3] to unit vectors
@@ -38,6 +45,33 @@ class Accuracy:
             f"verification {100 * self.verification:.1f}, TAR at FMR 1e-2 {100 * self.tar_at_1e2:.1f}, "
             f"1e-3 {100 * self.tar_at_1e3:.1f} (threshold {self.threshold_fmr_1e3:.3f})"
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searched:
+    """Searches of watchlists of one length; what is found by the share of strangers taken for somebody."""
+
+    enrolled: int
+    strangers: int
+    at_fpir: dict[str, Found]
+
+    def __str__(self) -> str:
+        shares = [f"{100 * float(fpir):g} %: {found}" for fpir, found in self.at_fpir.items()]
+        return f"{self.enrolled} enrolled, {self.strangers} strangers: TPIR at FPIR {'; '.join(shares)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """One embedder; `spoilt` is TPIR and FPIR by kind, with 243 enrolled, at the `threshold` of clean pictures."""
+
+    pairs: Accuracy
+    searches: tuple[Searched, ...]
+    threshold: float
+    spoilt: dict[str, Rates]
+
+    def __str__(self) -> str:
+        worse = [f"searched {kind}: {rates} at {self.threshold:.3f}" for kind, rates in self.spoilt.items()]
+        return "\n  ".join(map(str, [self.pairs, *self.searches, *worse]))
 
 
 def fields(masters: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -94,21 +128,21 @@ def embedded(embed: Embed, masters: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.concatenate([embed(masters[i : i + 64]) for i in range(0, len(masters), 64)])
 
 
-def described(embed: Embed) -> list[str]:
-    """Everything measured of one embedder, a line each."""
+def evaluated(embed: Embed) -> Evaluated:
+    """Everything measured of one embedder."""
     masters, names = held_out()
     vectors = embedded(embed, masters)
-    lines = [str(measure(vectors, names))]
+    searches = []
     for size, draws in WATCHLISTS.items():
         trials = search(vectors, vectors, names, size=size, draws=draws)
-        shares = [f"{100 * fpir:g} %: {found_at(trials, fpir)}" for fpir in (0.01, 0.001)]
-        lines.append(f"{size} enrolled, {trials.strangers.shape[1]} strangers: TPIR at FPIR {'; '.join(shares)}")
+        found = {f"{fpir:g}": found_at(trials, fpir) for fpir in FPIRS}
+        searches.append(Searched(enrolled=size, strangers=trials.strangers.shape[1], at_fpir=found))
     threshold = found_at(search(vectors, vectors, names, size=243, draws=1), 0.01).threshold
+    worse = {}
     for kind in KINDS:
         seen = embedded(embed, spoilt(masters, kind))
-        tpir, fpir = at_threshold(search(vectors, seen, names, size=243, draws=1), threshold)
-        lines.append(f"searched {kind}: TPIR {100 * tpir:.1f}, FPIR {100 * fpir:.1f} at {threshold:.3f}")
-    return lines
+        worse[kind] = at_threshold(search(vectors, seen, names, size=243, draws=1), threshold)
+    return Evaluated(pairs=measure(vectors, names), searches=tuple(searches), threshold=threshold, spoilt=worse)
 
 
 def onnx_embedder(path: str) -> Embed:
@@ -136,9 +170,20 @@ def teacher_embedder() -> Embed:
 
 def main() -> None:
     """Measure the teacher and the embedders named."""
-    embedders = {"teacher": teacher_embedder(), **{path: onnx_embedder(path) for path in sys.argv[1:]}}
-    for name, embed in embedders.items():
-        sys.stdout.write("\n  ".join([f"{name}:", *described(embed)]) + "\n")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("student", type=Path, nargs="*")
+    parser.add_argument("--json", type=Path, help="where the results are written too")
+    options = parser.parse_args()
+    files = {TEACHER: teacher_path(TEACHER), **{path.name: path for path in options.student}}
+    results = {}
+    for name, path in files.items():
+        found = evaluated(teacher_embedder() if name == TEACHER else onnx_embedder(str(path)))
+        sys.stdout.write(f"{name}:\n  {found}\n")
+        results[name] = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **asdict(found)}
+    if options.json:
+        people = len(set(held_out()[1]))
+        record = {"people": people, "pictures": len(held_out()[1]), "embedders": results}
+        options.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -39,6 +39,19 @@ class Found:
         return f"{100 * self.tpir:.1f} ({100 * self.low:.1f}-{100 * self.high:.1f}) at {self.threshold:.3f}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """TPIR with its 95 % interval over people, and FPIR."""
+
+    tpir: float
+    low: float
+    high: float
+    fpir: float
+
+    def __str__(self) -> str:
+        return f"TPIR {100 * self.tpir:.1f} ({100 * self.low:.1f}-{100 * self.high:.1f}), FPIR {100 * self.fpir:.1f}"
+
+
 def search(
     enrolled: Vectors, searched: Vectors, names: NDArray[np.str_], *, size: int, draws: int, seed: int = 0
 ) -> Trials:
@@ -86,6 +99,17 @@ def found_at(trials: Trials, fpir: float, *, seed: int = 0) -> Found:
     return Found(tpir=tpir, low=float(low), high=float(high), threshold=threshold)
 
 
-def at_threshold(trials: Trials, threshold: float) -> tuple[float, float]:
-    """TPIR and FPIR at a threshold set elsewhere."""
-    return float((trials.mated > threshold).mean()), float((trials.strangers > threshold).mean())
+def at_threshold(trials: Trials, threshold: float, *, seed: int = 0) -> Rates:
+    """TPIR and FPIR at a threshold set elsewhere; TPIR's interval draws the people anew."""
+    found = trials.mated > threshold
+    _, of = np.unique(trials.mated_of, return_inverse=True)
+    people = int(of.max()) + 1
+    rng = np.random.default_rng(seed)
+    spread = []
+    for _ in range(RESAMPLED):
+        weights = np.bincount(rng.integers(people, size=people), minlength=people)[of]
+        spread.append(float((weights * found).sum() / weights.sum()))
+    low, high = np.quantile(spread, (0.025, 0.975))
+    return Rates(
+        tpir=float(found.mean()), low=float(low), high=float(high), fpir=float((trials.strangers > threshold).mean())
+    )

@@ -4,6 +4,8 @@ The schedule follows the clock, not the steps: on a machine that is lent or shar
 (virtual faces, the teacher, the damage, the student, the optimiser) runs on one device in steps of fixed shape; a GPU
 records a step once and replays it, so that it never waits for Python. Measuring, saving and loading are tried in the
 first seconds. Curves go to NAME.csv.
+
+With --apart SHARE the stages learn apart for that share of the time (`stages.py`), and together afterwards.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from face_stream import FaceStream
 from muon import Muon
 from people import work_dir
 from spoil import Spoiler, Views
+from stages import Apart, join
 from teacher_network import MAP_CHANNELS as TEACHER_CHANNELS
 from teacher_network import open_teacher
 from torch import Tensor, nn
@@ -37,6 +40,7 @@ WARM_UP, FLAT = 0.03, 0.25  # shares of the time: the rate rises, then stays, th
 EMA_DECAY = 0.998
 NEIGHBOUR_TEMPERATURE = 0.06
 CPU_SIDES = ((0.36, 64), (0.67, 80), (0.85, 96), (1.01, SIDE_PX))  # until this share of the time, this side
+CLOCKS = {"wall": time.monotonic, "processor": time.process_time}
 MEASURED_EVERY = 20.0  # seconds on a GPU; 24 times that on a CPU
 
 
@@ -86,7 +90,6 @@ class Trainer:
         self.device = torch.device(options.device)
         self._batch = options.batch
         pool = load_faces(work_dir() / "faces_learn.npz").crops[: options.people or None]
-        on_gpu = self.device.type == "cuda"
         self.stream = FaceStream(
             torch.from_numpy(pool).to(self.device).permute(0, 3, 1, 2).contiguous(),
             open_teacher(self.device),
@@ -96,11 +99,23 @@ class Trainer:
         self.model = NanoEmbedder().to(self.device, memory_format=torch.channels_last)
         self.loss_of = Loss(self.stream.known).to(self.device)
         self.average = copy.deepcopy(self.model).eval()
-        self._learnt = [*self.model.parameters(), *self.loss_of.parameters()]
-        matrices = [p for p in self.model.parameters() if p.ndim > 1 and p.numel() > 4096 and p.shape[0] > 1]
-        chosen = {id(p) for p in matrices} if options.muon else set()
-        others = [p for p in self._learnt if id(p) not in chosen]
         self._rate = torch.tensor(0.0, device=self.device)
+        self._muon = options.muon
+        self._learn(self.model)
+        self._peak = options.rate
+        self._share = torch.zeros(4, device=self.device)
+        self._keep = torch.zeros((), device=self.device)
+        self.running = torch.zeros(4, device=self.device)
+        self.steps, self.seconds = 0, 0.0
+        self.set_side(SIDE_PX)
+
+    def _learn(self, student: nn.Module) -> None:
+        """Begin to move the weights of a student and of the layers that read it."""
+        on_gpu = self.device.type == "cuda"
+        self._learnt = [*student.parameters(), *self.loss_of.parameters()]
+        matrices = [p for p in student.parameters() if p.ndim > 1 and p.numel() > 4096 and p.shape[0] > 1]
+        chosen = {id(p) for p in matrices} if self._muon else set()
+        others = [p for p in self._learnt if id(p) not in chosen]
         self._optimisers: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(
                 [
@@ -112,14 +127,8 @@ class Trainer:
                 capturable=on_gpu,
             )
         ]
-        if options.muon:
-            self._optimisers.append(Muon(matrices, self._rate, options.muon, on_gpu=on_gpu))
-        self._peak = options.rate
-        self._share = torch.zeros(4, device=self.device)
-        self._keep = torch.zeros((), device=self.device)
-        self.running = torch.zeros(4, device=self.device)
-        self.steps, self.seconds = 0, 0.0
-        self.set_side(SIDE_PX)
+        if self._muon:
+            self._optimisers.append(Muon(matrices, self._rate, self._muon, on_gpu=on_gpu))
 
     def set_side(self, side: int) -> None:
         """Make the student's crops so large from now on."""
@@ -138,12 +147,34 @@ class Trainer:
 
     def step(self) -> None:
         """Make faces, learn from some, follow with the average. Everything stays on the device."""
+        self._step(lambda x, _: self.model.embed_with_maps(x))
+        with torch.no_grad():
+            average, current = list(self.average.parameters()), list(self.model.parameters())
+            torch._foreach_mul_(average, self._keep)
+            torch._foreach_add_(average, torch._foreach_mul(current, 1 - self._keep))
+
+    def begin_apart(self) -> Apart:
+        """The student in stages that learn apart, by `step_apart`, until `join`."""
+        apart = Apart(self.model)
+        self._learn(apart)
+        return apart
+
+    def step_apart(self, apart: Apart) -> None:
+        self._step(apart)
+
+    def join(self, apart: Apart) -> None:
+        """Go on with one network made of the stages."""
+        join(apart, self.loss_of.read, self.model)
+        self.average.load_state_dict(self.model.state_dict())
+        self._learn(self.model)
+
+    def _step(self, answer: Callable[[Tensor, list[Tensor]], tuple[Tensor, list[Tensor]]]) -> None:
         self.stream.make()
         x, targets, wanted = self.views()
         for optimiser in self._optimisers:
             optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
-            out, maps = self.model.embed_with_maps(x)
+            out, maps = answer(x, wanted)
             maps = self.loss_of.readings(maps)
         read_from = self.loss_of(out, maps, targets, wanted)
         (read_from * self._share).sum().backward()
@@ -152,9 +183,6 @@ class Trainer:
             optimiser.step()
         with torch.no_grad():
             self.running.lerp_(read_from.detach(), 1 - self._keep.clamp(max=0.98))
-            average, current = list(self.average.parameters()), list(self.model.parameters())
-            torch._foreach_mul_(average, self._keep)
-            torch._foreach_add_(average, torch._foreach_mul(current, 1 - self._keep))
 
     def plan(self, progress: float) -> None:
         """Set the rate and the weights of the losses for this share of the time."""
@@ -285,6 +313,27 @@ def report(trainer: Trainer, held_out: HeldOut, options: argparse.Namespace, *, 
         raise SystemExit("the loss is not finite")
 
 
+def side_at(progress: float, options: argparse.Namespace, *, on_gpu: bool) -> int:
+    """How large crops are at this share of the time."""
+    return options.side or (SIDE_PX if on_gpu else next(px for until, px in CPU_SIDES if progress < until))
+
+
+def learn_apart(trainer: Trainer, budget: float, options: argparse.Namespace) -> None:
+    """Let the stages learn apart for their share of the time. Nothing is saved until they are joined."""
+    apart, clock = trainer.begin_apart(), CLOCKS[options.clock]
+    last = clock()
+    while (progress := trainer.seconds / budget) < options.apart:
+        side = side_at(progress, options, on_gpu=trainer.device.type == "cuda")
+        if side != trainer.side:
+            trainer.set_side(side)
+        trainer.plan(progress)
+        trainer.step_apart(apart)
+        trainer.steps += 1
+        now = clock()
+        trainer.seconds, last = trainer.seconds + now - last, now
+    trainer.join(apart)
+
+
 def train(options: argparse.Namespace) -> None:
     """Train until the seconds are spent."""
     began = time.monotonic()
@@ -300,6 +349,9 @@ def train(options: argparse.Namespace) -> None:
         trainer.stream.make()
     tqdm.write(f"the first faces after {time.monotonic() - began:.1f} s")
 
+    if options.apart > trainer.seconds / options.seconds:
+        learn_apart(trainer, options.seconds, options)
+
     # Everything that comes later is tried at once: a failure should be cheap.
     trainer.plan(trainer.seconds / options.seconds)
     trainer.rehearse(3)
@@ -311,9 +363,10 @@ def train(options: argparse.Namespace) -> None:
     budget = options.seconds - (time.monotonic() - began if options.by else 0)
     every = MEASURED_EVERY * (1 if on_gpu else 24)
     bar = tqdm(total=round(budget), initial=round(trainer.seconds), unit="s", mininterval=10)
-    last, measured_at = time.monotonic(), trainer.seconds
+    clock = CLOCKS[options.clock]
+    last, measured_at = clock(), trainer.seconds
     while (progress := trainer.seconds / budget) < 1 and not 0 < options.steps <= trainer.steps:
-        side = options.side or (SIDE_PX if on_gpu else next(px for until, px in CPU_SIDES if progress < until))
+        side = side_at(progress, options, on_gpu=on_gpu)
         if side != trainer.side:
             trainer.set_side(side)
         trainer.plan(progress)
@@ -321,7 +374,7 @@ def train(options: argparse.Namespace) -> None:
         if on_gpu:
             torch.cuda.synchronize()
         trainer.steps += 1
-        now = time.monotonic()
+        now = clock()
         trainer.seconds, last = trainer.seconds + now - last, now
         bar.update(round(trainer.seconds) - bar.n)
         if trainer.seconds - measured_at >= every:
@@ -338,6 +391,8 @@ def main() -> None:
     parser.add_argument(
         "--by", action="store_true", help="the seconds count from the program's start, start-up included"
     )
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="what the seconds are of (processor: on a CPU)")
+    parser.add_argument("--apart", type=float, default=0.0, help="the share of the time in which stages learn apart")
     parser.add_argument("--batch", type=int, default=512 if on_gpu else 64)
     parser.add_argument("--ring", type=int, default=131072 if on_gpu else 8192, help="virtual faces kept")
     parser.add_argument("--rate", type=float, default=PEAK_RATE)
