@@ -130,16 +130,17 @@ class Scenes:
         is_whole = rng.random() < 0.35
         if rng.random() < 0.25:
             image = covered(rng, image, faces.boxes[portrait.main])
+        head = faces.boxes[portrait.main]
         if not is_whole:
             faces = faces.only([portrait.main])
-            if rng.random() < 0.4:
+            if rng.random() < 0.45:  # the face moves to a side of its head
                 image, faces = turned(image, faces, np.radians(rng.uniform(-65, 65)))
         linear = _pose(rng, scale)
         side = canvas.shape[0]
         near = rng.uniform(-0.15 * px, side + 0.15 * px, 2) if px < 0.5 * side else side * rng.uniform(0.2, 0.8, 2)
         main = faces.boxes[portrait.main if is_whole else 0]
         shift = near - linear @ ((main[:2] + main[2:]) / 2)
-        mask = _whole(image) if is_whole else _oval(rng, image, main)
+        mask = _whole(image) if is_whole else _oval(rng, image, head)
         _blend(rng, canvas, owner, mine, image, mask, np.concatenate([linear, shift[:, None]], 1))
         return faces.moved(linear, shift)
 

@@ -1,6 +1,6 @@
 """Gather pictures without a face: `python prepare_faceless.py [--to NAME] FOLDER...`. They teach what no face is.
 
-Every picture in the folders (and in the .pk3 and .zip archives there) is cut into squares of 384 px, near and far. A
+Every picture in the folders (and in the archives there) is cut into squares of 384 px, near and far. A
 square in which the teacher may see a face is left out. They go to NAME in the work folder: what lies in `faceless` is
 learnt from, what is gathered under another name is not, and can be measured on.
 """
@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 SIDE_PX = 384
 DOUBT = 0.4  # what the teacher may score at most
+ARCHIVES = (".pk3", ".wz", ".zip")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tga", ".webp")
 MOST_OF_ONE = 6  # squares of one picture
 
@@ -28,7 +29,7 @@ MOST_OF_ONE = 6  # squares of one picture
 def pictures(folder: Path) -> Iterator[NDArray[np.uint8]]:
     """BGR pictures of the folder and its archives, those that can be read."""
     for path in sorted(folder.rglob("*")):
-        if path.suffix in (".pk3", ".zip") and path.is_file():
+        if path.suffix in ARCHIVES and path.is_file():
             with zipfile.ZipFile(path) as archive:
                 for name in sorted(archive.namelist()):
                     if name.lower().endswith(SUFFIXES):

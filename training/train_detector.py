@@ -1,7 +1,7 @@
 """Train the detector: `python train_detector.py --minutes 60`. Run it again to go on where it stopped.
 
-Every scene is new. Other processes compose them and say where the faces are; this one learns from a poorer picture of
-each. `--stop-after` ends a part of the training early, for a machine that is shared. The curve goes to NAME.csv.
+Other processes compose scenes and say where the faces are; this one sees each a few times, as a poorer picture.
+`--stop-after` ends a part of the training early, for a machine that is shared. The curve goes to NAME.csv.
 
 `--start CHECKPOINT --name NAME --rate 1e-3` begins from another training's averaged weights instead: so a finished
 detector learns from what it took for faces (`prepare_mistaken.py`).
@@ -13,6 +13,7 @@ import argparse
 import copy
 import math
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from tqdm import tqdm
 PEAK_RATE = 3e-3
 WARM_UP = 0.03
 SIDE_PX = 256
+KEPT = 512  # scenes that may be seen again
 CERTAIN = 0.3  # cells whose score should be less teach no box
 
 Batch = tuple[np.ndarray, np.ndarray]
@@ -40,28 +42,29 @@ Batch = tuple[np.ndarray, np.ndarray]
 class Composed(IterableDataset[Batch]):
     """Batches of scenes uint8 [n, side, side, 3] and of what their cells should say, float32 [n, cells, 16]."""
 
-    def __init__(self, scenes: Scenes, *, batch: int, seed: int, step: int) -> None:
-        self._scenes, self._batch, self._seed = scenes, batch, (seed, step)
+    def __init__(self, scenes: Scenes, *, batch: int, new: int, seed: int, step: int) -> None:
+        self._scenes, self._batch, self._new, self._seed = scenes, batch, new, (seed, step)
 
     def __iter__(self) -> Iterator[Batch]:
         cv2.setNumThreads(1)
         worker = get_worker_info()
         rng = np.random.default_rng([*self._seed, worker.id if worker is not None else 0])
-        before: list[tuple[np.ndarray, Labels]] = []
+        kept: deque[tuple[np.ndarray, Labels]] = deque(maxlen=KEPT)  # composing costs more than anything else
         while True:
-            scenes = [self._scenes.scene(rng, SIDE_PX) for _ in range(self._batch - len(before))]
-            pairs = [_seen(rng, *scene) for scene in [*scenes, *before]]
-            before = [_mirrored(*scene) for scene in scenes[: self._batch // 2]]
+            kept.extend(self._scenes.scene(rng, SIDE_PX) for _ in range(self._new if kept else self._batch))
+            pairs = [_seen(rng, *kept[i]) for i in rng.integers(0, len(kept), self._batch)]
             yield np.stack([scene for scene, _ in pairs]), np.stack([target for _, target in pairs])
 
 
 def _seen(rng: np.random.Generator, scene: np.ndarray, labels: Labels) -> Batch:
+    if rng.random() < 0.5:
+        scene, labels = _mirrored(scene, labels)
     poorer = seen_badly(rng, scene)
     return poorer, cell_targets(still_seen(poorer, labels), SIDE_PX)
 
 
 def _mirrored(scene: np.ndarray, labels: Labels) -> tuple[np.ndarray, Labels]:
-    """The same from the other side: composing costs more than anything else."""
+    """The same from the other side."""
     return np.ascontiguousarray(scene[:, ::-1]), labels.moved(np.diag([-1, 1]), np.array([scene.shape[1], 0]))
 
 
@@ -114,6 +117,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60, help="of the whole training: the schedule fits them")
     parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes of this run")
     parser.add_argument("--batch", type=int, default=24)
+    parser.add_argument("--new", type=int, default=12, help="scenes composed for each batch")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--composers", type=int, default=1, help="processes that compose scenes")
     parser.add_argument("--muon", type=float, default=2.0, help="Muon's rate over AdamW's")
@@ -149,7 +153,7 @@ def main() -> None:
         step, seconds = saved["step"], saved["seconds"]
         muon.param_groups[0]["lr"] = rate
     began = step
-    composed = Composed(Scenes(), batch=options.batch, seed=options.seed, step=step)
+    composed = Composed(Scenes(), batch=options.batch, new=options.new, seed=options.seed, step=step)
     batches = iter(DataLoader(composed, batch_size=None, num_workers=options.composers, prefetch_factor=4))
     until = min(options.minutes * 60, seconds + options.stop_after * 60)
     bar = tqdm(total=round(options.minutes * 60), initial=round(seconds), unit="s", mininterval=10)
