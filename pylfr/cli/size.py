@@ -20,21 +20,22 @@ from pylfr.deployment.sections.recognition import BatchSection, RecognitionSecti
 from pylfr.errors import MediaError, UsageError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
-from pylfr.sizing.capacity import Conditions, LoadTrial, Sizing, SizingRules, size_machine
+from pylfr.sizing.capacity import TRACED_S, Conditions, LoadTrial, Sizing, SizingRules, size_machine
 from pylfr.sizing.footage import ClipRules, Codec, find_portraits, make_clip
 from pylfr.sizing.gpu_plan import Demand, GpuPlan, plan_for_gpu, read_gpu_rates
-from pylfr.sizing.load import Load, Moment, Setting, decode_floor, run_load
+from pylfr.sizing.load import Load, Moment, Setting
 from pylfr.sizing.report import as_json, sizing_plot
 from pylfr.sizing.synthetic import synthetic_watchlist, walkers_templates
-from pylfr.sizing.trace import LoadTimeline
-
-_TRACED_S = 5.0
+from pylfr.sizing.trace import LoadTimeline, breakdown
 
 
 def size(
     seconds: Annotated[float, typer.Option(help="Seconds for which the answer must hold.", min=1)] = 60.0,
     bound_ms: Annotated[float, typer.Option(help="Bound on p99 from capture to alert, ms.", min=1)] = 250.0,
     limit: Annotated[int, typer.Option(help="Try no more cameras than this.", min=1)] = 200,
+    cameras: Annotated[
+        int | None, typer.Option(help="Try this number of cameras alone.", min=1, show_default="search for the largest")
+    ] = None,
     faces: Annotated[int, typer.Option(help="Faces in every frame of the synthetic footage.", min=0)] = 3,
     still: Annotated[
         bool, typer.Option("--still", help="Faces walk through a still street; without it the street moves too.")
@@ -65,7 +66,9 @@ def size(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write every number as JSON.")] = None,
     trace: Annotated[
         Path | None,
-        typer.Option(help=f"Run what is held for {_TRACED_S:g} s more and write a timeline (Chrome's trace format)."),
+        typer.Option(
+            help=f"Run what is held, or --cameras, {TRACED_S:g} s more and write a timeline (Chrome's trace format)."
+        ),
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a figure (PNG); needs the extra evaluation.")] = None,
 ) -> None:
@@ -86,7 +89,7 @@ def size(
     print_notices([finder, comparer], console)
     finds = open_detector(finder, runtime=runtime, threads=threads)
     compares = open_embedder(comparer, runtime=runtime, threads=threads)
-    rules = SizingRules(seconds=seconds, probe_s=min(probe_s, seconds), bound_ms=bound_ms, limit=limit)
+    rules = SizingRules(seconds=seconds, probe_s=min(probe_s, seconds), bound_ms=bound_ms, limit=limit, only=cameras)
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True
     ) as progress:
@@ -131,11 +134,10 @@ def size(
             )
             return plan_for_gpu(rates, demand, detector=finder, embedder=comparer)
 
-        sizing = size_machine(setting, conditions, rules, on_moment=shown.on_moment, on_trial=shown.on_trial, plan=plan)
-        timeline = LoadTimeline()
-        if trace is not None and sizing.cameras and not sizing.interrupted:
-            floor_ms = decode_floor(clip)
-            run_load(setting, sizing.cameras, seconds=_TRACED_S, decode_floor_ms=floor_ms, timeline=timeline)
+        timeline = LoadTimeline() if trace is not None else None
+        sizing = size_machine(
+            setting, conditions, rules, on_moment=shown.on_moment, on_trial=shown.on_trial, plan=plan, timeline=timeline
+        )
     print_sizing(sizing)
     if not sizing.interrupted:
         if json_file is not None:
@@ -144,9 +146,11 @@ def size(
         if plot is not None:
             write_result(plot, sizing_plot(sizing))
             say(f"drawn in {plot}")
-        if trace is not None and sizing.cameras:
+        traced = cameras or sizing.cameras
+        if trace is not None and timeline is not None and traced:
             write_result(trace, timeline.to_json())
-            say(f"timeline of {sizing.cameras} cameras written to {trace}: open it in Perfetto or chrome://tracing")
+            print_waits(timeline)
+            say(f"timeline of {traced} cameras written to {trace}: open it in Perfetto or chrome://tracing")
     elif any(each is not None for each in (json_file, plot, trace)):
         warn("notice", "stopped halfway: nothing was written")
     if sizing.interrupted or not sizing.cameras:
@@ -219,6 +223,24 @@ def print_sizing(sizing: Sizing) -> None:
             warn("notice", f"not in the plan: {reason}")
     for note in sizing.notes:
         warn("notice", note)
+
+
+def print_waits(timeline: LoadTimeline) -> None:
+    """What the frames of a traced run waited for, at each quantile of their latency."""
+    parts = breakdown(timeline)
+    if not parts:
+        return
+    title = f"What {parts[0].frames:,} frames with a face waited for, ms"
+    table = Table("", "in all", "decode", "queue", "detect", "hand over", "recognise", "cores left idle", title=title)
+    for each in parts:
+        waits = (each.decode_ms, each.queue_ms, each.detect_ms, each.hand_over_ms, each.recognise_ms)
+        table.add_row(
+            f"p{100 * each.quantile:g}",
+            f"{each.latency_ms:.0f}",
+            *(f"{wait:.0f}" for wait in waits),
+            f"{each.idle_cores:.2f}",
+        )
+    results().print(table)
 
 
 def _conditions(

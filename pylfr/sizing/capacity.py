@@ -9,29 +9,35 @@ from pylfr.sizing.gpu_plan import GpuPlan
 from pylfr.sizing.load import RATE, STAGES, Load, Moment, Setting, decode_floor, run_load
 from pylfr.sizing.machine import Machine, this_machine
 from pylfr.sizing.search import Largest, confirm, find_largest
+from pylfr.sizing.trace import LoadTimeline
 
 # From this share of its time on a resource counts as used up.
 _USED_UP = 0.8
 # Other programs that take more than this share of the machine make the answer too small.
 _DISTURBED = 0.1
+# So long a run is traced.
+TRACED_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizingRules:
     """What "held" means: p99 latency within ``bound_ms`` and no drop, for ``seconds``.
 
-    Trials of ``probe_s`` come first; ``limit`` cameras at most are tried.
+    Trials of ``probe_s`` come first; ``limit`` cameras at most are tried. With ``only`` that number of cameras is
+    tried, for ``seconds``, and no other.
     """
 
     seconds: float = 60.0
     probe_s: float = 6.0
     bound_ms: float = 250.0
     limit: int = 200
+    only: int | None = None
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be more than 0, got {getattr(self, name)}")
+            given = getattr(self, name)
+            if given is not None and not given > 0:
+                raise ValueError(f"{name} must be more than 0, got {given}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +102,12 @@ def size_machine(
     on_moment: Callable[[Moment], None] = lambda _: None,
     on_trial: Callable[[LoadTrial], None] = lambda _: None,
     plan: Callable[[Load], GpuPlan | None] = lambda _: None,
+    timeline: LoadTimeline | None = None,
 ) -> Sizing:
     """Find and confirm the largest number of cameras. After Ctrl-C it gives what is known by then.
 
-    Raises ``KeyboardInterrupt`` where nothing is known yet, and ``MediaError`` where the video cannot be read.
+    A ``timeline`` gets a further run of what is held, or of the number that was asked for, however it ends. Raises
+    ``KeyboardInterrupt`` where nothing is known yet, and ``MediaError`` where the video cannot be read.
     """
     floor_ms = decode_floor(setting.video)
     log = _Log()
@@ -120,10 +128,15 @@ def size_machine(
     interrupted = False
     found = Largest(largest=0, confirmed=False)
     try:
-        if probe(1):
+        if rules.only is not None:
+            if holds(rules.only, seconds=rules.seconds, is_full_length=True):
+                found = Largest(largest=rules.only, confirmed=True)
+        elif probe(1):
             first = first_guess(log.trials[0].load, rules.limit)
             found = find_largest(probe, first=first, limit=rules.limit)
             found = confirm(found, lambda cameras: holds(cameras, seconds=rules.seconds, is_full_length=True))
+        if timeline is not None and (traced := rules.only or found.largest):
+            run_load(setting, traced, seconds=TRACED_S, decode_floor_ms=floor_ms, timeline=timeline)
     except KeyboardInterrupt:
         if not log.trials:
             raise
@@ -229,10 +242,12 @@ def _least_failed(trials: list[LoadTrial]) -> LoadTrial:
 def _answer(
     found: Largest, trials: list[LoadTrial], rules: SizingRules, binds: str, why: str, interrupted: bool
 ) -> str:
-    limit = " or more" if found.at_most else ""
+    limit = " or more" if found.at_most or (rules.only is not None and found.largest) else ""
     cameras = "1 camera" if found.largest == 1 else f"{found.largest} cameras"
     if found.largest == 0 and not interrupted:
         least = _least_failed(trials)
+        if rules.only is not None:
+            return f"This machine does not hold {rules.only}: {least.why_not}; {binds} binds ({why})."
         return f"This machine holds no camera: with {least.load.cameras}, {least.why_not}; {binds} binds ({why})."
     if interrupted:
         failed = [each.load.cameras for each in trials if each.why_not and each.load.cameras > found.largest]

@@ -263,8 +263,9 @@ def run_load(
     )
     supervisor.start()
     try:
-        for _ in engine.run():
-            pass
+        with timeline.cores if timeline is not None else nullcontext():
+            for _ in engine.run():
+                pass
     finally:
         supervisor.finish()
     return _account(supervisor, latencies, cameras, before_mb, decode_floor_ms)

@@ -19,6 +19,9 @@ DECODE_THREADS = "pylfr-decode"
 # Python's threads in which a runtime computes: what they use is the networks'.
 NETWORK_THREADS = "pylfr-network"
 
+# Linux numbers the processor clocks of threads by their native ids: of the scheduler, of one thread.
+_OF_A_THREAD = 0b110
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
@@ -132,7 +135,7 @@ def cpu_times(*, without: frozenset[int] = frozenset()) -> CpuTimes:
         number = int(task.name)
         if number in without:
             continue
-        seconds = _task_seconds(task)
+        seconds = thread_cpu_s(number)
         if number not in named or named[number].startswith(NETWORK_THREADS):
             library += seconds
         elif named[number].startswith(DECODE_THREADS):
@@ -143,11 +146,12 @@ def cpu_times(*, without: frozenset[int] = frozenset()) -> CpuTimes:
     return CpuTimes(at_s=time.monotonic(), decode_s=decode, python_s=python, library_s=library, busy_s=_busy_seconds())
 
 
-def _task_seconds(task: Path) -> float:
+def thread_cpu_s(native_id: int) -> float:
+    """Processor seconds that a thread of this process has used so far, 0 where it has ended."""
     try:
-        return int((task / "schedstat").read_text().split()[0]) / 1e9
-    except (OSError, ValueError, IndexError):
-        return _stat_seconds(task / "stat")
+        return time.clock_gettime((~native_id << 3) | _OF_A_THREAD)
+    except OSError:
+        return 0.0
 
 
 def _process_seconds(process: int) -> float:

@@ -3,18 +3,18 @@
 Each camera is a row with what became of its frames: ``decode`` from the moment at which a frame was due, ``queue``
 until a batch took it, or until a newer one replaced it. Detection is a row, and recognition of what it found another,
 with its stages, batch by batch; an arrow leads from each frame to the batch that took it. ``breakdown`` says what
-frames waited for, and for how long.
+frames waited for, and for how long. Counters beside the rows show how many cores each kind of thread used.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from pylfr.engine.alert_policy import PossibleMatch
 from pylfr.engine.observer import Comparison, Observer
+from pylfr.sizing.core_meter import CoreMeter, idle_cores
 from pylfr.types import Faces, Frame, FrameBatch, Int64, Tracks
 from pylfr.video.sources.looped import LoopedRecording
 from pylfr.video.sources.observer import FrameObserver
@@ -55,9 +56,12 @@ class LoadTimeline(Observer):
         self._queued: dict[str, dict[int, float]] = {}
         # Detection of one batch and recognition of the one before go on at once.
         self._since_s = {_DETECTION: 0.0, _RECOGNITION: 0.0}
+        self._cpu_since_s = {_DETECTION: 0.0, _RECOGNITION: 0.0}
         self._batch = {_DETECTION: 0, _RECOGNITION: 0}
         self._arrows = 0
         self.left_out = 0
+        # To be entered while the load runs.
+        self.cores = CoreMeter()
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -119,6 +123,10 @@ class LoadTimeline(Observer):
                 arrow = {"cat": "frame", "name": "frame", "id": each.arrow, "pid": 1}
                 events.append({"ph": "s", **arrow, "tid": rows[each.row], "ts": at + long})
                 events.append({"ph": "f", "bp": "e", **arrow, "tid": 0, "ts": at + long + 1})
+        for sample in self.cores.samples:
+            used = {kind: round(cores, 3) for kind, cores in sample.cores.items()}
+            at = round((sample.since_s - began_s) * 1e6)
+            events.append({"ph": "C", "pid": 1, "name": "cores", "ts": at, "args": used})
         whole = {"traceEvents": events, "displayTimeUnit": "ms", "otherData": {"spans_left_out": self.left_out}}
         return json.dumps(whole, separators=(",", ":")).encode()
 
@@ -149,13 +157,14 @@ class LoadTimeline(Observer):
         """A row begins with its next batch; until now it has waited for it."""
         self._note(Span(row=row, name="wait", since_s=self._since_s[row] or now_s, until_s=now_s))
         self._batch[row] += 1
-        self._since_s[row] = now_s
+        self._since_s[row], self._cpu_since_s[row] = now_s, time.thread_time()
 
-    def _lap(self, row: str, name: str, **about: int) -> None:
-        now_s = time.monotonic()
-        about["batch"] = self._batch[row]
-        self._note(Span(row=row, name=name, since_s=self._since_s[row], until_s=now_s, about=dict(about)))
-        self._since_s[row] = now_s
+    def _lap(self, row: str, name: str, **counts: int) -> None:
+        """The end of a stage, with what its thread has used of the processor meanwhile."""
+        now_s, cpu_s = time.monotonic(), time.thread_time()
+        about = {"batch": self._batch[row], **counts, "cpu_ms": round(1000 * (cpu_s - self._cpu_since_s[row]), 2)}
+        self._note(Span(row=row, name=name, since_s=self._since_s[row], until_s=now_s, about=about))
+        self._since_s[row], self._cpu_since_s[row] = now_s, cpu_s
 
     def _note(self, span: Span) -> None:
         with self._lock:
@@ -186,7 +195,8 @@ class Breakdown:
     """Of the frames whose latency lies about one quantile: milliseconds, and the mean of what they are made of.
 
     ``decode`` from the moment at which a frame was due, ``queue`` until a batch took it, ``detect`` with the others of
-    its batch, ``hand_over`` until recognition was free, ``recognise`` until the batch was decided on.
+    its batch, ``hand_over`` until recognition was free, ``recognise`` until the batch was decided on. ``idle_cores``
+    of this machine were left idle by this process meanwhile, in the mean; nan where that was not sampled.
     """
 
     quantile: float
@@ -197,38 +207,43 @@ class Breakdown:
     detect_ms: float
     hand_over_ms: float
     recognise_ms: float
+    idle_cores: float
 
 
-def breakdown(spans: Sequence[Span], *, quantiles: Sequence[float] = (0.5, 0.9, 0.99)) -> tuple[Breakdown, ...]:
+def breakdown(timeline: LoadTimeline, *, quantiles: Sequence[float] = (0.5, 0.9, 0.99)) -> tuple[Breakdown, ...]:
     """What frames with a recognised face waited for, at each quantile of their latency; empty where there are none."""
+    spans = timeline.spans
     decoded = {(each.row, each.about["frame"]): each for each in spans if each.name == "decode"}
     detected = {each.about["batch"]: each for each in spans if each.name == "detect"}
     stages: dict[int | float, list[Span]] = {}
     for each in spans:
         if each.row == _RECOGNITION and each.name != "wait":
             stages.setdefault(each.about["batch"], []).append(each)
-    parts = []
+    parts: list[tuple[float, ...]] = []
     for queue in (each for each in spans if each.name == "queue"):
         decode, detect = decoded.get((queue.row, queue.about["frame"])), detected.get(queue.about["batch"])
         of_batch = stages.get(queue.about["batch"], [])
         if decode is None or detect is None or not any(each.name == "embed" for each in of_batch):
             continue
         began_s, ended_s = min(each.since_s for each in of_batch), max(each.until_s for each in of_batch)
-        moments = (decode.since_s, queue.since_s, queue.until_s, detect.until_s, began_s, ended_s)
-        parts.append([1000 * (after - before) for before, after in pairwise(moments)])
+        parts.append((decode.since_s, queue.since_s, queue.until_s, detect.until_s, began_s, ended_s))
     if not parts:
         return ()
-    taken = np.array(parts)
-    taken = taken[np.argsort(taken.sum(axis=1))]
-    return tuple(_about(taken, quantile) for quantile in quantiles)
+    moments = np.array(parts)
+    moments = moments[np.argsort(moments[:, -1] - moments[:, 0])]
+    cores = len(os.sched_getaffinity(0))
+    idle = idle_cores(timeline.cores.samples, moments[:, 0], moments[:, -1], cores=cores)
+    return tuple(_about(moments, idle, quantile) for quantile in quantiles)
 
 
-def _about(taken: npt.NDArray[np.float64], quantile: float) -> Breakdown:
-    """The frame at the quantile, with those within half a percent of it."""
-    near, place = len(taken) // 200, min(len(taken) - 1, int(quantile * len(taken)))
-    those = taken[max(0, place - near) : place + near + 1]
-    decode, queue, detect, hand_over, recognise = those.mean(axis=0).round(1).tolist()
+def _about(moments: npt.NDArray[np.float64], idle: npt.NDArray[np.float64], quantile: float) -> Breakdown:
+    """The frame at the quantile, with those within half a percent of it; frames by latency, with their moments."""
+    near, place = len(moments) // 200, min(len(moments) - 1, int(quantile * len(moments)))
+    those = slice(max(0, place - near), place + near + 1)
+    parts = 1000 * np.diff(moments[those], axis=1)
+    decode, queue, detect, hand_over, recognise = parts.mean(axis=0).round(1).tolist()
     return Breakdown(
-        quantile=quantile, latency_ms=round(float(taken[place].sum()), 1), frames=len(taken), decode_ms=decode,
-        queue_ms=queue, detect_ms=detect, hand_over_ms=hand_over, recognise_ms=recognise,
+        quantile=quantile, latency_ms=round(1000 * float(moments[place, -1] - moments[place, 0]), 1),
+        frames=len(moments), decode_ms=decode, queue_ms=queue, detect_ms=detect, hand_over_ms=hand_over,
+        recognise_ms=recognise, idle_cores=round(float(idle[those].mean()), 2),
     )  # fmt: skip

@@ -35,7 +35,7 @@ def setting() -> Setting:
 
 def size_with(
     monkeypatch: pytest.MonkeyPatch, setting: Setting, *, most: int, limit: int = 200, interrupt_at: int = 0,
-    short_most: int | None = None,
+    short_most: int | None = None, only: int | None = None,
 ) -> Sizing:  # fmt: skip
     """Size a machine that holds ``most``, and ``short_most`` for a short time; Ctrl-C comes at that trial."""
     trials = 0
@@ -49,7 +49,7 @@ def size_with(
 
     monkeypatch.setattr(capacity, "run_load", fake)
     monkeypatch.setattr(capacity, "decode_floor", lambda _: 4.0)
-    return size_machine(setting, CONDITIONS, SizingRules(limit=limit))
+    return size_machine(setting, CONDITIONS, SizingRules(limit=limit, only=only))
 
 
 def test_the_answer_names_the_number_and_what_binds(monkeypatch: pytest.MonkeyPatch, setting: Setting) -> None:
@@ -101,6 +101,15 @@ def test_a_limit_that_was_reached_is_said(monkeypatch: pytest.MonkeyPatch, setti
     sizing = size_with(monkeypatch, setting, most=50, limit=4)
     assert "holds 4 cameras or more" in sizing.answer
     assert any("--limit" in note for note in sizing.notes)
+
+
+def test_one_number_of_cameras_alone_is_held_or_is_not(monkeypatch: pytest.MonkeyPatch, setting: Setting) -> None:
+    held = size_with(monkeypatch, setting, most=11, only=8)
+    assert held.answer.startswith("This machine holds 8 cameras or more;")
+    assert [each.load.cameras for each in held.trials] == [8]
+    too_much = size_with(monkeypatch, setting, most=11, only=14)
+    assert too_much.answer.startswith("This machine does not hold 14: p99 latency 900 ms")
+    assert (too_much.cameras, len(too_much.trials)) == (0, 1)
 
 
 def test_what_binds_is_the_largest_part_and_an_idle_machine_is_said_to_be_idle() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from itertools import pairwise
 
@@ -62,6 +63,9 @@ def test_the_file_is_chromes_trace_format_with_an_arrow_for_each_frame(traced: t
     assert set(begun.values()) == {1}
     assert len(begun) == sum(event["name"] == "queue" for event in spans)
     assert whole["otherData"] == {"spans_left_out": 0}
+    used = [event["args"] for event in events if event["ph"] == "C"]
+    assert {kind for each in used for kind in each} == {"decode", "detection", "recognition", "networks", "Python"}
+    assert sum(each["decode"] for each in used) > 0
 
 
 def test_a_frame_that_a_newer_one_replaced_is_shown_as_that() -> None:
@@ -80,6 +84,13 @@ def test_a_timeline_that_is_full_counts_what_it_leaves_out(monkeypatch: pytest.M
     assert (len(timeline.spans), timeline.left_out) == (2, 3)
 
 
+def timeline_of(spans: list[Span]) -> LoadTimeline:
+    timeline = LoadTimeline()
+    for span in spans:
+        timeline._note(span)
+    return timeline
+
+
 def test_the_latency_of_frames_is_divided_among_what_they_waited_for() -> None:
     def spans(batch: int, *, late_s: float) -> list[Span]:
         at = 10.0 * batch
@@ -96,9 +107,12 @@ def test_the_latency_of_frames_is_divided_among_what_they_waited_for() -> None:
             for (row, name), (since, until) in moments.items()
         ]
 
-    usual, late = breakdown([*spans(1, late_s=0), *spans(2, late_s=0), *spans(3, late_s=0.5)], quantiles=(0.4, 0.99))
+    usual, late = breakdown(
+        timeline_of([*spans(1, late_s=0), *spans(2, late_s=0), *spans(3, late_s=0.5)]), quantiles=(0.4, 0.99)
+    )
     assert (usual.frames, usual.latency_ms, late.latency_ms) == (3, 150.0, 650.0)
     assert (usual.decode_ms, usual.queue_ms, usual.detect_ms) == (10.0, 20.0, 30.0)
     assert (usual.hand_over_ms, usual.recognise_ms) == (40.0, 50.0)
     assert late.decode_ms == 510.0
-    assert breakdown(spans(1, late_s=0)[:3]) == ()
+    assert breakdown(timeline_of(spans(1, late_s=0)[:3])) == ()
+    assert math.isnan(usual.idle_cores)
