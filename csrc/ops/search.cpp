@@ -26,9 +26,13 @@ class Best {
  public:
     explicit Best(std::size_t k) : k_(k) { hits_.reserve(k); }
 
+    // Whether only what scores more than `floor` still counts.
+    bool is_full() const { return hits_.size() == k_; }
+    float floor() const { return hits_.front().score; }
+
     void offer(float score, std::int64_t row) {
-        if (hits_.size() == k_) {
-            if (!(score > hits_.front().score)) return;
+        if (is_full()) {
+            if (!(score > floor())) return;
             std::pop_heap(hits_.begin(), hits_.end(), is_better);
             hits_.back() = Hit{score, row};
         } else {
@@ -57,9 +61,12 @@ class BestEntries {
  public:
     BestEntries(std::size_t k, const std::int64_t* entry) : best_(k), entry_(entry) {}
 
+    bool is_full() const { return best_.is_full(); }
+    float floor() const { return best_.floor(); }
+
     void offer(float score, std::int64_t row) {
+        if (is_full() && !(score > floor())) return;
         if (entry_[row] != current_) {
-            if (entry_[row] < current_) throw std::invalid_argument("entry must be in rising order");
             close();
             current_ = entry_[row];
         }
@@ -85,6 +92,22 @@ class BestEntries {
     float score_ = none;
 };
 
+// Offers the scores of the rows from `first` on. Most do not reach what is kept already: that is seen for some at once.
+template <typename Collector>
+void offer_all(Collector& best, const float* scores, std::int64_t count, std::int64_t first) {
+    constexpr std::int64_t stride = 16;
+    std::int64_t r = 0;
+    for (; r < count && !best.is_full(); ++r) best.offer(scores[r], first + r);
+    for (; r + stride <= count; r += stride) {
+        const float floor = best.floor();
+        int above = 0;
+        for (std::int64_t i = 0; i < stride; ++i) above |= scores[r + i] > floor;
+        if (above == 0) continue;
+        for (std::int64_t i = 0; i < stride; ++i) best.offer(scores[r + i], first + r + i);
+    }
+    for (; r < count; ++r) best.offer(scores[r], first + r);
+}
+
 constexpr std::int64_t block_floats = 32 * 1024;  // references that stay in the second cache while probes pass
 
 // Offers every score to the collector of its probe, and writes what the collectors kept: k scores and numbers a probe.
@@ -97,9 +120,7 @@ void search(const float* probes, std::int64_t probe_count, const float* referenc
         const std::int64_t count = std::min(block, reference_count - start);
         hot_loops().dot_products(probes, probe_count, references + start * dimension, count, dimension, products.data(),
                                  block);
-        for (std::int64_t p = 0; p < probe_count; ++p) {
-            for (std::int64_t r = 0; r < count; ++r) best[p].offer(products[p * block + r], start + r);
-        }
+        for (std::int64_t p = 0; p < probe_count; ++p) offer_all(best[p], products.data() + p * block, count, start);
     }
     for (std::int64_t p = 0; p < probe_count; ++p) {
         std::fill(scores + p * k, scores + (p + 1) * k, -1.0f);
@@ -132,6 +153,7 @@ void search_exact(const float* probes, std::int64_t probe_count, const float* re
 void search_entries(const float* probes, std::int64_t probe_count, const float* references, const std::int64_t* entry,
                     std::int64_t reference_count, std::int64_t dimension, std::int64_t k, float* scores,
                     std::int64_t* entries) {
+    if (!std::is_sorted(entry, entry + reference_count)) throw std::invalid_argument("entry must be in rising order");
     const auto most = static_cast<std::size_t>(std::min(k, reference_count));
     search(probes, probe_count, references, reference_count, dimension, k,
            std::vector<BestEntries>(probe_count, BestEntries(most, entry)), scores, entries);
