@@ -6,7 +6,6 @@ ever computes a template value; its memory retains only the input of that layer.
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pylfr import ops
+from pylfr.models.onnx_tensor import FLOAT32, read_tensor
+from pylfr.models.onnx_tensor import NAME as _TENSOR_NAME
 from pylfr.models.protobuf import DamagedError, Field, field, fields_of, integers, part, text, texts
 from pylfr.types import Float32
 
@@ -24,9 +25,6 @@ _MODEL_GRAPH: Final = 7
 _NODE, _INITIALIZER, _OUTPUT, _VALUE_INFO = 1, 5, 12, 13
 _NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE = 1, 2, 4, 5
 _NAME, _FLOAT, _INTEGER, _GRAPH, _INTEGERS, _GRAPHS = 1, 2, 3, 6, 8, 11
-_DIMS, _DATA_TYPE, _FLOATS, _TENSOR_NAME, _RAW = 1, 2, 4, 8, 9
-_FLOAT32: Final = 1
-_KINDS: Final[Mapping[int, np.dtype[np.float32] | np.dtype[np.float16]]] = {1: np.dtype("<f4"), 10: np.dtype("<f2")}
 
 # They change only the shape, not the order of the numbers.
 _SHAPES: Final = frozenset({"Flatten", "Reshape", "Squeeze", "Identity", "Dropout"})
@@ -180,20 +178,8 @@ class _Graph:
             name = "".join(texts(cast, _NODE_INPUT))
         if name not in self._weights:
             return None
-        fields = list(fields_of(self._weights[name]))
-        kind = _KINDS.get(sum(integers(fields, _DATA_TYPE)))
-        shape = integers(fields, _DIMS)
-        raw = b"".join(bytes(part(value)) for number, value in fields if number == _RAW)
-        if kind == np.float32 and not raw:
-            raw = b"".join(
-                value.to_bytes(4, "little") if isinstance(value, int) else bytes(value)
-                for number, value in fields
-                if number == _FLOATS
-            )
-        if kind is None or min(shape, default=0) < 0 or len(raw) != kind.itemsize * math.prod(shape):
-            return None
-        found = np.frombuffer(raw, kind).reshape(shape)
-        return found.astype(np.float64) if np.isfinite(found).all() else None
+        found = read_tensor(self._weights[name])
+        return None if found is None else found.astype(np.float64)
 
 
 def _attributes(node: Sequence[Field]) -> Mapping[str, float]:
@@ -228,7 +214,7 @@ def _holds_graph(node: Sequence[Field]) -> bool:
 def _described(name: str, sides: int) -> bytes:
     """An output's declaration in the graph: float32 [N, F, 1, ...], with symbolic N and F."""
     shape = b"".join(_sides(sides))
-    return field(1, name.encode()) + field(2, field(1, field(1, _FLOAT32) + field(2, shape)))
+    return field(1, name.encode()) + field(2, field(1, field(1, FLOAT32) + field(2, shape)))
 
 
 def _sides(ones: int) -> Iterator[bytes]:

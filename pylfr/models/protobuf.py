@@ -6,6 +6,7 @@ is a ``DamagedError``.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator
 
 # Number and value: an integer (of a fixed width too), or the bytes of a text or of another message.
@@ -83,6 +84,11 @@ def field(number: int, value: int | bytes | memoryview) -> bytes:
     if isinstance(value, int):
         return _written(number << 3 | _VARINT) + _written(value)
     return b"".join((_written(number << 3 | _BYTES), _written(len(value)), value))
+
+
+def float_field(number: int, value: float) -> bytes:
+    """A field that holds a float32."""
+    return _written(number << 3 | _FOUR_BYTES) + struct.pack("<f", value)
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:

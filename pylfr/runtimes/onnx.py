@@ -11,6 +11,7 @@ import onnxruntime as ort  # noqa: TID251 - the one place that talks to onnxrunt
 
 from pylfr import ops
 from pylfr.errors import CudaError, ModelError
+from pylfr.models.prelu import spell_out_prelu
 from pylfr.models.store import Model, read_verified
 from pylfr.ops import Stream, Tensor
 from pylfr.runtimes.host_adapter import require_tensors
@@ -92,6 +93,8 @@ def open_onnx(model: Model, *, device: Device = "cpu", threads: int = 0) -> Onnx
     onnxruntime or this machine has no CUDA: it never runs on the CPU instead.
     """
     content = read_verified(model)
+    if device == "cpu":
+        content = spell_out_prelu(content)
     return open_onnx_bytes(content, name=str(model.path), device=device, threads=threads)
 
 
