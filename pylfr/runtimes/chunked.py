@@ -23,7 +23,7 @@ _MOST_BESIDE = 8
 _CROP_PIXELS = 256 * 256
 # Crops run a few at a time: alone each costs 1.5 times as much (bfloat16, processor time), more of them at once save
 # less than a tenth, and every number of them is a shape that OpenVINO compiles for.
-_CROPS_A_PART = 4
+CROPS_A_PART = 4
 
 
 def beside_on_cpu(threads: int) -> int:
@@ -80,7 +80,7 @@ class ChunkedRuntime:
             return most
         if self._one_by_one or tensor.shape[-1] * tensor.shape[-2] > _CROP_PIXELS:
             return 1
-        return min(most, _CROPS_A_PART)
+        return min(most, CROPS_A_PART)
 
     def _each(self, work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
         if self._beside in (None, 1) or len(parts) == 1:

@@ -22,10 +22,9 @@ log = logging.getLogger(__name__)
 
 Precision = Literal["f32", "bf16"]
 
-# Compiled for one number of crops a small embedder takes a fifth to two fifths less processor time than for any: what
-# has just had another shape is prepared anew. Each takes memory for itself (some 50 MB): larger networks are compiled
-# once, and so is what comes after so many.
-_MOST_SHAPES = 4
+# Compiled for one shape of its input a small network takes less processor time than for any: an embedder a fifth to two
+# fifths, a detector an eighth, and half where sizes take turns, as what has just had another shape is prepared anew.
+# Each takes memory for itself (10 to 50 MB): larger networks are compiled once, and so is what comes after ``shapes``.
 _LARGEST_BYTES = 16_000_000
 
 # When two threads pass OpenVINO (2026.4) its first arrays at once, they can deadlock: one holds the interpreter's lock
@@ -116,12 +115,12 @@ class OpenVinoRuntime:
             return known or self._for_any
 
 
-def open_openvino(model: Model, *, precision: Precision, streams: int = 1, few_shapes: bool = False) -> OpenVinoRuntime:
+def open_openvino(model: Model, *, precision: Precision, streams: int = 1, shapes: int = 0) -> OpenVinoRuntime:
     """Load ``model`` for the CPU; ``streams`` calls run at once, each on its own thread.
 
-    With ``few_shapes``, as of an embedder's crops, a small network is compiled for each shape of its input. Raises
-    ``ConfigError`` for bfloat16 on a processor that would only emulate it, and ``ModelError`` for a file that was
-    altered or that OpenVINO cannot run.
+    A small network is compiled for each of the first ``shapes`` shapes of its input. Raises ``ConfigError`` for
+    bfloat16 on a processor that would only emulate it, and ``ModelError`` for a file that was altered or that OpenVINO
+    cannot run.
     """
     core = ov.Core()
     if precision == "bf16" and not bf16_is_native():
@@ -157,7 +156,7 @@ def open_openvino(model: Model, *, precision: Precision, streams: int = 1, few_s
             compiled,
             outputs=outputs,
             streams=streams,
-            shapes=_MOST_SHAPES if few_shapes and len(content) <= _LARGEST_BYTES else 0,
+            shapes=shapes if len(content) <= _LARGEST_BYTES else 0,
         )
     except RuntimeError as error:
         raise ModelError(f"{model.path} cannot be run by OpenVINO {ov.__version__}: {error}") from error

@@ -13,7 +13,7 @@ from pylfr import ops
 from pylfr.errors import ConfigError, CudaError
 from pylfr.models.store import Model
 from pylfr.protocols import DeviceRuntime, Runtime
-from pylfr.runtimes.chunked import ChunkedRuntime, DeviceInParts, beside_on_cpu
+from pylfr.runtimes.chunked import CROPS_A_PART, ChunkedRuntime, DeviceInParts, beside_on_cpu
 from pylfr.runtimes.onnx import open_onnx
 from pylfr.types import Arithmetic, Device
 
@@ -39,6 +39,9 @@ _ARITHMETIC: Mapping[str, Arithmetic] = {
 # TensorRT builds an engine for a maximum batch.
 _TENSORRT = ("tensorrt", "tensorrt-rtx")
 _TENSORRT_BATCH = 32
+
+# Sizes of pictures and of parts of them (``pylfr.faces.changed_regions``) that a detector is prepared for.
+_DETECTOR_SHAPES = 24
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +156,7 @@ def _open(model: Model, name: str, device: Device, *, threads: int, side_px: int
         model,
         precision="bf16" if name == "openvino-bf16" else "f32",
         streams=beside_on_cpu(threads),
-        few_shapes=side_px is None,
+        shapes=CROPS_A_PART if side_px is None else _DETECTOR_SHAPES,
     )
 
 

@@ -169,7 +169,7 @@ def test_two_threads_may_pass_a_new_process_its_first_arrays_at_once() -> None:
 
 
 def test_a_small_embedder_is_compiled_for_each_number_of_crops_up_to_a_few_and_gives_the_same(embedder: Model) -> None:
-    by_shape = open_openvino(embedder, precision="f32", few_shapes=True)
+    by_shape = open_openvino(embedder, precision="f32", shapes=4)
     once = open_openvino(embedder, precision="f32")
     for batch in (1, 2, 3, 4, 5, 2, 1):
         given = crops(batch)
@@ -182,8 +182,20 @@ def test_a_small_embedder_is_compiled_for_each_number_of_crops_up_to_a_few_and_g
     assert once._by_shape == {}
 
 
+def test_a_detector_is_compiled_for_each_size_of_its_input_and_gives_the_same() -> None:
+    detector = open_store().resolve("pylfr_nano_detect")
+    by_shape = open_openvino(detector, precision="f32", shapes=2)
+    once = open_openvino(detector, precision="f32")
+    for height, width in ((128, 192), (64, 64), (128, 192), (96, 64)):
+        given = 255 * np.random.default_rng(height).random((1, 3, height, width), np.float32)
+        wanted = once.run(given)
+        for name, found in by_shape.run(given).items():
+            np.testing.assert_allclose(found, wanted[name], rtol=TOLERANCE, atol=TOLERANCE)
+    assert list(by_shape._by_shape) == [(1, 3, 128, 192), (1, 3, 64, 64)]
+
+
 def test_a_large_network_is_compiled_once_for_every_shape(embedder: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino_runtime, "_LARGEST_BYTES", 1000)
-    opened = open_openvino(embedder, precision="f32", few_shapes=True)
+    opened = open_openvino(embedder, precision="f32", shapes=4)
     opened.run(crops(2))
     assert opened._by_shape == {}
