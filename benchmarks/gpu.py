@@ -29,7 +29,7 @@ from benchmarks.gpu_searches import measure_peers, measure_search
 from benchmarks.measure import print_machine, read_results, spread_of, this_machine, write_results
 from pylfr import ops
 from pylfr.errors import CudaError, PylfrError
-from pylfr.faces.detect import input_size
+from pylfr.faces.input_size import input_size
 from pylfr.models.store import open_store
 from pylfr.protocols import DeviceRuntime
 from pylfr.runtimes.registry import open_runtime

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import network_tables
+from benchmarks import cpu_tables, network_tables
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 RESULTS = Path(__file__).parent / "results"
@@ -70,7 +70,9 @@ def page() -> str:
             f"{found['cameras']} looped camera.",
             "",
         ]
-    lines += governance() + sizing() + gpu() + many_cameras() + peers()
+    lines += governance() + sizing() + cpu_tables.timeline(read("timeline"))
+    lines += cpu_tables.decoding(read("decoding")) + cpu_tables.search(read("gallery_search"))
+    lines += gpu() + many_cameras() + peers()
     lines += network_tables.pairs(read("pairs")) + network_tables.detection(read("detection"))
     checked = [found["results"] for path in sorted(RESULTS.glob("verification-*.json")) if (found := read(path.stem))]
     if checked:
