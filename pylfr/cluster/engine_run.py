@@ -228,6 +228,7 @@ def open_run(brief: Brief, *, sealed: Path, key: VaultKey, audit: AuditLog, leas
             runtime=models.runtime,
             threads=models.threads,
             side_px=models.side_px,
+            smallest_face_px=brief.recognition.smallest_face_px,
             graphs=models.graphs,
         )
         gallery = open_gallery(

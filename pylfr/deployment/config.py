@@ -53,6 +53,7 @@ class Deployment(ConfigModel):
         problems = [
             *self._authority_problems(),
             *self._camera_problems(),
+            *self._detection_problems(),
             *self._nvdec_problems(),
             *self._service_problems(),
         ]
@@ -85,6 +86,25 @@ class Deployment(ConfigModel):
         if self.authorisation is not None:
             for name in sorted(set(names) - self.authorisation.cameras):
                 yield f"camera {name!r} is not named in authorisation.cameras"
+
+    def _detection_problems(self) -> Iterator[str]:
+        if self.recognition.smallest_face_px is not None and self.models.side_px is not None:
+            yield (
+                "give either [recognition] smallest_face_px or [models] side_px: each says how large the detector's "
+                "input is"
+            )
+        if self.models.device == "cpu":
+            return
+        if self.recognition.smallest_face_px is not None:
+            yield (
+                "[recognition] smallest_face_px is for networks on the CPU: on a GPU give [models] side_px, as it runs "
+                "inputs of one size together"
+            )
+        if self.recognition.full_look_s:
+            yield (
+                "[recognition] full_look_s is for networks on the CPU: on a GPU leave it out, which analyses every "
+                "picture in full"
+            )
 
     def _nvdec_problems(self) -> Iterator[str]:
         for camera in self.cameras:

@@ -6,6 +6,7 @@ import logging
 
 from pylfr import ops
 from pylfr.engine.build import Networks
+from pylfr.errors import ConfigError
 from pylfr.faces.detect import FaceDetector, open_detector
 from pylfr.faces.device.detect import open_device_detector
 from pylfr.faces.device.recognise import DeviceRecogniser, HostEmbedderAdapter, open_device_embedder
@@ -31,19 +32,30 @@ def open_networks(
     runtime: str,
     threads: int = 0,
     side_px: int | None = None,
+    smallest_face_px: float | None = None,
     graphs: bool = True,
 ) -> Networks:
     """Both networks by name on ``device``, in the runtime of that name; why it is that one is logged.
 
-    Raises ``ConfigError``, ``ModelError`` or ``CudaError`` for what cannot be had: nothing falls back.
+    ``side_px`` or ``smallest_face_px`` say how large the detector's input is, the latter on the CPU alone. Raises
+    ``ConfigError``, ``ModelError`` or ``CudaError`` for what cannot be had: nothing falls back.
     """
     choice = choose_runtime(runtime, device=device)
     log.info("networks run in %s: %s", choice.name, choice.reason)
     if device == "cuda":
         ops.require_device(device)
+        if smallest_face_px is not None:
+            raise ConfigError('smallest_face_px is for networks on the CPU: with device "cuda" give side_px')
         return on_device(detector, embedder, device, runtime=choice.name, side_px=side_px, graphs=graphs)
     return on_host(
-        open_detector(detector, device=device, runtime=choice.name, threads=threads, side_px=side_px),
+        open_detector(
+            detector,
+            device=device,
+            runtime=choice.name,
+            threads=threads,
+            side_px=side_px,
+            smallest_face_px=smallest_face_px,
+        ),
         open_embedder(embedder, device=device, runtime=choice.name, threads=threads),
         runtime=choice.name,
     )

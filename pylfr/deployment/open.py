@@ -86,6 +86,7 @@ def _open(resources: Resources, observers: Sequence[Observer]) -> Engine:
         runtime=resources.runtime.name,
         threads=models.threads,
         side_px=models.side_px,
+        smallest_face_px=deployment.recognition.smallest_face_px,
         graphs=models.graphs,
     )
     settings = settings_of(
@@ -150,7 +151,11 @@ def open_rehearsal(
     ``started_at``, or now; ``observers`` are told what it does; counts over tracks go into the folder ``aggregates``.
     Raises ``EnrolmentError`` where an image shows no face or several, and whatever a part that cannot be had raises.
     """
-    networks = open_networks(detector, embedder, device=device, runtime=runtime, threads=threads)
+    recognition = recognition or RecognitionSection()
+    networks = open_networks(
+        detector, embedder, device=device, runtime=runtime, threads=threads,
+        smallest_face_px=recognition.smallest_face_px,
+    )  # fmt: skip
     started_at = started_at or datetime.now(UTC)
     # Not opened early: a recording that cannot be read is reported like one that breaks off, and the others go on.
     sources: list[Source] = [
@@ -159,7 +164,7 @@ def open_rehearsal(
     ]
     sources += [each for each in videos if not isinstance(each, Path)]
     batch = BatchSection(size=min(16, max(4, len(sources))))
-    settings = settings_of(recognition or RecognitionSection(), batch, networks.embedder.manifest)
+    settings = settings_of(recognition, batch, networks.embedder.manifest)
     if aggregates is not None:
         observers = (*observers, _statistics(aggregates, networks, settings))
     return build_engine(

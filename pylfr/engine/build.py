@@ -17,10 +17,12 @@ from pylfr.faces.detect import FaceDetector
 from pylfr.faces.device.detect import DeviceDetector
 from pylfr.faces.device.recognise import DeviceRecogniser, HostEmbedderAdapter
 from pylfr.faces.embed import FaceEmbedder
+from pylfr.faces.input_size import DetectSize
 from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.redact import NEAR_SHARE
 from pylfr.faces.track import FaceTracker, TrackRules
 from pylfr.protocols import AheadDetector, Audit, Authority, Ceiling, Detector, GallerySource, Sink, Source
+from pylfr.types import Frame
 from pylfr.video.batching.batcher import Batcher
 from pylfr.video.open import decoded_by, decoding_of
 
@@ -119,6 +121,7 @@ def build_engine(
         undated=undated,
         decoding=decoding,
         looks=looks,
+        input_size=_input_size(networks),
         on_close=on_close,
     )
     return Engine(
@@ -136,6 +139,12 @@ def _detector(settings: EngineSettings, networks: Networks, looks: Counter[str])
     if isinstance(detector, AheadDetector) or detector.manifest.detection.fixed_size or not settings.full_look_s:
         return detector
     return ChangedRegionDetector(detector, full_look_s=settings.full_look_s, counts=looks)
+
+
+def _input_size(networks: Networks) -> Callable[[Frame], DetectSize] | None:
+    """The detector's input for a frame, where the smallest face sought decides on it."""
+    detector = networks.detector
+    return detector.size_for if isinstance(detector, FaceDetector) and detector.is_sized_by_face else None
 
 
 def _wait_ms(settings: EngineSettings, networks: Networks) -> float:

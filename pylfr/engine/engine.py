@@ -230,6 +230,7 @@ class Engine:
             self._refuse(camera, self._window.refused[camera])
         if not admitted:
             return None
+        self._incidents.note_sizes(admitted)
         try:
             self._stages.ceiling.require(self._faces_seen)
         except AuthorisationError as error:

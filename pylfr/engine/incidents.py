@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from pylfr._internal.steady_clock import STEADY
 from pylfr.engine.account import Account
 from pylfr.engine.stages import Stages
-from pylfr.engine.summary import camera_turned, clock_changed, watchlist_turned
+from pylfr.engine.summary import camera_sized, camera_turned, clock_changed, watchlist_turned
+from pylfr.types import Frame
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +25,24 @@ class Incidents:
         self._account = account
         self._step_s = 0.0
         self._trouble = ""
+        self._sized: set[tuple[str, int, int]] = set()
 
     def note_cameras(self) -> None:
         """Record what happened to the cameras since the last call."""
         for event in self._stages.batches.take_events():
             self._stages.audit.note(camera_turned(event))
             self._stages.observers.camera_changed(event)
+
+    def note_sizes(self, frames: Sequence[Frame]) -> None:
+        """Record how large the detector's input is for a camera, where the smallest face sought decides on it."""
+        input_size = self._stages.input_size
+        if input_size is None:
+            return
+        for frame in frames:
+            sized = (frame.camera, frame.width, frame.height)
+            if sized not in self._sized:
+                self._sized.add(sized)
+                self._stages.audit.note(camera_sized(frame, input_size(frame)))
 
     def note_clock(self) -> None:
         """Record that somebody set the system's clock. The run goes on by its own, which does not step."""

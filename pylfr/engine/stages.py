@@ -10,9 +10,11 @@ from pylfr.engine.alert_policy import AlertPolicy
 from pylfr.engine.observer import Observers
 from pylfr.faces.best_shots import BestShotSelector
 from pylfr.faces.device.recognise import DeviceRecogniser
+from pylfr.faces.input_size import DetectSize
 from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.track import FaceTracker
 from pylfr.protocols import Audit, Authority, Ceiling, Detector, GallerySource, Sink
+from pylfr.types import Frame
 from pylfr.video.batching.batcher import Batcher
 
 
@@ -21,7 +23,8 @@ class Stages:
     """The parts of an engine, in the order in which a frame meets them.
 
     ``undated`` are the cameras that play recordings without a stated recording time; ``looks`` counts what the detector
-    did not analyse in full (``ChangedRegionDetector``).
+    did not analyse in full (``ChangedRegionDetector``). ``input_size`` gives the detector's input for a frame
+    where the smallest face sought decides on it.
     """
 
     batches: Batcher
@@ -39,6 +42,7 @@ class Stages:
     undated: frozenset[str] = frozenset()
     decoding: str = "in this process"
     looks: Counter[str] = field(default_factory=Counter)
+    input_size: Callable[[Frame], DetectSize] | None = None
     on_close: Callable[[], None] = lambda: None
 
 

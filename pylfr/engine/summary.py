@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
+from pylfr.faces.input_size import DetectSize
 from pylfr.faces.template_pool import Dwell
 from pylfr.faces.track import WEAK_DETECTION
-from pylfr.types import Event
+from pylfr.types import Event, Frame
 from pylfr.video.batching.closer_look import CLOSER_LOOK_SHED
 from pylfr.video.sources.observer import CameraEvent
 
@@ -169,6 +170,12 @@ def camera_taken_out(camera: str, *, by: str, because: str, frames: int) -> Even
 def camera_taken_in(camera: str, *, by: str, because: str) -> Event:
     """What the record says when somebody takes a camera into a run, or back into it."""
     return Event(kind="camera-taken-in", details={"camera": camera, "by": by, "detail": because})
+
+
+def camera_sized(frame: Frame, size: DetectSize) -> Event:
+    """What the record says when the smallest face sought has decided how large the detector's input is."""
+    detail = f"faces are detected in {size.width}x{size.height} of pictures of {frame.width}x{frame.height}"
+    return Event(kind="camera-sized", details={"camera": frame.camera, "detail": detail})
 
 
 def clock_changed(by_s: float) -> Event:

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pylfr import ops
-from pylfr.faces.detect import SUPPRESSION_IOU, DetectSize, FaceDetector
+from pylfr.faces.detect import SUPPRESSION_IOU, FaceDetector, joined, renumbered
+from pylfr.faces.input_size import DetectSize
 from pylfr.types import Faces, Float32, Frame, UInt8, as_frames
 from pylfr.video.sources.zone import Viewport
 
@@ -32,9 +33,12 @@ _LEVELS = 5
 # than this share of that for the whole: it costs as much.
 _MOST_CHANGED = 0.4
 _MOST_ANALYSED = 0.7
-# A region has this much around it, in the network's pixels, for the detector to see what a face belongs to; its sides
-# are multiples of the other, so that there are few sizes. A further call costs about as much as so many pixels.
-_MARGIN, _STEP, _CALL_PIXELS = 32, 64, 8_000
+# A region has this much around it, in the network's pixels, for the detector to see what a face belongs to. A further
+# call costs about as much as so many pixels.
+_MARGIN, _CALL_PIXELS = 32, 8_000
+# Its sides are some of these, or the whole picture's, rounded up: each size is one that OpenVINO prepares for.
+_SIDES = tuple(side for power in range(7, 13) for side in (1 << power, 3 << power - 1))
+_WHOLE_STEP = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,13 +117,13 @@ class ChangedRegionDetector:
             return Faces.none()
         looks = [self._look(frame) for frame in frames]
         full = [index for index, look in enumerate(looks) if isinstance(look, _FullLook)]
-        found = [_renumbered(self._detector.detect([frames[index] for index in full]), full)] if full else []
+        found = [renumbered(self._detector.detect([frames[index] for index in full]), full)] if full else []
         for index in full:
             look = looks[index]
             assert isinstance(look, _FullLook)
             look.faces = _of_frame(found[0], index)
         found += self._in_parts(frames, {i: look for i, look in enumerate(looks) if isinstance(look, _PartLook)})
-        faces = _joined(found)
+        faces = joined(found)
         return faces.select(np.argsort(faces.frame_index, kind="stable"))
 
     def _look(self, frame: Frame) -> _FullLook | _PartLook:
@@ -144,7 +148,7 @@ class ChangedRegionDetector:
         kept: dict[int, list[Faces]] = {}
         for index, look in looks.items():
             frame, known = frames[index], look.since.faces
-            whole = self._detector.size_for([frame])
+            whole = self._detector.size_for(frame)
             factor = min(whole.width / frame.width, whole.height / frame.height)
             regions = _with_faces(look.changed, known.boxes, factor)
             if _cost(regions, factor, look.since.size) > _MOST_ANALYSED * whole.width * whole.height:
@@ -162,7 +166,7 @@ class ChangedRegionDetector:
                 inside = _moved(_of_frame(faces, place), index, view)
                 # A view is somewhat larger than its region: what it cuts off there is carried over whole.
                 kept[index].append(inside.select(region.holds_centres(inside.boxes)))
-        return [_suppressed(_joined(parts)) for parts in kept.values()]
+        return [_suppressed(joined(parts)) for parts in kept.values()]
 
 
 def changed_tiles(before: UInt8, after: UInt8) -> npt.NDArray[np.bool_]:
@@ -255,7 +259,7 @@ def _holds(region: Region, other: Region) -> bool:
 
 
 def _view_of(region: Region, factor: float, size: tuple[int, int]) -> tuple[Viewport, DetectSize]:
-    """The view of at least this region whose network input is a whole number of steps, and that input's size."""
+    """The view of at least this region whose network input is of one of the sizes, and that input's size."""
     left, right, width = _span(region.left, region.right, factor, size[0])
     top, bottom, height = _span(region.top, region.bottom, factor, size[1])
     view = Viewport(left=left, top=top, right=right, bottom=bottom, keep=None, share=1.0)
@@ -264,12 +268,13 @@ def _view_of(region: Region, factor: float, size: tuple[int, int]) -> tuple[View
 
 def _span(start: float, end: float, factor: float, most: int) -> tuple[int, int, int]:
     """First and last pixel of a side, even, and the length of the network's side."""
-    steps = -(-round((min(end, most) - max(start, 0)) * factor) // _STEP)
-    long_px = round(steps * _STEP / factor)
-    if long_px >= most:
-        return 0, most, -(-round(most * factor) // _STEP) * _STEP
+    needed = round((min(end, most) - max(start, 0)) * factor)
+    side = next((each for each in _SIDES if each >= needed), _SIDES[-1])
+    long_px = round(side / factor)
+    if long_px >= most or side < needed:
+        return 0, most, -(-round(most * factor) // _WHOLE_STEP) * _WHOLE_STEP
     first = min(max(0, round((start + end - long_px) / 2)), most - long_px) // 2 * 2
-    return first, first + long_px, steps * _STEP
+    return first, first + long_px, side
 
 
 def _moved(faces: Faces, index: int, view: Viewport) -> Faces:
@@ -289,19 +294,3 @@ def _suppressed(faces: Faces) -> Faces:
 
 def _of_frame(faces: Faces, index: int) -> Faces:
     return faces.select(faces.frame_index == index)
-
-
-def _renumbered(faces: Faces, numbers: Sequence[int]) -> Faces:
-    return replace(faces, frame_index=np.array(numbers, np.int32)[faces.frame_index])
-
-
-def _joined(parts: Sequence[Faces]) -> Faces:
-    """All faces one after the other."""
-    if len(parts) == 1:
-        return parts[0]
-    return Faces(
-        frame_index=np.concatenate([each.frame_index for each in parts]),
-        boxes=np.concatenate([each.boxes for each in parts]),
-        scores=np.concatenate([each.scores for each in parts]),
-        landmarks=np.concatenate([each.landmarks for each in parts]),
-    )

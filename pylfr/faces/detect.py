@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
 from pylfr import ops
-from pylfr.errors import ModelError
 from pylfr.faces.heads import decode
-from pylfr.models.manifest import DetectTable, ModelManifest
+from pylfr.faces.input_size import DetectSize, InputSides, input_sides, input_size
+from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import open_store
 from pylfr.protocols import Runtime
 from pylfr.runtimes.registry import open_runtime
@@ -23,33 +23,6 @@ SUPPRESSION_IOU = 0.45
 
 # Input buffers retained for the next calls; more threads than this at once allocate new ones.
 _FREE_BUFFERS = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DetectSize:
-    """The size of a detector's input, in pixels."""
-
-    width: int
-    height: int
-
-
-def detect_size(frames: Sequence[Frame], *, side_px: int, multiple_of: int) -> DetectSize:
-    """The smallest network input that holds every frame scaled to a long side of ``side_px``."""
-
-    def up(pixels: float) -> int:
-        return max(multiple_of, -(-round(pixels) // multiple_of) * multiple_of)
-
-    width = max(side_px * frame.width / max(frame.width, frame.height) for frame in frames)
-    height = max(side_px * frame.height / max(frame.width, frame.height) for frame in frames)
-    return DetectSize(width=up(width), height=up(height))
-
-
-def input_size(table: DetectTable, frames: Sequence[Frame], *, side_px: int) -> DetectSize:
-    """A detector's input size for these frames: its fixed size, or the smallest that holds them all."""
-    if table.fixed_size is not None:
-        width, height = table.fixed_size
-        return DetectSize(width=width, height=height)
-    return detect_size(frames, side_px=side_px, multiple_of=table.multiple_of)
 
 
 class _InputBuffers:
@@ -80,13 +53,13 @@ class FaceDetector:
     """A ``Detector`` for every network with a known output head. Threads may share it."""
 
     def __init__(
-        self, manifest: ModelManifest, runtime: Runtime, *, model: str, side_px: int, score_floor: float
+        self, manifest: ModelManifest, runtime: Runtime, *, model: str, sides: InputSides, score_floor: float
     ) -> None:
         self._manifest = manifest
         self._detect = manifest.detection
         self._runtime = runtime
         self._model = model
-        self._side_px = side_px
+        self._sides = sides
         self._score_floor = score_floor
         self._buffers = _InputBuffers()
 
@@ -103,10 +76,15 @@ class FaceDetector:
         """Faces below this score are not reported."""
         return self._score_floor
 
+    @property
+    def is_sized_by_face(self) -> bool:
+        """Whether the smallest face sought decides on the size of the input, and not a side that was given."""
+        return self._sides.smallest_face_px is not None
+
     def with_score_floor(self, score_floor: float) -> FaceDetector:
         """The same network with another score floor."""
         return FaceDetector(
-            self._manifest, self._runtime, model=self._model, side_px=self._side_px, score_floor=score_floor
+            self._manifest, self._runtime, model=self._model, sides=self._sides, score_floor=score_floor
         )
 
     def detect(self, images: Sequence[Frame | UInt8]) -> Faces:
@@ -118,11 +96,21 @@ class FaceDetector:
         frames = as_frames(images)
         if not frames:
             return Faces.none()
-        return self.detect_at(frames, self.size_for(frames))
+        by_size: dict[DetectSize, list[int]] = {}
+        for index, frame in enumerate(frames):
+            by_size.setdefault(self.size_for(frame), []).append(index)
+        if len(by_size) == 1:
+            return self.detect_at(frames, next(iter(by_size)))
+        parts = [
+            renumbered(self.detect_at([frames[index] for index in those], size), those)
+            for size, those in by_size.items()
+        ]
+        faces = joined(parts)
+        return faces.select(np.argsort(faces.frame_index, kind="stable"))
 
-    def size_for(self, frames: Sequence[Frame]) -> DetectSize:
-        """The network's input in which ``detect`` looks at these frames together."""
-        return input_size(self._detect, frames, side_px=self._side_px)
+    def size_for(self, frame: Frame) -> DetectSize:
+        """The size of the network's input for this frame, whatever it is analysed together with."""
+        return input_size(self._detect, [frame], side_px=self._sides.of(frame))
 
     def detect_at(self, frames: Sequence[Frame], size: DetectSize) -> Faces:
         """As ``detect``, with the frames fitted into a network's input of that size."""
@@ -151,11 +139,12 @@ class FaceDetector:
         return self._runtime.run(tensor)
 
     def letterbox(self, frames: Sequence[Frame], *, out: Float32 | None = None) -> tuple[Float32, Float32]:
-        """The network's input, float32 [B, 3, H, W], and network pixels per source pixel, float32 [B].
+        """The network's input for all of them, float32 [B, 3, H, W], and network pixels per source pixel, float32 [B].
 
         The tensor is ``out`` if that is given, else newly allocated.
         """
-        return self._letterbox(frames, self.size_for(frames), out)
+        side_px = max((self._sides.of(frame) for frame in frames), default=self._sides.side_px)
+        return self._letterbox(frames, input_size(self._detect, frames, side_px=side_px), out)
 
     def _letterbox(self, frames: Sequence[Frame], size: DetectSize, out: Float32 | None) -> tuple[Float32, Float32]:
         pixels = self._manifest.pixels
@@ -170,13 +159,21 @@ class FaceDetector:
         )
 
 
-def detector_side_px(manifest: ModelManifest, asked_px: int | None) -> int:
-    """The long side of a detector's picture: as asked, or the manifest's. Raises ``ModelError`` if it is too small."""
-    table = manifest.detection
-    side_px = table.side_px if asked_px is None else asked_px
-    if side_px < table.multiple_of:
-        raise ModelError(f"side_px must be at least {table.multiple_of} for {manifest.name}, got {side_px}")
-    return side_px
+def renumbered(faces: Faces, numbers: Sequence[int]) -> Faces:
+    """The same faces, of frame ``numbers[i]`` where they were of frame i."""
+    return replace(faces, frame_index=np.array(numbers, np.int32)[faces.frame_index])
+
+
+def joined(parts: Sequence[Faces]) -> Faces:
+    """All faces one after the other, without quality measures and scenes."""
+    if len(parts) == 1:
+        return parts[0]
+    return Faces(
+        frame_index=np.concatenate([each.frame_index for each in parts]),
+        boxes=np.concatenate([each.boxes for each in parts]),
+        scores=np.concatenate([each.scores for each in parts]),
+        landmarks=np.concatenate([each.landmarks for each in parts]),
+    )
 
 
 def open_detector(
@@ -186,21 +183,23 @@ def open_detector(
     runtime: str = "onnx",
     threads: int = 0,
     side_px: int | None = None,
+    smallest_face_px: float | None = None,
     score_floor: float | None = None,
 ) -> FaceDetector:
     """The detector of that name, ready to run.
 
     ``side_px`` is the long side of its input, ``score_floor`` the lowest score it reports; both default to the
-    manifest's values. ``threads`` is the number of CPU threads, 0 for one per core. Raises ``ModelError`` if the
-    network is unknown, missing, altered or not a detector.
+    manifest's values. With ``smallest_face_px`` the input is as large as a face of that width in the picture needs.
+    ``threads`` is the number of CPU threads, 0 for one per core. Raises ``ModelError`` if the network is unknown,
+    missing, altered or not a detector, or finds no faces so small.
     """
     model = open_store().resolve(name)
     manifest = model.manifest
-    side = detector_side_px(manifest, side_px)
+    sides = input_sides(manifest, side_px=side_px, smallest_face_px=smallest_face_px)
     return FaceDetector(
         manifest,
-        open_runtime(model, runtime=runtime, device=device, threads=threads, side_px=side),
+        open_runtime(model, runtime=runtime, device=device, threads=threads, side_px=sides.side_px),
         model=model.sha256,
-        side_px=side,
+        sides=sides,
         score_floor=manifest.detection.score_threshold if score_floor is None else score_floor,
     )

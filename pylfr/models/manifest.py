@@ -78,11 +78,13 @@ class PixelsTable(ConfigModel):
 class DetectTable(ConfigModel):
     """A detector's parameters: the long side of its input, what its sides are multiples of, its strides and anchors.
 
+    ``face_px`` is the width of the smallest face that it finds reliably, pixels of its input.
     ``fixed_size`` is width and height, pixels, of the input of a network with static axes.
     """
 
     side_px: int = Field(default=640, ge=32)
     multiple_of: int = Field(default=32, ge=1)
+    face_px: int = Field(default=16, ge=4)
     fixed_size: tuple[PositiveInt, PositiveInt] | None = None
     strides: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (8, 16, 32)
     anchors: int = Field(default=1, ge=1)

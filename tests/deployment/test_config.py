@@ -147,6 +147,24 @@ def test_nvdec_is_taken_for_a_network_camera_and_for_trusted_recordings(tmp_path
     assert read_deployment(write(tmp_path, GOOD)).cameras[0].decode == "cpu"
 
 
+@pytest.mark.parametrize(
+    ("models", "recognition", "words"),
+    [
+        ("side_px = 320", "smallest_face_px = 40", r"either \[recognition\] smallest_face_px or \[models\] side_px"),
+        ('device = "cuda"', "smallest_face_px = 40", r"smallest_face_px is for networks on the CPU.*side_px"),
+        ('device = "cuda"', "full_look_s = 1", r"full_look_s is for networks on the CPU.*leave it out"),
+    ],
+)
+def test_what_makes_detection_cheaper_on_the_cpu_alone_is_refused_elsewhere_and_twice(
+    tmp_path: Path, models: str, recognition: str, words: str
+) -> None:
+    text = GOOD.replace("[models]", f"[recognition]\n{recognition}\n[models]\n{models}")
+    with pytest.raises(ConfigError, match=words):
+        read_deployment(write(tmp_path, text))
+    on_cpu = GOOD.replace("[models]", f"[recognition]\n{recognition}\n[models]")
+    assert read_deployment(write(tmp_path, on_cpu)).models.device == "cpu"
+
+
 def test_a_passphrase_is_named_and_never_written_into_the_file() -> None:
     named = AuditSection(path=Path("log"), key=Path("key"), checkpoints=Path("c"), passphrase="${RECORD_PASSPHRASE}")
     assert named.passphrase == "${RECORD_PASSPHRASE}"

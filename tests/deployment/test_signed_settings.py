@@ -48,6 +48,7 @@ def settings(folder: Path, old: str = "", new: str = "") -> dict[str, str]:
         (("[watchlist]", "[recognition]\nmax_faces_a_frame = 1\n[watchlist]"), "recognition.max_faces_a_frame"),
         (("[watchlist]", "[recognition]\nmin_interocular_px = 0\n[watchlist]"), "recognition.min_interocular_px"),
         (('detector = "yunet_n"', 'detector = "yunet_n"\nside_px = 320'), "models.side_px"),
+        (("[watchlist]", "[recognition]\nsmallest_face_px = 40\n[watchlist]"), "recognition.smallest_face_px"),
         (("[watchlist]", "[watchlist]\npoll_ms = 60000"), "watchlist.poll_ms"),
         (('name = "gate"', 'name = "gate"\nunchanged_after_s = 3600'), "cameras.gate.unchanged_after_s"),
         (('name = "gate"', 'name = "gate"\ntransport = "udp"'), "cameras.gate.transport"),

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from pylfr.faces.changed_regions import CARRIED, IN_PART, UNCHANGED, ChangedRegionDetector
-from pylfr.faces.detect import DetectSize, FaceDetector, open_detector
+from pylfr.faces.detect import FaceDetector, open_detector
+from pylfr.faces.input_size import DetectSize
 from pylfr.types import Faces, Frame, UInt8
 from pylfr.video.open import open_file
 from tests.footage import BOTH, MAN, WALKING, WALKING_AND_PAUSE, WOMAN, picture_of, video
@@ -36,7 +37,7 @@ class Counted(FaceDetector):
 @pytest.fixture(scope="module")
 def detector(models_dir: Path) -> Counted:
     opened = open_detector("yunet_n", score_floor=0.5)
-    counted = Counted(opened.manifest, opened._runtime, model=opened.model, side_px=640, score_floor=0.5)
+    counted = Counted(opened.manifest, opened._runtime, model=opened.model, sides=opened._sides, score_floor=0.5)
     counted.pixels = []
     return counted
 

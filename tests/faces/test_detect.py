@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from pylfr.errors import ModelError
-from pylfr.faces.detect import FaceDetector, detect_size, open_detector
+from pylfr.faces.detect import FaceDetector, open_detector
 from pylfr.faces.embed import open_embedder
+from pylfr.faces.input_size import InputSides
 from pylfr.models.store import open_store
 from pylfr.runtimes.registry import RuntimeName, open_runtime
-from pylfr.types import Faces, Float32, Frame, UInt8
+from pylfr.types import Faces, Float32, UInt8
 from tests.footage import BOTH, MAN, WALKING_AND_PAUSE, picture_of, video
 
 pytestmark = pytest.mark.usefixtures("models_dir")
@@ -57,7 +58,9 @@ def test_a_network_with_a_fixed_input_of_one_image_finds_the_same_faces(pictures
         }
     )
     runtime = open_runtime(type(model)(manifest=bound, path=model.path, sha256=model.sha256))
-    faces = FaceDetector(bound, runtime, model=model.sha256, side_px=640, score_floor=0.6).detect(pictures)
+    faces = FaceDetector(bound, runtime, model=model.sha256, sides=InputSides(side_px=640), score_floor=0.6).detect(
+        pictures
+    )
     free = open_detector("yunet_n", score_floor=0.6).detect(pictures)
     assert faces.frame_index.tolist() == free.frame_index.tolist()
     assert np.allclose(faces.boxes, free.boxes, atol=2)
@@ -100,16 +103,6 @@ def test_invalid_pictures_and_networks_of_the_wrong_task_are_refused(pictures: l
         open_detector("face_reid_0095")
     with pytest.raises(ModelError, match="'embed'"):
         open_embedder("yunet_n")
-    with pytest.raises(ModelError, match="side_px must be at least 32"):
-        open_detector("yunet_n", side_px=8)
-
-
-def test_the_network_input_is_the_smallest_that_holds_every_frame() -> None:
-    wide, tall = Frame.still(np.zeros((1080, 1920, 3), np.uint8)), Frame.still(np.zeros((640, 480, 3), np.uint8))
-    size = detect_size([wide], side_px=640, multiple_of=32)
-    assert (size.width, size.height) == (640, 384)
-    size = detect_size([wide, tall], side_px=640, multiple_of=32)
-    assert (size.width, size.height) == (640, 640)
 
 
 def test_faces_keep_their_order_when_selected() -> None:

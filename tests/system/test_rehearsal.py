@@ -33,9 +33,12 @@ def references(media_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 
 def rehearse(
-    videos: list[Path], people: dict[str, list[Path]], pair: tuple[str, str] = PAIRS[0]
+    videos: list[Path],
+    people: dict[str, list[Path]],
+    pair: tuple[str, str] = PAIRS[0],
+    recognition: RecognitionSection | None = None,
 ) -> tuple[list[Alert], Summary]:
-    engine = open_rehearsal(videos, people, detector=pair[0], embedder=pair[1])
+    engine = open_rehearsal(videos, people, detector=pair[0], embedder=pair[1], recognition=recognition)
     return [recorded.value for recorded in engine.run()], engine.summary()
 
 
@@ -50,6 +53,20 @@ def test_six_cameras_at_once_give_every_right_alert_once_and_no_other(
     by_place = {(alert.entry, alert.camera): alert.box[0] for alert in alerts}
     assert by_place["woman", WALKING_AND_PAUSE] < 160
     assert by_place["woman", BOTH] < 160 < by_place["man", BOTH]
+
+
+@pytest.mark.parametrize(
+    "cheaper", [{"full_look_s": 1.0}, {"smallest_face_px": 40.0}], ids=lambda each: next(iter(each))
+)
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: "+".join(pair))
+def test_no_alert_is_lost_where_detection_is_cheaper(
+    pair: tuple[str, str], cheaper: dict[str, float], media_dir: Path, references: dict[str, list[Path]]
+) -> None:
+    recognition = RecognitionSection.model_validate(cheaper)
+    alerts, summary = rehearse([video(media_dir, name) for name in ALL], references, pair, recognition)
+    assert sorted((alert.entry, alert.camera) for alert in alerts) == sorted(TRUTH)
+    assert summary.errors == ()
+    assert (summary.frames_in_part + summary.frames_unchanged > 0) == ("full_look_s" in cheaper)
 
 
 def test_six_cameras_at_once_give_what_each_gives_alone(media_dir: Path, references: dict[str, list[Path]]) -> None:

@@ -69,6 +69,12 @@ class RecognitionSection(ConfigModel):
         le=10,
         description="longest time in which only what has changed of a picture is analysed, s, on the CPU; 0: off",
     )
+    smallest_face_px: float | None = Field(
+        default=None,
+        gt=0,
+        description="width of the smallest face sought, pixels of a camera's picture or of its zone: the detector's "
+        "input is just as large as that needs, on the CPU; unset: as side_px says",
+    )
     comparisons_hz: float | None = Field(
         default=None,
         gt=0,

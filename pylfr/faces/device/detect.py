@@ -10,9 +10,10 @@ import numpy as np
 
 from pylfr import ops
 from pylfr.errors import ModelError
-from pylfr.faces.detect import SUPPRESSION_IOU, detector_side_px, input_size
+from pylfr.faces.detect import SUPPRESSION_IOU
 from pylfr.faces.device.uploads import Uploads
 from pylfr.faces.heads import HeadTensors, split_head
+from pylfr.faces.input_size import input_sides, input_size
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.store import open_store
 from pylfr.protocols import DeviceRuntime, TakesHalves
@@ -252,7 +253,7 @@ def open_device_detector(
     """
     model = open_store().resolve(name)
     manifest = model.manifest
-    side = detector_side_px(manifest, side_px)
+    side = input_sides(manifest, side_px=side_px).side_px
     return DeviceDetector(
         manifest,
         open_device_runtime(model, runtime=runtime, device=uploads.stream.device, side_px=side, graphs=graphs),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -20,6 +21,8 @@ from pylfr.types import Arithmetic
 _FORMAT = b"pylfr-certificate-1\n"
 _LARGEST_FILE = 1 << 24
 _MOST_MISTAKES = 12
+# Rules that there were not at first, with what held then: where that holds, a certificate is signed as it was.
+_LATER_RULES: Mapping[str, float | None] = {"smallest_face_px": None, "full_look_s": 0.0}
 
 
 class CertifiedRate(ConfigModel):
@@ -43,6 +46,8 @@ class FusionRules(ConfigModel):
     candidates: int = Field(ge=1)
     min_interocular_px: float = Field(ge=0)
     side_px: int | None = None
+    smallest_face_px: float | None = None
+    full_look_s: float = 0.0
 
 
 class Measurement(ConfigModel):
@@ -175,6 +180,8 @@ def describe(certificate: CalibrationCertificate | CohortCertificate) -> str:
 
 def _message(certificate: CalibrationCertificate | CohortCertificate) -> bytes:
     fields = certificate.model_dump(mode="json")
+    if fields.get("rules") is not None:
+        fields["rules"] = {name: each for name, each in fields["rules"].items() if _LATER_RULES.get(name, ...) != each}
     fields["measured"] = {name: value for name, value in fields["measured"].items() if name != "signature"}
     return _FORMAT + canonical(fields)
 

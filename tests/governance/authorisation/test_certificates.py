@@ -8,8 +8,14 @@ from pathlib import Path
 import pytest
 
 from pylfr.errors import AuthorisationError
-from pylfr.governance.authorisation.certificates import describe, read_calibration, read_cohorts, signer_of
-from tests.governance.samples import MEASURER, calibration, cohorts
+from pylfr.governance.authorisation.certificates import (
+    describe,
+    read_calibration,
+    read_cohorts,
+    sign_certificate,
+    signer_of,
+)
+from tests.governance.samples import MEASURER, RULES, calibration, cohorts
 
 
 def test_a_signed_certificate_is_read_with_its_signer(tmp_path: Path) -> None:
@@ -35,6 +41,22 @@ def test_a_certificate_that_was_changed_after_it_was_signed_is_refused(
     (tmp_path / "certificate.json").write_text(json.dumps(fields))
     with pytest.raises(AuthorisationError, match="it was changed"):
         read_calibration(tmp_path / "certificate.json")
+
+
+def test_rules_that_came_later_count_where_they_are_used_and_leave_earlier_signatures_as_they_were(
+    tmp_path: Path,
+) -> None:
+    signed = sign_certificate(
+        calibration().model_copy(update={"rules": RULES}), MEASURER, measurer="unit", tool="t", material_sha256="0" * 64
+    )
+    fields = json.loads(signed.model_dump_json())
+    earlier = {name: each for name, each in fields["rules"].items() if name not in ("smallest_face_px", "full_look_s")}
+    (tmp_path / "certificate.json").write_text(json.dumps({**fields, "rules": earlier}))
+    assert signer_of(read_calibration(tmp_path / "certificate.json")[0]) == MEASURER.public
+    for changed in ({"smallest_face_px": 40.0}, {"full_look_s": 1.0}):
+        (tmp_path / "certificate.json").write_text(json.dumps({**fields, "rules": {**earlier, **changed}}))
+        with pytest.raises(AuthorisationError, match="it was changed"):
+            read_calibration(tmp_path / "certificate.json")
 
 
 def test_one_that_was_typed_by_hand_is_called_unsigned() -> None:

@@ -94,6 +94,8 @@ def test_a_deployment_that_fits_may_start_in_its_window() -> None:
         (facts(measured=of_tracks(comparisons_hz=9.0)), "calibration: the certificate is for comparisons_hz 9.0"),
         (facts(measured=of_tracks(detect_hz=4.0)), "calibration: the certificate is for detect_hz 4.0"),
         (facts(measured=of_tracks(side_px=640)), "calibration: the certificate is for side_px 640"),
+        (facts(measured=of_tracks(smallest_face_px=40.0)), "calibration: the certificate is for smallest_face_px 40.0"),
+        (facts(measured=of_tracks(full_look_s=1.0)), "calibration: the certificate is for full_look_s 1.0"),
         (facts(measured=calibration(detector="00" * 32)), "calibration: the certificate is for another detector"),
         (facts(rules=RULES.model_copy(update={"best_scores": 1})), "calibration: one of photographs holds where two"),
         (facts(arithmetic="bfloat16"), "calibration: .* measured in float32, the deployment's runtime .* in bfloat16"),
