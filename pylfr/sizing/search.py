@@ -58,5 +58,5 @@ def confirm(found: Largest, holds: Callable[[int], bool]) -> Largest:
             break
         if holds(load):
             return Largest(largest=load, confirmed=True, at_most=found.at_most and load == found.largest)
-        load = min(load - 1, int(load * (1 - _STEP_DOWN)))
+        load = min(load - 1, round(load * (1 - _STEP_DOWN)))
     return Largest(largest=max(load, 0), confirmed=False)

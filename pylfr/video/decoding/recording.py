@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 from typing import cast
 
 import av
@@ -19,35 +17,27 @@ from av.video.stream import VideoStream
 
 from pylfr.errors import MediaError
 from pylfr.types import Int64
-from pylfr.video.decoding.backend import Decoding
 from pylfr.video.decoding.container import (
     are_bytes_in_order,
-    check_stream,
-    choose_stream,
     clock_may_jump,
     describe_streams,
     has_presentation_times,
     is_byte_stream,
     is_raw,
-    open_container,
-    open_descriptor,
     stream_duration_s,
 )
 from pylfr.video.decoding.expected_stream import codec_of
-from pylfr.video.decoding.file_layout import Layout, Ranges, layout_of
+from pylfr.video.decoding.file_layout import Layout
 from pylfr.video.decoding.frame_builder import reason_of
 from pylfr.video.decoding.frame_skipping import FrameSkipper
 from pylfr.video.decoding.geometry import SQUARE, aspect_of
 from pylfr.video.decoding.integrity import Announcement, IntegrityCheck
 from pylfr.video.decoding.picture_numbers import PictureNumbers
-from pylfr.video.decoding.picture_options import PictureOptions
+from pylfr.video.decoding.recording_file import OpenRecording, RecordingFile
 from pylfr.video.decoding.timeline import RESTART_PAUSE_S, Timeline
 from pylfr.video.sources.observer import EventKind
 
 log = logging.getLogger(__name__)
-
-# FFmpeg's own assumption where an elementary stream does not name its rate.
-_ASSUMED_HZ = 25.0
 
 # At the start of a stream a decoder may drop up to this many pictures, which refer to earlier ones.
 _HELD_BACK = 3
@@ -71,58 +61,13 @@ class DecodedPicture:
     sample_aspect: Fraction = SQUARE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordingFile:
-    """How a recording is read. ``descriptor`` is an open file of the caller's; without one ``path`` is opened."""
-
-    path: Path
-    camera: str
-    decoding: Decoding
-    options: PictureOptions
-    threads: int
-    descriptor: int | None = None
-
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[int]:
-        """The open file."""
-        descriptor = open_descriptor(self.path) if self.descriptor is None else self.descriptor
-        try:
-            yield descriptor
-        finally:
-            if self.descriptor is None:
-                os.close(descriptor)
-
-    def open_part(self, descriptor: int, part: Ranges | None = None) -> tuple[InputContainer, VideoStream]:
-        """The container in the file, or in a part of its bytes, and its stream. Raises ``MediaError``."""
-        name = str(self.path)
-        container = open_container(descriptor, name=name, camera=self.camera, decoding=self.decoding, part=part)
-        try:
-            stream = choose_stream(container, name=name, wanted=self.options.stream)
-            check_stream(stream, name=name, camera=self.camera, decoding=self.decoding)
-        except MediaError:
-            container.close()
-            raise
-        stream.codec_context.options = {**stream.codec_context.options, **self.options.decoder_settings}
-        stream.codec_context.thread_count = self.threads
-        if self.threads != 1:
-            stream.thread_type = "AUTO"
-        return container, stream
-
-    def rate_of(self, container: InputContainer, stream: VideoStream) -> float | None:
-        """Frames a second where the recording carries no times, or somebody knows better; None where it does."""
-        if self.options.rate_hz is not None:
-            return self.options.rate_hz
-        if not is_raw(container):
-            return None
-        return float(stream.codec_context.framerate or _ASSUMED_HZ)
-
-
 class RecordingReader:
     """Reads one recording once. ``report`` is called with an event's kind and its words."""
 
     def __init__(
         self,
         file: RecordingFile,
+        opened: OpenRecording,
         *,
         rate_hz: Callable[[], float | None],
         from_s: float,
@@ -130,6 +75,7 @@ class RecordingReader:
         require: Callable[[str, tuple[int, int]], None],
     ) -> None:
         self._file = file
+        self._opened = opened
         self._rate_hz = rate_hz
         self._from_s = from_s
         self._report = report
@@ -142,10 +88,9 @@ class RecordingReader:
 
     def pictures(self) -> Iterator[DecodedPicture]:
         """Every picture to the end of the file. Raises ``MediaError`` after the last one of a damaged recording."""
-        with self._file.opened() as descriptor:
-            layout = layout_of(descriptor)
-            for number in range(len(layout.parts)):
-                yield from self._part(descriptor, number, layout)
+        layout = self._opened.layout
+        for number in range(len(layout.parts)):
+            yield from self._part(number, layout)
         if layout.ends_early is not None:
             self._damage.append(layout.ends_early)
         if self._damage:
@@ -155,17 +100,17 @@ class RecordingReader:
                 f"{'; '.join(self._damage)}: it is cut off or damaged; copy it again, or go on with what it held"
             )
 
-    def _part(self, descriptor: int, number: int, layout: Layout) -> Iterator[DecodedPicture]:
+    def _part(self, number: int, layout: Layout) -> Iterator[DecodedPicture]:
         """The pictures of one container in the file."""
         where = layout.parts[number]
-        try:
-            container, stream = self._file.open_part(descriptor, None if layout.is_whole else where.ranges)
-        except MediaError as error:
-            if not number:
-                raise
-            self._damage.append(f"part {number + 1} cannot be read ({error})")
-            return
-        with container:
+        with contextlib.ExitStack() as held:
+            try:
+                container, stream = held.enter_context(self._opened.part(number))
+            except MediaError as error:
+                if not number:
+                    raise
+                self._damage.append(f"part {number + 1} cannot be read ({error})")
+                return
             codec = codec_of(stream.codec_context)
             self._require(codec, (stream.width, stream.height))
             self._announce(container, stream, number)

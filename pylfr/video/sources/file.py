@@ -13,7 +13,8 @@ from pylfr.types import Frame
 from pylfr.video.decoding.backend import ON_CPU, Decoding
 from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
-from pylfr.video.decoding.recording import RecordingFile, RecordingReader
+from pylfr.video.decoding.recording import RecordingReader
+from pylfr.video.decoding.recording_file import OpenRecording, RecordingFile
 from pylfr.video.sources.base import CameraSource
 from pylfr.video.sources.observer import CameraEvent, EventKind, FrameObserver
 
@@ -67,13 +68,17 @@ class FileSource(CameraSource):
 
     def watched(self, watch: FrameObserver) -> Iterator[Frame]:
         """Frames that are due, until the end. Raises ``MediaError`` after the last one of a damaged recording."""
+        with OpenRecording(self._file) as opened:
+            yield from self._passes(watch, opened)
+
+    def _passes(self, watch: FrameObserver, opened: OpenRecording) -> Iterator[Frame]:
         builder = self._file.decoding.builder(self._camera, self._file.options)
         sequence = 0
         offset_s = 0.0
         began = time.monotonic()
         while not self._closed.is_set():
             end_s = 0.0
-            for decoded in self._reader(watch, offset_s).pictures():
+            for decoded in self._reader(watch, opened, offset_s).pictures():
                 due_s = offset_s + decoded.at_s
                 end_s = max(end_s, decoded.at_s + decoded.length_s)
                 if decoded.skipped:
@@ -101,7 +106,7 @@ class FileSource(CameraSource):
         with self._file.opened() as descriptor:
             self._file.open_part(descriptor)[0].close()
 
-    def _reader(self, watch: FrameObserver, from_s: float) -> RecordingReader:
+    def _reader(self, watch: FrameObserver, opened: OpenRecording, from_s: float) -> RecordingReader:
         def report(kind: EventKind, detail: str) -> None:
             watch.report(CameraEvent.now(self._camera, kind, detail))
 
@@ -112,5 +117,5 @@ class FileSource(CameraSource):
                 raise MediaError(f"video {self._path}: {difference}; have the camera authorised as it is, or mend it")
 
         return RecordingReader(
-            self._file, rate_hz=lambda: watch.rate_now_hz, from_s=from_s, report=report, require=require
+            self._file, opened, rate_hz=lambda: watch.rate_now_hz, from_s=from_s, report=report, require=require
         )
