@@ -158,10 +158,9 @@ def test_nvdec_is_taken_for_a_network_camera_and_for_trusted_recordings(tmp_path
 def test_what_makes_detection_cheaper_on_the_cpu_alone_is_refused_elsewhere_and_twice(
     tmp_path: Path, models: str, recognition: str, words: str
 ) -> None:
-    text = GOOD.replace("[models]", f"[recognition]\n{recognition}\n[models]\n{models}")
+    on_cpu = GOOD.replace("[recognition]", f"[recognition]\n{recognition}")
     with pytest.raises(ConfigError, match=words):
-        read_deployment(write(tmp_path, text))
-    on_cpu = GOOD.replace("[models]", f"[recognition]\n{recognition}\n[models]")
+        read_deployment(write(tmp_path, on_cpu.replace("[models]", f"[models]\n{models}")))
     assert read_deployment(write(tmp_path, on_cpu)).models.device == "cpu"
 
 
