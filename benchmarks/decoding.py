@@ -101,7 +101,8 @@ def in_slices(clip: Path, codec: Codec, path: Path) -> Path:
     """The same pictures, coded in slices."""
     encoder, parameters = _ENCODERS[codec]
     with av.open(str(clip)) as source, av.open(str(path), "w") as container:
-        stream: VideoStream = container.add_stream(encoder, rate=Fraction(25))
+        stream = container.add_stream(encoder, rate=Fraction(25))
+        assert isinstance(stream, VideoStream)
         shown = source.streams.video[0]
         stream.width, stream.height, stream.pix_fmt = shown.width, shown.height, "yuv420p"
         name = "x264-params" if codec == "h264" else "x265-params"

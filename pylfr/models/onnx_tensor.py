@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pylfr.models.protobuf import field, fields_of, integers, part
 from pylfr.types import Float32
@@ -18,8 +17,13 @@ FLOAT32: Final = 1
 _KINDS: Final[Mapping[int, np.dtype[np.float32] | np.dtype[np.float16]]] = {1: np.dtype("<f4"), 10: np.dtype("<f2")}
 
 
-def read_tensor(message: memoryview) -> NDArray[np.float32] | NDArray[np.float16] | None:
-    """Its numbers; None where it holds something else than finite floats. Raises ``DamagedError``."""
+def is_float32(message: memoryview) -> bool:
+    """Whether its numbers are float32. Raises ``DamagedError``."""
+    return sum(integers(fields_of(message), _DATA_TYPE)) == FLOAT32
+
+
+def read_tensor(message: memoryview) -> Float32 | None:
+    """Its numbers, where they are float32 or float16; None for any other. Raises ``DamagedError``."""
     fields = list(fields_of(message))
     kind = _KINDS.get(sum(integers(fields, _DATA_TYPE)))
     shape = integers(fields, _DIMS)
@@ -32,7 +36,7 @@ def read_tensor(message: memoryview) -> NDArray[np.float32] | NDArray[np.float16
         )
     if kind is None or min(shape, default=0) < 0 or len(raw) != kind.itemsize * math.prod(shape):
         return None
-    found: NDArray[np.float32] | NDArray[np.float16] = np.frombuffer(raw, kind).reshape(shape)
+    found = np.frombuffer(raw, kind).reshape(shape).astype(np.float32)
     return found if np.isfinite(found).all() else None
 
 

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from pylfr.models.onnx_tensor import NAME as _TENSOR_NAME
-from pylfr.models.onnx_tensor import read_tensor, write_tensor
+from pylfr.models.onnx_tensor import is_float32, read_tensor, write_tensor
 from pylfr.models.protobuf import DamagedError, Field, field, fields_of, float_field, part, text, texts
 from pylfr.types import Float32
 
@@ -65,8 +65,9 @@ def _slopes(node: Sequence[Field], weights: dict[str, memoryview]) -> Float32 | 
     # A name that is no text cannot be written again.
     if len(inputs) != 2 or len(outputs) != 1 or any(not name or "\ufffd" in name for name in (*inputs, *outputs)):
         return None
-    given = read_tensor(weights[inputs[1]]) if inputs[1] in weights else None
-    if given is None or given.dtype != np.float32 or not given.size:
+    weight = weights.get(inputs[1])
+    given = read_tensor(weight) if weight is not None and is_float32(weight) else None
+    if given is None or not given.size:
         return None
     is_by_channel = given.ndim in (3, 4) and given.shape[-3] == given.size
     return given.ravel() if given.size == 1 or is_by_channel else None
