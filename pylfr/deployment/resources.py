@@ -50,6 +50,7 @@ from pylfr.governance.authorisation.profiles import Profile, read_profile
 from pylfr.governance.authorisation.signed import SignedAuthorisation, read_signed
 from pylfr.governance.authorisation.trust import TrustRoot, read_trust_root
 from pylfr.governance.keys.keys import PublicKey, SigningKey, read_public_key, read_signing_key
+from pylfr.governance.keys.person_key import PersonKey, read_person_key
 from pylfr.governance.keys.vault import VaultKey, VaultKeyFile, make_vault_key, read_key_file, read_vault_key
 from pylfr.models.store import Model, open_store
 from pylfr.runtimes.registry import RuntimeChoice, choose_runtime
@@ -161,9 +162,9 @@ class Resources:
         return read_trust_root(path) if path is not None else None
 
     @cached_property
-    def people(self) -> dict[str, PublicKey]:
+    def people(self) -> dict[str, PersonKey]:
         """Who may decide on alerts, by name."""
-        return {name: read_public_key(path) for name, path in self.deployment.people.items()}
+        return {name: read_person_key(path) for name, path in self.deployment.people.items()}
 
     @cached_property
     def calibration(self) -> tuple[CalibrationCertificate, str] | None:

@@ -22,6 +22,7 @@ from pylfr.deployment.sections.service import Role
 from pylfr.errors import ConfigError
 from pylfr.governance.adjudication.followed import FollowedReview
 from pylfr.governance.adjudication.review import Review
+from pylfr.governance.keys.webauthn import WebAuthnKey
 from pylfr.monitoring.monitor import Monitor
 from pylfr.service import pages
 from pylfr.service.access import Gate, require_rules
@@ -32,6 +33,7 @@ from pylfr.service.listing import Listing
 from pylfr.service.once import Once
 from pylfr.service.overview import Overview
 from pylfr.service.problems import DESCRIBED, explain_errors, problem
+from pylfr.service.rate_limit import RateLimit
 from pylfr.service.routes import alerts, cameras, deployment, events, monitoring, session, shifts, watchlist
 from pylfr.service.run_log import RunLog
 from pylfr.service.shifts import Shifts
@@ -53,6 +55,8 @@ _HEADERS = {
 _MOST_BODY_BYTES = 16 * 1024
 # Hundreds of ids, and a picture: what these two take is larger.
 _LARGER = {"/v1/shift/hand-overs": 256 * 1024, "/v1/watchlist/entries": 16 * 1024 * 1024}
+# A whole shift that signs in at once from one address, at two requests each.
+_SIGN_INS_A_MINUTE = 120
 _DEFAULT_ROLES: frozenset[Role] = frozenset({"operator", "second operator", "engagement officer"})
 
 
@@ -66,7 +70,7 @@ def build_app(
     """The application over an opened deployment, whose log and records another process may write to meanwhile.
 
     ``control`` is of the engine in this process; without one its run can only be watched. Raises ``ConfigError`` where
-    the deployment has no [people] or no [records].
+    the deployment has no [people] or no [records], or somebody's security key is for other pages.
     """
     described, section = resources.deployment, resources.deployment.service
     if not resources.people:
@@ -108,6 +112,7 @@ def build_app(
         telemetry={"auto_configure": False},
     )
     app.state.desk, app.state.feed, app.state.sign_in = desk, feed, sign_in
+    app.state.sign_in_limit = RateLimit(_SIGN_INS_A_MINUTE)
     app.state.monitor = monitor = monitor or Monitor(described)
     monitor.watch_record(resources)
     app.state.control = control if control is not None else RunControl(resources)
@@ -157,8 +162,14 @@ class Guard:
 
 
 def _people(resources: Resources) -> dict[str, Person]:
-    roles = resources.deployment.service.roles
-    known = frozenset(get_args(Role))
+    section = resources.deployment.service
+    for name, key in resources.people.items():
+        if isinstance(key, WebAuthnKey) and key.origin != section.address:
+            raise ConfigError(
+                f"the security key of {name!r} signs for pages at {key.origin}, these are at {section.address}: make a "
+                "key here, or set [service] origin"
+            )
+    roles, known = section.roles, frozenset(get_args(Role))
     return {
         name: Person(name=name, key=key, roles=frozenset(roles.get(name, () if roles else _DEFAULT_ROLES)) & known)
         for name, key in resources.people.items()

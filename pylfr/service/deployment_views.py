@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Base64Bytes, Field, StringConstraints
 
-from pylfr.service.views import ONE_LINE, Document
+from pylfr.service.views import ONE_LINE, Document, example
 
 Because = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=ONE_LINE)]
 Words = Annotated[str, StringConstraints(max_length=200, pattern=ONE_LINE)]
@@ -63,11 +63,15 @@ class DeploymentView(Document):
 class ThresholdAsked(Document):
     """A higher threshold: more is asked before an alert."""
 
+    model_config = example(threshold=0.6)
+
     threshold: float = Field(ge=-1, le=1)
 
 
 class BecauseAsked(Document):
     """Why something is asked for that is recorded with its reason."""
+
+    model_config = example(because="the mast is being moved")
 
     because: Because
 
@@ -116,6 +120,17 @@ class WatchlistView(Document):
 
 class EnrolmentAsked(Document):
     """A reference image for the watchlist, with its origin."""
+
+    model_config = example(
+        name="REF-1",
+        picture="/9j/4AAQ",
+        category="wanted on warrant",
+        justification="warrant 7",
+        source="custody image",
+        lawful_basis="PACE s. 64A",
+        captured_on="2025-03-01",
+        expires_at="2026-05-02T00:00:00Z",
+    )
 
     name: Annotated[Words, StringConstraints(min_length=1)]
     picture: Base64Bytes = Field(description="a picture file of one face, base64")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import secrets
 import threading
@@ -17,7 +15,7 @@ from pylfr._internal.canonical_json import canonical, utc_text
 from pylfr.deployment.sections.service import Role
 from pylfr.errors import AuthorisationError
 from pylfr.governance.authorisation.enrolment import identity_of
-from pylfr.governance.keys.keys import PublicKey
+from pylfr.governance.keys.person_key import PersonKey, verifies
 
 T = TypeVar("T")
 
@@ -34,7 +32,7 @@ class Person:
     """Somebody of ``[people]``: their name, public key and roles."""
 
     name: str
-    key: PublicKey
+    key: PersonKey
     roles: frozenset[Role]
 
 
@@ -94,7 +92,7 @@ class SignIn:
                 )
         person = self._people.get(identity_of(name))
         is_open = challenge is not None and now < challenge.expires_at
-        if person is None or challenge is None or not is_open or not _signs(person, challenge, signature):
+        if person is None or challenge is None or not is_open or not _signed(person, challenge, signature):
             with self._lock:
                 for key in keys:
                     _remember(self._failures, key, self._failures.get(key, deque(maxlen=_FAILURES))).append(now)
@@ -125,12 +123,8 @@ class SignIn:
         return len(failures) == _FAILURES and now - failures[0] < _LOCKED
 
 
-def _signs(person: Person, challenge: Challenge, signature: str) -> bool:
-    try:
-        raw = base64.b64decode(signature, validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return person.key.verifies(challenge.message.encode(), raw)
+def _signed(person: Person, challenge: Challenge, signature: str) -> bool:
+    return verifies(person.key, challenge.message.encode(), signature)
 
 
 def _hashed(secret: str) -> str:

@@ -5,14 +5,24 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from pylfr.governance.adjudication.case import Decision, Finding, State, Verdict
 
 # What a person may write: no control characters, no line breaks.
 ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]*$"
 Reason = Annotated[str, StringConstraints(max_length=500, pattern=ONE_LINE)]
-Signature = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{86}==$")]
+_BASE64 = "[A-Za-z0-9+/]+={0,2}"
+Signature = Annotated[
+    str,
+    StringConstraints(max_length=8192, pattern=rf"^([A-Za-z0-9+/]{{86}}==|{_BASE64}\.{_BASE64}\.{_BASE64})$"),
+    Field(description="Ed25519, base64; of a security key its assertion: its data, the browser's, and its signature"),
+]
+
+
+# Of no key: it shows the form.
+SIGNATURE = "A" * 86 + "=="
+_AT = "2026-05-01T12:00:00.000Z"
 
 
 class Document(BaseModel):
@@ -21,14 +31,21 @@ class Document(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def example(**fields: JsonValue) -> ConfigDict:
+    """A document with these fields as the example of its kind."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
+
+
 class ChallengeAsked(Document):
     """Who wants to sign in."""
 
-    name: str = Field(min_length=1, max_length=200, examples=["A. Adams"])
+    model_config = example(name="A. Adams")
+
+    name: str = Field(min_length=1, max_length=200)
 
 
 class ChallengeGiven(Document):
-    """What to sign: the UTF-8 bytes of ``message``, with Ed25519."""
+    """What to sign: the UTF-8 bytes of ``message``, with one's own key."""
 
     nonce: str
     message: str
@@ -36,7 +53,9 @@ class ChallengeGiven(Document):
 
 
 class SignedChallenge(Document):
-    """The signature of a challenge, base64."""
+    """The signature of a challenge."""
+
+    model_config = example(nonce="x3V0b1mXcP9d", signature=SIGNATURE)
 
     nonce: str = Field(max_length=200)
     signature: Signature
@@ -99,7 +118,7 @@ class AlertPage(Document):
 
 
 class SignedDecision(Document):
-    """A decision as it was signed: Ed25519 over canonical JSON of format, kind, alert, by, what, decided_at, reason."""
+    """A decision as it was signed: over canonical JSON of format, kind, alert, by, what, decided_at, reason."""
 
     decided_at: datetime
     reason: Reason = ""
@@ -109,6 +128,8 @@ class SignedDecision(Document):
 class SignedVerdict(SignedDecision):
     """What the two pictures show."""
 
+    model_config = example(what="cannot tell", decided_at=_AT, reason="turned away", signature=SIGNATURE)
+
     what: Verdict
     amends: bool = Field(default=False, description="replace the signer's earlier verdict; needs a reason")
 
@@ -116,11 +137,15 @@ class SignedVerdict(SignedDecision):
 class SignedEngagement(SignedDecision):
     """Whether somebody is spoken to."""
 
+    model_config = example(what="engage", decided_at=_AT, reason="north gate", signature=SIGNATURE)
+
     what: Decision
 
 
 class SignedOutcome(SignedDecision):
     """What it turned out to be."""
+
+    model_config = example(what="true alert", decided_at=_AT, reason="warrant shown", signature=SIGNATURE)
 
     what: Finding
     amends: bool = Field(default=False, description="replace an earlier outcome; needs a reason")
@@ -137,12 +162,16 @@ class OpenAlert(Document):
 
 
 class SignedHandOver(Document):
-    """Somebody takes over a shift: Ed25519 over canonical JSON of format, who takes over, from whom, when, and all ids.
+    """Somebody takes over a shift: signed over canonical JSON of format, who takes over, from whom, when, and all ids.
 
     ``alerts`` must be all that are open now.
     """
 
-    taken_from: str = Field(min_length=1, max_length=200, examples=["A. Adams"])
+    model_config = example(
+        taken_from="A. Adams", alerts=["0b8f6c1e-0000-4000-8000-000000000000"], decided_at=_AT, signature=SIGNATURE
+    )
+
+    taken_from: str = Field(min_length=1, max_length=200)
     alerts: list[str] = Field(max_length=5_000)
     decided_at: datetime
     signature: Signature

@@ -18,6 +18,10 @@ ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+# What is narrower is a phone.
+NARROW_PX = 500
+# The rules that axe checks: some of WCAG 2.2 it leaves out where nobody asks.
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 class Browsers:
@@ -30,7 +34,7 @@ class Browsers:
         self.profiles: list[Path] = []
 
     @contextmanager
-    def __call__(self, *, width: int = 1280, height: int = 900) -> Iterator[BrowserContext]:
+    def __call__(self, *, width: int = 1280, height: int = 900, dark: bool = False) -> Iterator[BrowserContext]:
         with tempfile.TemporaryDirectory(prefix="pylfr-browser-") as profile:
             context = self._playwright.chromium.launch_persistent_context(
                 profile,
@@ -39,6 +43,8 @@ class Browsers:
                 headless=True,
                 viewport={"width": width, "height": height},
                 locale="en-GB",
+                color_scheme="dark" if dark else "light",
+                has_touch=width < NARROW_PX,
             )
             self.profiles.insert(0, Path(profile))
             try:
@@ -74,3 +80,10 @@ def sign_in_on(page: Page, origin: str, name: str, key: Path, *, passphrase: str
     page.get_by_label("Its passphrase").fill(passphrase)
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url(lambda url: not url.endswith("/sign-in"))
+
+
+def require_accessible(page: Page) -> None:
+    """Fails where axe finds a violation of WCAG 2.2 A or AA, or of what its authors hold to be good practice."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="accessibility is checked with axe")
+    found = axe.Axe().run(page, options={"runOnly": {"type": "tag", "values": RULES}})
+    assert found.violations_count == 0, found.generate_report()

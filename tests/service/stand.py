@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -42,6 +42,7 @@ ROLES = {
     "Eve": ["auditor"],
 }
 PATIENCE_S = 20.0
+NOBODY: Mapping[str, str] = {}
 
 
 def free_port() -> int:
@@ -116,20 +117,31 @@ class Stand:
 
 
 @contextmanager
-def standing(folder: Path, *, more: str = "", watchlist: str = 'file = "square.watchlist"') -> Iterator[Stand]:
+def standing(
+    folder: Path,
+    *,
+    more: str = "",
+    watchlist: str = 'file = "square.watchlist"',
+    port: int | None = None,
+    security_keys: Mapping[str, str] = NOBODY,
+) -> Iterator[Stand]:
     """A service that runs until the block ends.
 
-    ``more`` is added to the deployment file, ``watchlist`` are the lines of its table.
+    ``more`` is added to the deployment file, ``watchlist`` are the lines of its table. Where some have a security key,
+    whose public half is given, browsers find the service at localhost.
     """
     keys = {}
     for name in ROLES:
         make_key(folder / f"{name}.pem")
         keys[name] = read_signing_key(folder / f"{name}.pem")
-    terms = authorisation(people={name: key.public.text for name, key in keys.items()})
+    for name, text in security_keys.items():
+        (folder / f"{name}.pub").write_text(text)
+    terms = authorisation(people={name: key.public.text for name, key in keys.items()} | dict(security_keys))
     audit = signed_log(folder)
     records = open_records(f"sqlite:///{folder / 'records.sqlite'}")
     deploy(records, audit, terms)
-    port = free_port()
+    port = port or free_port()
+    origin = f"http://{'localhost' if security_keys else '127.0.0.1'}:{port}"
     (folder / "deployment.toml").write_text(
         deployment_text(
             permit_text(place="Market Square", lasts=timedelta(hours=2)),
@@ -137,7 +149,7 @@ def standing(folder: Path, *, more: str = "", watchlist: str = 'file = "square.w
             RECORDS,
             SEALED_EVIDENCE,
             "[recognition]\nthreshold = 0.478\n",
-            people_and_roles(port, more="session_min = 240\n"),
+            people_and_roles(port, more=f'session_min = 240\norigin = "{origin}"\n'),
             name="Market Square",
             networks=SHIPPED,
             watchlist=watchlist,
@@ -148,7 +160,7 @@ def standing(folder: Path, *, more: str = "", watchlist: str = 'file = "square.w
     with closing(audit), closing(records), resources, serving(resources, port), ExitStack() as clients:
         yield Stand(
             folder=folder,
-            origin=f"http://127.0.0.1:{port}",
+            origin=origin,
             keys=keys,
             audit=audit,
             records=records,

@@ -34,8 +34,8 @@ ADJUDICATIONS = Table(
     Column("verdict", String(32), nullable=False),
     Column("at", String(32), nullable=False),
     Column("reason", Text),
-    Column("key", String(80)),
-    Column("signature", String(96)),
+    Column("key", Text),
+    Column("signature", Text),
     UniqueConstraint("alert", "adjudicator"),
 )
 ENGAGEMENTS = Table(
@@ -46,8 +46,8 @@ ENGAGEMENTS = Table(
     Column("decision", String(32), nullable=False),
     Column("at", String(32), nullable=False),
     Column("reason", Text),
-    Column("key", String(80)),
-    Column("signature", String(96)),
+    Column("key", Text),
+    Column("signature", Text),
 )
 OUTCOMES = Table(
     "outcomes",
@@ -57,8 +57,8 @@ OUTCOMES = Table(
     Column("finding", String(32), nullable=False),
     Column("at", String(32), nullable=False),
     Column("reason", Text),
-    Column("key", String(80)),
-    Column("signature", String(96)),
+    Column("key", Text),
+    Column("signature", Text),
 )
 DEPLOYMENTS = Table(
     "deployments",

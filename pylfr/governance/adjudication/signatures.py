@@ -6,7 +6,6 @@ Entries of the first version have no reason, and are verified without one.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +14,9 @@ from pylfr._internal.canonical_json import Plain, canonical, utc_text
 from pylfr.errors import AdjudicationError
 from pylfr.governance.audit.chain import Flaw, LogEntry
 from pylfr.governance.authorisation.enrolment import identity_of
-from pylfr.governance.keys.keys import PublicKey, SigningKey
+from pylfr.governance.keys import person_key
+from pylfr.governance.keys.keys import SigningKey
+from pylfr.governance.keys.person_key import PersonKey, parse_person_key
 
 # What people decide, by the kind of its entry in the audit log.
 DECISIONS = ("adjudication", "engagement", "outcome", "verdict-amended", "outcome-amended")
@@ -26,9 +27,9 @@ _MOST_SKEW = timedelta(minutes=2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenSignature:
-    """A signature, base64, made at ``at`` where the private half of ``public`` is: in a browser, or on a card."""
+    """A signature as text, made at ``at`` where the private half of ``public`` is: in a browser, or a security key."""
 
-    public: PublicKey
+    public: PersonKey
     at: datetime
     signature: str
 
@@ -61,7 +62,7 @@ def sign_decision(key: SigningKey, *, kind: str, alert: str, by: str, what: str,
 def signature_by(
     signer: Signer, *, kind: str, alert: str, by: str, what: str, reason: str, now: datetime
 ) -> tuple[datetime, str]:
-    """When the decision was taken, and its signature, base64.
+    """When the decision was taken, and its signature as text.
 
     Raises ``AdjudicationError`` for a given signature that is not over this decision, or not of these minutes.
     """
@@ -81,7 +82,7 @@ def require_recent(what: str, at: datetime, now: datetime) -> None:
 
 
 def signature_over(message: bytes, what: str, by: str, signer: Signer) -> str:
-    """The signature of ``message``, base64. Raises ``AdjudicationError`` for a given one that is not over it."""
+    """The signature of ``message`` as text. Raises ``AdjudicationError`` for a given one that is not over it."""
     if isinstance(signer, SigningKey):
         return base64.b64encode(signer.sign(message)).decode("ascii")
     if not verifies(signer.public.text, message, signer.signature):
@@ -90,10 +91,10 @@ def signature_over(message: bytes, what: str, by: str, signer: Signer) -> str:
 
 
 def verifies(key: str, message: bytes, signature: str) -> bool:
-    """Whether a public key, as text, says that ``signature``, base64, is over ``message``; not where either is none."""
+    """Whether a person's key, as text, says that ``signature`` is over ``message``; not where either is none."""
     try:
-        return PublicKey.parse(key).verifies(message, base64.b64decode(signature, validate=True))
-    except (ValueError, binascii.Error):
+        return person_key.verifies(parse_person_key(key), message, signature)
+    except ValueError:
         return False
 
 

@@ -22,6 +22,7 @@ from pylfr.governance.authorisation.profiles import Profile
 from pylfr.governance.authorisation.signed import SignedAuthorisation
 from pylfr.governance.authorisation.trust import TrustRoot
 from pylfr.governance.keys.keys import PublicKey
+from pylfr.governance.keys.person_key import parse_person_key
 from pylfr.types import Arithmetic
 
 # A threshold goes through TOML and JSON as the shortest text that reads back: anything above this is another number.
@@ -188,9 +189,11 @@ def _deciders(authorisation: Authorisation, facts: DeploymentFacts, profile: Pro
     for name in sorted(set(authorisation.people) | set(facts.people)):
         if authorisation.people.get(name) != facts.people.get(name):
             yield f"people: {name!r} is not authorised to decide, or not with this key"
-    if len(set(facts.people.values())) < len(facts.people) or len({identity_of(each) for each in facts.people}) < len(
-        facts.people
-    ):
+    keys, names = (
+        {parse_person_key(each).raw for each in facts.people.values()},
+        {identity_of(each) for each in facts.people},
+    )
+    if min(len(keys), len(names)) < len(facts.people):
         yield "people: everybody who decides must have a name and a key of their own"
     if profile.requires_signed_decisions and len(facts.people) < profile.min_adjudicators:
         yield (

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from pylfr._internal.canonical_json import Plain
 from pylfr._internal.duration import duration_text
-from pylfr.governance.keys.keys import PublicKey
+from pylfr.governance.keys.person_key import parse_person_key
+from pylfr.governance.keys.webauthn import WebAuthnKey
 
 _BLANK = "(blank)"
 _DIGEST_DIGITS = 64
@@ -88,9 +89,11 @@ def _people(value: Plain) -> tuple[str, ...]:
 
 def _fingerprint(key: str) -> str:
     try:
-        return f"key {PublicKey.parse(key).fingerprint}"
+        parsed = parse_person_key(key)
     except ValueError:
         return key
+    where = f", a security key for {parsed.origin}" if isinstance(parsed, WebAuthnKey) else ""
+    return f"key {parsed.fingerprint}{where}"
 
 
 def _said(value: Plain) -> str:

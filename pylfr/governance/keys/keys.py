@@ -7,8 +7,10 @@ import binascii
 import errno
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -26,6 +28,8 @@ from pylfr._internal.atomic_file import write_new, write_result
 from pylfr._internal.regular_file import read_file
 from pylfr.errors import AuthorisationError
 from pylfr.governance.keys.encrypted_pem import encrypt_pem
+
+Key = TypeVar("Key")
 
 _PREFIX = "pylfr-ed25519 "
 _LARGEST_FILE = 1 << 16
@@ -156,8 +160,13 @@ def is_under_passphrase(path: Path) -> bool:
 
 def read_public_key(path: Path) -> PublicKey:
     """The public key in ``path``. Raises ``AuthorisationError`` where it is missing or is none."""
+    return read_key(path, PublicKey.parse)
+
+
+def read_key(path: Path, parse: Callable[[str], Key]) -> Key:
+    """What ``parse`` makes of the line in ``path``. Raises ``AuthorisationError`` where it is missing or is none."""
     try:
-        return PublicKey.parse(read_file(path, largest=_LARGEST_FILE).decode().strip())
+        return parse(read_file(path, largest=_LARGEST_FILE).decode().strip())
     except OSError as error:
         raise AuthorisationError(f"the public key {path} cannot be read: {error.strerror}") from error
     except ValueError as error:

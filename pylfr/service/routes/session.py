@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from pylfr.service.access import EVERY_ROLE, Allow, Caller, gate_of, people_only, public
+from pylfr.service.rate_limit import RateLimit
 from pylfr.service.sign_in import Session, SignIn
 from pylfr.service.views import ChallengeAsked, ChallengeGiven, SessionView, SignedChallenge
 
@@ -18,6 +19,7 @@ Everybody = Annotated[Caller, Depends(Allow(people_only(*EVERY_ROLE)))]
 @public
 def ask_for_a_challenge(asked: ChallengeAsked, request: Request) -> ChallengeGiven:
     """A challenge to sign. It is given for any name: who is known here is not told."""
+    _limited_address(request)
     sign_in: SignIn = request.app.state.sign_in
     made = sign_in.challenge(asked.name)
     return ChallengeGiven(nonce=made.nonce, message=made.message, expires_at=made.expires_at)
@@ -29,8 +31,8 @@ def open_a_session(signed: SignedChallenge, request: Request, response: Response
     """Sign in with a signed challenge; the session is a cookie that no script can read."""
     gate = gate_of(request)
     gate.require_origin(request)
+    address = _limited_address(request)
     sign_in: SignIn = request.app.state.sign_in
-    address = request.client.host if request.client is not None else ""
     secret, session = sign_in.open(signed.nonce, signed.signature, address=address)
     gate.set_cookie(response, secret)
     return _view(session)
@@ -48,6 +50,14 @@ def show_the_session(_: Everybody, request: Request) -> SessionView:
 def close_the_session(_: Everybody, request: Request, response: Response) -> None:
     """Sign out."""
     gate_of(request).close(request, response)
+
+
+def _limited_address(request: Request) -> str:
+    """Where a request that anybody may make comes from; refuses one too many."""
+    limit: RateLimit = request.app.state.sign_in_limit
+    address = request.client.host if request.client is not None else ""
+    limit.take(address)
+    return address
 
 
 def _view(session: Session) -> SessionView:

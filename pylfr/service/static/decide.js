@@ -92,9 +92,15 @@ function needsReason() {
   return Boolean(pending && (pending.kind.endsWith("-amended") || alert?.reasons_for.includes(pending.what)));
 }
 
+/** What the line beside a decision is for. @param {string} kind */
+function labelOf(kind) {
+  if (kind.endsWith("-amended")) return "reason-amends";
+  if (needsReason()) return "reason-needed";
+  return kind === "engagement" || kind === "outcome" ? "place-and-note" : "reason";
+}
+
 function drawPending() {
-  const label = pending?.kind.endsWith("-amended") ? "reason-amends" : needsReason() ? "reason-needed" : "reason";
-  element("reason-label").textContent = text(label) ?? "";
+  element("reason-label").textContent = text(labelOf(pending?.kind ?? (alert ? kindOf(alert) : ""))) ?? "";
   reason.setAttribute("aria-required", String(needsReason()));
   element("confirm").hidden = pending === null;
   for (const button of element("actions").children) {
@@ -156,7 +162,7 @@ async function signPending(recorded) {
       what,
       decided_at: at,
       reason: words.reason,
-      signature: await sign(key.key, decisionText(words)),
+      signature: await sign(key, decisionText(words)),
       ...(kind.endsWith("-amended") ? { amends: true } : {}),
     };
     const path = `/v1/alerts/${encodeURIComponent(id)}/${PATHS[kind]}`;

@@ -3,7 +3,7 @@
 import { nameOf, stateText } from "./alert-view.js";
 import { call, callOnce, handOverText } from "./api.js";
 import { sign, storedKey } from "./keys.js";
-import { element, tell } from "./page.js";
+import { element, tell, wordsOf } from "./page.js";
 import { filled, localTime, text } from "./texts.js";
 
 const ME = document.body.dataset.name ?? "";
@@ -63,13 +63,13 @@ async function takeOver() {
   signing.disabled = true;
   const at = new Date().toISOString();
   try {
-    const signature = await sign(key.key, handOverText({ by: ME, from: from.value, at, alerts: open }));
+    const signature = await sign(key, handOverText({ by: ME, from: from.value, at, alerts: open }));
     const body = { taken_from: from.value, alerts: open, decided_at: at, signature };
     await callOnce("POST", "/v1/shift/hand-overs", body);
     tell(filled("handed-over", { name: from.value, count: open.length }));
     dialog.close();
   } catch (error) {
-    said.textContent = error instanceof Error ? error.message : String(error);
+    said.textContent = wordsOf(error);
     checkAll();
   }
 }

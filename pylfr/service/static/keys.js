@@ -1,13 +1,16 @@
 // @ts-check
-// Signing keys: imported or made here, never extractable, kept in this browser's IndexedDB, and used for Ed25519 alone.
+// Signing keys: Ed25519, imported or made here, never extractable, in this browser's IndexedDB; or where to find one on a
+// security key.
+import { base64, fromBase64, hex } from "./bytes.js";
+import { signWithSecurityKey } from "./security-key.js";
 
 const DATABASE = "pylfr";
 const STORE = "keys";
 const PREFIX = "pylfr-ed25519 ";
 
 /**
- * A person's key in this browser.
- * @typedef {{ name: string, text: string, key: CryptoKey }} StoredKey
+ * A person's key: itself, or which credential it is of a security key.
+ * @typedef {{ name: string, text: string, key?: CryptoKey, credential?: ArrayBuffer }} StoredKey
  */
 
 /** @returns {Promise<IDBDatabase>} */
@@ -51,18 +54,9 @@ export const storeKey = (key) => inStore("readwrite", (store) => store.put(key))
 /** @param {string} name */
 export const forgetKey = (name) => inStore("readwrite", (store) => store.delete(name));
 
-/** Base64 of bytes. @param {ArrayBuffer | Uint8Array} bytes */
-export function base64(bytes) {
-  return btoa(String.fromCharCode(...new Uint8Array(bytes)));
-}
-
-/** @param {string} text */
-function fromBase64(text) {
-  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-}
-
-/** Sign UTF-8 text; the signature in base64. @param {CryptoKey} key @param {string} text */
-export async function sign(key, text) {
+/** Sign UTF-8 text; the signature as text. @param {StoredKey} stored @param {string} text */
+export async function sign({ key, credential }, text) {
+  if (!key) return (await signWithSecurityKey(text, credential)).signature;
   return base64(await crypto.subtle.sign("Ed25519", key, new TextEncoder().encode(text)));
 }
 
@@ -150,9 +144,4 @@ function parts(der) {
     at += length;
   }
   return found;
-}
-
-/** @param {Uint8Array} bytes */
-function hex(bytes) {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

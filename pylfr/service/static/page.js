@@ -1,7 +1,7 @@
 // @ts-check
 // Every page of somebody who is signed in: signing out, and times in the reader's zone.
 import { call } from "./api.js";
-import { localTime } from "./texts.js";
+import { localTime, text } from "./texts.js";
 
 /** The element with that id, which the page has. @param {string} id @returns {HTMLElement} */
 export const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -13,9 +13,15 @@ export function tell(message, isError = false) {
   said.classList.toggle("error", isError);
 }
 
+/** What an error says: in our words where its message names them. @param {unknown} error */
+export function wordsOf(error) {
+  const message = error instanceof Error ? error.message : String(error);
+  return text(message) ?? message;
+}
+
 /** Say what went wrong. @param {unknown} error */
 export function tellError(error) {
-  tell(error instanceof Error ? error.message : String(error), true);
+  tell(wordsOf(error), true);
 }
 
 /** Times below `root` as the reader's clock has them. @param {ParentNode} root */

@@ -1,6 +1,7 @@
 // @ts-check
 import { call } from "./api.js";
 import { forgetKey, importKey, makeKey, sign, storedKey, storedKeys, storeKey } from "./keys.js";
+import { canUseSecurityKeys, makeSecurityKey, signWithSecurityKey } from "./security-key.js";
 import { text } from "./texts.js";
 
 const form = /** @type {HTMLFormElement} */ (document.getElementById("sign-in"));
@@ -76,29 +77,36 @@ form.addEventListener("submit", async (event) => {
       say(text("no-key") ?? "", true);
       return;
     }
-    const challenge = await call("POST", "/v1/challenges", { name: who });
-    requireSignIn(challenge, who);
-    const signature = await sign(key.key, challenge.message);
-    await call("POST", "/v1/session", { nonce: challenge.nonce, signature });
+    await signIn(who, (message) => sign(key, message));
     location.assign("/");
   } catch (error) {
     explain(error);
   }
 });
 
-document.getElementById("make-key")?.addEventListener("click", async () => {
+/** @param {string} who @param {(message: string) => Promise<string>} signs */
+async function signIn(who, signs) {
+  const challenge = await call("POST", "/v1/challenges", { name: who });
+  requireSignIn(challenge, who);
+  return call("POST", "/v1/session", { nonce: challenge.nonce, signature: await signs(challenge.message) });
+}
+
+/** The name that is entered; asks for it where there is none. */
+function givenName() {
+  const who = name.value.trim();
+  if (!who) {
+    name.focus();
+    throw new Error("name-first");
+  }
+  return who;
+}
+
+/** @param {(who: string) => Promise<import("./keys.js").StoredKey>} make */
+async function addNew(make) {
   try {
-    const who = name.value.trim();
-    if (!who) {
-      name.focus();
-      say(text("name-first") ?? "", true);
-      return;
-    }
-    if (await storedKey(who)) {
-      say(text("key-exists") ?? "", true);
-      return;
-    }
-    const key = await makeKey(who);
+    const who = givenName();
+    if (await storedKey(who)) throw new Error("key-exists");
+    const key = await make(who);
     await storeKey(key);
     shown.value = key.text;
     shown.hidden = false;
@@ -108,6 +116,29 @@ document.getElementById("make-key")?.addEventListener("click", async () => {
   } catch (error) {
     explain(error);
   }
+}
+
+document.getElementById("make-key")?.addEventListener("click", () => addNew(makeKey));
+document.getElementById("make-security-key")?.addEventListener("click", () => addNew(makeSecurityKey));
+// With one that was made elsewhere: this browser learns which of its keys is theirs.
+document.getElementById("use-security-key")?.addEventListener("click", async () => {
+  try {
+    const who = givenName();
+    /** @type {ArrayBuffer | undefined} */
+    let credential;
+    const session = await signIn(who, async (message) => {
+      const given = await signWithSecurityKey(message);
+      credential = given.credential;
+      return given.signature;
+    });
+    await storeKey({ name: who, text: session.key, credential });
+    location.assign("/");
+  } catch (error) {
+    explain(error);
+  }
 });
+for (const each of document.querySelectorAll("[data-security-key]")) {
+  /** @type {HTMLElement} */ (each).hidden = !canUseSecurityKeys;
+}
 
 showKnown().catch(explain);

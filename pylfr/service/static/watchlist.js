@@ -1,7 +1,7 @@
 // @ts-check
 // The watchlist: enrol with every reason of a refusal, review, withdraw.
 import { call, callOnce } from "./api.js";
-import { base64 } from "./keys.js";
+import { base64 } from "./bytes.js";
 import { askWhy, element, tell, tellError } from "./page.js";
 import { filled } from "./texts.js";
 

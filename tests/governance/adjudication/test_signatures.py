@@ -15,13 +15,14 @@ from pylfr._internal.canonical_json import Plain, canonical, utc_text
 from pylfr.errors import AdjudicationError
 from pylfr.governance.adjudication.database import Records, open_records
 from pylfr.governance.adjudication.review import Review
-from pylfr.governance.adjudication.signatures import verify_decisions
+from pylfr.governance.adjudication.signatures import GivenSignature, verify_decisions
 from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.audit.chain import GENESIS, LogEntry
 from pylfr.governance.keys.keys import SigningKey
 from pylfr.types import Event
 from tests.governance.reviews import deploy, entries_of, queue, signed_log
 from tests.governance.samples import NOON, authorisation
+from tests.governance.security_key import SecurityKey
 
 KEYS = {name: SigningKey(Ed25519PrivateKey.generate()) for name in ("Ann", "Bob", "Cem")}
 OUTSIDER = SigningKey(Ed25519PrivateKey.generate())
@@ -151,6 +152,33 @@ def test_where_nobody_is_named_a_name_is_taken_and_a_key_still_signs(
     review.adjudicate("c1", by="Bob", verdict="same person", key=OUTSIDER)
     assert list(verify_decisions(entries_of(tmp_path), None)) == []
     assert "signature" in entries_of(tmp_path)[-1].details
+
+
+def test_a_decision_signed_with_a_security_key_is_recorded_and_verified_like_any_other(
+    records: Records, audit: AuditLog, tmp_path: Path
+) -> None:
+    device = SecurityKey()
+    people = {"Ann": device.public.text, "Bob": PEOPLE["Bob"]}
+    terms = authorisation(people=people)
+    deploy(records, audit, terms)
+    queue(records, audit, id_="w1", terms=terms)
+    at = records.clock()
+    words = canonical(["pylfr-decision-2", "adjudication", "w1", "Ann", "same person", utc_text(at), ""])
+    elsewhere = GivenSignature(
+        public=device.public, at=at, signature=device.sign(words, client={"origin": "https://evil.example"})
+    )
+    given = GivenSignature(public=device.public, at=at, signature=device.sign(words))
+    review = Review(records, audit)
+    with pytest.raises(AdjudicationError, match="the signature is not that of 'Ann' over this decision"):
+        review.adjudicate("w1", by="Ann", verdict="same person", key=elsewhere)
+    review.adjudicate("w1", by="Ann", verdict="same person", key=given)
+    review.adjudicate("w1", by="Bob", verdict="same person", key=KEYS["Bob"])
+    row = review.alert("w1")
+    assert (row.case.state, row.differences) == ("confirmed", ())
+    log = entries_of(tmp_path)
+    assert list(verify_decisions(log, people)) == []
+    changed = replace(log[-2], details={**log[-2].details, "what": "different person"})
+    assert ["is not the one that" in flaw.what for flaw in verify_decisions([changed], people)] == [True]
 
 
 def test_a_decision_in_the_log_that_its_person_did_not_sign_changes_no_case(review: Review, audit: AuditLog) -> None:
