@@ -15,8 +15,10 @@ from pylfr.engine.engine import Engine
 from pylfr.errors import AuthorisationError
 
 
-def take_in_camera(engine: Engine, resources: Resources, path: Path, name: str, *, by: str, because: str) -> None:
-    """Take the camera ``name`` of the deployment file ``path``, as it is now, into the run of ``engine``.
+def take_in_camera(
+    engine: Engine, resources: Resources, path: Path, name: str, *, by: str, because: str
+) -> CameraSection:
+    """Take the camera ``name`` of the deployment file ``path``, as it is now, into the run of ``engine``; it as it is.
 
     Raises ``AuthorisationError`` with the reason where that is another camera than was authorised, ``ConfigError``
     where the file cannot be read, and what its source raises.
@@ -30,6 +32,7 @@ def take_in_camera(engine: Engine, resources: Resources, path: Path, name: str, 
     engine.changes.take_in(
         open_source(camera, camera.recorded_at or steady_now(), deployment.decode.isolation), by=by, because=because
     )
+    return camera
 
 
 def _require_covered(camera: CameraSection, deployment: Deployment, resources: Resources) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pylfr.deployment.reload import reload_deployment
 from pylfr.deployment.resources import Resources
 from pylfr.deployment.running import take_in_camera
+from pylfr.deployment.sections.cameras import CameraSection
 from pylfr.engine.engine import Engine
 from pylfr.engine.summary import CameraSummary, Summary
 from pylfr.errors import AuthorisationError, ConfigError
@@ -23,6 +25,7 @@ class RunControl:
         self._path = path
         self._engine: Engine | None = None
         self._watch: CameraWatch | None = None
+        self._taken_in: dict[str, CameraSection] = {}
 
     def attach(self, engine: Engine, watch: CameraWatch | None) -> None:
         """Control this engine from now on."""
@@ -50,7 +53,12 @@ class RunControl:
         engine = self._running()
         if self._path is None:
             raise ConfigError("the deployment did not come from a file: cameras cannot be read from it again")
-        take_in_camera(engine, self._resources, self._path, camera, by=by, because=because)
+        self._taken_in[camera] = take_in_camera(engine, self._resources, self._path, camera, by=by, because=because)
+
+    @property
+    def cameras(self) -> Mapping[str, CameraSection]:
+        """Every camera as it was at the start, or as it was taken in since."""
+        return {each.name: each for each in self._resources.deployment.cameras} | self._taken_in
 
     def reload(self) -> str:
         """Take in what may change while it runs; what was found, in words."""

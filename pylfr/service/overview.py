@@ -89,18 +89,18 @@ class Overview:
     @property
     def camera_names(self) -> frozenset[str]:
         """The cameras of the deployment file, and those that run."""
-        return frozenset(camera.name for camera in self._resources.deployment.cameras) | self._control.counts().keys()
+        return frozenset(self._control.cameras) | self._control.counts().keys()
 
     def cameras(self) -> list[CameraView]:
         """What the log last said of each camera; nothing yet where it has not begun."""
         last, counts = self._log.read().cameras, self._control.counts()
-        names = [*(camera.name for camera in self._resources.deployment.cameras)]
+        names = [*self._control.cameras]
         names += sorted(counts.keys() - set(names))
         return [self._camera(name, last.get(name), last.get(EVERY_CAMERA), counts.get(name)) for name in names]
 
     def viewports(self) -> dict[str, tuple[float, float, float, float]]:
         """Of each camera the part of its picture that is watched and previewed: left, top, right, bottom, 0 to 1."""
-        return {camera.name: _viewport(camera) for camera in self._resources.deployment.cameras}
+        return {name: _viewport(camera) for name, camera in self._control.cameras.items()}
 
     def _camera(
         self, name: str, entry: LogEntry | None, everybody: LogEntry | None, counted: CameraSummary | None

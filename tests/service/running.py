@@ -28,10 +28,20 @@ from tests.service.stand import PATIENCE_S, ROLES, free_port, people_and_roles, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What two cameras see, for ever, and who is looked for."""
+
+    north: Path
+    south: Path
+    people: dict[str, Path]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
     """An engine with its pages."""
 
     folder: Path
+    material: Material
     origin: str
     engine: Engine
     watch: CameraWatch
@@ -58,15 +68,6 @@ def wait_for(what: Callable[[], bool], *, seconds: float = 60.0) -> None:
     while not what():
         assert time.monotonic() < until
         time.sleep(0.05)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Material:
-    """What two cameras see, for ever, and who is looked for."""
-
-    north: Path
-    south: Path
-    people: dict[str, Path]
 
 
 def footage(media: Path, folder: Path) -> Material:
@@ -98,6 +99,7 @@ def running(folder: Path, material: Material) -> Iterator[Running]:
             wait_for(lambda: watch.rates("north").frames_hz > 0)
             yield Running(
                 folder=folder,
+                material=material,
                 origin=f"http://127.0.0.1:{port}",
                 engine=engine,
                 watch=watch,

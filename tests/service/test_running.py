@@ -121,6 +121,38 @@ def test_a_camera_that_is_not_covered_is_refused_with_the_reason(square: Running
     assert square.engine.is_running
 
 
+def test_a_camera_that_the_authorisation_covers_is_added_and_changed_as_the_file_has_it_now(square: Running) -> None:
+    dee = square.client("Dee")
+    file = square.folder / "deployment.toml"
+    before = file.read_text()
+    added = f'[[cameras]]\nname = "west"\nsource = "{square.material.south}"\nloop = true\n'
+    zone = "[cameras.zone]\nwatch = [[0.0, 0.0], [0.5, 0.0], [0.5, 1.0], [0.0, 1.0]]\n"
+    try:
+        file.write_text(f"{before}\n{added}")
+        taken_in = dee.put("/v1/cameras/west", json={"because": "more light"})
+        assert taken_in.status_code == 204, taken_in.text
+        wait_for(lambda: dee.get("/v1/cameras").json()[-1]["frames_hz"] > 0)
+        whole = preview_shape(dee, "west")
+        assert dee.request("DELETE", "/v1/cameras/west", json={"because": "its zone"}).status_code == 204
+        file.write_text(f"{before}\n{added}{zone}")
+        assert dee.put("/v1/cameras/west", json={"because": "its zone"}).status_code == 204
+        # Its picture is that of the zone, and so is what the page says of it.
+        wait_for(lambda: preview_shape(dee, "west") < 0.6 * whole)
+        assert 'data-camera="west" data-viewport="0.0,0.0,0.5,1.0"' in dee.get("/cameras").text
+        assert dee.request("DELETE", "/v1/cameras/west", json={"because": "a test ends"}).status_code == 204
+    finally:
+        file.write_text(before)
+
+
+def preview_shape(client: httpx.Client, camera: str) -> float:
+    """Width over height of a camera's picture; a preview that has none yet is waited for."""
+    path = f"/v1/cameras/{camera}/preview"
+    wait_for(lambda: client.post(path).status_code == 204)
+    wait_for(lambda: client.get(path).status_code == 200)
+    height, width, _ = picture(client.get(path)).shape
+    return width / height
+
+
 def test_a_reference_is_refused_with_every_reason_enrolled_reviewed_and_withdrawn(
     square: Running, media_dir: Path
 ) -> None:

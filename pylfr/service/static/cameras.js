@@ -16,9 +16,12 @@ const PICTURE_EVERY_MS = 700;
 const dialog = /** @type {HTMLDialogElement} */ (element("preview"));
 const picture = /** @type {HTMLImageElement} */ (element("picture"));
 
+/** @param {string} camera @returns {HTMLElement | null} */
+const rowOf = (camera) => document.querySelector(`[data-camera="${CSS.escape(camera)}"]`);
+
 /** @param {Camera} camera */
 function draw(camera) {
-  const row = /** @type {HTMLElement | null} */ (document.querySelector(`[data-camera="${CSS.escape(camera.name)}"]`));
+  const row = rowOf(camera.name);
   if (!row) return;
   /** @param {string} name @param {string} words */
   const put = (name, words) => {
@@ -48,7 +51,11 @@ function latency(camera) {
 }
 
 async function refresh() {
-  for (const camera of await call("GET", "/v1/cameras")) draw(camera);
+  /** @type {Camera[]} */
+  const cameras = await call("GET", "/v1/cameras");
+  cameras.forEach(draw);
+  // One that was taken in since gets its card.
+  if (!looking && cameras.some((camera) => !rowOf(camera.name))) location.reload();
 }
 
 /** @param {string} name */
@@ -121,5 +128,10 @@ for (const button of document.querySelectorAll("[data-act]")) {
     ACTS[/** @type {HTMLElement} */ (button).dataset.act ?? ""](row).catch(tellError);
   });
 }
+document.getElementById("add-camera")?.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const name = /** @type {HTMLInputElement} */ (element("camera-name")).value.trim();
+  change("PUT", name, "reason-camera-in").catch(tellError);
+});
 refresh().catch(tellError);
 setInterval(() => refresh().catch(() => null), EVERY_MS);
