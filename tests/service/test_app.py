@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import threading
@@ -11,12 +12,13 @@ from pathlib import Path
 
 import httpx
 
-from pylfr.service import pages
+from pylfr.deployment.resources import open_resources
+from pylfr.service import deployment_views, pages, views
 from pylfr.service.language import translator
 from pylfr.service.texts import COUNTED, TEXTS
 from pylfr.types import Event
 from tests.cli.command import pylfr
-from tests.service.stand import PATIENCE_S, Stand
+from tests.service.stand import PATIENCE_S, Stand, free_port, serving, standing
 
 
 class Listener:
@@ -80,6 +82,29 @@ def test_nothing_is_lost_over_a_reconnection(stand: Stand) -> None:
     again = Listener(stand.client("Bob"), last=last)
     again.wait(3)
     assert [data["id"] for _, _, data in again.heard] == missed
+
+
+def test_nothing_is_lost_over_a_restart(tmp_path: Path) -> None:
+    bearer = {"Authorization": "Bearer token"}
+    digest = hashlib.sha256(b"token").hexdigest()
+    more = f'[service.tokens."archive"]\nsha256 = "{digest}"\nscopes = ["alerts"]\n'
+    with standing(tmp_path, more=more) as stand:
+        stand.alert()
+        before = stand.client()
+        before.headers.update(bearer)
+        first = Listener(before, last=0)
+        first.wait(1)
+        missed = [stand.alert() for _ in range(2)]
+        port = free_port()
+        text = (tmp_path / "deployment.toml").read_text()
+        (tmp_path / "again.toml").write_text(text.replace(stand.origin.rpartition(":")[2], str(port)))
+        with open_resources(tmp_path / "again.toml") as resources, serving(resources, port):
+            client = stand.clients.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=bearer))
+            again = Listener(client, last=first.heard[0][0])
+            again.wait(2)
+            missed.append(stand.alert())
+            again.wait(3)
+        assert [data["id"] for _, _, data in again.heard] == missed
 
 
 def test_after_a_sweep_nothing_of_whom_was_seen_comes_from_here_again(stand: Stand) -> None:
@@ -171,6 +196,20 @@ def test_the_interface_describes_itself(stand: Stand) -> None:
     described = stand.client().get("/openapi.json").json()
     assert described["openapi"].startswith("3.1")
     assert "/v1/alerts/{alert}/verdicts" in described["paths"]
+
+
+def test_everything_that_is_sent_has_an_example_that_is_taken(stand: Stand) -> None:
+    described = stand.client().get("/openapi.json").json()
+    bodies = 0
+    for paths in described["paths"].values():
+        for operation in paths.values():
+            for body in operation.get("requestBody", {}).get("content", {}).values():
+                name = body["schema"]["$ref"].rpartition("/")[2]
+                (example,) = described["components"]["schemas"][name]["examples"]
+                kind = getattr(views, name, None) or getattr(deployment_views, name)
+                assert kind.model_validate(example)
+                bodies += 1
+    assert bodies > 10
 
 
 def test_every_word_of_the_pages_is_in_the_other_language_too() -> None:

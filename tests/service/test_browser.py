@@ -15,7 +15,7 @@ pytest.importorskip("playwright.sync_api", reason="pages are tested with Playwri
 from playwright.sync_api import Page, Route, expect
 
 from pylfr.governance.keys.keys import make_key, read_signing_key
-from tests.service.browser import Browsers, open_browsers, sign_in
+from tests.service.browser import Browsers, open_browsers, require_accessible, sign_in
 from tests.service.stand import Stand
 
 
@@ -153,6 +153,54 @@ def test_the_browser_signs_nothing_but_a_sign_in_to_this_site(stand: Stand, brow
         page.goto(f"{stand.origin}/sign-in")
         page.get_by_role("button", name="Ann").first.click()
         expect(page.locator("#said")).to_contain_text("Nothing was signed")
+
+
+def test_the_desk_is_used_with_the_keyboard_alone(stand: Stand, browsing: Browsers) -> None:
+    for number in (1, 2):
+        stand.alert(entry=f"REF-{number}")
+    with browsing() as context:
+        ann = sign_in(context, stand, "Ann")
+        tab_to(ann, "Sign out")
+        ann.keyboard.press("Enter")
+        ann.wait_for_url(f"{stand.origin}/sign-in")
+        tab_to(ann, "Ann")
+        ann.keyboard.press("Enter")
+        expect(ann.locator("#name")).to_have_text("REF-1")
+        ann.keyboard.press("j")
+        expect(ann.locator("#name")).to_have_text("REF-2")
+        ann.keyboard.press("k")
+        expect(ann.locator("#name")).to_have_text("REF-1")
+        ann.keyboard.press("d")
+        expect(ann.locator("#about-to")).to_contain_text("Different person")
+        ann.keyboard.press("Escape")
+        expect(ann.locator("#confirm")).to_be_hidden()
+        ann.keyboard.press("s")
+        ann.keyboard.press("Enter")
+        expect(ann.locator("#said")).to_contain_text("Recorded: Same person.")
+        expect(ann.locator("#name")).to_have_text("REF-2")
+        tab_to(ann, "Take over shift")
+        ann.keyboard.press("Enter")
+        expect(ann.get_by_label("You take over from")).to_be_visible()
+        ann.keyboard.press("Escape")
+        expect(ann.get_by_label("You take over from")).to_be_hidden()
+        tab_to(ann, "Second look")
+        ann.keyboard.press("Enter")
+        expect(ann.locator("#queue li")).to_have_count(0)
+    assert [entry.details["what"] for entry in stand.audit.entries("adjudication")] == ["same person"]
+
+
+def tab_to(page: Page, words: str) -> None:
+    """Press Tab until what begins with these words has the focus, and shows that it has."""
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        focused, outline = page.evaluate(
+            "[document.activeElement.innerText ?? '', getComputedStyle(document.activeElement).outlineStyle]"
+        )
+        # Behind the last of them the focus is on none, once.
+        assert outline != "none" or page.evaluate("document.activeElement === document.body")
+        if focused.startswith(words):
+            return
+    raise AssertionError(f"Tab never comes to {words!r}")
 
 
 def test_a_reconnection_in_the_middle_loses_nothing(stand: Stand, browsing: Browsers) -> None:
@@ -306,13 +354,13 @@ def test_the_desk_says_that_the_window_has_ended(stand: Stand, browsing: Browser
         expect(ann.locator("#window")).to_have_text("The authorised window has ended.")
 
 
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("size", [(320, 640), (1280, 900), (3840, 2160)])
 def test_pages_have_no_accessibility_violation_and_fit_their_width(
-    stand: Stand, browsing: Browsers, size: tuple[int, int]
+    stand: Stand, browsing: Browsers, size: tuple[int, int], dark: bool
 ) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="accessibility is checked with axe")
     stand.alert(entry="Somebody with a very long name that goes on, and on, and on")
-    with browsing(width=size[0], height=size[1]) as context:
+    with browsing(width=size[0], height=size[1], dark=dark) as context:
         for name, paths in (
             ("Ann", ("/desk", "/second-look")),
             ("Dee", ("/deployment", "/cameras")),
@@ -323,16 +371,14 @@ def test_pages_have_no_accessibility_violation_and_fit_their_width(
             for path in paths:
                 page.goto(stand.origin + path)
                 page.wait_for_load_state("load")
-                found = axe.Axe().run(page)
-                assert found.violations_count == 0, found.generate_report()
+                require_accessible(page)
                 wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
                 assert wide <= 0, path
                 if path in ("/desk", "/engagement"):
                     page.get_by_role("button", name="Take over shift").click()
                     expect(page.get_by_label("You take over from")).to_be_visible()
-                    found = axe.Axe().run(page)
-                    assert found.violations_count == 0, found.generate_report()
+                    require_accessible(page)
         page = context.new_page()
         page.goto(f"{stand.origin}/sign-in")
-        found = axe.Axe().run(page)
-        assert found.violations_count == 0, found.generate_report()
+        page.get_by_text("Add a key to this browser").click()
+        require_accessible(page)

@@ -10,10 +10,10 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="pages are tested with Playwright: pip install --group dev")
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from pylfr.deployment.sections.cameras import ZoneSection
-from tests.service.browser import Browsers, open_browsers, sign_in_on
+from tests.service.browser import Browsers, open_browsers, require_accessible, sign_in_on
 from tests.service.running import Running, footage, running, wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -30,12 +30,6 @@ def square(tmp_path_factory: pytest.TempPathFactory, media_dir: Path, models_dir
     folder = tmp_path_factory.mktemp("square")
     with running(folder, footage(media_dir, folder)) as made:
         yield made
-
-
-def require_accessible(page: Page) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="accessibility is checked with axe")
-    found = axe.Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
 
 
 def test_a_zone_is_drawn_on_a_covered_preview_and_becomes_lines_that_a_deployment_takes(
