@@ -15,8 +15,10 @@ from rich.table import Table
 
 from pylfr._internal.private_folder import make_private_folder
 from pylfr.cli.console import escape, results, say, warn
-from pylfr.errors import ConfigError
+from pylfr.errors import ConfigError, UsageError
 from pylfr.governance.keys.keys import make_key, read_public_key
+from pylfr.sizing.machine import this_machine
+from pylfr.sizing.recommend import read_sized
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -49,7 +51,12 @@ def keygen(
 def node(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="The node's folder, from `pylfr cluster keygen`.", show_default=False)],
-    cameras: Annotated[int, typer.Option(help="How many cameras it can analyse: see `pylfr size`.", min=0)],
+    cameras: Annotated[
+        int | None, typer.Option(help="How many cameras it can analyse, where --sized does not say it.", min=0)
+    ] = None,
+    sized: Annotated[
+        Path | None, typer.Option(help="What `pylfr size --json` has measured on this machine.", show_default=False)
+    ] = None,
     address: Annotated[
         str | None, typer.Option(help="The Ray cluster to join, host:port; without it this machine begins one.")
     ] = None,
@@ -62,6 +69,7 @@ def node(
     It runs one engine for each folder. With GPUs (`--num-gpus`, or those that Ray finds) each has one to itself.
     """
     _require_ray()
+    room = _room(cameras, sized)
     folders = [folder, *(also or ())]
     for each in folders:
         if not (each / "node.key").is_file():
@@ -78,7 +86,7 @@ def node(
             *ray,
             "start",
             *where,
-            f'--resources={{"{CAMERAS}": {cameras}, "{ENGINES}": {len(folders)}}}',
+            f'--resources={{"{CAMERAS}": {room}, "{ENGINES}": {len(folders)}}}',
             *context.args,
         ],
         check=False,
@@ -166,6 +174,20 @@ def stop(deployment: DeploymentArgument, address: AddressOption = "auto") -> Non
     driver = _connected(address)
     last = driver.end(driver.find(deployment), "stopped by the operator")
     say(f"ended: {last.stopped_because}; {last.alerts} alerts")
+
+
+def _room(cameras: int | None, sized: Path | None) -> int:
+    """How many cameras this machine can analyse: as was said, or as was measured here."""
+    if sized is None:
+        if cameras is None:
+            raise UsageError("give --sized, what `pylfr size --json` has measured on this machine, or --cameras")
+        return cameras
+    if cameras is not None:
+        raise UsageError("give --sized or --cameras, not both")
+    measured = read_sized(sized, this_machine())
+    if not measured.confirmed:
+        raise ConfigError(f"{sized} holds for short trials alone: let `pylfr size` come to its end")
+    return measured.cameras
 
 
 def _line(status: ClusterStatus) -> str:

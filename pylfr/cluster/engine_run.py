@@ -27,6 +27,7 @@ from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.keys.vault import VaultKey
 from pylfr.monitoring.tracers import tracers_of
 from pylfr.protocols import Source
+from pylfr.sinks.prepared import PreparedAudit
 from pylfr.types import FrameBatch
 from pylfr.video.batching.camera_queue import CameraCounts
 
@@ -235,6 +236,7 @@ def open_run(brief: Brief, *, sealed: Path, key: VaultKey, audit: AuditLog, leas
             sealed,
             model=networks.embedder.model,
             index=brief.index,
+            device_mib=brief.device_mib,
             poll_ms=60_000,
             authorised=None if brief.references is None else frozenset(brief.references),
             key=key,
@@ -247,7 +249,8 @@ def open_run(brief: Brief, *, sealed: Path, key: VaultKey, audit: AuditLog, leas
             authority=LeasedAuthority(authority, lease),
             # The head counts the false alerts of all engines, and ends their leases.
             ceiling=NoCeiling(),
-            audit=LeasedAudit(audit, lease),
+            # Whoever was frozen while an alert was drafted does not log it when the lease is over.
+            audit=PreparedAudit(LeasedAudit(audit, lease), [lambda _: lease.require(), outbox.draft]),
             sinks=(outbox,),
             observers=(observer, *tracers_of(brief.tracing, deployment=brief.deployment)),
             undated=frozenset(

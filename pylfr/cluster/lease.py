@@ -8,8 +8,7 @@ from datetime import datetime
 
 from pylfr._internal.steady_clock import since_boot_s
 from pylfr.errors import AuthorisationError
-from pylfr.governance.audit.audit import AuditLog
-from pylfr.protocols import Authority
+from pylfr.protocols import Audit, Authority
 from pylfr.types import Alert, Event, Recorded
 
 
@@ -66,7 +65,7 @@ class LeasedAuthority:
 class LeasedAudit:
     """An ``Audit`` that records an alert only under a valid lease: what is decided after it is not an alert."""
 
-    def __init__(self, audit: AuditLog, lease: Lease) -> None:
+    def __init__(self, audit: Audit, lease: Lease) -> None:
         self._audit = audit
         self._lease = lease
 

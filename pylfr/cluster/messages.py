@@ -45,6 +45,7 @@ class Brief(ConfigModel):
     authorisation: Authorisation | None
     calibrated: bool
     index: IndexName
+    device_mib: int | None
     grace_s: float
     tracing: TracingSection | None
     references: tuple[str, ...] | None

@@ -154,6 +154,9 @@ class ClusterNode:
             self._ended.pop(run, None)
         if orders.stop:
             self._end_engine(orders.stop)
+        if self._engine is None:
+            self._finish_drafts(outbox, audit)
+        if orders.stop:
             return
         engine = self._engine
         if engine is not None and engine.trouble:
@@ -171,6 +174,13 @@ class ClusterNode:
                 self._trouble, self._reopen_at_s = str(error), since_boot_s() + _REOPEN_S
         if engine is not None:
             engine.assign(frozenset(orders.cameras))
+
+    def _finish_drafts(self, outbox: Outbox, audit: AuditLog) -> None:
+        """Log and hand over what an engine that was killed had drafted; until that is done none is opened."""
+        try:
+            outbox.finish_drafts(audit)
+        except PylfrError as error:
+            self._trouble, self._reopen_at_s = str(error), since_boot_s() + _REOPEN_S
 
     def _take_watchlist(self, orders: Orders, part: bytes) -> None:
         """Fetch the newest list; once it is whole search it, and say so in the next beat."""

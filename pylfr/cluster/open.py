@@ -85,6 +85,7 @@ def _brief(resources: Resources, terms: Terms, watchlist: SharedWatchlist) -> Br
         authorisation=authority if isinstance(authority, Authorisation) else None,
         calibrated=terms.calibrated,
         index=deployment.watchlist.index,
+        device_mib=deployment.watchlist.device_mib,
         grace_s=deployment.watchlist.grace_s,
         tracing=deployment.tracing,
         references=None if terms.authorised is None else tuple(sorted(terms.authorised)),

@@ -11,7 +11,7 @@ from pylfr.cluster.packed_alert import unpack_alert
 from pylfr.errors import SinkError
 from pylfr.governance.audit.audit import AuditLog
 from pylfr.protocols import Sink
-from pylfr.types import Alert, Event
+from pylfr.types import Alert, Event, Recorded
 
 log = logging.getLogger(__name__)
 
@@ -21,21 +21,23 @@ class ClusterRecord:
 
     One that was recorded is not recorded again. One of the same camera and entry within the cool-down is a repeat,
     whichever engine raised it: a camera that moved to another node starts there without a memory. Repeats are noted,
-    by their ids. What the log has already counts, also after the head was started again.
+    by their ids. What the log has already counts, also after the head was started again; one that comes then was not
+    confirmed to its node before, and sinks may lack it.
     """
 
     def __init__(self, audit: AuditLog, sinks: Sequence[Sink], *, cooldown_s: float) -> None:
         self._audit = audit
         self._sinks = sinks
         self._cooldown = timedelta(seconds=cooldown_s)
-        self._known: set[str] = set()
+        # By their ids, whether the sinks have been given them since this head began.
+        self._known: dict[str, bool] = {}
         self._times: dict[tuple[str, str], list[datetime]] = defaultdict(list)
         self.alerts = self.repeats = self.undelivered = 0
 
     def load(self, *, since: datetime | None) -> None:
         """Take in what the log has; ``since`` is when the run that goes on began. Raises ``AuditError``."""
         for entry in self._audit.entries("alert", "alert-repeated"):
-            self._known.add(str(entry.details["alert"]))
+            self._known[str(entry.details["alert"])] = False
             if since is not None and entry.at >= since:
                 self.alerts += entry.kind == "alert"
                 self.repeats += entry.kind != "alert"
@@ -50,6 +52,8 @@ class ClusterRecord:
         """
         alert = unpack_alert(packed)
         if alert.id in self._known:
+            if not self._known[alert.id]:
+                self._give_again(alert)
             return alert.id
         who = alert.camera, self._audit.keyed_digest(alert.entry.encode())
         if any(abs(alert.captured_at - at) < self._cooldown for at in self._times[who]):
@@ -63,7 +67,7 @@ class ClusterRecord:
         else:
             self._record(alert)
             self._times[who].append(alert.captured_at)
-        self._known.add(alert.id)
+        self._known[alert.id] = True
         return alert.id
 
     def close(self) -> None:
@@ -78,9 +82,19 @@ class ClusterRecord:
     def _record(self, alert: Alert) -> None:
         recorded = self._audit.record(alert)
         self.alerts += 1
+        self._give(recorded)
+
+    def _give_again(self, alert: Alert) -> None:
+        """A head that died may have recorded an alert, and given it to no sink: those that have it change nothing."""
+        recorded = self._audit.recorded(alert)
+        if recorded is not None:
+            self._give(recorded)
+        self._known[alert.id] = True
+
+    def _give(self, recorded: Recorded[Alert]) -> None:
         for sink in self._sinks:
             try:
                 sink.send(recorded)
             except SinkError as error:
                 self.undelivered += 1
-                log.error("alert %s is recorded and was not delivered: %s", alert.id, error)
+                log.error("alert %s is recorded and was not delivered: %s", recorded.value.id, error)

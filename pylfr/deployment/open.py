@@ -32,6 +32,8 @@ from pylfr.governance.audit.audit import RehearsalAudit
 from pylfr.governance.authorisation.authority import RecordingPermit, Rehearsal
 from pylfr.governance.keys.memory import close_memory, memory_state
 from pylfr.protocols import GallerySource, Sink, Source
+from pylfr.sinks.evidence import SealedEvidenceSink
+from pylfr.sinks.prepared import PreparedAudit
 from pylfr.types import Device
 from pylfr.video.isolation.client import read_image_isolated
 from pylfr.video.open import IsolatedFile
@@ -108,7 +110,7 @@ def _open(resources: Resources, observers: Sequence[Observer]) -> Engine:
         gallery=gallery,
         authority=terms.authority,
         ceiling=false_alert_limit(resources, terms),
-        audit=audit,
+        audit=PreparedAudit(audit, [each.prepare for each in sinks if isinstance(each, SealedEvidenceSink)]),
         sinks=sinks,
         observers=observers,
         undated=frozenset(each.name for each in deployment.cameras if is_recording(each) and each.recorded_at is None),

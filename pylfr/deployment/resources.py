@@ -347,6 +347,7 @@ class Resources:
             authorised=authorised,
             key=self.watchlist_key,
             withdrawn=self.withdrawn,
+            device_mib=section.device_mib,
         )
         self.closes(gallery.close)
         return gallery

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pylfr._internal.printable import printable
 from pylfr._internal.private_folder import make_private_folder
+from pylfr._internal.steady_clock import steady_now
 from pylfr.errors import PylfrError, SinkError
 from pylfr.faces.lettering import draw_text
 from pylfr.governance.authorisation.authority import REHEARSAL
@@ -20,6 +22,8 @@ from pylfr.governance.keys.vault import VaultKey
 from pylfr.governance.retention.sweeper import write_sealed_together
 from pylfr.types import Alert, Recorded, UInt8
 from pylfr.video.decoding.image_io import write_jpeg
+
+log = logging.getLogger(__name__)
 
 _TILE_PX = 288
 _GAP_PX = 16
@@ -95,10 +99,25 @@ class SealedEvidenceSink:
         self._folder = folder
         self._key = key
         self._retention = retention
+        # The alert whose pictures were sealed last.
+        self._sealed = ""
+
+    def prepare(self, alert: Alert) -> None:
+        """Seal the pictures of an alert that is about to be recorded: nobody is shown them before it is.
+
+        Where that fails ``send`` tries again, and says so. What a kill leaves here without an alert is swept.
+        """
+        try:
+            self._seal(alert, steady_now())
+        except SinkError as error:
+            log.warning("%s; it is tried again", error)
 
     def send(self, recorded: Recorded[Alert]) -> None:
-        alert = recorded.value
-        erase_at = min(recorded.recorded_at + self._retention, self._key.expires_at)
+        if recorded.value.id != self._sealed:
+            self._seal(recorded.value, recorded.recorded_at)
+
+    def _seal(self, alert: Alert, recorded_at: datetime) -> None:
+        erase_at = min(recorded_at + self._retention, self._key.expires_at)
         pictures = {
             alert.id: draw_evidence(alert),
             f"{alert.id}.probe": alert.crop,
@@ -111,6 +130,7 @@ class SealedEvidenceSink:
             write_sealed_together(self._folder, files, self._key, erase_at=erase_at)
         except OSError as error:
             raise SinkError(f"the evidence of alert {alert.id} could not be sealed: {error}") from error
+        self._sealed = alert.id
 
     def close(self) -> None:
         """Nothing is queued."""

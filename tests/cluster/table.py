@@ -145,7 +145,9 @@ class Table:
         return sum(len(each.cameras) for each in (self.head.status().nodes if self.head else ()) if each.name == name)
 
     def raise_alert(self, name: str, alert: Alert) -> None:
-        self.engines[name][-1].outbox.send(RehearsalAudit().record(alert))
+        outbox = self.engines[name][-1].outbox
+        outbox.draft(alert)
+        outbox.send(RehearsalAudit().record(alert))
 
     def kinds(self) -> list[str]:
         return [entry.kind for entry in read_audit(self.folder / "audit.log").entries]

@@ -10,8 +10,20 @@ from prometheus_client import CollectorRegistry
 
 from pylfr.cluster.metrics import ClusterCollector
 from pylfr.deployment.config import read_deployment
+from pylfr.governance.audit.audit import read_audit
 from tests.cluster.stage import wait_for
 from tests.cluster.table import Table, alert_of, counted, ended, has_newest, seal_again
+
+
+def test_an_alert_that_an_engine_had_only_drafted_when_it_was_killed_comes_to_the_head(table: Table) -> None:
+    table.add("a", capacity=6)
+    wait_for(lambda: table.held("a") == 6, "a has all")
+    table.engines["a"][-1].outbox.draft(alert_of("one", at=datetime.now(UTC)))
+    table.engines["a"][-1].trouble = "it was killed"
+    wait_for(lambda: table.kinds().count("alert") == 1, "it is recorded")
+    wait_for(lambda: not list((table.folder / "a" / "outbox").iterdir()), "nothing waits")
+    kinds = [each.kind for each in read_audit(table.folder / "a" / "engine.log").entries]
+    assert kinds == ["alert", "alert-finished-late"]
 
 
 def test_a_drained_node_gives_its_cameras_to_the_others(table: Table) -> None:

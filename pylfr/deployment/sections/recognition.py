@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pylfr._internal.toml_model import ConfigModel
 from pylfr.deployment.sections.fields import FilePath
@@ -39,10 +39,22 @@ class WatchlistSection(ConfigModel):
     index: Literal[
         "native", "faiss", "faiss-gpu", "faiss-gpu-float16", "device-float32", "device-float16", "device-int8"
     ] = Field(default="native", description='search index; device-... needs device = "cuda", faiss... needs FAISS')
+    device_mib: int | None = Field(
+        default=None,
+        ge=1,
+        description="MiB of the device that a device-... index may take, the rest is searched on the host with the "
+        "same candidates; unset: all of it is on the device",
+    )
     poll_ms: float = Field(default=500.0, gt=0, le=60_000, description="how often the file is checked for changes, ms")
     grace_s: float = Field(
         default=60.0, ge=0, le=600, description="how long a run goes on with the last revision of a lost watchlist, s"
     )
+
+    @model_validator(mode="after")
+    def _device_mib_has_a_device(self) -> WatchlistSection:
+        if self.device_mib is not None and not self.index.startswith("device-"):
+            raise ValueError(f'device_mib is for an index that is on a device, index is "{self.index}": leave it out')
+        return self
 
 
 class RecognitionSection(ConfigModel):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pylfr import ops
+from pylfr.errors import CudaError
 from pylfr.gallery.index.ranking import Shortlist, best_entries, require_fitting, require_model_and_dimension
 from pylfr.gallery.watchlist.snapshot import SnapshotIndex, WatchlistSnapshot
 from pylfr.types import Candidates, Device, Float32, Precision, Templates
@@ -91,7 +92,19 @@ class DeviceIndexGallery(SnapshotIndex):
         return np.take_along_axis(scores, rows, axis=1), rows.astype(np.int64)
 
 
+def reference_bytes(dimension: int, precision: Precision) -> int:
+    """How many bytes of a device one reference takes."""
+    return ops.SearchIndex(1, dimension, precision, ops.Stream("cpu")).nbytes
+
+
 def open_device_index(snapshot: WatchlistSnapshot, precision: Precision) -> DeviceIndexGallery:
     """The snapshot on CUDA. Raises ``CudaError`` where there is none, or no room on it."""
     ops.require_device("cuda")
-    return DeviceIndexGallery(snapshot, precision=precision, stream=ops.Stream("cuda"))
+    try:
+        return DeviceIndexGallery(snapshot, precision=precision, stream=ops.Stream("cuda"))
+    except CudaError as error:
+        needed = len(snapshot) * reference_bytes(snapshot.dimension, precision)
+        raise CudaError(
+            f"{len(snapshot):,} references take {needed / (1 << 20):,.0f} MiB of the device, and could not be brought "
+            f"there ({error}): device_mib in [watchlist] leaves the rest of them on the host"
+        ) from error

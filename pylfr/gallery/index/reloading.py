@@ -18,6 +18,7 @@ from pylfr.gallery.index.device import open_device_index
 from pylfr.gallery.index.faiss import open_faiss, open_faiss_gpu
 from pylfr.gallery.index.native import NativeGallery
 from pylfr.gallery.index.pruned import prune
+from pylfr.gallery.index.sharded import open_in_parts
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.digests import require_nothing_added
 from pylfr.gallery.watchlist.sealed import connect_either, is_sealed, sealed_revision
@@ -25,7 +26,7 @@ from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot, read_snapshot, r
 from pylfr.gallery.watchlist.withdrawn import WithdrawnEntries
 from pylfr.governance.keys.vault import VaultKey
 from pylfr.protocols import Gallery
-from pylfr.types import Candidates, Reference, Templates
+from pylfr.types import Candidates, Precision, Reference, Templates
 
 IndexName = Literal[
     "native", "faiss", "faiss-gpu", "faiss-gpu-float16", "device-float32", "device-float16", "device-int8"
@@ -41,24 +42,39 @@ _BUSY_S = 0.05
 _LARGE = 100_000
 _MOST_PRUNED = 64
 
-_BUILDERS: Mapping[IndexName, Callable[[WatchlistSnapshot], Gallery]] = {
+Builder = Callable[[WatchlistSnapshot], Gallery]
+
+_PRECISIONS: Mapping[IndexName, Precision] = {
+    "device-float32": "float32", "device-float16": "float16", "device-int8": "int8"
+}  # fmt: skip
+_BUILDERS: Mapping[IndexName, Builder] = {
     "native": NativeGallery,
     "faiss": open_faiss,
     "faiss-gpu": partial(open_faiss_gpu, half=False),
     "faiss-gpu-float16": partial(open_faiss_gpu, half=True),
-    "device-float32": partial(open_device_index, precision="float32"),
-    "device-float16": partial(open_device_index, precision="float16"),
-    "device-int8": partial(open_device_index, precision="int8"),
+    **{index: partial(open_device_index, precision=precision) for index, precision in _PRECISIONS.items()},
 }
 
 
-def build_gallery(snapshot: WatchlistSnapshot, index: IndexName = "native") -> Gallery:
-    """The gallery over one snapshot.
+def build_gallery(
+    snapshot: WatchlistSnapshot, index: IndexName = "native", *, device_mib: int | None = None
+) -> Gallery:
+    """The gallery over one snapshot; at most ``device_mib`` of it on the device, the rest on the host.
 
     Raises ``WatchlistError`` where the FAISS that ``index`` needs is not installed, ``CudaError`` where its device is
-    not there.
+    not there, or has no room.
     """
-    return _BUILDERS[index](snapshot)
+    return _builder(index, device_mib)(snapshot)
+
+
+def _builder(index: IndexName, device_mib: int | None) -> Builder:
+    if index not in _BUILDERS:
+        raise ValueError(f"index must be one of {', '.join(_BUILDERS)}, got {index!r}")
+    if device_mib is None:
+        return _BUILDERS[index]
+    if index not in _PRECISIONS or device_mib < 1:
+        raise ValueError(f"device_mib, 1 or more, is for {', '.join(_PRECISIONS)}; got {device_mib} for {index!r}")
+    return partial(open_in_parts, precision=_PRECISIONS[index], device_mib=device_mib)
 
 
 class FixedGallery:
@@ -101,12 +117,13 @@ class LiveGallery:
         key: VaultKey | None,
         grace_s: float = 0.0,
         withdrawn: WithdrawnEntries | None = None,
+        device_mib: int | None = None,
     ) -> None:
         self._path = path
         self._key = key
         self._authorised = authorised
         self._withdrawn = withdrawn
-        self._build = _BUILDERS[index]
+        self._build = _builder(index, device_mib)
         self._poll_s = None if poll_ms is None else poll_ms / 1000
         self._lock = threading.Lock()
         self._checked_at = time.monotonic()
@@ -311,6 +328,7 @@ def open_gallery(
     authorised: frozenset[str] | None = None,
     key: VaultKey | None = None,
     withdrawn: WithdrawnEntries | None = None,
+    device_mib: int | None = None,
 ) -> LiveGallery:
     """The gallery of the watchlist at ``path``, for the embedder with sha256 ``model``.
 
@@ -318,12 +336,12 @@ def open_gallery(
     expires. With ``authorised``, digests of references (``read_contents``), it refuses, now and later, a watchlist that
     holds any other: people may be removed but not added. A sealed one needs its ``key``, and with a key nothing but a
     sealed one is followed. ``withdrawn`` are those whom the log has as withdrawn: a list that holds any of them is
-    refused, and while it is followed they are left out, whatever file is there. Raises ``WatchlistError`` where the
+    refused, and while it is followed they are left out, whatever file is there. ``device_mib`` as for
+    ``build_gallery``. Raises ``WatchlistError`` where the
     watchlist is missing, damaged or of another network, or the FAISS that ``index`` needs is not installed, and
     ``CudaError`` where its device is missing.
     """
-    if index not in _BUILDERS:
-        raise ValueError(f"index must be one of {', '.join(_BUILDERS)}, got {index!r}")
+    _builder(index, device_mib)
     path = Path(path)
     with (
         closing(connect_either(path, key)) as connection,
@@ -337,5 +355,12 @@ def open_gallery(
             withdrawn.require_none(connection, path)
         snapshot = read_snapshot(connection, path, now=sqlite_file.now())
     return LiveGallery(
-        path, snapshot, index=index, poll_ms=poll_ms, authorised=authorised, key=key, withdrawn=withdrawn
+        path,
+        snapshot,
+        index=index,
+        poll_ms=poll_ms,
+        authorised=authorised,
+        key=key,
+        withdrawn=withdrawn,
+        device_mib=device_mib,
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from pylfr._internal.free_memory import free_memory_bytes
 from pylfr.errors import WatchlistError
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.portrait import decode_jpeg
@@ -21,6 +22,9 @@ from pylfr.types import Float32, Int64, Reference
 # Far above rounding, far below any real change of a template.
 _UNIT_TOLERANCE = 1e-3
 _BLACK_PX = 64
+_ROWS_AT_ONCE = 4096
+# What takes less is read without asking how much memory is free.
+_LARGE_BYTES = 64 << 20
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +88,10 @@ class WatchlistSnapshot:
         if entries.isdisjoint(self.listed):
             return self
         return self._of({number: each for number, each in self.listed.items() if number not in entries})
+
+    def part(self, start: int, stop: int) -> WatchlistSnapshot:
+        """The references from row ``start`` to row ``stop``, which lie between two entries; nothing is copied."""
+        return replace(self, entry=self.entry[start:stop], vectors=self.vectors[start:stop])
 
     def _of(self, listed: Mapping[int, ListedEntry]) -> WatchlistSnapshot:
         rows = np.isin(self.entry, np.fromiter(listed, np.int64, len(listed)))
@@ -196,18 +204,38 @@ def read_vectors(connection: sqlite3.Connection, path: Path, *, now: datetime) -
     Raises ``WatchlistError`` where a template is not of the watchlist's dimension and unit length: the file is damaged.
     """
     (dimension,) = connection.execute("SELECT dimension FROM watchlist").fetchone()
-    rows = connection.execute(
-        "SELECT entry, template FROM reference_images JOIN entries ON entries.id = entry"
-        " WHERE expires_at IS NULL OR expires_at > ? ORDER BY entry, reference_images.id",
+    from_, moment = (
+        " FROM reference_images JOIN entries ON entries.id = entry WHERE expires_at IS NULL OR expires_at > ?",
         (sqlite_file.to_text(now),),
-    ).fetchall()
-    content = b"".join(template for _, template in rows)
-    if len(content) != len(rows) * dimension * 4:
-        raise WatchlistError(f"watchlist {path} is damaged: a template is not of dimension {dimension}")
-    vectors = np.frombuffer(content, "<f4").astype(np.float32).reshape(len(rows), dimension)
-    if not (np.abs(np.linalg.norm(vectors, axis=1) - 1) < _UNIT_TOLERANCE).all():
-        raise WatchlistError(f"watchlist {path} is damaged: a template is not of unit length")
-    return np.array([number for number, _ in rows], np.int64), vectors
+    )
+    (count,) = connection.execute(f"SELECT count(*){from_}", moment).fetchone()
+    _require_room(path, count, dimension)
+    entry, vectors = np.empty(count, np.int64), np.empty((count, dimension), np.float32)
+    rows = connection.execute(f"SELECT entry, template{from_} ORDER BY entry, reference_images.id", moment)
+    place = 0
+    # In parts: a large list is in memory once.
+    while some := rows.fetchmany(_ROWS_AT_ONCE):
+        content, end = b"".join(template for _, template in some), place + len(some)
+        if len(content) != len(some) * dimension * 4:
+            raise WatchlistError(f"watchlist {path} is damaged: a template is not of dimension {dimension}")
+        vectors[place:end] = np.frombuffer(content, "<f4").reshape(len(some), dimension)
+        if not (np.abs(np.linalg.norm(vectors[place:end], axis=1) - 1) < _UNIT_TOLERANCE).all():
+            raise WatchlistError(f"watchlist {path} is damaged: a template is not of unit length")
+        entry[place:end] = [number for number, _ in some]
+        place = end
+    return entry, vectors
+
+
+def _require_room(path: Path, count: int, dimension: int) -> None:
+    """Raise ``WatchlistError`` where the references do not fit into the memory that is free."""
+    needed = 4 * count * dimension
+    free = free_memory_bytes() if needed > _LARGE_BYTES else None
+    if free is not None and needed > free:
+        raise WatchlistError(
+            f"watchlist {path} has {count:,} references of {dimension} numbers, which take {needed / 1e9:,.1f} GB of "
+            f"memory, and {free / 1e9:,.1f} GB are free: an engine holds its whole list, because probes are never sent "
+            "to another machine; give it more memory, or a shorter list"
+        )
 
 
 def _first_picture(connection: sqlite3.Connection, entry: int) -> bytes:

@@ -139,6 +139,12 @@ class AuditLog:
         entry = self._append("alert", self._details(alert))
         return Recorded(value=alert, sequence=entry.sequence, recorded_at=entry.at)
 
+    def recorded(self, alert: Alert) -> Recorded[Alert] | None:
+        """An alert that was recorded before, by its id; None where it was not. Raises ``AuditError`` as ``entries``."""
+        for entry in self.entries("alert", about=alert.id):
+            return Recorded(value=alert, sequence=entry.sequence, recorded_at=entry.at)
+        return None
+
     def note(self, event: Event) -> None:
         """Write down something that happened. Raises ``AuditError`` where that fails."""
         self._append(event.kind, dict(event.details))

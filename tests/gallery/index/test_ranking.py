@@ -14,7 +14,6 @@ from pylfr.errors import WatchlistError
 from pylfr.gallery.index.device import DeviceIndexGallery
 from pylfr.gallery.index.faiss import open_faiss
 from pylfr.gallery.index.native import NativeGallery
-from pylfr.gallery.index.sharded import build_sharded
 from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot
 from pylfr.protocols import Gallery
 from pylfr.types import Candidates, Float32, Int64, Precision, Templates
@@ -45,8 +44,7 @@ def galleries(snapshot: WatchlistSnapshot) -> list[Gallery]:
     home = ops.Stream("cpu")
     precisions: tuple[Precision, ...] = ("float32", "float16", "int8")
     on_device = [DeviceIndexGallery(snapshot, precision=each, stream=home) for each in precisions]
-    sharded = [build_sharded(snapshot, count, lambda part, _: NativeGallery(part)) for count in (2, 5)]
-    return [NativeGallery(snapshot), open_faiss(snapshot), *on_device, *sharded]
+    return [NativeGallery(snapshot), open_faiss(snapshot), *on_device]
 
 
 @st.composite
