@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pylfr.cluster.placement import NodeCapacity, place
@@ -44,6 +44,7 @@ def test_a_drained_node_loses_its_cameras_and_a_new_one_gets_its_share() -> None
     assert min(Counter(joined.values()).values()) >= 4
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.integers(0, 40),
     st.lists(st.integers(0, 12), min_size=0, max_size=6),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pylfr import ops
@@ -66,7 +66,7 @@ def require_same(found: Candidates, wanted: Candidates) -> None:
     np.testing.assert_array_equal(found.scores, wanted.scores)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cuts())
 def test_several_indexes_give_the_candidates_of_one_wherever_they_are_cut(case: Cut) -> None:
     snapshot, vectors, k, rows = case
@@ -77,7 +77,7 @@ def test_several_indexes_give_the_candidates_of_one_wherever_they_are_cut(case: 
     require_same(gallery.search(probes_of(vectors), k), NativeGallery(snapshot).search(probes_of(vectors), k))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cuts(), st.sampled_from(PRECISIONS))
 def test_a_device_and_the_host_give_the_candidates_of_one_index_wherever_it_is_cut(
     case: Cut, precision: Precision
@@ -112,7 +112,7 @@ class Failing(NativeGallery):
     seen = 0
 
     def search(self, probes: Templates, k: int) -> Candidates:
-        self.seen = np.count_nonzero(probes.vectors)
+        self.seen = int(np.count_nonzero(probes.vectors))
         raise MemoryError("there is none left")
 
 
