@@ -14,6 +14,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from pylfr.video.decoding.droppable import DroppablePictures
 from pylfr.video.decoding.frame_sampler import slot_of
 
 # More than any decoder holds back. Beyond it the time stamps have jumped, and what waits was skipped.
@@ -24,11 +25,21 @@ class FrameSkipper:
     """Sets a stream's decoder to skip what is not wanted, packet by packet, and counts what it skipped.
 
     ``rate_hz`` says how many frames a second are wanted at the moment (None: all): the first one of each slot of that
-    length. Slots are counted from the first picture, which is ``from_s`` into the first of them.
+    length. Slots are counted from the first picture, which is ``from_s`` into the first of them. With ``any_of_slot``,
+    as of a live camera, any frame of a slot will do: where one of them is decoded in any case, it is that one.
     """
 
-    def __init__(self, stream: VideoStream, *, rate_hz: Callable[[], float | None], from_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        stream: VideoStream,
+        *,
+        rate_hz: Callable[[], float | None],
+        from_s: float = 0.0,
+        any_of_slot: bool = False,
+    ) -> None:
         self._context = stream.codec_context
+        self._droppable = DroppablePictures(self._context) if any_of_slot else None
+        self._needed: list[int] = []
         self._rate_hz = rate_hz
         self._from_s = from_s
         self._tick_s = float(stream.time_base or 0)
@@ -41,9 +52,10 @@ class FrameSkipper:
         """Set the decoder for this packet; None is the end."""
         rate_hz = self._rate_hz()
         pts = None if packet is None else packet.pts
-        if rate_hz is None or rate_hz >= self._all_hz or pts is None or self._is_wanted(pts, rate_hz):
-            self._context.skip_frame = "DEFAULT"
-        else:
+        self._context.skip_frame = "DEFAULT"
+        if rate_hz is None or rate_hz >= self._all_hz or packet is None or pts is None:
+            return
+        if not self._is_wanted(packet, pts, rate_hz):
             self._context.skip_frame = "NONREF"
             heapq.heappush(self._passed, pts)
 
@@ -67,19 +79,24 @@ class FrameSkipper:
         self._passed.clear()
         return count
 
-    def _is_wanted(self, pts: int, rate_hz: float) -> bool:
-        """Whether the frame is the first of its slot.
+    def _is_wanted(self, packet: Packet[VideoStream], pts: int, rate_hz: float) -> bool:
+        """Whether the frame is the first of its slot, and none of those that are decoded in any case lies in the slot.
 
-        The one shown before it is known by then, if it may be left out: frames come in the order in which they are made
-        from each other.
+        Those shown before and after it are known by then, if it may be left out: frames come in the order in which they
+        are made from each other.
         """
         place = bisect_left(self._known, pts)
         before = self._known[place - 1] if place else None
         insort(self._known, pts)
         del self._known[:-_HELD_BACK]
-        if before is None or self._first is None:
+        needed = self._droppable is not None and not self._droppable.has(packet)
+        if needed:
+            insort(self._needed, pts)
+            del self._needed[:-_HELD_BACK]
+        if needed or before is None or self._first is None:
             return True
-        return self._slot(pts - self._first, rate_hz) != self._slot(before - self._first, rate_hz)
+        slot = self._slot(pts - self._first, rate_hz)
+        return slot not in (self._slot(each - self._first, rate_hz) for each in (before, *self._needed))
 
     def _slot(self, ticks: int, rate_hz: float) -> int:
         return slot_of(self._from_s + ticks * self._tick_s, rate_hz)

@@ -70,6 +70,7 @@ class RecordingReader:
         opened: OpenRecording,
         *,
         rate_hz: Callable[[], float | None],
+        any_of_slot: bool,
         from_s: float,
         report: Report,
         require: Callable[[str, tuple[int, int]], None],
@@ -77,6 +78,7 @@ class RecordingReader:
         self._file = file
         self._opened = opened
         self._rate_hz = rate_hz
+        self._any_of_slot = any_of_slot
         self._from_s = from_s
         self._report = report
         self._require = require
@@ -119,6 +121,7 @@ class RecordingReader:
                 stream,
                 self._file,
                 rate_hz=self._rate_hz,
+                any_of_slot=self._any_of_slot,
                 from_s=self._from_s + self._base_s,
                 gaps=where.gaps,
             )
@@ -172,6 +175,7 @@ class _Part:
         file: RecordingFile,
         *,
         rate_hz: Callable[[], float | None],
+        any_of_slot: bool,
         from_s: float,
         gaps: Int64,
     ) -> None:
@@ -185,7 +189,9 @@ class _Part:
             stream, clock_may_jump=clock_may_jump(container), presentation_times=has_times, rate_hz=rate
         )
         # Without times of presentation nobody knows which picture a packet makes before it is decoded.
-        self._skipper = FrameSkipper(stream, rate_hz=rate_hz if has_times else lambda: None, from_s=from_s)
+        self._skipper = FrameSkipper(
+            stream, rate_hz=rate_hz if has_times else lambda: None, from_s=from_s, any_of_slot=any_of_slot
+        )
         self.integrity = IntegrityCheck(
             stream,
             Announcement(

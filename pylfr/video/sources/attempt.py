@@ -165,7 +165,7 @@ class Attempt:
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[tuple[VideoFrame, int]]:
         edge, told = LatencyCatchup(), 0
         has_times, comes_in_segments = not is_raw(container), container.format.name == "hls"
-        skipper = FrameSkipper(stream, rate_hz=lambda: self._watch.rate_now_hz if has_times else None)
+        skipper = FrameSkipper(stream, rate_hz=lambda: self._watch.rate_now_hz if has_times else None, any_of_slot=True)
         pace = _SegmentPace(self._closed)
         decoding = self._settings.decoding
         has_picture, keys = False, 0

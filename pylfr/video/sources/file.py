@@ -117,5 +117,11 @@ class FileSource(CameraSource):
                 raise MediaError(f"video {self._path}: {difference}; have the camera authorised as it is, or mend it")
 
         return RecordingReader(
-            self._file, opened, rate_hz=lambda: watch.rate_now_hz, from_s=from_s, report=report, require=require
+            self._file,
+            opened,
+            rate_hz=lambda: watch.rate_now_hz,
+            any_of_slot=self.is_live,
+            from_s=from_s,
+            report=report,
+            require=require,
         )

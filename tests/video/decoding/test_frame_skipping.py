@@ -13,7 +13,9 @@ from av.video.stream import VideoStream
 
 from pylfr.types import Frame
 from pylfr.video.batching.batcher import Batcher
-from pylfr.video.decoding.frame_sampler import Sampler
+from pylfr.video.decoding.droppable import DroppablePictures
+from pylfr.video.decoding.frame_sampler import Sampler, slot_of
+from pylfr.video.decoding.frame_skipping import FrameSkipper
 from pylfr.video.open import Isolation, open_file
 from pylfr.video.sources.observer import CameraEvent
 from tests.samples import NOON
@@ -26,6 +28,7 @@ CODINGS = {
     "B-frames alone": ("libx264", "bframes=3:b-pyramid=none:b-adapt=0:keyint=40:scenecut=0", True),
     "no B-frames": ("libx264", "bframes=0:keyint=40:scenecut=0", False),
 }
+_H265 = ("libx265", "bframes=3:keyint=40:scenecut=0:log-level=error", True)
 
 
 class Sampling:
@@ -53,12 +56,12 @@ class Sampling:
 
 
 def write(path: Path, coding: str, *, rate: int = 25, frames: int = FRAMES) -> Path:
-    codec, options, _ = CODINGS[coding]
+    codec, options, _ = CODINGS.get(coding, _H265)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=Fraction(rate))
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-        stream.options = {"x264-params": options}
+        stream.options = {"x264-params" if codec == "libx264" else "x265-params": options}
         for number in range(frames):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture_of(number, 96, 64), "rgb24")))
         container.mux(stream.encode())
@@ -87,6 +90,55 @@ def test_the_same_frames_are_looked_at_with_fewer_decoded(
     assert told.asked + told.passed == FRAMES
     assert (told.passed > FRAMES // 8) == CODINGS[coding][2]
     assert [event.kind for event in told.events] == [event.kind for event in untold.events]
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("suffix", ["mp4", "ts"])
+@pytest.mark.parametrize("rate_hz", [1.0, 8.0, 12.5])
+def test_of_a_live_camera_any_frame_of_a_slot_will_do_and_fewer_are_decoded(
+    tmp_path: Path, coding: str, suffix: str, rate_hz: float
+) -> None:
+    path = write(tmp_path / f"a.{suffix}", coding)
+    (first, passed_first), (some, passed) = (came_of(path, rate_hz, any_of_slot=each) for each in (False, True))
+    assert len(some) + passed == len(first) + passed_first == FRAMES
+    assert passed >= passed_first
+    slots = {slot_of(number / 25, rate_hz) for number in range(FRAMES)}
+    assert {slot_of(at_s, rate_hz) for at_s in some} == {slot_of(at_s, rate_hz) for at_s in first} == slots
+    if rate_hz == 8.0:
+        assert (passed > passed_first) == CODINGS[coding][2]
+
+
+def came_of(path: Path, rate_hz: float, *, any_of_slot: bool) -> tuple[list[float], int]:
+    """The times of the frames that came, seconds from the first, and how many were skipped."""
+    found, passed = [], 0
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        skipper = FrameSkipper(stream, rate_hz=lambda: rate_hz, any_of_slot=any_of_slot)
+        for packet in container.demux(stream):
+            skipper.before(packet if packet.size else None)
+            for picture in packet.decode():
+                passed += skipper.skipped_before(picture)
+                found.append(float((picture.pts or 0) * (stream.time_base or 0)))
+        passed += skipper.skipped_at_the_end()
+    return [at_s - found[0] for at_s in found], passed
+
+
+@pytest.mark.parametrize("coding", [*CODINGS, "H.265"])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+def test_a_picture_says_of_itself_whether_another_is_made_from_it(tmp_path: Path, coding: str, suffix: str) -> None:
+    path = write(tmp_path / f"a.{suffix}", coding)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        droppable = DroppablePictures(stream.codec_context)
+        said = {packet.pts for packet in container.demux(stream) if packet.size and droppable.has(packet)}
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        whole = {picture.pts for picture in container.decode(stream)}
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.skip_frame = "NONREF"
+        assert said == whole - {picture.pts for picture in container.decode(stream)}
+    assert bool(said) == (coding != "no B-frames")
 
 
 @pytest.mark.parametrize("rate_hz", [25.0, 60.0])

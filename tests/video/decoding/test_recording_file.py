@@ -1,0 +1,51 @@
+"""A recording that plays again is wound back where its index allows it, and gives the same each time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pylfr.video.decoding import recording_file
+from pylfr.video.decoding.backend import ON_CPU
+from pylfr.video.decoding.picture_options import AS_SENT
+from pylfr.video.decoding.recording_file import OpenRecording, RecordingFile
+from tests.video.decoding.test_frame_skipping import write
+
+
+@pytest.mark.parametrize(("suffix", "is_wound_back"), [("mp4", True), ("mkv", False), ("ts", False)])
+def test_what_has_an_index_is_opened_once_for_all_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, is_wound_back: bool
+) -> None:
+    path = write(tmp_path / f"a.{suffix}", "pyramid of B-frames", frames=30)
+    opened = []
+    open_container = recording_file.open_container
+
+    def counted(descriptor: int, **given: object) -> object:
+        opened.append(descriptor)
+        return open_container(descriptor, **given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(recording_file, "open_container", counted)
+    passes = []
+    with OpenRecording(
+        RecordingFile(path=path, camera="gate", decoding=ON_CPU, options=AS_SENT, threads=1)
+    ) as recording:
+        for _ in range(3):
+            with recording.part(0) as (container, stream):
+                pictures = [picture for packet in container.demux(stream) for picture in packet.decode()]
+                passes.append([(picture.pts, bytes(picture.planes[0])) for picture in pictures])
+    assert len(passes[0]) == 30
+    assert passes[0] == passes[1] == passes[2]
+    assert len(opened) == (1 if is_wound_back else 3)
+
+
+def test_one_that_is_left_in_the_middle_is_opened_anew(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", "pyramid of B-frames", frames=30)
+    with OpenRecording(
+        RecordingFile(path=path, camera="gate", decoding=ON_CPU, options=AS_SENT, threads=1)
+    ) as recording:
+        with pytest.raises(ValueError, match="enough"), recording.part(0) as (container, stream):
+            next(container.decode(stream))
+            raise ValueError("enough")
+        with recording.part(0) as (container, stream):
+            assert sum(1 for _ in container.decode(stream)) == 30
