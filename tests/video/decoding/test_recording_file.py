@@ -41,11 +41,16 @@ def test_what_has_an_index_is_opened_once_for_all_passes(
 
 def test_one_that_is_left_in_the_middle_is_opened_anew(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4", "pyramid of B-frames", frames=30)
+
+    def leave(recording: OpenRecording) -> None:
+        with recording.part(0) as (container, stream):
+            next(container.decode(stream))
+            raise ValueError("enough")
+
     with OpenRecording(
         RecordingFile(path=path, camera="gate", decoding=ON_CPU, options=AS_SENT, threads=1)
     ) as recording:
-        with pytest.raises(ValueError, match="enough"), recording.part(0) as (container, stream):
-            next(container.decode(stream))
-            raise ValueError("enough")
+        with pytest.raises(ValueError, match="enough"):
+            leave(recording)
         with recording.part(0) as (container, stream):
             assert sum(1 for _ in container.decode(stream)) == 30
