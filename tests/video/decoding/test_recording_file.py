@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pylfr.video.decoding import recording_file
 from pylfr.video.decoding.backend import ON_CPU
+from pylfr.video.decoding.container import open_container
 from pylfr.video.decoding.picture_options import AS_SENT
 from pylfr.video.decoding.recording_file import OpenRecording, RecordingFile
 from tests.video.decoding.test_frame_skipping import write
@@ -19,13 +19,12 @@ def test_what_has_an_index_is_opened_once_for_all_passes(
 ) -> None:
     path = write(tmp_path / f"a.{suffix}", "pyramid of B-frames", frames=30)
     opened = []
-    open_container = recording_file.open_container
 
     def counted(descriptor: int, **given: object) -> object:
         opened.append(descriptor)
         return open_container(descriptor, **given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(recording_file, "open_container", counted)
+    monkeypatch.setattr("pylfr.video.decoding.recording_file.open_container", counted)
     passes = []
     with OpenRecording(
         RecordingFile(path=path, camera="gate", decoding=ON_CPU, options=AS_SENT, threads=1)
