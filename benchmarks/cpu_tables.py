@@ -97,17 +97,17 @@ def search(record: Record | None) -> list[str]:
     lines = [
         "## Search",
         "",
-        f"The best {found['candidates']} entries among random templates of {found['dimension']} numbers, float32, on "
-        f"{machine['processor']}, one core: the whole product's search, in turn with the index's own scan for as many "
-        "references.",
+        f"The best {found['candidates']} entries among random templates, float32, on {machine['processor']}, one core: "
+        "the whole product's search, in turn with the index's own scan for as many references.",
         "",
-        "| references | entries | probes | scan, ms | whole search, ms | ratio, median (range) |",
-        "|---:|---:|---:|---:|---:|---:|",
+        "| references | numbers each | entries | probes | scan, ms | whole search, ms | ratio, median (range) |",
+        "|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for each in found["costs"]:
         ratio = each["ratio"]
         lines.append(
-            f"| {each['references']:,} | {each['entries']:,} | {each['probes']} | {each['scan_ms']['median']:.2f} "
+            f"| {each['references']:,} | {each['dimension']} | {each['entries']:,} | {each['probes']} "
+            f"| {each['scan_ms']['median']:.2f} "
             f"| {each['product_ms']['median']:.2f} "
             f"| {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}) |"
         )

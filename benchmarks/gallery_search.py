@@ -28,8 +28,9 @@ MANY, SOME = 40, 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchCost:
-    """``ratio`` of the product's time to the scan's, turn by turn."""
+    """``ratio`` of the product's time to the scan's, turn by turn, for templates of one ``dimension``."""
 
+    dimension: int
     entries: int
     references: int
     probes: int
@@ -40,9 +41,8 @@ class SearchCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchCosts:
-    """Costs for templates of one ``dimension``."""
+    """Costs for so many ``candidates`` a probe."""
 
-    dimension: int
     candidates: int
     costs: list[SearchCost]
 
@@ -70,20 +70,22 @@ def random_snapshot(references: int, dimension: int) -> WatchlistSnapshot:
 
 def main() -> None:
     given = argparse.ArgumentParser(description=__doc__)
-    given.add_argument("--references", type=int, nargs="+", default=[10_000, 1_000_000])
+    given.add_argument(
+        "--sizes", nargs="+", default=["10000x256", "1000000x256", "10000000x64"], help="references x dimension"
+    )
     given.add_argument("--probes", type=int, nargs="+", default=[1, 8])
-    given.add_argument("--dimension", type=int, default=256)
     given.add_argument("--repeats", type=int, default=9)
     given.add_argument("--dry-run", action="store_true", help="write no results")
     options = given.parse_args()
     machine = this_machine()
     print_machine(machine)
     costs = []
-    for references in options.references:
-        snapshot = random_snapshot(references, options.dimension)
+    for size in options.sizes:
+        references, dimension = (int(each) for each in size.split("x"))
+        snapshot = random_snapshot(references, dimension)
         gallery = NativeGallery(snapshot)
         for probes in options.probes:
-            vectors = np.random.default_rng(1).standard_normal((probes, options.dimension), dtype=np.float32)
+            vectors = np.random.default_rng(1).standard_normal((probes, dimension), dtype=np.float32)
             ops.normalise(vectors)
             templates = Templates(vectors=vectors, model=MODEL)
             scan, product = [], []
@@ -96,6 +98,7 @@ def main() -> None:
                 product.append((time.perf_counter() - middle) * 1000)
             ratios = [mine / alone for mine, alone in zip(product[1:], scan[1:], strict=True)]
             cost = SearchCost(
+                dimension=dimension,
                 entries=len(snapshot.listed),
                 references=references,
                 probes=probes,
@@ -104,10 +107,10 @@ def main() -> None:
                 ratio=spread_of(ratios, warmup=1),
             )
             costs.append(cost)
-            print(f"{references:,} references, {probes} probes: scan {cost.scan_ms.median:.2f} ms, product "
-                  f"{cost.product_ms.median:.2f} ms, {cost.ratio.median:.2f} times "
+            print(f"{references:,} references of {dimension}, {probes} probes: scan {cost.scan_ms.median:.2f} ms, "
+                  f"product {cost.product_ms.median:.2f} ms, {cost.ratio.median:.2f} times "
                   f"({cost.ratio.min:.2f} to {cost.ratio.max:.2f})")  # fmt: skip
-    results = SearchCosts(dimension=options.dimension, candidates=CANDIDATES, costs=costs)
+    results = SearchCosts(candidates=CANDIDATES, costs=costs)
     if not options.dry_run:
         print(f"written to {write_results('gallery_search', machine, results)}")
 
