@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -20,14 +23,18 @@ from pylfr.errors import ConfigError, PylfrError
 from pylfr.faces.detect import FaceDetector
 from pylfr.faces.embed import FaceEmbedder
 from pylfr.gallery.watchlist.quality_gate import EnrolmentGate
+from pylfr.gallery.watchlist.reference_image import ReferenceImage, prepare_reference
 from pylfr.gallery.watchlist.watchlist import Watchlist
 from pylfr.governance.authorisation.enrolment import Origin
+from pylfr.types import UInt8
 from pylfr.video.isolation.client import IsolatedImages
 
 _COLUMNS = ("name", "image", "expires", "category", "justification", "source", "lawful_basis", "captured", "by")
 _PICTURES = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp", ".heic", ".heif", ".avif")
 )
+# Each decodes, finds and embeds one picture at a time; the networks use all cores anyway.
+_THREADS = 2
 # ada-2.jpg and ada_2.jpg are further pictures of ada.
 _NUMBERED = re.compile(r"[-_ ]\d+$")
 
@@ -79,28 +86,39 @@ def enrol_all(
     known = set(watchlist.enrolled_files())
     owners = {digest: name for name, digest in known}
     counts: Counter[str] = Counter()
-    with IsolatedImages() as images, Progress(console=Console(stderr=True), transient=True) as progress:
+
+    def prepare(proposal: Proposal) -> ReferenceImage | None:
+        """None where it is enrolled already."""
+        digest = _digest(proposal.image)
+        if (proposal.name, digest) in known:
+            return None
+        _require_own_picture(owners, digest, proposal.name)
+        return prepare_reference(
+            proposal.name,
+            images.read(proposal.image),
+            detector=detector,
+            embedder=embedder,
+            gate=gate,
+            image_sha256=digest,
+        )
+
+    with _ImagesOfThreads() as images, Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("enrolling", total=len(proposals))
-        for proposal in proposals:
+        for proposal, prepared in _ahead(prepare, proposals):
             progress.advance(task)
             try:
-                digest = _digest(proposal.image)
-                if (proposal.name, digest) in known:
+                reference = prepared.result()
+                if reference is None or (proposal.name, reference.image_sha256) in known:
                     counts["known"] += 1
                     continue
-                if digest in owners:
-                    owner = owners[digest]
-                    raise ConfigError(f"the same file is enrolled as {owner!r}: two people cannot share a picture")
-                watchlist.enrol(
+                _require_own_picture(owners, reference.image_sha256, proposal.name)
+                watchlist.add(
                     proposal.name,
-                    images.read(proposal.image),
-                    detector=detector,
-                    embedder=embedder,
+                    reference,
                     gate=gate,
                     expires_at=proposal.expires_at,
                     category=proposal.category,
                     justification=proposal.justification,
-                    image_sha256=digest,
                     origin=proposal.origin,
                 )
             except (PylfrError, ValueError) as error:
@@ -108,14 +126,56 @@ def enrol_all(
                 warn("refused", f"{proposal.where}: {error}")
             else:
                 counts["enrolled"] += 1
-                known.add((proposal.name, digest))
-                owners[digest] = proposal.name
+                known.add((proposal.name, reference.image_sha256))
+                owners[reference.image_sha256] = proposal.name
     outcome = BatchEnrolment(enrolled=counts["enrolled"], known=counts["known"], refused=counts["refused"])
     say(
         f"{outcome.enrolled} pictures enrolled, {outcome.known} were enrolled before, {outcome.refused} refused; "
         f"revision {watchlist.revision}"
     )
     return outcome
+
+
+def _ahead(
+    prepare: Callable[[Proposal], ReferenceImage | None], proposals: Iterable[Proposal]
+) -> Iterator[tuple[Proposal, Future[ReferenceImage | None]]]:
+    """Every proposal in order, with what two threads make of it meanwhile; few wait, as each holds a picture."""
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="enrol") as pool:
+        waiting: deque[tuple[Proposal, Future[ReferenceImage | None]]] = deque()
+        try:
+            for proposal in proposals:
+                waiting.append((proposal, pool.submit(prepare, proposal)))
+                if len(waiting) > 2 * _THREADS:
+                    yield waiting.popleft()
+            yield from waiting
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _ImagesOfThreads:
+    """Reads pictures in isolation, in a confined process for each thread."""
+
+    def __init__(self) -> None:
+        self._all = ExitStack()
+        self._own = threading.local()
+
+    def __enter__(self) -> _ImagesOfThreads:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._all.close()
+
+    def read(self, path: Path) -> UInt8:
+        """The picture, uint8 [H, W, 3] RGB. Raises ``MediaError`` where it is none."""
+        if not hasattr(self._own, "images"):
+            self._own.images = self._all.enter_context(IsolatedImages())
+        images: IsolatedImages = self._own.images
+        return images.read(path)
+
+
+def _require_own_picture(owners: Mapping[str, str], digest: str, name: str) -> None:
+    if digest in owners and owners[digest] != name:
+        raise ConfigError(f"the same file is enrolled as {owners[digest]!r}: two people cannot share a picture")
 
 
 def _digest(path: Path) -> str:

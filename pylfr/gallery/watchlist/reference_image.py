@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 
 from pylfr import ops
-from pylfr.errors import WatchlistError
+from pylfr.errors import EnrolmentError, WatchlistError
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.portrait import encode_jpeg, portrait
-from pylfr.gallery.watchlist.quality_gate import BlockStructure, NearestEntry, ReferenceQuality, coarser
-from pylfr.gallery.watchlist.snapshot import read_vectors
+from pylfr.gallery.watchlist.quality_gate import BlockStructure, EnrolmentGate, ReferenceQuality, coarser
 from pylfr.governance.authorisation.enrolment import Origin
 from pylfr.protocols import Detector, Embedder
 from pylfr.types import Faces, Float32, Frame, UInt8
@@ -25,8 +24,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReferenceImage:
-    """A face that is ready to be enrolled: its template float32 [1, D], its picture as a JPEG, its measures."""
+    """A face that is ready to be enrolled: its template float32 [1, D], its picture as a JPEG, its measures.
 
+    ``model`` is the sha256 of the network that made the template, ``image_sha256`` that of the file.
+    """
+
+    model: str
     template: Float32
     picture: bytes
     quality: ReferenceQuality
@@ -72,10 +75,18 @@ def find_faces(name: str, image: UInt8, detector: Detector) -> FoundFaces:
     return FoundFaces(image=image, frame=frame, faces=faces)
 
 
-def prepare_reference(found: FoundFaces, embedder: Embedder, *, agreement: bool, image_sha256: str) -> ReferenceImage:
-    """The one face that was found, ready to be enrolled; with ``agreement`` that is measured too."""
+def prepare_reference(
+    name: str, image: UInt8, *, detector: Detector, embedder: Embedder, gate: EnrolmentGate, image_sha256: str
+) -> ReferenceImage:
+    """The one face of ``name``'s picture, uint8 [H, W, 3] RGB, ready to be enrolled. Threads may prepare several.
+
+    Raises ``EnrolmentError`` where it shows none or several; ``gate`` says whether its agreement is measured too.
+    """
+    found = find_faces(name, image, detector)
+    if found.count != 1:
+        raise refused(name, gate.check(found.qualities(), None))
     crops = embedder.align([found.frame], found.faces)
-    if agreement:
+    if gate.agreement is not None:
         crops = np.concatenate([crops, coarser(crops, embedder.landmark_template)])
     templates = embedder.embed(crops).vectors
     (quality,) = found.qualities()
@@ -83,11 +94,17 @@ def prepare_reference(found: FoundFaces, embedder: Embedder, *, agreement: bool,
         found.frame, found.faces.landmarks[0], embedder.landmark_template, template_side_px=embedder.side_px
     )
     return ReferenceImage(
+        model=embedder.model,
         template=templates[:1],
         picture=encode_jpeg(picture),
         quality=replace(quality, agreement=float(templates[0] @ templates[-1])),
         image_sha256=image_sha256,
     )
+
+
+def refused(name: str, reasons: Sequence[str]) -> EnrolmentError:
+    """The error that an image cannot be ``name``'s, with every reason."""
+    return EnrolmentError(f"the image was refused for {name!r}: {'; '.join(reasons)}")
 
 
 def _with_margin(image: UInt8) -> UInt8:
@@ -97,19 +114,6 @@ def _with_margin(image: UInt8) -> UInt8:
     made[:] = image.reshape(-1, 3).mean(axis=0).astype(np.uint8)
     made[height // 2 : height // 2 + height, width // 2 : width // 2 + width] = image
     return made
-
-
-def nearest_entry(connection: sqlite3.Connection, path: Path, name: str, template: Float32) -> NearestEntry | None:
-    """The entry of another name closest to the template, float32 [1, D]; None where there is no other."""
-    entry, vectors = read_vectors(connection, path, now=sqlite_file.now())
-    row = connection.execute("SELECT id FROM entries WHERE name = ?", (name,)).fetchone()
-    others = entry != (row[0] if row is not None else -1)
-    if not others.any():
-        return None
-    scores, rows = ops.search_exact(template, vectors[others], 1)
-    number = int(entry[others][rows[0, 0]])
-    (closest,) = connection.execute("SELECT name FROM entries WHERE id = ?", (number,)).fetchone()
-    return NearestEntry(name=closest, score=float(scores[0, 0]))
 
 
 def upsert_entry(

@@ -16,12 +16,13 @@ from pylfr._internal.names import require_name
 from pylfr.errors import EnrolmentError, WatchlistError
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.digests import origins_of
+from pylfr.gallery.watchlist.duplicates import DuplicateSearch
 from pylfr.gallery.watchlist.quality_gate import EnrolmentGate, ReferenceQuality
 from pylfr.gallery.watchlist.reference_image import (
-    find_faces,
+    ReferenceImage,
     insert_reference,
-    nearest_entry,
     prepare_reference,
+    refused,
     upsert_entry,
 )
 from pylfr.gallery.watchlist.sealed import connect_either, is_in_memory
@@ -34,6 +35,12 @@ from pylfr.protocols import Detector, Embedder
 from pylfr.types import UInt8
 
 log = logging.getLogger(__name__)
+
+_ENTRIES = (
+    "SELECT id, name, category, justification, expires_at, added_at,"
+    " (SELECT count(*) FROM reference_images WHERE entry = entries.id),"
+    " (SELECT count(reviewed_by) FROM reference_images WHERE entry = entries.id) FROM entries"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +75,7 @@ class Watchlist:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path = path
         self._connection = connection
+        self._duplicates = DuplicateSearch(connection, path)
 
     @property
     def path(self) -> Path:
@@ -103,12 +111,7 @@ class Watchlist:
     def entries(self) -> tuple[Entry, ...]:
         """Everybody on the list, in the order of enrolment, expired entries too."""
         with sqlite_file.understood(self._path):
-            rows = self._connection.execute(
-                "SELECT id, name, category, justification, expires_at, added_at,"
-                " (SELECT count(*) FROM reference_images WHERE entry = entries.id),"
-                " (SELECT count(reviewed_by) FROM reference_images WHERE entry = entries.id) FROM entries ORDER BY id"
-            ).fetchall()
-            return tuple(_entry(row) for row in rows)
+            return tuple(_entry(row) for row in self._connection.execute(f"{_ENTRIES} ORDER BY id").fetchall())
 
     def enrolled_files(self) -> frozenset[tuple[str, str]]:
         """Entry name and sha256 of the file of every reference image."""
@@ -152,32 +155,61 @@ class Watchlist:
         refuses or the watchlist's policy asks for more, and ``WatchlistError`` where ``embedder`` is not the
         watchlist's; then nothing is written.
         """
-        require_name("name", name)
-        origin = origin if origin is not None else Origin()
-        self._require_policy(name, origin, category, justification)
-        if expires_at is not None and (expires_at.tzinfo is None or expires_at <= sqlite_file.now()):
-            raise ValueError(f"expires_at must lie in the future and carry a time zone, got {expires_at.isoformat()}")
+        self._require_proposal(name, origin or Origin(), expires_at, category, justification)
         gate = gate if gate is not None else EnrolmentGate()
         with sqlite_file.explained(self._path):
             require_model(self._connection, self._path, embedder.model)
-        digest = image_sha256 if image_sha256 is not None else hashlib.sha256(image.tobytes()).hexdigest()
-        faces = find_faces(name, image, detector)
-        if faces.count != 1:
-            raise _refused(name, gate.check(faces.qualities(), None))
-        reference = prepare_reference(faces, embedder, agreement=gate.agreement is not None, image_sha256=digest)
-        with sqlite_file.explained(self._path), sqlite_file.writing(self._connection):
-            require_model(self._connection, self._path, embedder.model)
-            nearest = (
-                nearest_entry(self._connection, self._path, name, reference.template)
-                if gate.duplicate_score is not None
-                else None
-            )
-            reasons = gate.check([reference.quality], nearest)
-            if reasons:
-                raise _refused(name, reasons)
-            number = upsert_entry(self._connection, name, expires_at, category, justification)
-            insert_reference(self._connection, number, reference, origin)
-        entry = next(each for each in self.entries() if each.id == number)
+        reference = prepare_reference(
+            name,
+            image,
+            detector=detector,
+            embedder=embedder,
+            gate=gate,
+            image_sha256=image_sha256 if image_sha256 is not None else hashlib.sha256(image.tobytes()).hexdigest(),
+        )
+        return self.add(
+            name,
+            reference,
+            gate=gate,
+            expires_at=expires_at,
+            category=category,
+            justification=justification,
+            origin=origin,
+        )
+
+    def add(
+        self,
+        name: str,
+        reference: ReferenceImage,
+        *,
+        gate: EnrolmentGate,
+        expires_at: datetime | None = None,
+        category: str | None = None,
+        justification: str | None = None,
+        origin: Origin | None = None,
+    ) -> Enrolment:
+        """As ``enrol``, a reference image that was prepared before, on any thread."""
+        origin = origin if origin is not None else Origin()
+        self._require_proposal(name, origin, expires_at, category, justification)
+        try:
+            with sqlite_file.explained(self._path), sqlite_file.writing(self._connection):
+                require_model(self._connection, self._path, reference.model)
+                checks = gate.duplicate_score is not None
+                nearest = self._duplicates.nearest(name, reference.template) if checks else None
+                reasons = gate.check([reference.quality], nearest)
+                if reasons:
+                    raise refused(name, reasons)
+                number = upsert_entry(self._connection, name, expires_at, category, justification)
+                insert_reference(self._connection, number, reference, origin)
+                if checks:
+                    self._duplicates.add(number, reference.template)
+        except EnrolmentError:
+            raise
+        except BaseException:
+            self._duplicates.forget()
+            raise
+        with sqlite_file.understood(self._path):
+            entry = _entry(self._connection.execute(f"{_ENTRIES} WHERE id = ?", (number,)).fetchone())
         return Enrolment(entry=entry, quality=reference.quality, revision=self.revision)
 
     def remove(self, name: str) -> None:
@@ -289,11 +321,27 @@ class Watchlist:
         with sqlite_file.understood(self._path):
             return self._connection.execute(f"SELECT {column} FROM watchlist").fetchone()[0]
 
+    def _require_proposal(
+        self,
+        name: str,
+        origin: Origin,
+        expires_at: datetime | None,
+        category: str | None,
+        justification: str | None,
+    ) -> None:
+        """Raise unless what is said of a reference image can be written: its name, its expiry, what a policy wants."""
+        require_name("name", name)
+        self._require_policy(name, origin, category, justification)
+        if expires_at is not None and (expires_at.tzinfo is None or expires_at <= sqlite_file.now()):
+            raise ValueError(f"expires_at must lie in the future and carry a time zone, got {expires_at.isoformat()}")
+
     def _require_policy(self, name: str, origin: Origin, category: str | None, justification: str | None) -> None:
         """Raise ``EnrolmentError`` naming everything that the watchlist's policy requires and that is missing."""
         if self.profile is None:
             return
-        known = next((each for each in self.entries() if each.name == name), None)
+        with sqlite_file.understood(self._path):
+            row = self._connection.execute(f"{_ENTRIES} WHERE name = ?", (name,)).fetchone()
+            known = _entry(row) if row is not None else None
         gaps = enrolment_gaps(
             origin,
             category=category if category is not None or known is None else known.category,
@@ -372,7 +420,3 @@ def _entry(row: tuple[int, str, str | None, str | None, str | None, str, int, in
         references=references,
         reviewed=reviewed,
     )
-
-
-def _refused(name: str, reasons: tuple[str, ...]) -> EnrolmentError:
-    return EnrolmentError(f"the image was refused for {name!r}: {'; '.join(reasons)}")
