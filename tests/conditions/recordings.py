@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 from itertools import zip_longest
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -249,8 +250,8 @@ def without_packets(make: Make, share: float = 0.1) -> Make:
     return damaging
 
 
-def without_sixteen(make: Make, name: str = "a.ts", *, picture: int = FRAMES // 2 + 3) -> Make:
-    """Sixteen packets of pictures lost from the first of a picture on: no counter of packets shows it."""
+def without_sixteen(make: Make, name: str = "a.ts", *, picture: int = FRAMES // 2 + 3, within: bool = False) -> Make:
+    """Sixteen packets of pictures lost from the first of a picture on, or inside it: no counter of packets shows it."""
 
     def damaging(folder: Path) -> Path:
         path = make(folder)
@@ -258,11 +259,62 @@ def without_sixteen(make: Make, name: str = "a.ts", *, picture: int = FRAMES // 
         every = [content[at : at + 188] for at in range(0, len(content), 188)]
         pictures = [place for place, packet in enumerate(every) if _pid(packet) == _PICTURES]
         begins = [place for place in pictures if every[place][1] & 0x40]
-        lost = pictures[pictures.index(begins[picture]) :][:16]
+        first = pictures.index(begins[picture]) + within
+        lost = pictures[first : first + 16]
         (folder / name).write_bytes(b"".join(each for place, each in enumerate(every) if place not in lost))
         return folder / name
 
     return damaging
+
+
+def without_pictures(make: Make, *lost: int) -> Make:
+    """Whole pictures of a transport stream lost, whose packets were a multiple of sixteen: the counter goes on."""
+
+    def damaging(folder: Path) -> Path:
+        path = make(folder)
+        content = path.read_bytes()
+        number, counter, kept = -1, 0, []
+        for packet in (content[at : at + 188] for at in range(0, len(content), 188)):
+            if _pid(packet) != _PICTURES:
+                kept.append(packet)
+                continue
+            number += bool(packet[1] & 0x40)
+            if number not in lost:
+                kept.append(_numbered(packet, counter))
+                counter += 1
+        path.write_bytes(b"".join(kept))
+        return path
+
+    return damaging
+
+
+def overlapping(make: Make) -> Make:
+    """Two cuts of one transport stream, the second of which begins before the first ends, both inside a picture."""
+
+    def cutting(folder: Path) -> Path:
+        path = make(folder)
+        content = path.read_bytes()
+        every = [content[at : at + 188] for at in range(0, len(content), 188)]
+        begins = [place for place, packet in enumerate(every) if _pid(packet) == _PICTURES and packet[1] & 0x40]
+        path.write_bytes(b"".join(every[: begins[27] + 2] + every[begins[14] + 2 :]))
+        return path
+
+    return cutting
+
+
+def jpeg_without_end(name: str) -> Make:
+    """JPEG pictures without the marker of their end, as some cameras write them."""
+
+    def change(made: Iterable[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
+        for packet in made:
+            content = bytes(packet)
+            assert content.endswith(b"\xff\xd9")
+            shorter = Packet(content[:-2])
+            shorter.stream, shorter.time_base = packet.stream, packet.time_base
+            shorter.pts, shorter.dts, shorter.is_keyframe = packet.pts, packet.dts, True
+            yield cast("Packet[VideoStream]", shorter)
+
+    return plain(name, "mjpeg", coding={"bf": "0"}, change=change)
 
 
 def followed_by(make: Make, content: bytes) -> Make:

@@ -32,9 +32,11 @@ from tests.conditions.recordings import (
     in_av1,
     in_blocks_of_192,
     joined,
+    jpeg_without_end,
     jumping,
     late,
     negative,
+    overlapping,
     pausing,
     plain,
     programmes,
@@ -43,6 +45,7 @@ from tests.conditions.recordings import (
     with_sound,
     without_bytes,
     without_packets,
+    without_pictures,
     without_sixteen,
     written,
     zeroed,
@@ -57,6 +60,10 @@ FRAGMENTED = plain("a.mp4", options={"movflags": "frag_keyframe+empty_moov"})
 # Fragments that say where they lie by themselves, as of players' segments.
 SEGMENTS = plain("a.mp4", options={"movflags": "frag_keyframe+empty_moov+default_base_moof"})
 AV1 = in_av1("a.mp4", {"movflags": "faststart"})
+ASF = plain("a.asf", coding={"bf": "0"})
+JPEGS = plain("a.mjpeg", "mjpeg", coding={"bf": "0"})
+# So few bytes that each picture is one packet.
+SMALL = {"bf": "0", "crf": "51", "g": "30"}
 LIVE_MKV = plain("a.mkv", options={"live": "1"})
 PAUSES = pausing(1.2, 9.5, 3, before_key_frames=True)
 FAST_MP4 = plain("a.mp4", options={"movflags": "faststart"})
@@ -66,7 +73,7 @@ FAST_MP4 = plain("a.mp4", options={"movflags": "faststart"})
 class Condition:
     """``frames`` come of it (None: some), of ``size``; ``events`` beside opened and ended; ``missing`` is a pattern.
 
-    The public report whose condition it is, or is a kind of, stands in ``SOURCES``.
+    The public report whose condition it is, or is a kind of, stands in ``tests/conditions/sources.py``.
     """
 
     what: str
@@ -77,48 +84,6 @@ class Condition:
     size: tuple[int, int] = (WIDTH, HEIGHT)
     options: PictureOptions = AS_SENT
     length_s: float | None = (FRAMES - 1) / RATE_HZ
-
-
-# Public reports of these conditions: part of a condition's name, and the repository and number of the report.
-SOURCES = (
-    ("the codec changes", "wacky6/hikaru#33"),
-    ("a clock that begins again", "videojs/http-streaming#1426"),
-    ("fragments of a recorder", "glubsy/livestream_saver#6"),
-    ("in one transport stream", "google/ExoPlayer#2995"),
-    ("a programme that was chosen", "mpv-player/mpv#10531"),
-    ("put together", "glubsy/livestream_saver#6"),
-    ("two parts", "popcornmix/omxplayer#378"),
-    ("three parts", "popcornmix/omxplayer#378"),
-    ("leaps by an hour", "video-dev/hls.js#1306"),
-    ("second of two files", "glubsy/livestream_saver#6"),
-    ("trimmed", "xbmc/xbmc#3645"),
-    ("below zero", "Kitware/dive#1300"),
-    ("starts late", "mbunkus/mkvtoolnix#1170"),
-    ("outlasts", "theophanemayaud/video-simili-duplicate-cleaner#28"),
-    ("elementary stream of", "microsoft/FFmpegInterop#165"),
-    ("look ahead", "FFMS/ffms2#3"),
-    ("pauses", "Motion-Project/motion#511"),
-    ("the same as", "Motion-Project/motion#511"),
-    ("left out", "open-nvr/open-nvr#229"),
-    ("cover picture", "UltraStar-Deluxe/USDX#902"),
-    ("second stream", "mpv-player/mpv#17777"),
-    ("a stream that was chosen", "mpv-player/mpv#17777"),
-    ("that nobody tagged", "open-nvr/open-nvr#354"),
-    ("pixels", "opencv/opencv#4921"),
-    ("telephone", "opencv/opencv#26876"),
-    ("sideways", "SuRGeoNix/Flyleaf#176"),
-    ("made larger beforehand", "ponchio/untrunc#294"),
-    ("cut off", "anthwlock/untrunc#92"),
-    ("fragment missing", "video-dev/hls.js#7811"),
-    ("missing", "tsduck/tsduck#1027"),
-    ("without some", "tsduck/tsduck#1027"),
-    ("overwritten", "meta-pytorch/torchcodec#505"),
-)
-
-
-def source_of(what: str) -> str | None:
-    """The report of a condition; None of the plain forms, which stand beside them for comparison."""
-    return next((source for part, source in SOURCES if part in what), None)
 
 
 def damaged(what: str, make: Make, missing: str) -> Condition:
@@ -136,6 +101,9 @@ WHOLE = (
     Condition("AVI", AVI),
     Condition("AVI with frames that look ahead", plain("a.avi")),
     Condition("FLV", plain("a.flv")),
+    Condition("AVI with frames that are as the one before left out",
+              plain("a.avi", "mpeg4", coding={"bf": "0"}, change=pausing(0.5, 0.7, before_key_frames=False)),
+              length_s=None),
     Condition("MKV that starts late", late("a.mkv", 5.8)),
     Condition("MP4 that starts late", late("a.mp4", 5.8)),
     Condition("transport stream that starts late", late("a.ts", 5000)),
@@ -168,6 +136,15 @@ WHOLE = (
               events=("restarted",), length_s=None),
     Condition("two kinds of Matroska put together", joined("c.mkv", plain("a.mkv"), WEBM), frames=2 * FRAMES,
               events=("restarted",), length_s=None),
+    Condition("two files of ts that abut", joined("c.ts", TS, late("b.ts", FRAMES / RATE_HZ)), frames=2 * FRAMES,
+              events=("restarted",), length_s=None),
+    *(Condition(f"two parts of ts that overlap by {seconds} s",
+                joined("c.ts", TS, late("b.ts", FRAMES / RATE_HZ - seconds)), frames=2 * FRAMES,
+                events=("restarted",), length_s=None)
+      for seconds in (0.2, 1, 3)),
+    Condition("two cuts of a transport stream that overlap", overlapping(plain("a.ts", coding={"bf": "0"})), frames=53,
+              events=("restarted",), length_s=None),
+    Condition("JPEG pictures without their last marker in AVI", jpeg_without_end("a.avi"), length_s=None),
     Condition("several programmes in one transport stream", programmes("a.ts", 25, FRAMES, 30), events=("noted",)),
     Condition("a programme that was chosen", programmes("a.ts", 25, FRAMES, 30), frames=30, events=("noted",),
               options=PictureOptions(stream=2), length_s=2.9),
@@ -225,7 +202,7 @@ DAMAGED = (
     damaged("MKV cut off", cut(plain("a.mkv")), r"it is cut off \d\.\d s before its end"),
     damaged("WebM cut off", cut(WEBM), r"it is cut off \d\.\d s before its end"),
     damaged("transport stream cut off", cut(TS, 0.601), "it ends in the middle of a packet"),
-    damaged("AVI cut off", cut(AVI), "frames are missing"),
+    damaged("AVI cut off", cut(AVI), "cut off [0-9,]+ bytes before its end"),
     damaged("MP4 overwritten", zeroed(FAST_MP4), "could not be decoded|are damaged"),
     damaged("MKV overwritten", zeroed(plain("a.mkv")), r"\d\.\d s are missing after \d\.\d s"),
     damaged("WebM overwritten", zeroed(WEBM), r"\d\.\d s are missing after \d\.\d s"),
@@ -261,6 +238,39 @@ DAMAGED = (
         "sixteen packets of H.265 missing",
         without_sixteen(plain("a.ts", "libx265", coding={"x265-params": "log-level=none"})),
         "missing by their own numbers|are missing after|damaged",
+    ),
+    damaged("ASF overwritten", zeroed(ASF, 0.1), "are damaged|overwritten"),
+    damaged("ASF without some bytes", without_bytes(ASF), "packets of the file are damaged"),
+    damaged("JPEG pictures alone overwritten", zeroed(JPEGS, 0.1), "overwritten or cut"),
+    damaged(
+        "JPEG pictures alone without some bytes", without_bytes(JPEGS), "no picture came of them|overwritten or cut"
+    ),
+    damaged("a fragmented MP4 without some bytes", without_bytes(FRAGMENTED), "boxes do not follow|cut off|missing"),
+    damaged("IVF without some bytes", without_bytes(plain("a.ivf", "libvpx", coding={"bf": "0"})), "frame"),
+    damaged(
+        "sixteen packets of a stream of constant rate missing, each a picture",
+        without_sixteen(plain("a.ts", coding=SMALL, options={"muxrate": "400000"}, frames=150)),
+        "missing after",
+    ),
+    damaged(
+        "sixteen packets missing, each a picture, of a stream that is alone",
+        without_sixteen(plain("a.ts", coding=SMALL, frames=150)),
+        "missing after",
+    ),
+    damaged(
+        "sixteen packets of pictures missing that announce their lengths",
+        without_sixteen(plain("a.ts", options={"omit_video_pes_length": "0"}, coding={"bf": "0"}), within=True),
+        "lack bytes that they announce",
+    ),
+    damaged(
+        "the last pictures before a key frame missing",
+        without_pictures(with_sound("a.ts", 4), 7, 8),
+        "missing by their own numbers",
+    ),
+    damaged(
+        "the last pictures of a group of MPEG-2 missing",
+        without_pictures(plain("a.ts", "mpeg2video", coding={"bf": "0"}), 18, 19),
+        "missing by their own numbers",
     ),
     damaged("AVI without some bytes", without_bytes(AVI), "are missing|are damaged"),
 )
@@ -326,16 +336,6 @@ REFUSED = (
 def test_what_is_no_recording_is_called_what_it_is(tmp_path: Path, words: str, make: Make) -> None:
     with pytest.raises(MediaError, match=words):
         open_file(make(tmp_path), camera="gate", started_at=NOON)
-
-
-def test_every_condition_but_the_plain_forms_has_a_public_report() -> None:
-    plain_forms = [each.what for each in (*WHOLE, *DAMAGED) if source_of(each.what) is None]
-    assert plain_forms == [
-        "MP4", "MP4 with its index in front", "fragmented MP4", "MKV", "WebM", "transport stream", "program stream",
-        "AVI", "FLV", "zeros behind an MKV",
-        "pictures of which each depends on some around it", "pictures that are renewed in parts", "one picture",
-    ]  # fmt: skip
-    assert all(any(part in each.what for each in (*WHOLE, *DAMAGED)) for part, _ in SOURCES)
 
 
 @pytest.mark.parametrize("condition", WHOLE, ids=lambda condition: condition.what)

@@ -126,6 +126,10 @@ _RECORDINGS = {
     "clip.hevc": ("libx265", {}),
     "clip.mpg": ("mpeg2video", {}),
     "clip.mov": ("libx264", {"movflags": "frag_keyframe+empty_moov+default_base_moof"}),
+    "constant.ts": ("libx264", {"muxrate": "400000"}),
+    "clip.asf": ("mpeg4", {}),
+    "clip.ivf": ("libvpx", {}),
+    "clip.mjpeg": ("mjpeg", {}),
 }
 
 

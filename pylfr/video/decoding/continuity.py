@@ -37,14 +37,14 @@ class Continuity:
                 self._follow(pid, at_byte[places], packets[places, 3] & 0x0F, carries[places], announced[places])
 
     def gaps(self) -> Int64:
-        """Between which two bytes packets are missing: int64 [N, 2], in order."""
+        """Between which two bytes packets of which stream are missing: int64 [N, 3], in order."""
         kept = [
-            gap
+            (*gap, pid)
             for pid, gaps in self._breaks.items()
             if self._counts[pid] >= _LEAST_PACKETS and len(gaps) <= max(1, _MOST_WRONG * self._counts[pid])
             for gap in gaps
         ]
-        return np.array(sorted(kept), np.int64).reshape(-1, 2)
+        return np.array(sorted(kept), np.int64).reshape(-1, 3)
 
     def _follow(self, pid: int, at_byte: Int64, counters: UInt8, carries: Bool, announced: Bool) -> None:
         self._counts[pid] = self._counts.get(pid, 0) + len(counters)

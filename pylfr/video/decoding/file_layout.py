@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pylfr.types import Int64
+from pylfr.video.decoding.asf_packets import damage_of_asf
 from pylfr.video.decoding.fragments import fragments_of
-from pylfr.video.decoding.joined_files import ends_in_a_block, gap_in_flv, starts_of_files
+from pylfr.video.decoding.ivf_frames import damage_of_ivf
+from pylfr.video.decoding.joined_files import ends_in_a_block, gap_in_flv, missing_of_avi, starts_of_files, torn_ebml
 from pylfr.video.decoding.transport_stream import end_of_packets, ends_in_a_packet, scan_transport_stream
 
 Ranges = Sequence[tuple[int, int]]
@@ -21,7 +23,7 @@ Ranges = Sequence[tuple[int, int]]
 class Part:
     """One recording in a file, from its first byte to its ``end``; ``header``: bytes elsewhere that open it.
 
-    ``gaps``: between which two of its own bytes something is missing, int64 [N, 2].
+    ``gaps``: between which two of its own bytes something of which stream is missing (-1: of any), int64 [N, 3].
     """
 
     start: int
@@ -37,38 +39,60 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """``parts`` in order, one where the file is one recording. ``is_whole``: the first of them is the whole file."""
+    """``parts`` in order, one where the file is one recording. ``is_whole``: the first of them is the whole file.
+
+    ``damage``: what is wrong with the container, in words.
+    """
 
     parts: Sequence[Part]
     is_whole: bool
-    ends_early: str | None
+    damage: Sequence[str]
 
 
 def layout_of(descriptor: int) -> Layout:
     """The layout of an open file."""
     size = os.fstat(descriptor).st_size
-    starts, packets_missing = scan_transport_stream(descriptor)
+    transport = scan_transport_stream(descriptor)
     fragments = fragments_of(descriptor)
     headers = dict(fragments.restarts)
-    places = sorted({0, *starts, *starts_of_files(descriptor), *headers})
+    places = sorted({0, *transport.starts, *starts_of_files(descriptor), *headers})
     end = end_of_packets(descriptor, size)
     in_flv = gap_in_flv(descriptor)
-    others = [*fragments.gaps, *([in_flv] if in_flv is not None else [])]
-    gaps = np.concatenate([packets_missing, np.array(others, np.int64).reshape(-1, 2)])
+    others = [(*gap, -1) for gap in (*fragments.gaps, *([in_flv] if in_flv is not None else []))]
+    gaps = np.concatenate([transport.gaps, np.array(others, np.int64).reshape(-1, 3)])
     parts = []
     for start, stop in zip(places, [*places[1:], end], strict=True):
         header = headers.get(start)
         moved = start - (header[1] - header[0] if header is not None else 0)
-        own = gaps[(gaps[:, 0] >= start) & (gaps[:, 0] < stop)] - moved
+        own = gaps[(gaps[:, 0] >= start) & (gaps[:, 0] < stop)] - [moved, moved, 0]
         parts.append(Part(start=start, end=stop, header=header, gaps=own))
+    damage = (
+        _places("packets lose their step", transport.out_of_step),
+        _places("pictures lack bytes that they announce", transport.short),
+        _places("its boxes do not follow one another", fragments.broken),
+        _places("its tags do not follow one another", [in_flv[0]] if in_flv is not None else []),
+        _places("its elements do not follow one another", torn_ebml(descriptor)),
+        damage_of_asf(descriptor),
+        damage_of_ivf(descriptor),
+        _ends_early(descriptor, parts[-1]),
+    )
     return Layout(
         parts=parts,
         is_whole=len(parts) == 1 and end == size,
-        ends_early=_ends_early(descriptor, parts[-1]),
+        damage=[words for words in damage if words is not None],
     )
 
 
+def _places(what: str, places: Sequence[int]) -> str | None:
+    if not places:
+        return None
+    return f"{what} at {len(places)} places, the first at byte {places[0]:,}"
+
+
 def _ends_early(descriptor: int, last: Part) -> str | None:
+    missing = missing_of_avi(descriptor)
+    if missing:
+        return f"it is cut off {missing:,} bytes before its end"
     if ends_in_a_packet(descriptor, last.end):
         return "it ends in the middle of a packet"
     return "it ends in the middle of a picture" if ends_in_a_block(descriptor, last.start, last.end) else None

@@ -12,17 +12,19 @@ from dataclasses import dataclass, field
 # Boxes that precede a fragment and belong to it.
 _BEFORE = (b"styp", b"sidx", b"prft", b"emsg")
 _MOST_HEADER = 1 << 20
+_CHUNK = 1 << 16
 
 
 @dataclass(slots=True)
 class Fragments:
     """``restarts``: where each further run begins, and the bytes of the header that opens it.
 
-    ``gaps``: between which two bytes a fragment is missing.
+    ``gaps``: between which two bytes a fragment is missing; ``broken``: where no box is, though further fragments are.
     """
 
     restarts: list[tuple[int, tuple[int, int]]] = field(default_factory=list)
     gaps: list[tuple[int, int]] = field(default_factory=list)
+    broken: list[int] = field(default_factory=list)
 
 
 def fragments_of(descriptor: int) -> Fragments:
@@ -36,7 +38,9 @@ def fragments_of(descriptor: int) -> Fragments:
     before: int | None = None
     while at + 8 <= size:
         length, kind = _head(descriptor, at)
-        if length < 8:
+        if length < 8 or not kind.isalnum():
+            if last is not None and any(os.pread(descriptor, _CHUNK, at).strip(b"\0")):
+                found.broken.append(at)
             break
         if kind == b"ftyp":
             opened, header, last = at, None, None

@@ -11,7 +11,9 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from pylfr.types import Int64
+from pylfr.video.decoding.overwritten import is_overwritten, length_bytes_of, torn_jpeg
 from pylfr.video.decoding.picture_numbers import PictureNumbers
+from pylfr.video.decoding.regular_runs import RegularRuns
 
 # How far a whole recording may end before its announced end: muxers round, and some leave out the last frame's length.
 _SLACK_FRAMES = 3
@@ -48,8 +50,8 @@ class Announcement:
 class IntegrityCheck:
     """Told of every packet, error and picture; says at the end what is missing.
 
-    ``gaps``: between which two bytes packets are missing, int64 [N, 2]. ``numbers`` follows the pictures' own numbers,
-    where they are read. ``has_times``: without times a number that is missing is enough.
+    ``gaps``: between which two bytes packets of which stream are missing, int64 [N, 3]. ``numbers`` follows the
+    pictures' own numbers, where they are read. ``has_times``: without times a number that is missing is enough.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class IntegrityCheck:
         self._announced = announced
         self._gaps = gaps
         self._numbers = numbers
+        self._runs = RegularRuns()
         self._has_times = has_times
         self._lost: list[tuple[int, float]] = []
         self._has_hole = self.has_hole = False
@@ -74,6 +77,7 @@ class IntegrityCheck:
         self._interval_s = 1.0 / float(stream.average_rate) if stream.average_rate else 0.04
         self._dts: tuple[int, int, int | None] | None = None
         self._byte: int | None = None
+        self._byte_before: int | None = None
         self._unread_until = 0
         self._has_unread = False
         self._first_s: float | None = None
@@ -81,6 +85,8 @@ class IntegrityCheck:
         self._holes: list[tuple[float, float]] = []
         self._pauses: list[tuple[float, float]] = []
         self._corrupt: list[tuple[int, float]] = []
+        self._torn: list[tuple[float, str]] = []
+        self._complaints: list[tuple[int, str]] = []
         self._errors = 0
         self._reason = ""
         self._has_restarted = False
@@ -102,16 +108,27 @@ class IntegrityCheck:
             self._picture_packet(packet)
 
     def part_begins(self) -> None:
-        """Time stamps start again: what was corrupt at the seam is the seam's."""
+        """Time stamps start again."""
         self._parts_s += self._part_s
         self._first_s, self._end_s, self._dts = None, 0.0, None
         self._has_restarted = True
-        self._corrupt = [(number, at_s) for number, at_s in self._corrupt if number < self.packets - _SEAM_PACKETS]
+        self._follow_runs()
+        self.forgive_seam()
+
+    def forgive_seam(self) -> None:
+        """Another recording follows without a pause for the last packets: what is corrupt there is the seam's."""
+        first = self.packets - _SEAM_PACKETS
+        self._corrupt = [(number, at_s) for number, at_s in self._corrupt if number < first]
+        self._complaints = [(number, words) for number, words in self._complaints if number < first]
 
     def error(self, reason: str, count: int = 1) -> None:
         """Packets that could not be decoded, or the end of what could be read."""
         self._errors += count
         self._reason = self._reason or reason
+
+    def complaint(self, words: str) -> None:
+        """The decoder has met damage, which it did not flag."""
+        self._complaints.append((self.packets, f"at about {self._end_s:.1f} s: {words}"))
 
     def corrupt_picture(self, at_s: float) -> None:
         self._corrupt.append((self.packets, at_s))
@@ -120,6 +137,7 @@ class IntegrityCheck:
         """What is missing, in words; None where the recording is whole."""
         if self._numbers is not None:
             self._note_lost(self._numbers.end())
+            self._follow_runs()
         found = [*self._missing_end(), *self._missing_middle(), *self._undecodable()]
         if not self.frames:
             found = found or ["nothing could be decoded"]
@@ -163,15 +181,28 @@ class IntegrityCheck:
             at_s = float(shown * self._tick)
             self._first_s = at_s if self._first_s is None else min(self._first_s, at_s)
             self._end_s = max(self._end_s, at_s + (float(length * self._tick) or self._interval_s))
-        if packet.is_corrupt:
+        before_byte = self._byte_before
+        self._byte_before = packet.pos
+        if packet.is_corrupt or self._is_gap_between(before_byte, packet.pos, of=self._stream.id):
             self._corrupt.append((self.packets, self._end_s))
         self._follow_time(packet)
+        content = bytes(packet)
         if self._numbers is not None:
-            self._note_lost(self._numbers.take(memoryview(packet)))
+            self._note_lost(self._numbers.take(memoryview(content)))
+        self._look_at(content)
+
+    def _look_at(self, content: bytes) -> None:
+        """Note what no coder writes, whether or not the picture is decoded."""
+        codec = self._stream.codec_context.name
+        length_bytes = length_bytes_of(codec, self._stream.codec_context.extradata)
+        if is_overwritten(codec, content, length_bytes=length_bytes):
+            self._torn.append((self._end_s, "zeros lie in it"))
+        elif codec == "mjpeg" and (wrong := torn_jpeg(content)) is not None:
+            self._torn.append((self._end_s, wrong))
 
     def _follow_time(self, packet: Packet[Stream]) -> None:
         """Note where time passes without packets, in the order of decoding."""
-        length = packet.duration or 0
+        length, missing = packet.duration or 0, 0.0
         if packet.dts is None:
             return
         if self._dts is not None and length:
@@ -179,6 +210,7 @@ class IntegrityCheck:
             step_s = float((packet.dts - before) * self._tick)
             hole_s = step_s - float(before_length * self._tick)
             where = float(before * self._tick), hole_s
+            missing = hole_s / self._interval_s if hole_s > 0.5 * self._interval_s else 0.0
             self._has_hole |= hole_s > 0.5 * self._interval_s
             self.has_hole |= self._has_hole
             if hole_s > 0.5 * self._interval_s and (
@@ -187,6 +219,7 @@ class IntegrityCheck:
                 self._holes.append(where)
             elif hole_s > _PAUSE_S:
                 self._pauses.append(where)
+        self._runs.picture(is_key=packet.is_keyframe, missing=missing, at_s=float(packet.dts * self._tick))
         self._dts = packet.dts, length, packet.pos
 
     def _note_lost(self, count: int) -> None:
@@ -195,19 +228,24 @@ class IntegrityCheck:
             self._lost.append((count, self._end_s))
         self._has_hole &= count <= 0
 
-    def _is_gap_between(self, first: int | None, last: int | None) -> bool:
+    def _follow_runs(self) -> None:
+        """Note what the runs between key frames lack, and follow others: only where pictures lie as they were sent."""
+        if self._numbers is not None and self._has_times and not self._lost:
+            self._lost += self._runs.lost()
+        self._runs = RegularRuns()
+
+    def _is_gap_between(self, first: int | None, last: int | None, *, of: int | None = None) -> bool:
+        """Whether packets are missing between two bytes; with ``of`` only where they are of that stream."""
         if first is None or last is None or not len(self._gaps):
             return False
-        return bool(np.any((self._gaps[:, 0] < last) & (self._gaps[:, 1] > first)))
+        inside = (self._gaps[:, 0] < last) & (self._gaps[:, 1] > first)
+        return bool(np.any(inside if of is None else inside & (self._gaps[:, 2] == of)))
 
     def _missing_end(self) -> list[str]:
         announced = self._announced
         if self._has_restarted:
             return []
         found = []
-        # Some recorders miscount by a few.
-        if announced.frames and self.packets < announced.frames - (0 if self._has_unread else _SLACK_FRAMES):
-            found.append(f"{announced.frames - self.packets} of {announced.frames} frames are missing")
         reached_s = max(self._end_s, self._part_s)
         if announced.stream_s is not None:
             slack_s = max(_SLACK_FRAMES * self._interval_s, _SLACK_S)
@@ -218,8 +256,14 @@ class IntegrityCheck:
             slack_s = max(_SHARED_SLACK_S, _SHARED_SLACK * announced.shared_s)
             expected_s = announced.shared_s
         else:
-            return found
-        if reached_s < expected_s - slack_s:
+            expected_s = slack_s = 0.0
+        is_cut = reached_s < expected_s - slack_s
+        # Some recorders miscount by a few, and AVI counts frames that are as the one before, of no bytes, which no
+        # reader is given: whoever gets to the end in bytes that follow one another has all.
+        is_counted = announced.frames and self.packets < announced.frames - (0 if self._has_unread else _SLACK_FRAMES)
+        if is_counted and (is_cut or self._has_unread or not self._are_bytes_in_order):
+            found.append(f"{announced.frames - self.packets} of {announced.frames} frames are missing")
+        if is_cut:
             found.append(f"it is cut off {expected_s - reached_s:.1f} s before its end")
         return found
 
@@ -238,6 +282,13 @@ class IntegrityCheck:
             found.append(f"{self._errors} packets could not be decoded ({self._reason})")
         if self._corrupt:
             found.append(f"{len(self._corrupt)} pictures are damaged, the first at {self._corrupt[0][1]:.1f} s")
+        if self._torn:
+            at_s, wrong = self._torn[0]
+            found.append(f"{len(self._torn)} pictures were overwritten or cut, the first at {at_s:.1f} s: {wrong}")
+        if self._complaints and not found:
+            found.append(
+                f"the decoder met damage in {len(self._complaints)} places, the first {self._complaints[0][1]}"
+            )
         return found
 
 

@@ -16,6 +16,13 @@ _PICTURES = (_CLUSTER, b"\xa3", b"\xa0")
 _WIDEST_NAME = 4
 _DOCUMENTS = (b"matroska", b"webm")
 _EBML_HEADER_BYTES = 64
+# RFC 9559, 5.1: what a segment consists of; and what may lie anywhere (RFC 8794, 11.3).
+_IN_SEGMENT = frozenset(bytes.fromhex(each) for each in (
+    "114d9b74", "1549a966", "1654ae6b", "1f43b675", "1c53bb6b", "1941a469", "1043a770", "1254c367", "ec", "bf",
+))  # fmt: skip
+# What a cluster consists of: time, blocks, groups of them, and what old versions had.
+_IN_CLUSTER = frozenset(bytes.fromhex(each) for each in ("e7", "a3", "a0", "ab", "a7", "af", "5854", "ec", "bf"))
+_LEAST_RIGHT = 4
 _CHUNK = 1 << 22
 
 
@@ -55,9 +62,49 @@ def ends_in_a_block(descriptor: int, start: int, end: int) -> bool:
     return False
 
 
+def missing_of_avi(descriptor: int) -> int:
+    """How many bytes an AVI file lacks at its end, by the length that it names."""
+    size, at = os.fstat(descriptor).st_size, 0
+    while at + 12 <= size:
+        head = os.pread(descriptor, 12, at)
+        length = int.from_bytes(head[4:8], "little")
+        if head[:4] != b"RIFF" or head[8:] not in (b"AVI ", b"AVIX") or not length:
+            return 0
+        at += 8 + length
+        if at > size:
+            return at - size
+        at += length % 2
+    return 0
+
+
+def torn_ebml(descriptor: int) -> list[int]:
+    """Where an element of a Matroska or WebM file does not belong: bytes before it are missing or others."""
+    size, at, end = os.fstat(descriptor).st_size, 0, 0
+    allowed = frozenset((_EBML,))
+    while at < size:
+        head = os.pread(descriptor, 12, at)
+        width = _ebml_width(head)
+        name, length = head[:width], _ebml_length(head[width:])
+        inside = at + width + _ebml_width(head[width:])
+        behind = inside if length is None else at + width + length
+        if at == end and name != _EBML:
+            return []  # behind the last segment: nothing's, or zeros
+        if name == _EBML:
+            at, end, allowed = behind, 0, frozenset((_SEGMENT, b"\xec"))
+        elif name not in allowed:
+            return [at]
+        elif name == _SEGMENT:
+            at, end, allowed = inside, size if length is None else behind, _IN_SEGMENT
+        elif name == _CLUSTER and length is None:
+            at, allowed = inside, _IN_SEGMENT | _IN_CLUSTER
+        else:
+            at = behind
+    return []
+
+
 def gap_in_flv(descriptor: int) -> tuple[int, int] | None:
     """From where on an FLV file cannot be trusted: the first tag whose length differs from the number after it."""
-    size, at = os.fstat(descriptor).st_size, 0
+    size, at, right = os.fstat(descriptor).st_size, 0, 0
     while at + 13 <= size:
         head = os.pread(descriptor, 11, at)
         if head[:4] == b"FLV\x01":
@@ -68,7 +115,9 @@ def gap_in_flv(descriptor: int) -> tuple[int, int] | None:
         length = 11 + int.from_bytes(head[1:4], "big")
         behind = os.pread(descriptor, 4, at + length)
         if len(behind) == 4 and int.from_bytes(behind, "big") != length:
-            return at, size
+            # Some recorders never write the right number.
+            return (at, size) if right >= _LEAST_RIGHT else None
+        right += 1
         at += length + 4
     return None
 

@@ -20,6 +20,10 @@ _START = b"\0\0\1"
 # Fewer pictures do not show how far apart their numbers are.
 _SHORTEST_RUN = 3
 
+# Counts of pictures that were right show that a coder counts; one that leaps was set.
+_LEAST_AGREED = 2
+_MOST_UNCOUNTED = 1000
+
 _WIDEST = 16
 _HIGH_PROFILES = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135))
 
@@ -28,13 +32,15 @@ _HIGH_PROFILES = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 
 class _Picture:
     """The number of a picture, out of ``wrap``, and whether a run begins with it, one that depends on none before it.
 
-    Two runs that follow one another have different ``run`` numbers, where they have any.
+    Two runs that follow one another have different ``run`` numbers, where they have any. ``before``: how many pictures
+    the coder had counted before the run.
     """
 
     number: int
     wrap: int
     begins: bool
     run: int | None = None
+    before: int | None = None
 
 
 class _Parser(Protocol):
@@ -52,6 +58,8 @@ class PictureNumbers:
         self._numbers: set[int] = set()
         self._last = 0
         self._run: int | None = None
+        self._before: int | None = None
+        self._agreed = 0
 
     def take(self, packet: memoryview) -> int:
         """Take one packet; how many pictures are missing of the run that it ends, if it ends one."""
@@ -66,7 +74,10 @@ class PictureNumbers:
         missing = 0
         if picture.begins:
             has_only_begun = len(self._numbers) == 1
-            missing = self.end() + (has_only_begun and picture.run is not None and picture.run == self._run)
+            uncounted = self._uncounted(picture.before)
+            missing = max(uncounted, self.end()) + (
+                has_only_begun and picture.run is not None and picture.run == self._run
+            )
             self._run, self._last = picture.run, 0
         half = picture.wrap // 2
         self._last += (picture.number - self._last + half) % picture.wrap - half
@@ -74,6 +85,15 @@ class PictureNumbers:
         missing += self._last in self._numbers and not isinstance(self._parser, _Mpeg2)
         self._numbers.add(self._last)
         return missing
+
+    def _uncounted(self, before: int | None) -> int:
+        """How many pictures of the run that ends its coder counted beyond those that came, once its count was right."""
+        last, self._before = self._before, before
+        if last is None or before is None:
+            return 0
+        missing = before - last - len(self._numbers)
+        self._agreed += missing == 0
+        return missing if self._agreed >= _LEAST_AGREED and 0 < missing < _MOST_UNCOUNTED else 0
 
     def end(self) -> int:
         """How many are missing of the last run."""
@@ -211,12 +231,31 @@ class _H265:
 
 
 class _Mpeg2:
+    def __init__(self) -> None:
+        self._rate_hz = 0
+
     def picture(self, content: bytes) -> _Picture | None:
-        begins = b"\0\0\1\xb8" in content
+        sequence = content.find(b"\0\0\1\xb3")
+        if 0 <= sequence < len(content) - 8:
+            self._rate_hz = _MPEG2_RATES_HZ.get(content[sequence + 7] & 0x0F, 0)
+        group = content.find(b"\0\0\1\xb8")
         place = content.find(b"\0\0\1\0")
         if place < 0 or place + 6 > len(content):
             return None
-        return _Picture(number=content[place + 4] << 2 | content[place + 5] >> 6, wrap=1024, begins=begins)
+        number = content[place + 4] << 2 | content[place + 5] >> 6
+        before = self._counted(BitReader(content[group + 4 : group + 8])) if group >= 0 else None
+        return _Picture(number=number, wrap=1024, begins=group >= 0, before=before)
+
+    def _counted(self, bits: BitReader) -> int | None:
+        """The pictures before a group, by its time code; None where that leaves numbers out."""
+        if bits.flag() or not self._rate_hz:
+            return None
+        hours, minutes, _ = bits.read(5), bits.read(6), bits.read(1)
+        return ((hours * 60 + minutes) * 60 + bits.read(6)) * self._rate_hz + bits.read(6)
+
+
+# Pictures that a time code counts to a second, by frame_rate_code (ISO/IEC 13818-2, table 6-4).
+_MPEG2_RATES_HZ = {1: 24, 2: 24, 3: 25, 4: 30, 5: 30, 6: 50, 7: 60, 8: 60}
 
 
 def _units(content: bytes) -> list[bytes]:

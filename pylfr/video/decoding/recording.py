@@ -26,6 +26,7 @@ from pylfr.video.decoding.container import (
     is_raw,
     stream_duration_s,
 )
+from pylfr.video.decoding.decoder_log import complaint
 from pylfr.video.decoding.expected_stream import codec_of
 from pylfr.video.decoding.file_layout import Layout
 from pylfr.video.decoding.frame_builder import reason_of
@@ -41,6 +42,11 @@ log = logging.getLogger(__name__)
 
 # At the start of a stream a decoder may drop up to this many pictures, which refer to earlier ones.
 _HELD_BACK = 3
+
+# Each packet gives one picture, whatever came before it.
+_ONE_BY_ONE = frozenset(("av1", "mjpeg"))
+# No packet of these is one that is not shown.
+_NUMBERED = frozenset(("h264", "hevc"))
 
 MAX_DURATION_S = 31 * 86_400
 
@@ -93,8 +99,7 @@ class RecordingReader:
         layout = self._opened.layout
         for number in range(len(layout.parts)):
             yield from self._part(number, layout)
-        if layout.ends_early is not None:
-            self._damage.append(layout.ends_early)
+        self._damage += layout.damage
         if self._damage:
             expected = " and ".join(dict.fromkeys(self._expected))
             raise MediaError(
@@ -137,6 +142,8 @@ class RecordingReader:
                 yield replace(decoded, at_s=at_s)
             if part.integrity.pauses:
                 self._report("noted", part.integrity.pauses)
+            if number + 1 < len(layout.parts) and clock_may_jump(container):
+                part.integrity.forgive_seam()
             verdict = part.integrity.verdict()
             self._expected.append(part.integrity.announced)
             self._damage += [verdict] if verdict is not None else []
@@ -184,7 +191,7 @@ class _Part:
         self._decoding = file.decoding
         self._camera = file.camera
         rate = file.rate_of(container, stream)
-        has_times = rate is None and has_presentation_times(container)
+        has_times = self._has_times = rate is None and has_presentation_times(container)
         self._timeline = Timeline(
             stream, clock_may_jump=clock_may_jump(container), presentation_times=has_times, rate_hz=rate
         )
@@ -252,6 +259,9 @@ class _Part:
             if packet is None or self._has_picture or packet.is_keyframe:
                 self.integrity.error(reason_of(error))
             return
+        said = complaint()
+        if said is not None and self._has_picture:
+            self.integrity.complaint(said)
         for picture in pictures:
             yield self._take(picture)
 
@@ -273,14 +283,15 @@ class _Part:
         )
 
     def _note_silent(self) -> None:
-        """Report packets that gave neither a picture nor an error: damaged AV1, and what refers to a lost picture.
+        """Report packets that gave neither a picture nor an error: damaged AV1 and JPEG, and what refers to a lost one.
 
         Nothing can be decoded before the first picture, and two fields in two packets give one picture.
         """
-        silent = self.integrity.packets - self.frames
-        if codec_of(self._stream.codec_context) != "av1":
+        silent, codec = self.integrity.packets - self.frames, codec_of(self._stream.codec_context)
+        if codec not in _ONE_BY_ONE:
             silent -= self._packets_before + _HELD_BACK
-            silent *= self.integrity.has_hole and not self._has_fields
+            may_be_lost = self.integrity.has_hole or (codec in _NUMBERED and not self._has_times)
+            silent *= may_be_lost and not self._has_fields
         if silent > 0:
             self.integrity.error("no picture came of them", silent)
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from pylfr.types import Int64, UInt8
 from pylfr.video.decoding.continuity import Continuity
+from pylfr.video.decoding.pacing import ConstantRate, PictureLengths, TableRhythm, pes_begins
 
 _SYNC = 0x47
 _PACKET_BYTES = 188
@@ -29,14 +31,36 @@ _JUMP_S = 10.0
 _BACK_S = 0.5
 
 
-def scan_transport_stream(descriptor: int) -> tuple[list[int], Int64]:
-    """Where every part but the first begins, and between which two bytes packets are missing, int64 [N, 2]."""
-    scan, continuity = _Scan(), Continuity()
-    for at_byte, packets in _packets(descriptor, os.fstat(descriptor).st_size):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportScan:
+    """What the packets say of themselves.
+
+    ``starts``: where every part but the first begins; ``gaps``: between which two bytes packets of which stream are
+    missing, int64 [N, 3]; ``short``: where pictures begin of which bytes are missing; ``out_of_step``: where something
+    else than packets lies between them.
+    """
+
+    starts: list[int]
+    gaps: Int64
+    short: list[int]
+    out_of_step: list[int]
+
+
+def scan_transport_stream(descriptor: int) -> TransportScan:
+    """What the packets of an open file say; nothing where it is no transport stream."""
+    size = os.fstat(descriptor).st_size
+    scan, continuity, tables, rate, lengths = _Scan(), Continuity(), TableRhythm(), ConstantRate(), PictureLengths()
+    out_of_step: list[int] = []
+    behind = 0
+    for at_byte, packets in _packets(descriptor, size):
+        if at_byte[0] > behind:
+            out_of_step.append(behind)
+        behind = int(at_byte[-1]) + (_packet_layout(descriptor) or (0, 0))[0]
         pids = (packets[:, 1].astype(np.int64) & 0x1F) << 8 | packets[:, 2]
-        scan.take(at_byte, pids, packets)
-        continuity.take(at_byte, pids, packets)
-    return scan.starts, continuity.gaps()
+        for each in (scan, continuity, tables, rate, lengths):
+            each.take(at_byte, pids, packets)
+    gaps = np.concatenate([continuity.gaps(), tables.gaps(), rate.gaps()])
+    return TransportScan(starts=scan.starts, gaps=gaps, short=lengths.short(scan.starts), out_of_step=out_of_step)
 
 
 def ends_in_a_packet(descriptor: int, end: int) -> bool:
@@ -55,6 +79,7 @@ class _Scan:
         self._video: dict[int, frozenset[tuple[int, int]]] = {}
         self._clocks: dict[int, int] = {}
         self._clock_at = 0
+        self._counters: dict[int, int] = {}
 
     def take(self, at_byte: Int64, pids: Int64, packets: UInt8) -> None:
         """Packets, uint8 [N, 188], their streams, and where each begins in the file, int64 [N]."""
@@ -71,8 +96,30 @@ class _Scan:
                 self._clock(pid, packets[place], at)
             elif pid == 0:
                 self._tables_at = at
+                if self._is_counted_anew(int(place), pids, packets):
+                    self._begin()
             else:
                 self._map(pid, packets[place])
+        for pid in np.flatnonzero(np.bincount(pids)).tolist():
+            self._counters[pid] = int(packets[np.flatnonzero(pids == pid)[-1], 3] & 0x0F)
+
+    def _is_counted_anew(self, place: int, pids: Int64, packets: UInt8) -> bool:
+        """Whether tables and pictures are counted from 0 here, as by a multiplexer that starts, and were not due to."""
+        counters = packets[:, 3] & 0x0F
+        if counters[place] != 0:
+            return False
+        maps = place + np.flatnonzero(np.isin(pids[place:], list(self._maps)))[:1]
+        first = place + np.flatnonzero(pes_begins(packets[place:]))[:1]
+        if not maps.size or not first.size or counters[maps[0]] or counters[first[0]] or maps[0] > first[0]:
+            return False
+        if np.any(pids[place : first[0]] == pids[first[0]]):
+            return False
+        before = [self._counter_before(each, pids, packets) for each in (place, int(maps[0]), int(first[0]))]
+        return any(each not in (None, 15) for each in before)
+
+    def _counter_before(self, place: int, pids: Int64, packets: UInt8) -> int | None:
+        earlier = np.flatnonzero(pids[:place] == pids[place])
+        return int(packets[earlier[-1], 3] & 0x0F) if earlier.size else self._counters.get(int(pids[place]))
 
     def _map(self, pid: int, packet: UInt8) -> None:
         video = _video_streams(packet)

@@ -24,6 +24,7 @@ import numpy as np
 
 from pylfr.errors import MediaError
 from pylfr.types import Frame, UInt8
+from pylfr.video.decoding.decoder_log import hear_decoders
 from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.decoding.frame_sampler import Sampler
 from pylfr.video.decoding.image_io import decode_image, load_formats
@@ -141,6 +142,7 @@ def main(own: socket.socket, *, parent: int) -> None:
         for module in pkgutil.walk_packages(av.__path__, "av."):
             if not module.name.startswith("av.__"):
                 importlib.import_module(module.name)
+        hear_decoders()
     logging.getLogger().addHandler(_Log(channel))
     try:
         confine(memory_mb=_IMAGE_MB if is_image else _VIDEO_MB, cpu_s=_IMAGE_CPU_S if job["kind"] == "image" else None)
