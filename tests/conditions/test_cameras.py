@@ -444,20 +444,28 @@ def jpeg(number: int) -> bytes:
 
 
 class MotionJpeg(BaseHTTPRequestHandler):
-    """A camera that sends ten JPEG pictures a second, as those of twenty years do."""
+    """A camera that sends ten JPEG pictures a second, as those of twenty years do.
+
+    ``named`` is how it names what is between two pictures, ``begins_with_it`` whether that is before the first one too,
+    ``has_lengths`` whether it says how long each is.
+    """
+
+    named = "picture"
+    begins_with_it = has_lengths = True
 
     def do_GET(self) -> None:
         if self.path != "/video.mjpg":
             self.send_error(404)
             return
         self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=picture")
+        self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={self.named}")
         self.end_headers()
         with contextlib.suppress(OSError):
             for number in range(300):
                 content = jpeg(number)
-                self.wfile.write(b"--picture\r\nContent-Type: image/jpeg\r\n")
-                self.wfile.write(f"Content-Length: {len(content)}\r\n\r\n".encode() + content + b"\r\n")
+                between = b"--picture\r\n" if number or self.begins_with_it else b""
+                length = f"Content-Length: {len(content)}\r\n".encode() if self.has_lengths else b""
+                self.wfile.write(between + b"Content-Type: image/jpeg\r\n" + length + b"\r\n" + content + b"\r\n")
                 time.sleep(0.1)
 
     def log_message(self, *_: object) -> None:
@@ -491,6 +499,24 @@ def test_a_camera_that_sends_jpeg_over_http_gives_every_frame() -> None:
         assert [event.kind for event in witness.events] == ["opened"]
         lost = Witness(open_http(f"http://127.0.0.1:{port}/no", camera="gate", patience=SOON), until="refused").watch()
     assert "check the path" in lost.details("refused")
+
+
+@pytest.mark.parametrize(
+    "habit",
+    [
+        {"named": "--picture"},
+        {"named": '"picture"'},
+        {"has_lengths": False},
+        {"begins_with_it": False},
+        {"begins_with_it": False, "has_lengths": False},
+    ],
+    ids=str,
+)
+def test_a_camera_that_sends_jpeg_in_its_own_manner_gives_every_frame(habit: dict[str, object]) -> None:
+    with web(type("Habit", (MotionJpeg,), habit)) as port:
+        source = open_http(f"http://127.0.0.1:{port}/video.mjpg", camera="gate", patience=SOON)
+        witness = Witness(source, frames=10).watch()
+    assert len(witness.got) >= 10, witness.events
 
 
 def test_a_camera_that_sends_over_https_is_verified(tmp_path: Path) -> None:

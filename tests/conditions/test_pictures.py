@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,15 @@ def profiled() -> bytes:
     return saved("RGB", "JPEG", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())()
 
 
+# The first bytes of what a telephone writes (ISO/IEC 23008-12, 10.2).
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)
+
+
+def heic() -> bytes:
+    importlib.import_module("pillow_heif").register_heif_opener()
+    return saved("RGB", "HEIF", quality=90)()
+
+
 @dataclass(frozen=True)
 class Condition:
     """``tolerance``: the mean difference of levels that the format costs."""
@@ -66,9 +77,11 @@ READ = (
     Condition("TIFF in YCbCr", saved("YCbCr", "TIFF"), 2),
     Condition("WebP", saved("RGB", "WEBP", lossless=True), 0),
     Condition("PPM", saved("RGB", "PPM"), 0),
+    *([Condition("HEIC, as iPhones write it", heic)] if find_spec("pillow_heif") is not None else []),
     *([Condition("AVIF", saved("RGB", "AVIF", quality=90))] if features.check("avif") else []),
 )
 REFUSED = {
+    **({"HEIC, as iPhones write it": HEIC} if find_spec("pillow_heif") is None else {}),
     "a JPEG 2000 picture": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(64),
     "a JPEG XL picture": b"\xff\x0a" + bytes(64),
     "a Photoshop file": b"8BPS\0\1" + bytes(64),
