@@ -222,6 +222,14 @@ class Faces:
     def __len__(self) -> int:
         return len(self.frame_index)
 
+    def rows_by_frame(self, which: npt.NDArray[np.bool_], frames: int) -> list[list[int]]:
+        """For each of so many frames its faces of the mask ``which``, bool [N], in order."""
+        rows: list[list[int]] = [[] for _ in range(frames)]
+        chosen = np.flatnonzero(which)
+        for row, frame in zip(chosen.tolist(), self.frame_index[chosen].tolist(), strict=True):
+            rows[frame].append(row)
+        return rows
+
     def select(self, which: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | Int64) -> Faces:
         """The faces selected by an index array or a mask, in its order."""
         return Faces(

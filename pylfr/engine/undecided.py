@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from pylfr.engine.alert_policy import AlertRules
 from pylfr.types import Float32, FrameBatch, Tracks
 
@@ -41,12 +39,13 @@ class Undecided:
         ``best`` is the best candidate's score of each face of ``tracks``, float32 [N], -1 where it was not compared.
         """
         verdicts = []
-        for index, frame in enumerate(batch.frames):
+        tracked = tracks.faces.rows_by_frame(tracks.track_id >= 0, len(batch))
+        for frame, rows in zip(batch.frames, tracked, strict=True):
             now_ms = frame.captured_at.timestamp() * 1000
             people = self._cameras.setdefault(frame.camera, {})
             for track_id in [key for key, person in people.items() if abs(now_ms - person.last_ms) > _IN_VIEW_MS]:
                 del people[track_id]
-            for row in np.flatnonzero((tracks.faces.frame_index == index) & (tracks.track_id >= 0)).tolist():
+            for row in rows:
                 track_id = int(tracks.track_id[row])
                 if track_id not in people or tracks.is_uncertain(row):
                     people[track_id] = _Person(last_ms=now_ms)

@@ -38,12 +38,13 @@ class AuthorisedWindow:
 
     def admit(self, batch: FrameBatch) -> tuple[tuple[Frame, ...], tuple[Frame, ...]]:
         """The frames of the batch that may be analysed, and those that may not; ``refused`` says why, by camera."""
-        for camera in sorted(batch.cameras - self.refused.keys()):
+        spans = self._spans(batch)
+        for camera in sorted(spans.keys() - self.refused.keys()):
             try:
-                self._authority.require(frozenset({camera}), self._span(batch, camera))
+                self._authority.require(frozenset({camera}), spans[camera])
             except AuthorisationError as error:
                 self.refused[camera] = str(error)
-        if self.refused.keys().isdisjoint(batch.cameras):
+        if self.refused.keys().isdisjoint(spans):
             return batch.frames, ()
         return (
             tuple(frame for frame in batch.frames if frame.camera not in self.refused),
@@ -69,9 +70,10 @@ class AuthorisedWindow:
         """End ``watch``."""
         self._over.set()
 
-    def _span(self, batch: FrameBatch, camera: str) -> tuple[datetime, datetime]:
-        if camera in self._undated:
-            now = self._now()
-            return now, now
-        captured_at = [frame.captured_at for frame in batch.frames if frame.camera == camera]
-        return min(captured_at), max(captured_at)
+    def _spans(self, batch: FrameBatch) -> dict[str, tuple[datetime, datetime]]:
+        """From when to when the frames of each camera are."""
+        times: dict[str, list[datetime]] = {}
+        for frame in batch.frames:
+            at = self._now() if frame.camera in self._undated else frame.captured_at
+            times.setdefault(frame.camera, []).append(at)
+        return {camera: (min(each), max(each)) for camera, each in times.items()}

@@ -102,8 +102,7 @@ class BestShotSelector:
             worth &= ~refused
         chosen: list[int] = []
         offered: list[tuple[float, int]] = []
-        for index, frame in enumerate(batch.frames):
-            in_frame = np.flatnonzero(worth & (tracks.faces.frame_index == index)).tolist()
+        for frame, in_frame in zip(batch.frames, tracks.faces.rows_by_frame(worth, len(batch)), strict=True):
             now_ms = frame.captured_at.timestamp() * 1000
             valued = [(self._value(batch, tracks, row, now_ms), row) for row in in_frame]
             if frame.camera in live:
@@ -210,6 +209,8 @@ class BestShotSelector:
     def _carried(self, batch: FrameBatch, tracks: Tracks, rows: Int64) -> npt.NDArray[np.bool_]:
         """Which faces evidence begins anew with: an uncertain one that is not compared hands that on to the next."""
         anew = np.zeros(len(tracks), bool)
+        if not self._doubted and (tracks.uncertain is None or not tracks.uncertain.any()):
+            return anew
         chosen = set(rows.tolist())
         for row in np.flatnonzero(tracks.track_id >= 0).tolist():
             key = _key(batch, tracks, row)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 
 from pylfr.types import Float32
+
+Bool = npt.NDArray[np.bool_]
 
 _BINS = 16
 
@@ -15,20 +20,23 @@ _DOUBTFUL_CORRELATION = 0.75
 _LEAST_SHARED = 0.7
 
 
-def is_cut_between(before: Float32, after: Float32) -> bool:
-    """Whether two scenes (``ops.measure_scenes``) of a camera, one analysed frame after the other, are different ones.
+def are_cuts_between(before: Float32, after: Float32) -> Bool:
+    """Whether scenes (``ops.measure_scenes``) of analysed frames are others than those of the frames before them.
 
-    Another structure is another scene; so is a somewhat different structure in different light. Light alone is not.
+    Both are float32 [N, cells], the answer is bool [N]. Another structure is another scene; so is a somewhat different
+    structure in different light. Light alone is not.
     """
-    one, other = before - before.mean(), after - after.mean()
-    spread = float(np.sqrt((one * one).sum() * (other * other).sum()))
-    if spread < before.size:
-        # One of the two is even: nothing to correlate. Two even pictures differ only in light.
-        return bool((one * one).mean() > before.size or (other * other).mean() > before.size)
-    correlation = float((one * other).sum()) / spread
-    if correlation < _LEAST_CORRELATION:
-        return True
-    return correlation < _DOUBTFUL_CORRELATION and _shared(before, after) < _LEAST_SHARED
+    cells = before.shape[1]
+    one, other = (each - each.mean(axis=1, keepdims=True) for each in (before, after))
+    squares = np.stack([(one * one).sum(axis=1), (other * other).sum(axis=1)])
+    spread = np.sqrt(squares[0] * squares[1])
+    # Where one of the two is even there is nothing to correlate. Two even pictures differ only in light.
+    is_even = spread < cells
+    correlation = (one * other).sum(axis=1) / np.where(is_even, 1, spread)
+    cuts: Bool = np.where(is_even, squares.max(axis=0) > cells * cells, correlation < _LEAST_CORRELATION)
+    for row in np.flatnonzero(~is_even & ~cuts & (correlation < _DOUBTFUL_CORRELATION)).tolist():
+        cuts[row] = _shared(before[row], after[row]) < _LEAST_SHARED
+    return cuts
 
 
 def _shared(before: Float32, after: Float32) -> float:
@@ -43,8 +51,16 @@ class CutDetector:
     def __init__(self) -> None:
         self._last: dict[str, Float32] = {}
 
-    def is_cut(self, camera: str, scene: Float32) -> bool:
-        """Whether the picture has changed to another since the camera's last frame."""
-        before = self._last.get(camera)
-        self._last[camera] = scene.copy()  # of one camera, not the whole batch
-        return before is not None and is_cut_between(before, scene)
+    def are_cuts(self, cameras: Sequence[str], scenes: Float32) -> Bool:
+        """Whether pictures have changed to others since their cameras' last frames: bool [N], of the first one not.
+
+        ``scenes`` is float32 [N, rows, columns], one for each of ``cameras``; those of one camera in order of time.
+        """
+        flat = scenes.reshape(len(scenes), scenes.shape[1] * scenes.shape[2])
+        before = flat.copy()
+        for row, camera in enumerate(cameras):
+            # Of one camera, not the whole batch.
+            last, self._last[camera] = self._last.get(camera), flat[row].copy()
+            if last is not None:
+                before[row] = last
+        return are_cuts_between(before, flat)

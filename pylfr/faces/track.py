@@ -88,8 +88,7 @@ class FaceTracker:
         """
         time_ms = np.array([round(frame.captured_at.timestamp() * 1000) for frame in batch.frames], np.int64)
         scenes = ops.measure_scenes(batch.frames) if faces.scenes is None else faces.scenes
-        cuts = map(self._cuts.is_cut, (frame.camera for frame in batch.frames), scenes)
-        is_cut = np.fromiter(cuts, np.uint8, len(batch.frames))
+        is_cut = self._cuts.are_cuts([frame.camera for frame in batch.frames], scenes).astype(np.uint8)
         track_id, uncertain = self._tracker.update(
             self._indices(batch), time_ms, is_cut, faces.frame_index, faces.boxes, faces.scores, look_of(quality)
         )

@@ -25,16 +25,30 @@ def scene(luma: UInt8) -> Float32:
     return measured
 
 
+def is_cut(cuts: CutDetector, camera: str, luma: UInt8) -> bool:
+    return bool(cuts.are_cuts([camera], scene(luma)[None])[0])
+
+
 def test_another_scene_is_a_cut_once() -> None:
     cuts = CutDetector()
-    assert [cuts.is_cut("north", scene(picture(seed))) for seed in (1, 1, 2, 2, 1)] == [False, False, True, False, True]
+    assert [is_cut(cuts, "north", picture(seed)) for seed in (1, 1, 2, 2, 1)] == [False, False, True, False, True]
+
+
+def test_frames_of_one_camera_in_one_batch_are_compared_with_each_other() -> None:
+    scenes = np.stack([scene(picture(seed)) for seed in (1, 7, 1, 2, 7)])
+    cameras = ["north", "south", "north", "north", "south"]
+    assert CutDetector().are_cuts(cameras, scenes).tolist() == [False, False, False, True, False]
+
+
+def test_a_batch_of_no_frames_has_no_cut() -> None:
+    assert len(CutDetector().are_cuts([], np.empty((0, 18, 32), np.float32))) == 0
 
 
 @pytest.mark.parametrize("gain", [0.5, 0.8, 1.3])
 def test_another_light_is_not_a_cut(gain: float) -> None:
     cuts = CutDetector()
-    cuts.is_cut("north", scene(picture(1)))
-    assert not cuts.is_cut("north", scene(picture(1, gain=gain)))
+    is_cut(cuts, "north", picture(1))
+    assert not is_cut(cuts, "north", picture(1, gain=gain))
 
 
 def test_noise_and_somebody_walking_through_are_not_cuts() -> None:
@@ -42,18 +56,18 @@ def test_noise_and_somebody_walking_through_are_not_cuts() -> None:
     for step in range(20):
         luma = np.clip(picture(1) + draw.normal(0, 12, (270, 480)), 0, 255).astype(np.uint8)
         luma[40:, 20 * step : 20 * step + 120] = 40
-        assert not cuts.is_cut("north", scene(luma))
+        assert not is_cut(cuts, "north", luma)
 
 
 def test_from_an_even_picture_to_a_scene_is_a_cut_and_between_even_ones_is_none() -> None:
     cuts = CutDetector()
     black, grey = np.zeros((270, 480), np.uint8), np.full((270, 480), 128, np.uint8)
-    seen = [scene(each) for each in (black, grey, picture(1), black)]
-    assert [cuts.is_cut("north", each) for each in seen] == [False, False, True, True]
+    seen = (black, grey, picture(1), black)
+    assert [is_cut(cuts, "north", each) for each in seen] == [False, False, True, True]
 
 
 def test_cameras_do_not_mix() -> None:
     cuts = CutDetector()
     for _ in range(3):
-        assert not cuts.is_cut("north", scene(picture(1)))
-        assert not cuts.is_cut("south", scene(picture(2)))
+        assert not is_cut(cuts, "north", picture(1))
+        assert not is_cut(cuts, "south", picture(2))

@@ -89,13 +89,13 @@ class Batcher:
     def is_live(self) -> bool:
         """Whether any camera is live."""
         with self._lock:
-            return any(lane.source.is_live for lane in self._lanes.values())
+            return any(lane.is_live for lane in self._lanes.values())
 
     @property
     def live_cameras(self) -> frozenset[str]:
         """The names of the live ones."""
         with self._lock:
-            return frozenset(camera for camera, lane in self._lanes.items() if lane.source.is_live)
+            return frozenset(camera for camera, lane in self._lanes.items() if lane.is_live)
 
     def __enter__(self) -> Batcher:
         self.start()
@@ -254,7 +254,7 @@ class Batcher:
     def _keep_pace(self, came_s: float, batch: FrameBatch) -> CameraEvent | None:
         """Analyse less often where too much comes, and more often again; the event that says so. Holds the lock."""
         now_s = time.monotonic()
-        live = sum(self._lanes[frame.camera].source.is_live for frame in batch.frames if frame.camera in self._lanes)
+        live = sum(self._lanes[frame.camera].is_live for frame in batch.frames if frame.camera in self._lanes)
         self._pace.count(taken=live, idle_s=now_s - came_s)
         before = self._pace.every
         if self._detect_hz is None or not self._pace.adapt(now_s):

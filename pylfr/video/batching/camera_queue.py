@@ -97,6 +97,7 @@ class CameraQueue:
         on_event: Callable[[CameraEvent], None],
     ) -> None:
         self.source = source
+        self.is_live = source.is_live
         self._waiting: deque[Frame] = deque()
         self._since_s: deque[float] = deque()
         self.is_over = False
@@ -148,7 +149,7 @@ class CameraQueue:
         """Whether waiting longer brings no further frame of this camera. Holds the lock."""
         if self.is_over or self._awaits_decision:
             return True
-        return len(self._waiting) >= (1 if self.source.is_live else self._depth())
+        return len(self._waiting) >= (1 if self.is_live else self._depth())
 
     def take(self) -> Frame:
         """The oldest waiting frame. Holds the lock."""
@@ -189,7 +190,7 @@ class CameraQueue:
     @property
     def rate_now_hz(self) -> float | None:
         """As ``rate_hz``; of a live camera only while a closer look is wanted and there is time for one."""
-        if self._closer is None or not self.source.is_live:
+        if self._closer is None or not self.is_live:
             return self.rate_hz
         with self._lock:
             at = self._last_frame_at
@@ -211,13 +212,13 @@ class CameraQueue:
         """Count a decoded frame and say whether it is wanted."""
         # Whether a frame is decoded in this process or in another, the same ones are to choose from.
         is_apart = self._closer is None or self._closer.is_apart(captured_at)
-        is_due = (is_apart or self.source.is_live) and self._sampler.is_due(captured_at)
+        is_due = (is_apart or self.is_live) and self._sampler.is_due(captured_at)
         with self._lock:
             self._came += 1
             self._last_frame_at = captured_at
             is_closer = not is_due and is_apart and self._deserves_closer_look(captured_at)
             self._not_due += not (is_due or is_closer)
-            if self.source.is_live and not self._has_time(is_due=is_due, is_closer=is_closer):
+            if self.is_live and not self._has_time(is_due=is_due, is_closer=is_closer):
                 return False
             self._closer_frames += is_closer
             if (is_due or is_closer) and self._closer is not None:
@@ -281,7 +282,7 @@ class CameraQueue:
         """Let the frame wait for a batch; False once nobody will take it."""
         superseded = 0
         with self._lock:
-            if self.source.is_live:
+            if self.is_live:
                 if len(self._waiting) >= _LIVE_DEPTH:
                     self._dropped["superseded"] += 1
                     self._pace.count(lost=1)

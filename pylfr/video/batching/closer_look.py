@@ -45,6 +45,8 @@ class CloserLook:
 
     def wants(self, at: datetime) -> bool:
         """Whether an earlier frame has left somebody undecided whom this one may show."""
+        if not self._undecided:
+            return False
         while self._undecided and self._undecided[0] + self._lag + self._length <= at:
             self._undecided.popleft()
         return any(self._is_live or since + self._lag <= at for since in self._undecided)

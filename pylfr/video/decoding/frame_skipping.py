@@ -44,6 +44,7 @@ class FrameSkipper:
         self._from_s = from_s
         self._tick_s = float(stream.time_base or 0)
         self._all_hz = float(stream.average_rate or 0) if self._tick_s else 0.0
+        self._is_skipping = False
         self._first: int | None = None
         self._known: list[int] = []
         self._passed: list[int] = []
@@ -52,11 +53,12 @@ class FrameSkipper:
         """Set the decoder for this packet; None is the end."""
         rate_hz = self._rate_hz()
         pts = None if packet is None else packet.pts
-        self._context.skip_frame = "DEFAULT"
         if rate_hz is None or rate_hz >= self._all_hz or packet is None or pts is None:
+            self._skip(is_on=False)
             return
-        if not self._is_wanted(packet, pts, rate_hz):
-            self._context.skip_frame = "NONREF"
+        is_wanted = self._is_wanted(packet, pts, rate_hz)
+        self._skip(is_on=not is_wanted)
+        if not is_wanted:
             heapq.heappush(self._passed, pts)
 
     def skipped_before(self, picture: VideoFrame) -> int:
@@ -78,6 +80,12 @@ class FrameSkipper:
         count = len(self._passed)
         self._passed.clear()
         return count
+
+    def _skip(self, *, is_on: bool) -> None:
+        # Only what changes: to tell the decoder costs more than to know.
+        if is_on != self._is_skipping:
+            self._context.skip_frame = "NONREF" if is_on else "DEFAULT"
+            self._is_skipping = is_on
 
     def _is_wanted(self, packet: Packet[VideoStream], pts: int, rate_hz: float) -> bool:
         """Whether the frame is the first of its slot, and none of those that are decoded in any case lies in the slot.

@@ -76,7 +76,7 @@ def aspect_of(stream: VideoStream) -> Fraction:
 
 def square_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
     """The size in square pixels: what is narrow becomes wider, what is flat becomes higher; nothing is thrown away."""
-    if abs(float(aspect) - 1) < _LEAST_DIFFERENCE:
+    if aspect is SQUARE or abs(float(aspect) - 1) < _LEAST_DIFFERENCE:
         return width, height
     wide, high = (width * aspect, height) if aspect > 1 else (width, height / aspect)
     size = _even(float(wide)), _even(float(high))

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import cast
 
 import av
@@ -24,7 +23,6 @@ from pylfr.video.decoding.container import choose_stream, describe_streams, is_r
 from pylfr.video.decoding.expected_stream import ExpectedStream, codec_of, described
 from pylfr.video.decoding.frame_builder import reason_of
 from pylfr.video.decoding.frame_skipping import FrameSkipper
-from pylfr.video.decoding.geometry import aspect_of
 from pylfr.video.decoding.interruption import interrupted_by
 from pylfr.video.decoding.latency_catchup import LatencyCatchup
 from pylfr.video.decoding.picture_options import PictureOptions
@@ -94,7 +92,7 @@ class Attempt:
 
     def pictures(
         self, connect: Callable[[], InputContainer]
-    ) -> Generator[tuple[VideoFrame, int, Fraction], None, None]:
+    ) -> Generator[tuple[VideoFrame, int, VideoStream], None, None]:
         try:
             container = connect()
         except CameraRefusedError as error:
@@ -112,13 +110,16 @@ class Attempt:
             if self._is_another(codec, size):
                 return
             self._report("opened", described(codec, size))
+            tick_s = float(stream.time_base or 0)  # once: fractions cost as much as to demultiplex a packet
             try:
-                for picture, skipped in self._decode(container, stream):
+                for picture, skipped in self._decode(container, stream, tick_s):
                     # The size may change in the middle of a stream.
-                    if self._is_another(codec, (picture.width, picture.height)):
-                        return
-                    self._note_time(picture, stream)
-                    yield picture, skipped, aspect_of(stream)
+                    if (picture.width, picture.height) != size:
+                        size = picture.width, picture.height
+                        if self._is_another(codec, size):
+                            return
+                    self._note_time(picture, tick_s)
+                    yield picture, skipped, stream
             except _NoPictureError as error:
                 self._report("frozen", str(error))
             except (av.error.FFmpegError, OSError) as error:
@@ -154,22 +155,21 @@ class Attempt:
 
     def _packets(self, container: InputContainer) -> Iterator[Packet[Stream]]:
         """Packets of every stream, so that sound alone cannot hide that no picture comes."""
-        demuxed = container.demux()
-        while True:
-            with interrupted_by(self._closed):
-                packet = next(demuxed, None)
-            if packet is None or self._closed.is_set():
-                return
-            yield packet
+        with interrupted_by(self._closed):
+            for packet in container.demux():
+                if self._closed.is_set():
+                    return
+                yield packet
 
-    def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[tuple[VideoFrame, int]]:
+    def _decode(
+        self, container: InputContainer, stream: VideoStream, tick_s: float
+    ) -> Iterator[tuple[VideoFrame, int]]:
         edge, told = LatencyCatchup(), 0
         has_times, comes_in_segments = not is_raw(container), container.format.name == "hls"
         skipper = FrameSkipper(stream, rate_hz=lambda: self._watch.rate_now_hz if has_times else None, any_of_slot=True)
         pace = _SegmentPace(self._closed)
         decoding = self._settings.decoding
         has_picture, keys = False, 0
-        tick_s = float(stream.time_base or 0)  # once: to make a fraction costs as much as to demultiplex a packet
         deadline = _PictureDeadline(self._settings.patience.read_s)
         for packet in self._packets(container):
             deadline.packet(is_video=packet.stream_index == stream.index, is_key=packet.is_keyframe)
@@ -187,11 +187,7 @@ class Attempt:
                 self._report("late", f"{edge.skipped - told} frames were skipped to be at the live edge again")
                 told = edge.skipped
             skipper.before(cast("Packet[VideoStream]", packet))
-            # A packet that was damaged on the way costs its pictures, not the connection.
-            pictures: list[VideoFrame] = []
-            asking = contextlib.nullcontext() if has_picture else decoding.refusing(self._settings.camera)
-            with contextlib.suppress(av.error.InvalidDataError), asking:
-                pictures = stream.decode(cast("Packet[VideoStream]", packet) if packet.size else None)
+            pictures = self._pictures_of(packet, stream, is_first=not has_picture)
             has_picture = has_picture or bool(pictures)
             keys += packet.is_keyframe
             if (
@@ -201,12 +197,22 @@ class Attempt:
             ):
                 raise error
             for picture in pictures:
-                deadline.reset()
                 if comes_in_segments and picture.time is not None:
                     pace.wait(picture.time)
                 yield picture, skipper.skipped_before(picture)
             if pictures:
                 deadline.reset()
+
+    def _pictures_of(self, packet: Packet[Stream], stream: VideoStream, *, is_first: bool) -> list[VideoFrame]:
+        """What is in a packet; a packet that was damaged on the way costs its pictures, not the connection."""
+        given = cast("Packet[VideoStream]", packet) if packet.size else None
+        try:
+            if not is_first:
+                return stream.decode(given)
+            with self._settings.decoding.refusing(self._settings.camera):
+                return stream.decode(given)
+        except av.error.InvalidDataError:
+            return []
 
     def _is_another(self, codec: str, size_px: tuple[int, int]) -> bool:
         """Whether the stream is not the expected one, which is reported."""
@@ -215,11 +221,11 @@ class Attempt:
             self._report("mismatched", difference)
         return difference is not None
 
-    def _note_time(self, picture: VideoFrame, stream: VideoStream) -> None:
-        """Report a camera whose own time stamps stop to grow, and when they do again."""
-        if picture.pts is None or stream.time_base is None:
+    def _note_time(self, picture: VideoFrame, tick_s: float) -> None:
+        """Report a camera whose own time stamps stop to grow, and when they do again; 0: it has none."""
+        if picture.pts is None or not tick_s:
             return
-        turn = self._stamps.take(float(picture.pts * stream.time_base), time.monotonic())
+        turn = self._stamps.take(picture.pts * tick_s, time.monotonic())
         if turn is not None:
             self._report(*turn)
 

@@ -18,6 +18,7 @@ from pylfr._internal.steady_clock import steady_now
 from pylfr.types import Frame
 from pylfr.video.decoding.backend import ON_CPU, Decoding
 from pylfr.video.decoding.expected_stream import ExpectedStream
+from pylfr.video.decoding.geometry import aspect_of
 from pylfr.video.decoding.interruption import interrupted_by
 from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
 from pylfr.video.sources.attempt import Attempt, LiveSettings, ReconnectPolicy
@@ -99,7 +100,7 @@ class LiveSource(CameraSource):
                 contextlib.ExitStack() as line,
                 contextlib.closing(attempt.pictures(partial(self._open, watch, line))) as pictures,
             ):
-                for picture, skipped, aspect in pictures:
+                for picture, skipped, stream in pictures:
                     if self._closed.is_set():
                         return
                     failures, has_pictures = 0, True
@@ -108,6 +109,7 @@ class LiveSource(CameraSource):
                         sequence += skipped
                     captured_at = steady_now()
                     if watch.is_due(captured_at):
+                        aspect = aspect_of(stream)
                         yield builder.build(picture, sequence=sequence, captured_at=captured_at, sample_aspect=aspect)
                     sequence += 1
             if self._closed.is_set():
