@@ -3,16 +3,16 @@
 
 #include <string>
 
-#include "cuda/scan_bytes.hpp"
 #include "cuda/scan_rows.hpp"
+#include "cuda/scan_tiles.hpp"
 #include "ops/search_index.hpp"
 
 namespace pylfr {
 
 namespace {
 
-constexpr int most_probes_of_bytes = 32;  // of a block
-constexpr int most_passes = 4;            // over the same rows at once
+constexpr int most_tiles = 4;   // of eight probes, of a block
+constexpr int most_passes = 4;  // over the same rows at once
 
 void check(cudaError_t error, const char* what) {
     if (error == cudaSuccess) return;
@@ -32,35 +32,56 @@ Choice rows_choice(int probes) {
     constexpr int turn_rows = rows_at_once * (32 / lanes);
     // One probe alone needs fewer registers, and most searches are of few.
     if (probes == 1) return {scan_rows<Format, lanes, 1>, scan_threads, turn_rows, 1, 1, 0};
-    if (probes <= 4) return {scan_rows<Format, lanes, 4>, scan_threads, turn_rows, 4, 1, 0};
-    return {scan_rows<Format, lanes, most_probes_at_once>, scan_threads, turn_rows, most_probes_at_once, 1, 0};
+    return {scan_rows<Format, lanes, few_probes>, scan_threads, turn_rows, few_probes, 1, 0};
 }
 
-template <int tiles>
-Choice tiles_choice(int chunks, int passes) {
+Choice floats_choice(int probes) {
+    if (probes <= few_probes) return rows_choice<Floats, 32>(probes);
+    return {scan_rows<Floats, 32, most_probes_at_once>, scan_threads, rows_at_once, most_probes_at_once, 1, 0};
+}
+
+template <class Format, int tiles>
+Choice tiles_of(int chunks, int passes) {
     constexpr int probes = 8 * tiles;
-    return {
-        scan_bytes<tiles>, bytes_threads, bytes_rows, probes, passes, BytesMemory::bytes(probes, bytes_stride(chunks))};
+    const int shared_bytes = TilesMemory::bytes(probes, tile_stride(chunks));
+    return {scan_tiles<Format, tiles>, tile_threads, tile_rows, probes, passes, shared_bytes};
 }
 
-template <int lanes>
-Choice bytes_choice(int chunks, int probes) {
-    if (probes <= 4) return rows_choice<Bytes, lanes>(probes);
-    if (probes <= 8) return tiles_choice<1>(chunks, 1);
-    if (probes <= 16) return tiles_choice<2>(chunks, 1);
-    const int passes = (probes + most_probes_of_bytes - 1) / most_probes_of_bytes;
-    return tiles_choice<most_probes_of_bytes / 8>(chunks, smaller(passes, most_passes));
+// The most shared memory that a block of the current device may have.
+int most_shared_bytes() {
+    int device = 0, bytes = 0;
+    check(cudaGetDevice(&device), "asking for the current CUDA device");
+    check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "asking for shared memory");
+    return bytes;
 }
 
-Choice choose(Precision precision, int chunks, int probes) {
+template <class Format, int tiles>
+Choice passes_of(int chunks, int probes) {
+    constexpr int each = 8 * tiles;
+    return tiles_of<Format, tiles>(chunks, smaller((probes + each - 1) / each, most_passes));
+}
+
+template <class Format>
+Choice tiles_choice(int chunks, int probes) {
+    if (probes <= 8) return tiles_of<Format, 1>(chunks, 1);
+    if (probes <= 16) return tiles_of<Format, 2>(chunks, 1);
+    const Choice most = passes_of<Format, most_tiles>(chunks, probes);
+    // Less than half of what Hopper has, on some: then half as many probes, in twice as many passes.
+    return most.shared_bytes <= most_shared_bytes() ? most : passes_of<Format, most_tiles / 2>(chunks, probes);
+}
+
+// For `probes` that are left of a search, which come in the precision `sought`.
+Choice choose(Precision precision, Precision sought, int chunks, int probes) {
     const int lanes = scan_lanes(precision, chunks);
-    if (precision == Precision::float32) return rows_choice<Floats, 32>(probes);
+    if (precision == Precision::float32) return floats_choice(probes);
     if (precision == Precision::float16) {
+        if (sought == Precision::float16) return tiles_choice<RoundedHalves>(chunks, probes);
         return lanes == 16 ? rows_choice<Halves, 16>(probes) : rows_choice<Halves, 32>(probes);
     }
-    return lanes == 8    ? bytes_choice<8>(chunks, probes)
-           : lanes == 16 ? bytes_choice<16>(chunks, probes)
-                         : bytes_choice<32>(chunks, probes);
+    if (probes > few_probes) return tiles_choice<Bytes>(chunks, probes);
+    return lanes == 8    ? rows_choice<Bytes, 8>(probes)
+           : lanes == 16 ? rows_choice<Bytes, 16>(probes)
+                         : rows_choice<Bytes, 32>(probes);
 }
 
 // More shared memory than 48 KB is had only by those who ask.
@@ -75,7 +96,7 @@ int scan_blocks_cuda(Precision precision, int chunks, int probes, std::int64_t c
     int device = 0, processors = 0, each = 0;
     check(cudaGetDevice(&device), "asking for the current CUDA device");
     check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device), "counting processors");
-    const Choice choice = choose(precision, chunks, probes);
+    const Choice choice = choose(precision, precision_of_probes(precision, probes), chunks, probes);
     allow_shared_bytes(choice);
     check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, choice.kernel, choice.threads, choice.shared_bytes),
           "asking how many blocks fit");
@@ -92,8 +113,9 @@ void scan_cuda(Precision precision, const Scan& scan, void* stream) {
     }
     cudaLaunchConfig_t config{};
     config.stream = static_cast<cudaStream_t>(stream);
+    const Precision sought = precision_of_probes(precision, scan.probe_count);
     for (int first = 0; first < scan.probe_count;) {
-        const Choice choice = choose(precision, scan.chunks, scan.probe_count - first);
+        const Choice choice = choose(precision, sought, scan.chunks, scan.probe_count - first);
         allow_shared_bytes(choice);
         config.gridDim = dim3(static_cast<unsigned>(scan.blocks * choice.passes));
         config.blockDim = dim3(static_cast<unsigned>(choice.threads));

@@ -15,6 +15,7 @@ enum class Precision { float32, float16, int8 };
 constexpr int list_length = 32;         // a warp keeps one key a lane
 constexpr int scan_warps = 8;           // in a block
 constexpr int rows_at_once = 4;         // that a lane loads before it multiplies
+constexpr int few_probes = 4;           // more are multiplied by tensor cores, except in float32
 constexpr int most_probes_at_once = 8;  // of a scan without tensor cores
 
 // The longest template.
@@ -26,6 +27,7 @@ struct Floats {
     using Sum = float;
     static constexpr int probe_chunks = 1;  // for one chunk of a reference
     static constexpr int numbers = 4;       // in a chunk
+    static constexpr bool is_scaled = false;
 
     PYLFR_HD static void add(Sum& sum, const Chunk& reference, const Chunk* probe) {
         for (int i = 0; i < 4; ++i) sum += float_of(reference.word[i]) * float_of(probe->word[i]);
@@ -33,10 +35,12 @@ struct Floats {
     PYLFR_HD static float score(Sum sum, float, float) { return sum; }
 };
 
+// Of few probes, which stay float32.
 struct Halves {
     using Sum = float;
     static constexpr int probe_chunks = 2;
     static constexpr int numbers = 8;
+    static constexpr bool is_scaled = false;
 
     PYLFR_HD static void add(Sum& sum, const Chunk& reference, const Chunk* probe) {
         for (int i = 0; i < 4; ++i) {
@@ -48,10 +52,29 @@ struct Halves {
     PYLFR_HD static float score(Sum sum, float, float) { return sum; }
 };
 
+// Of more probes, which are rounded as the references are: so tensor cores need them.
+struct RoundedHalves {
+    using Sum = float;
+    static constexpr int probe_chunks = 1;
+    static constexpr int numbers = 8;
+    static constexpr bool is_scaled = false;
+
+    PYLFR_HD static void add(Sum& sum, const Chunk& reference, const Chunk* probe) {
+        for (int i = 0; i < 4; ++i) {
+            for (int half = 0; half < 32; half += 16) {
+                sum += float_of_half(static_cast<std::uint16_t>(reference.word[i] >> half)) *
+                       float_of_half(static_cast<std::uint16_t>(probe->word[i] >> half));
+            }
+        }
+    }
+    PYLFR_HD static float score(Sum sum, float, float) { return sum; }
+};
+
 struct Bytes {
     using Sum = std::int32_t;
     static constexpr int probe_chunks = 1;
     static constexpr int numbers = 16;
+    static constexpr bool is_scaled = true;
 
     PYLFR_HD static void add(Sum& sum, const Chunk& reference, const Chunk* probe) {
         for (int i = 0; i < 4; ++i) {
@@ -69,6 +92,11 @@ struct Bytes {
         return static_cast<float>(sum) * (reference_scale * probe_scale);
     }
 };
+
+// In which precision so many probes of a search are brought to the scan of an index.
+PYLFR_HD Precision precision_of_probes(Precision index, int probes) {
+    return index == Precision::float16 && probes <= few_probes ? Precision::float32 : index;
+}
 
 // Neighbouring lanes that read a row together, so many that each has a chunk: 8 to 32, as a template of 128 numbers or
 // more needs.

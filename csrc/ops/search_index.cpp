@@ -90,7 +90,10 @@ void scan_at(Precision precision, const Scan& scan, Place place) {
     if (place.device == Device::cuda) return scan_cuda(precision, scan, place.stream);
     const int lanes = scan_lanes(precision, scan.chunks);
     if (precision == Precision::float32) return scan_cpu<Floats>(scan, lanes);
-    if (precision == Precision::float16) return scan_cpu<Halves>(scan, lanes);
+    if (precision == Precision::float16) {
+        const bool is_rounded = precision_of_probes(precision, scan.probe_count) == Precision::float16;
+        return is_rounded ? scan_cpu<RoundedHalves>(scan, lanes) : scan_cpu<Halves>(scan, lanes);
+    }
     scan_cpu<Bytes>(scan, lanes);
 }
 
@@ -172,12 +175,12 @@ Tensor SearchIndex::search(const Tensor& probes, std::int64_t kept, const std::s
     if (count == 0) return out;
 
     const bool is_int8 = precision_ == Precision::int8;
-    const Tensor sought({count, padded_}, is_int8 ? Element::int8 : Element::float32, stream);
+    const Precision rounded = precision_of_probes(precision_, static_cast<int>(count));
+    const Tensor sought({count, padded_}, element_for(rounded), stream);
     const Tensor sought_scales({count}, Element::float32, stream), errors({count}, Element::float32, stream);
-    launch_rows(
-        Quantise{of<float>(probes), dimension_, dimension_, padded_, is_int8 ? Precision::int8 : Precision::float32,
-                 sought.memory(), of<float>(sought_scales), of<float>(errors), nullptr},
-        count, place);
+    launch_rows(Quantise{of<float>(probes), dimension_, dimension_, padded_, rounded, sought.memory(),
+                         of<float>(sought_scales), of<float>(errors), nullptr},
+                count, place);
 
     const auto chunks = static_cast<std::int32_t>(padded_ / numbers_of(precision_));
     std::int32_t lists_in = blocks_of(precision_, chunks, static_cast<int>(count), count_, place);

@@ -27,7 +27,7 @@ enum cudaError_t {
 
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
 enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
-enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount = 16 };
+enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount = 16, cudaDevAttrMaxSharedMemoryPerBlockOptin = 97 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 
 struct StandInStream;
@@ -88,7 +88,8 @@ cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStre
 
 namespace stand_in {
 
-constexpr int most_shared_bytes = 227 * 1024;
+constexpr int most_shared_bytes = 227 * 1024;  // of sm_90
+int shared_bytes();                            // that a block may have, as a test has said
 
 cudaError_t launch(const cudaLaunchConfig_t& config, std::function<void()> thread);
 
@@ -103,7 +104,7 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
 
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int value) {
-    return value <= stand_in::most_shared_bytes ? cudaSuccess : cudaErrorInvalidValue;
+    return value <= stand_in::shared_bytes() ? cudaSuccess : cudaErrorInvalidValue;
 }
 
 template <class Kernel>

@@ -183,7 +183,8 @@ const std::function<void()>* body = nullptr;
 int running = 0, alive = 0, at_barrier = 0;
 bool is_reversed = false;
 int wait_ms = 0;
-int processors = 3;
+int processors = 3, block_bytes = stand_in::most_shared_bytes;
+std::int64_t event_calls = 0;  // that made, recorded, waited for on the device, or destroyed an event
 
 void wait_here() {
     Fiber& own = *fibers[running];
@@ -253,6 +254,10 @@ int lane() {
     return running % 32;
 }
 
+int shared_bytes() {
+    return block_bytes;
+}
+
 const std::uint64_t* exchange(std::uint64_t own, unsigned mask) {
     const int me = running, eighth = me % 32 / 8;
     const bool is_warp = mask == 0xffffffffu;
@@ -283,7 +288,7 @@ cudaError_t launch(const cudaLaunchConfig_t& config, std::function<void()> threa
     if (const cudaError_t error = planned_for("launch"); error != cudaSuccess) return error;
     const dim3 grid = config.gridDim, block = config.blockDim;
     if (grid.x == 0 || block.x == 0 || block.x > 1024) return said(cudaErrorInvalidValue);
-    if (config.dynamicSmemBytes > stand_in::most_shared_bytes) return said(cudaErrorInvalidValue);
+    if (config.dynamicSmemBytes > static_cast<std::size_t>(block_bytes)) return said(cudaErrorInvalidValue);
     return enqueue(config.stream, [grid, block, thread = std::move(thread)] {
         gridDim = grid;
         blockDim = block;
@@ -327,10 +332,20 @@ VISIBLE void stand_in_slow_waits(int ms) {
     wait_ms = ms;
 }
 
-// How many multiprocessors the device says that it has.
+// How many multiprocessors the device says that it has, and how much shared memory a block may have.
 VISIBLE void stand_in_set_processors(int count) {
     const std::lock_guard lock(busy);
     processors = count;
+}
+
+VISIBLE void stand_in_set_shared_bytes(int bytes) {
+    const std::lock_guard lock(busy);
+    block_bytes = bytes;
+}
+
+VISIBLE std::int64_t stand_in_event_calls() {
+    const std::lock_guard lock(busy);
+    return event_calls;
 }
 
 VISIBLE void stand_in_reverse_threads(int is_on) {
@@ -369,8 +384,8 @@ cudaError_t cudaGetDevice(int* device) {
     return cudaSuccess;
 }
 
-cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
-    *value = processors;
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+    *value = attribute == cudaDevAttrMultiProcessorCount ? processors : block_bytes;
     return cudaSuccess;
 }
 
@@ -405,6 +420,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t) {
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
     const std::lock_guard lock(busy);
+    ++event_calls;
     return enqueue(stream, [mark = event->mark] { reach(mark); });
 }
 
@@ -453,6 +469,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream) {
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
     const std::lock_guard lock(busy);
+    ++event_calls;
     if (const cudaError_t error = planned_for("cudaEventCreateWithFlags"); error != cudaSuccess) return error;
     *event = new StandInEvent{nullptr, (flags & cudaEventDisableTiming) == 0, (flags & cudaEventBlockingSync) != 0};
     return cudaSuccess;
@@ -460,12 +477,14 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
     const std::lock_guard lock(busy);
+    ++event_calls;
     delete event;
     return cudaSuccess;
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
     const std::lock_guard lock(busy);
+    ++event_calls;
     const auto stream = stream_of(handle);
     if (stream == nullptr) return said(cudaErrorInvalidResourceHandle);
     if (stream->recording != nullptr) return said(cudaErrorStreamCaptureUnsupported);
