@@ -1,5 +1,7 @@
 #include "bindings/exchange.hpp"
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace pylfr {
@@ -15,16 +17,64 @@ std::shared_ptr<void> kept_alive(const py::object& object) {
             }};
 }
 
-// Before `owner` is let go, what it queues on stream `number` from then on comes after our work: a decoder writes its
-// next picture into the same memory.
-std::shared_ptr<void> let_go_in_order(std::shared_ptr<void> owner, const SharedStream& stream, std::intptr_t number) {
-    void* held = owner.get();
-    return {held, [owner = std::move(owner), stream, number](void*) {
-                try {
-                    order(*stream, number, true);
-                } catch (...) {  // the context is gone or has failed: nothing is read there any more
-                }
-            }};
+// Memory of others for as long as it is borrowed. What they have queued on stream `number` comes before our work, and
+// what they queue there once the loan has ended comes after it: a decoder writes its next picture into the same memory.
+// One event serves both turns, and all that is borrowed together.
+class Loan {
+ public:
+    Loan(std::vector<std::shared_ptr<void>> owners, SharedStream stream, std::intptr_t number)
+        : owners_(std::move(owners)), stream_(std::move(stream)), theirs_(reinterpret_cast<void*>(number)) {
+        if (theirs_ == stream_->handle()) return;
+        event_.reset(cuda::make_event(false));
+        cuda::record(event_.get(), theirs_);
+        cuda::wait(stream_->handle(), event_.get());
+    }
+
+    ~Loan() {
+        if (event_ == nullptr) return;
+        try {
+            cuda::record(event_.get(), stream_->handle());
+            cuda::wait(theirs_, event_.get());
+        } catch (...) {  // the context is gone or has failed: nothing is read there any more
+        }
+    }
+    Loan(const Loan&) = delete;
+    Loan& operator=(const Loan&) = delete;
+
+ private:
+    std::vector<std::shared_ptr<void>> owners_;  // let go at the end, in order
+    SharedStream stream_;
+    void* theirs_;
+    std::unique_ptr<void, void (*)(void*)> event_{nullptr, &cuda::destroy_event};
+};
+
+// numba's `__cuda_array_interface__`, versions 0 to 3: what pycuda gives.
+std::vector<Tensor> from_cuda_arrays(const std::vector<py::object>& arrays, const SharedStream& stream) {
+    std::vector<ForeignArray> given;
+    std::vector<std::shared_ptr<void>> owners;
+    for (const py::object& array : arrays) {
+        given.push_back(described(array));
+        if (given.back().stream != given.front().stream) {
+            throw py::value_error("arrays that are borrowed together must be of one stream: borrow them one by one");
+        }
+        require_home(Device::cuda, *stream);
+        owners.push_back(kept_alive(array));
+    }
+    std::shared_ptr<Loan> loan;
+    if (!given.empty() && given.front().stream) {
+        loan = std::make_shared<Loan>(owners, stream, *given.front().stream);
+    }
+    std::vector<Tensor> tensors;
+    for (std::size_t i = 0; i < given.size(); ++i) {
+        const ForeignArray& own = given[i];
+        const std::shared_ptr<void> owner = loan == nullptr ? owners[i] : std::shared_ptr<void>(loan);
+        tensors.emplace_back(own.memory, own.shape, own.row_bytes, own.element, stream, owner, own.is_read_only);
+    }
+    return tensors;
+}
+
+bool is_cuda_array_alone(const py::object& array) {
+    return !py::hasattr(array, "__dlpack__") && py::hasattr(array, "__cuda_array_interface__");
 }
 
 }  // namespace
@@ -71,15 +121,13 @@ std::int64_t row_bytes_of(const Lengths& shape, const std::vector<std::int64_t>&
     return stride_bytes[0];
 }
 
-void require_home(Device found, const Stream& stream) {
-    if (found == stream.device()) return;
-    throw py::value_error(std::string("an array on ") + name_of(found) + " needs a stream of that device, got one of " +
-                          name_of(stream.device()) + ": nothing is copied in silence");
-}
-
-// numba's `__cuda_array_interface__`, versions 0 to 3: what pycuda gives.
-Tensor from_cuda_array(const py::object& array, const SharedStream& stream) {
-    const py::dict given = array.attr("__cuda_array_interface__");
+ForeignArray described(const py::object& array) {
+    const bool is_cuda = py::hasattr(array, "__cuda_array_interface__");
+    if (!is_cuda && !py::hasattr(array, "__array_interface__")) {
+        throw py::type_error("an array must have __cuda_array_interface__ or __array_interface__, got " +
+                             std::string(py::str(py::type::handle_of(array).attr("__name__"))));
+    }
+    const py::dict given = array.attr(is_cuda ? "__cuda_array_interface__" : "__array_interface__");
     const auto memory = given["data"].cast<std::pair<std::uintptr_t, bool>>();
     const auto shape = given["shape"].cast<Lengths>();
     const auto typestr = given["typestr"].cast<std::string>();
@@ -98,23 +146,38 @@ Tensor from_cuda_array(const py::object& array, const SharedStream& stream) {
     if (given.contains("strides") && !given["strides"].is_none()) stride_bytes = given["strides"].cast<Lengths>();
     if (stride_bytes.size() != shape.size()) throw py::value_error("strides must have one number an axis");
     const std::int64_t row_bytes = row_bytes_of(shape, stride_bytes, static_cast<std::size_t>(item));
-    require_home(Device::cuda, *stream);
-    std::shared_ptr<void> owner = kept_alive(array);
-    if (given.contains("stream") && !given["stream"].is_none()) {
-        const auto theirs = given["stream"].cast<std::intptr_t>();
-        order(*stream, theirs, false);
-        owner = let_go_in_order(std::move(owner), stream, theirs);
-    }
-    return Tensor(reinterpret_cast<void*>(memory.first), shape, row_bytes, element, stream, std::move(owner),
-                  memory.second);
+    std::optional<std::intptr_t> stream;
+    if (given.contains("stream") && !given["stream"].is_none()) stream = given["stream"].cast<std::intptr_t>();
+    return {is_cuda ? Device::cuda : Device::cpu,
+            reinterpret_cast<void*>(memory.first),
+            memory.second,
+            shape,
+            row_bytes,
+            element,
+            stream};
+}
+
+void require_home(Device found, const Stream& stream) {
+    if (found == stream.device()) return;
+    throw py::value_error(std::string("an array on ") + name_of(found) + " needs a stream of that device, got one of " +
+                          name_of(stream.device()) + ": nothing is copied in silence");
 }
 
 Tensor borrow(const py::object& array, const SharedStream& stream) {
     if (stream == nullptr) throw py::type_error("stream must be a Stream of the array's device, got None");
     if (py::hasattr(array, "__dlpack__")) return from_dlpack(array, stream);
-    if (py::hasattr(array, "__cuda_array_interface__")) return from_cuda_array(array, stream);
+    if (py::hasattr(array, "__cuda_array_interface__")) return from_cuda_arrays({array}, stream).front();
     throw py::type_error("an array must have __dlpack__ or __cuda_array_interface__, got " +
                          std::string(py::str(py::type::handle_of(array).attr("__name__"))));
+}
+
+std::vector<Tensor> borrow_together(const std::vector<py::object>& arrays, const SharedStream& stream) {
+    if (stream != nullptr && std::all_of(arrays.begin(), arrays.end(), &is_cuda_array_alone)) {
+        return from_cuda_arrays(arrays, stream);
+    }
+    std::vector<Tensor> tensors;
+    for (const py::object& array : arrays) tensors.push_back(borrow(array, stream));
+    return tensors;
 }
 
 py::dict to_cuda_array(const Tensor& tensor) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "bindings/checks.hpp"
@@ -13,13 +14,30 @@ namespace pylfr {
 
 using SharedStream = std::shared_ptr<Stream>;
 
+// What `__cuda_array_interface__`, or the `__array_interface__` of an array on the host, says; `stream` is the one that
+// made it, by its number.
+struct ForeignArray {
+    Device device;
+    void* memory;
+    bool is_read_only;
+    Lengths shape;
+    std::int64_t row_bytes;
+    Element element;
+    std::optional<std::intptr_t> stream;
+};
+
+// Throws TypeError for another kind of object or number, ValueError unless it is row-major (rows may be padded).
+ForeignArray described(const py::object& array);
+
 // Somebody else's stream on CUDA, by its handle; `owner` is kept alive.
 SharedStream borrowed_stream(std::intptr_t handle, const py::object& owner);
 
 // The array's memory, its rows perhaps padded; what is queued on `stream` comes after what made it.
 Tensor borrow(const py::object& array, const SharedStream& stream);
 Tensor from_dlpack(const py::object& array, const SharedStream& stream);
-Tensor from_cuda_array(const py::object& array, const SharedStream& stream);
+
+// The same for arrays of one owner, such as the planes of a picture, with one event for all of them.
+std::vector<Tensor> borrow_together(const std::vector<py::object>& arrays, const SharedStream& stream);
 
 // What `__dlpack__` and `__cuda_array_interface__` give.
 py::capsule to_dlpack(const Tensor& tensor, const py::object& stream, const py::object& max_version,

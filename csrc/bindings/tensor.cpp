@@ -113,6 +113,7 @@ void bind_tensor(py::module_& module) {
     py::class_<Tensor, Held<Tensor>>(module, "Tensor")
         .def(py::init(&make_tensor), py::arg("shape"), py::arg("dtype"), py::arg("stream"), py::arg("pooled") = true)
         .def_static("borrow", &borrow, py::arg("array"), py::arg("stream"))
+        .def_static("borrow_together", &borrow_together, py::arg("arrays"), py::arg("stream"))
         .def_property_readonly("shape", [](const Tensor& tensor) { return py::tuple(py::cast(tensor.shape())); })
         .def_property_readonly("dtype", [](const Tensor& tensor) { return name_of(tensor.element()); })
         .def_property_readonly("device", [](const Tensor& tensor) { return name_of(tensor.device()); })

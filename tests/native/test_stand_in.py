@@ -24,6 +24,8 @@ pytestmark = [
 ]
 
 INVALID_VALUE = 1
+# Of a block on sm_90; most others allow 99 KB.
+MOST_SHARED_BYTES = 227 * 1024
 MEAN, SCALE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
@@ -31,12 +33,13 @@ MEAN, SCALE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 def device() -> Iterator[ctypes.CDLL]:
     library = ctypes.CDLL(_core.__file__)
     library.stand_in_queued.argtypes = [ctypes.c_void_p]
-    library.stand_in_queued.restype = ctypes.c_int64
+    library.stand_in_queued.restype = library.stand_in_event_calls.restype = ctypes.c_int64
     library.stand_in_run.argtypes = [ctypes.c_void_p]
     yield library
     library.stand_in_reverse_threads(0)
     library.stand_in_slow_waits(0)
     library.stand_in_set_processors(3)
+    library.stand_in_set_shared_bytes(MOST_SHARED_BYTES)
 
 
 def allocate() -> None:
@@ -97,7 +100,7 @@ class Lent:
 def test_a_decoder_waits_for_the_last_read_of_its_surface_and_for_nothing_queued_later(device: ctypes.CDLL) -> None:
     theirs, ours, reader = (ops.Stream("cuda") for _ in range(3))
     planes = ops.Tensor((8, 8), "uint8", theirs), ops.Tensor((4, 4, 2), "uint8", theirs)
-    surfaces = tuple(ops.Tensor.borrow(Lent(plane), ours) for plane in planes)
+    surfaces = tuple(ops.Tensor.borrow_together([Lent(plane) for plane in planes], ours))
     frame = Frame(
         camera="gate", sequence=0, captured_at=NOON, planes=(), surfaces=surfaces, layout="nv12", matrix="bt709"
     )
@@ -111,6 +114,25 @@ def test_a_decoder_waits_for_the_last_read_of_its_surface_and_for_nothing_queued
     del pictures, frame, surfaces
     device.stand_in_run(theirs.handle)
     assert device.stand_in_queued(reader.handle) == len(later), "the read was waited for, what came after it was not"
+
+
+def test_the_planes_of_a_picture_are_ordered_by_one_event(device: ctypes.CDLL) -> None:
+    """A decoder's stream serves every camera: what each picture asks of it adds up."""
+    theirs, ours = ops.Stream("cuda"), ops.Stream("cuda")
+    planes = ops.Tensor((8, 8), "uint8", theirs), ops.Tensor((4, 4, 2), "uint8", theirs)
+    before = device.stand_in_event_calls()
+    surfaces = ops.Tensor.borrow_together([Lent(plane) for plane in planes], ours)
+    assert device.stand_in_event_calls() - before == 3  # made, recorded there, waited for here
+    del surfaces[0]
+    assert device.stand_in_event_calls() - before == 3, "the other plane is still read"
+    surfaces.clear()
+    assert device.stand_in_event_calls() - before == 6  # recorded here, waited for there, destroyed
+
+
+def test_arrays_of_several_streams_are_not_borrowed_together() -> None:
+    lent = [Lent(ops.Tensor((8,), "uint8", ops.Stream("cuda"))) for _ in range(2)]
+    with pytest.raises(ValueError, match="must be of one stream: borrow them one by one"):
+        ops.Tensor.borrow_together(lent, ops.Stream("cuda"))
 
 
 @pytest.mark.parametrize("index", [False, True])
@@ -139,14 +161,15 @@ def test_python_goes_on_while_an_object_that_waits_is_ended(device: ctypes.CDLL,
     assert during > 10
 
 
+@pytest.mark.parametrize("precision", ["int8", "float16"])
 @pytest.mark.parametrize("probes", [1, 3, 8, 41])
 @pytest.mark.parametrize("is_reversed", [False, True])
 def test_a_scan_does_not_depend_on_the_order_in_which_threads_run(
-    device: ctypes.CDLL, probes: int, is_reversed: bool
+    device: ctypes.CDLL, precision: Precision, probes: int, is_reversed: bool
 ) -> None:
     home = ops.Stream("cuda")
     rows, sought = unit_rows(700, 512, 1), unit_rows(probes, 512, 2)
-    index = ops.SearchIndex(len(rows), 512, "int8", home)
+    index = ops.SearchIndex(len(rows), 512, precision, home)
     index.fill(rows, 0)
     device.stand_in_reverse_threads(int(is_reversed))
     found = on_host(index.search(on_device(sought, home), 20, home), home)
@@ -161,7 +184,7 @@ def test_a_scan_does_not_depend_on_the_order_in_which_threads_run(
         ("int8", 6, 6000, 64),
         *(("int8", probes, references, kept) for probes in (1, 9, 41) for references, kept in ((100, 64), (300, 128))),
         ("float16", 1, 300, 128),
-        ("float16", 9, 300, 128),
+        *(("float16", probes, references, kept) for probes in (9, 41) for references, kept in ((100, 64), (300, 128))),
     ],
 )
 def test_as_many_candidates_as_asked_for_come_from_a_device_with_many_multiprocessors(
@@ -178,6 +201,19 @@ def test_as_many_candidates_as_asked_for_come_from_a_device_with_many_multiproce
     assert [len(set(each[each >= 0].tolist())) for each in places] == [min(kept, references)] * probes
     wanted, _ = ops.search_exact(sought, rows, 5)
     scores: Float32 = -np.sort(-found[:, :kept], axis=1)[:, :5]
+    assert scores.tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize("precision", ["int8", "float16"])
+def test_a_device_with_less_shared_memory_takes_fewer_probes_at_once(device: ctypes.CDLL, precision: Precision) -> None:
+    device.stand_in_set_shared_bytes(99 * 1024)
+    home = ops.Stream("cuda")
+    rows, sought = unit_rows(200, 1024, 2), unit_rows(40, 1024, 1)
+    index = ops.SearchIndex(len(rows), 1024, precision, home)
+    index.fill(rows, 0)
+    found = on_host(index.search(on_device(sought, home), 64, home), home)
+    wanted, _ = ops.search_exact(sought, rows, 5)
+    scores: Float32 = -np.sort(-found[:, :64], axis=1)[:, :5]
     assert scores.tobytes() == wanted.tobytes()
 
 

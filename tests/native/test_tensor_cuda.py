@@ -108,7 +108,7 @@ def test_whoever_lent_memory_writes_to_it_after_the_last_reader() -> None:
     staging = ops.Staging(reading)
 
     def read(times: int) -> None:
-        surfaces = tuple(ops.Tensor.borrow(Lent(plane), ours) for plane in (luma, colour))
+        surfaces = tuple(ops.Tensor.borrow_together([Lent(luma), Lent(colour)], ours))
         frame = Frame(
             camera="gate", sequence=0, captured_at=NOON, planes=(), surfaces=surfaces, layout="nv12", matrix="bt709"
         )

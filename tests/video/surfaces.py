@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -82,8 +83,12 @@ def made_up(width: int, height: int, **changes: object) -> tuple[MadeUpPicture, 
     return picture, (luma, colour)
 
 
-def lent_on_host(surface: Surface) -> ops.Tensor:
-    """The surface as a tensor of the CPU, read as its interface says."""
+def lent_on_host(surfaces: Sequence[Surface]) -> list[ops.Tensor]:
+    """The surfaces as tensors of the CPU, read as their interface says."""
+    return [_lent(surface) for surface in surfaces]
+
+
+def _lent(surface: Surface) -> ops.Tensor:
     given = surface.__cuda_array_interface__
     shape = cast("tuple[int, ...]", given["shape"])
     strides = cast("tuple[int, ...]", given["strides"])

@@ -10,7 +10,7 @@ import contextlib
 import ctypes
 import errno
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from fractions import Fraction
 from functools import partial
@@ -65,13 +65,16 @@ class Surface:
 
 
 class SurfaceBuilder:
-    """Turns one camera's pictures on the device into frames, each plane taken over by ``borrow``: nothing is copied.
+    """Turns one camera's pictures on the device into frames, all planes taken over by ``borrow``: nothing is copied.
 
     ``interlaced`` pictures are counted: both their fields stay, which is logged once.
     """
 
     def __init__(
-        self, camera: str, borrow: Callable[[Surface], DeviceArray], options: PictureOptions = AS_SENT
+        self,
+        camera: str,
+        borrow: Callable[[Sequence[Surface]], Sequence[DeviceArray]],
+        options: PictureOptions = AS_SENT,
     ) -> None:
         self._camera = camera
         self._options = options
@@ -111,15 +114,13 @@ class SurfaceBuilder:
         luma, colour = picture.planes
         half = ((picture.height + 1) // 2, (picture.width + 1) // 2)
         matrix, full_range = colour_of(picture)
+        surfaces = Surface(luma, (picture.height, picture.width)), Surface(colour, (*half, 2))
         return Frame(
             camera=self._camera,
             sequence=sequence,
             captured_at=captured_at,
             planes=(),
-            surfaces=(
-                self._borrow(Surface(luma, (picture.height, picture.width))),
-                self._borrow(Surface(colour, (*half, 2))),
-            ),
+            surfaces=tuple(self._borrow(surfaces)),
             layout="nv12",
             matrix=matrix,
             full_range=full_range,
@@ -146,7 +147,7 @@ class Nvdec:
         return HWAccel("cuda", allow_software_fallback=False, is_hw_owned=True, options=dict(_CONTEXT))
 
     def builder(self, camera: str, options: PictureOptions = AS_SENT) -> SurfaceBuilder:
-        return SurfaceBuilder(camera, partial(ops.Tensor.borrow, stream=ops.Stream("cuda")), options)
+        return SurfaceBuilder(camera, partial(ops.Tensor.borrow_together, stream=ops.Stream("cuda")), options)
 
     def accept(self, context: VideoCodecContext, camera: str) -> None:
         """Raises ``MediaError`` where PyAV has opened the CPU's decoder, which it does in silence."""
