@@ -104,6 +104,35 @@ def measure_preprocessing(results: Results, stream: ops.Stream, size: Size) -> N
     )
 
 
+def measure_finish(results: Results, stream: ops.Stream, size: Size) -> None:
+    """Bias and PReLU of a convolution of IResNet's first stage, in halves, and the same in PyTorch's operators."""
+    batch, channels, side = min(64, max(size.batches)), 64, 112 if size.frame[0] > QUICK.frame[0] else 8
+    shape = (batch * side * side, channels)
+    values = ops.Tensor(shape, "float16", stream)
+    bias, slope = (ops.Tensor((channels,), "float16", stream) for _ in range(2))
+    for tensor in (values, bias, slope):
+        tensor.wipe(stream)
+    if stream.device == "cpu":
+        results.leave_out("what follows a convolution: a network on the CPU takes PyTorch's operators")
+        return
+
+    def own() -> None:
+        ops.finish_convolution(values, bias, None, slope, stream.handle)
+
+    results.add("bias and PReLU", batch, device_ms(stream, own, size.repeats), moved=2 * values.nbytes)
+    if not has_torch(stream.device):
+        return
+    import torch
+    from torch.nn import functional
+
+    made = torch.randn(batch, channels, side, side, device="cuda", dtype=torch.float16)
+    made = made.contiguous(memory_format=torch.channels_last)
+    more, steep = (torch.rand(channels, device="cuda", dtype=torch.float16) for _ in range(2))
+    with torch.cuda.stream(torch.cuda.ExternalStream(stream.handle)), torch.inference_mode():
+        theirs = device_ms(stream, lambda: functional.prelu(made.add_(more.reshape(-1, 1, 1)), steep), size.repeats)
+    results.add("bias and PReLU by PyTorch", batch, theirs, moved=2 * values.nbytes)
+
+
 def _tensors(frame: Frame) -> list[ops.Tensor]:
     return [plane for plane in frame.surfaces if isinstance(plane, ops.Tensor)]
 
@@ -187,6 +216,7 @@ def measure_loads(results: Results, stream: ops.Stream, size: Size) -> None:
 PARTS: Mapping[str, Callable[[Results, ops.Stream, Size], None]] = {
     "ceilings": measure_ceilings,
     "preprocessing": measure_preprocessing,
+    "finish": measure_finish,
     "search": measure_search,
     "peers": measure_peers,
     "decoding": measure_decoding,

@@ -12,9 +12,11 @@ from collections.abc import Mapping
 
 import torch
 from torch import nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pylfr import ops
+from pylfr.runtimes.torch.finish import finished
 from pylfr.types import Device
 
 STRIDES = (8, 16, 32)
@@ -44,10 +46,38 @@ class _ConvRelu(nn.Module):  # type: ignore[misc]
         )
 
 
-class _Residual(nn.Module):  # type: ignore[misc]
-    def __init__(self, given: int, out: int, stride: int, *, prelu: bool = True) -> None:
+class _ConvFinish(nn.Module):  # type: ignore[misc]
+    """Bias, shortcut and PReLU of a convolution in one kernel of the core, as pylfr's own runtime has it."""
+
+    def __init__(self, conv: nn.Conv2d, prelu: nn.PReLU | None = None) -> None:
         super().__init__()
-        self.body = nn.Sequential(_conv(given, out, prelu=prelu), _conv(out, out, stride=stride, prelu=prelu))
+        self.conv, self.prelu = conv, prelu
+
+    def forward(self, given: torch.Tensor, shortcut: torch.Tensor | None = None) -> torch.Tensor:
+        conv = self.conv
+        made = functional.conv2d(given, conv.weight, None, conv.stride, conv.padding, conv.dilation, conv.groups)
+        return finished(made, conv.bias, shortcut, None if self.prelu is None else self.prelu.weight)
+
+
+class _Block(nn.Module):  # type: ignore[misc]
+    """Of IResNet: normalised, a convolution with PReLU, one with the shortcut. Works once it is folded."""
+
+    def __init__(self, given: int, out: int, stride: int) -> None:
+        super().__init__()
+        self.norm, self.first = nn.BatchNorm2d(given), _conv(given, out)
+        self.second = nn.Sequential(nn.Conv2d(out, out, 3, stride, 1, bias=False), nn.BatchNorm2d(out))
+        same = stride == 1 and given == out
+        self.shortcut = nn.Identity() if same else nn.Conv2d(given, out, 1, stride, bias=False)
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        made: torch.Tensor = self.second[0](self.first(self.norm(given)), self.shortcut(given))
+        return made
+
+
+class _Residual(nn.Module):  # type: ignore[misc]
+    def __init__(self, given: int, out: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(_conv(given, out, prelu=False), _conv(out, out, stride=stride, prelu=False))
         same = stride == 1 and given == out
         self.shortcut = nn.Identity() if same else nn.Conv2d(given, out, 1, stride, bias=False)
 
@@ -59,7 +89,7 @@ def iresnet(blocks: tuple[int, int, int, int]) -> nn.Module:
     """R50 is (3, 4, 14, 3), R100 is (3, 13, 30, 3); 112 x 112 in, 512 numbers out."""
     layers, width = [_conv(3, 64)], 64
     for count, out in zip(blocks, (64, 128, 256, 512), strict=True):
-        layers += [_Residual(width if n == 0 else out, out, 2 if n == 0 else 1) for n in range(count)]
+        layers += [_Block(width if n == 0 else out, out, 2 if n == 0 else 1) for n in range(count)]
         width = out
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(512 * 7 * 7, 512))
 
@@ -93,10 +123,7 @@ class ScrfdSized(nn.Module):  # type: ignore[misc]
         )
         self.stages, self.heads, width = nn.ModuleList(), nn.ModuleList(), 56
         for level, (count, out) in enumerate(((3, 56), (4, 88), (2, 88), (3, 224))):
-            blocks = [
-                _Residual(width if n == 0 else out, out, 2 if n == 0 and level else 1, prelu=False)
-                for n in range(count)
-            ]
+            blocks = [_Residual(width if n == 0 else out, out, 2 if n == 0 and level else 1) for n in range(count)]
             self.stages.append(nn.Sequential(*blocks))
             width = out
             if level:
@@ -114,16 +141,19 @@ class ScrfdSized(nn.Module):  # type: ignore[misc]
 
 
 def _fold(module: nn.Module) -> nn.Module:
-    """Normalisation becomes part of the convolution before it, as exports of networks have it, and ReLU its end."""
+    """Normalisation becomes part of the convolution before it, as in exports of networks, ReLU or PReLU its end."""
     for child in module.children():
         _fold(child)
     if isinstance(module, nn.Sequential):
         for place in range(1, len(module)):
             before, here = module[place - 1], module[place]
             if isinstance(before, nn.Conv2d) and isinstance(here, nn.BatchNorm2d):
-                module[place - 1], module[place] = fuse_conv_bn_eval(before, here), nn.Identity()
-                if place + 1 < len(module) and isinstance(module[place + 1], nn.ReLU):
-                    module[place - 1], module[place + 1] = _ConvRelu(module[place - 1]), nn.Identity()
+                conv, after = fuse_conv_bn_eval(before, here), module[place + 1] if place + 1 < len(module) else None
+                prelu = after if isinstance(after, nn.PReLU) else None
+                module[place - 1] = _ConvRelu(conv) if isinstance(after, nn.ReLU) else _ConvFinish(conv, prelu)
+                module[place] = nn.Identity()
+                if isinstance(after, nn.ReLU | nn.PReLU):
+                    module[place + 1] = nn.Identity()
     return module
 
 

@@ -8,23 +8,32 @@ from benchmarks.gpu_cameras import DIMENSION, MEAN, SCALE, surfaces
 from benchmarks.gpu_results import QUICK, Results, Size, has_torch
 from benchmarks.gpu_searches import random_templates
 from pylfr import ops
+from pylfr.types import Precision
+
+PRECISIONS: tuple[Precision, ...] = ("int8", "float16")
 
 
 def profile(results: Results, stream: ops.Stream, size: Size) -> None:  # noqa: ARG001
-    """One scan for one probe, one for 32, and one letterbox."""
+    """Of int8 and of halves one scan for one probe and one for 32; one letterbox, and what follows a convolution."""
     references = 1_000_000 if size.repeats > QUICK.repeats else 1000
     block = random_templates(references)
-    index = ops.SearchIndex(references, DIMENSION, "int8", stream)
-    index.fill(block, 0)
     frames = surfaces(stream, size, min(32, max(size.batches)))
     pictures = ops.upload(frames, ops.Staging(stream))
     width, height = size.networks[0]
     out = ops.Tensor((len(frames), 3, height, width), "float32", stream)
-    for probes in (1, 32):
-        sought = ops.Tensor((probes, DIMENSION), "float32", stream)
-        sought.copy_from(np.ascontiguousarray(block[:probes]), stream)
-        index.search(sought, 64, stream)
+    for precision in PRECISIONS:
+        index = ops.SearchIndex(references, DIMENSION, precision, stream)
+        index.fill(block, 0)
+        for probes in (1, 32):
+            sought = ops.Tensor((probes, DIMENSION), "float32", stream)
+            sought.copy_from(np.ascontiguousarray(block[:probes]), stream)
+            index.search(sought, 64, stream)
     pictures.letterbox(out, bgr=False, mean=MEAN, scale=SCALE)
+    if stream.device == "cuda":
+        made, slope = ops.Tensor((1 << 16, 64), "float16", stream), ops.Tensor((64,), "float16", stream)
+        made.wipe(stream)
+        slope.wipe(stream)
+        ops.finish_convolution(made, slope, None, slope, stream.handle)
     stream.synchronise()
 
 

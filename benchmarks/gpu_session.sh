@@ -184,17 +184,19 @@ cd "$work" || exit 2
 is_measuring=1
 export PYLFR_REQUIRE_CUDA=1
 # The last of them asks the CPU that plays a device, in a rehearsal; a device skips it.
-kernels=(tests/native/test_batch.py tests/native/test_search_index.py tests/native/test_tensor_cuda.py tests/native/test_stand_in.py)
+kernels=(tests/native/test_batch.py tests/native/test_search_index.py tests/native/test_finish.py tests/gallery/index/test_device.py
+    tests/native/test_tensor_cuda.py tests/native/test_stand_in.py)
 pytest=(python3 -m pytest -q -rs -m cuda -p no:cacheprovider)
 measure=(python3 -m benchmarks.gpu "${quick[@]}" --only)
 
 if [ "$plan" = proof ]; then
     must 50 "kernels" "${pytest[@]}" "${kernels[@]}"
-    must 30 "stages, arrays of PyTorch and CuPy" "${pytest[@]}" tests/faces/device tests/system/test_interop.py tests/system/test_cuda.py
+    must 30 "stages, arrays of PyTorch and CuPy" "${pytest[@]}" tests/faces/device tests/runtimes/torch/test_finish.py \
+        tests/system/test_interop.py tests/system/test_cuda.py
     must 50 "six cameras, networks in PyTorch" "${pytest[@]}" tests/system/test_rehearsal_on_device.py -k "not decoded_there"
     # Where a test hangs it says in what.
     may 50 "NVDEC" "${pytest[@]}" -vv --durations=0 -o faulthandler_timeout=35 tests/video/decoding/test_nvdec.py tests/system/test_rehearsal_on_device.py -k "nvdec or decoded_there"
-    must 50 "ceilings, letterbox, search" "${measure[@]}" ceilings,preprocessing,search
+    must 50 "ceilings, letterbox, search" "${measure[@]}" ceilings,preprocessing,finish,search
     must 55 "simulated cameras" "${measure[@]}" ceilings,loads
     may 30 "races in shared memory" compute-sanitizer --tool racecheck --error-exitcode 9 \
         "${pytest[@]}" tests/native/test_batch.py tests/native/test_search_index.py -k "found or measured or order or wherever"
@@ -203,13 +205,16 @@ else
     if [ "${PYLFR_QUICK:-0}" = 1 ]; then kernels=(tests/system/test_cuda.py) again=(tests/system/test_cuda.py); fi
     must 60 "the tests again" "${pytest[@]}" "${again[@]}"
     must 45 "simulated cameras again" "${measure[@]}" ceilings,loads --cameras 180 64 128 256
+    # What proof looks at with eight probes at most, here with all that tensor cores take at once.
+    may 30 "races of scans by tensor cores" compute-sanitizer --tool racecheck --error-exitcode 9 \
+        "${pytest[@]}" tests/native/test_search_index.py -k "best_by and 41-3000 and not float32"
     must 50 "networks" "${measure[@]}" ceilings,networks,installed
     may 20 "kernels of networks" "${measure[@]}" profile-networks
     may 70 "streams of NVDEC" "${measure[@]}" ceilings,decoding
     # The largest searches are left out: memcheck is some fifty times slower.
     may 45 "memory errors" compute-sanitizer --error-exitcode 9 "${pytest[@]}" "${kernels[@]}" -k "not 6000 and not 3000 and not lent"
-    may 30 "a profile of the scan and the letterbox" ncu --clock-control none --set basic -k "regex:scan_|for_each_group" \
-        --launch-count 6 python3 -m benchmarks.gpu "${quick[@]}" --only profile
+    may 30 "a profile of the scan and the letterbox" ncu --clock-control none --set basic --kernel-name-base demangled \
+        -k "regex:scan_|LetterboxTiles|FinishConvolution" --launch-count 6 python3 -m benchmarks.gpu "${quick[@]}" --only profile
     if python3 -c 'import faiss, sys; sys.exit(not hasattr(faiss, "StandardGpuResources"))' 2>/dev/null || [ "$is_list" = 1 ]; then
         may 40 "FAISS" "${measure[@]}" ceilings,peers
     else

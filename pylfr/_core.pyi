@@ -86,6 +86,14 @@ class Tensor:
         device, or not row-major (rows may be padded). Nothing is copied.
         """
 
+    @staticmethod
+    def borrow_together(arrays: Sequence[object], stream: Stream) -> list[Tensor]:
+        """As ``borrow``, for arrays of one owner, such as the planes of a picture.
+
+        Those that have ``__cuda_array_interface__`` alone must name one stream, and wait for it, and are waited for by
+        it, together: with one event, when the last of them is let go.
+        """
+
     @property
     def shape(self) -> tuple[int, ...]: ...
     @property
@@ -159,6 +167,18 @@ def release_memory(kind: MemoryKind) -> None:
 
 def cuda_launches() -> int:
     """Kernels that pylfr launched on CUDA in this process so far."""
+
+def finish_convolution(
+    values: object, bias: object | None, shortcut: object | None, slope: object | None, stream: int
+) -> None:
+    """What follows a convolution, in place and in one kernel: + bias, + ``shortcut``, PReLU with ``slope``.
+
+    ``values`` are float16 or float32 [rows, channels] with channels by the 8 or by the 4, on CUDA by
+    ``__cuda_array_interface__`` or on the host by ``__array_interface__``; ``shortcut`` is like it, ``bias`` and
+    ``slope`` are [channels], None leaves a step out. Halves are added up in float32 and rounded once. Queued on the
+    stream with this handle, 0 on the host, without waiting; whoever calls keeps the arrays, and their order.
+    Raises ``TypeError`` or ``ValueError`` for what does not fit.
+    """
 
 class Picture:
     """A borrowed view of a frame's planes; keeps the arrays alive. Checks shapes, dtypes and strides."""

@@ -151,4 +151,5 @@ PYBIND11_MODULE(_core, module) {
     pylfr::bind_tensor(module);
     pylfr::bind_batch(module);
     pylfr::bind_search(module);
+    pylfr::bind_networks(module);
 }

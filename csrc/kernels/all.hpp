@@ -4,6 +4,7 @@
 
 #include "kernels/align.hpp"
 #include "kernels/detections.hpp"
+#include "kernels/finish.hpp"
 #include "kernels/heads.hpp"
 #include "kernels/letterbox.hpp"
 #include "kernels/quality.hpp"
@@ -11,16 +12,18 @@
 #include "kernels/search.hpp"
 #include "kernels/shortlist.hpp"
 
-#define PYLFR_FOR_EACH_KERNEL(instantiate) \
-    instantiate(CropRgb);                  \
-    instantiate(DecodeScrfd);              \
-    instantiate(DecodeYunet);              \
-    instantiate(FitSimilarity);            \
-    instantiate(Letterbox);                \
-    instantiate(MeasureScene);             \
-    instantiate(PickAnchors);              \
-    instantiate(ScoreScrfd);               \
-    instantiate(ScoreYunet);               \
+#define PYLFR_FOR_EACH_KERNEL(instantiate)         \
+    instantiate(CropRgb);                          \
+    instantiate(DecodeScrfd);                      \
+    instantiate(DecodeYunet);                      \
+    instantiate(FinishConvolution<float>);         \
+    instantiate(FinishConvolution<std::uint16_t>); \
+    instantiate(FitSimilarity);                    \
+    instantiate(Letterbox);                        \
+    instantiate(MeasureScene);                     \
+    instantiate(PickAnchors);                      \
+    instantiate(ScoreScrfd);                       \
+    instantiate(ScoreYunet);                       \
     instantiate(Warp);
 
 #define PYLFR_FOR_EACH_ROW_KERNEL(instantiate) \

@@ -41,6 +41,17 @@ void measure_quality(const PictureView* pictures, const std::int32_t* picture_in
 // Into float32 [count, 18, 32]: see MeasureScene.
 void measure_scenes(const PictureView* pictures, std::int64_t count, float* out, Place place);
 
+// What a convolution has made, [rows, channels] with channels a multiple of what 16 bytes hold, and what follows it:
+// each null where it is left out.
+struct Finish {
+    void* values;
+    const void *bias, *shortcut, *slope;
+    std::int64_t rows, channels;
+};
+
+// In place; of halves or of floats. See FinishConvolution.
+void finish_convolution(const Finish& given, bool is_half, Place place);
+
 // One level of a detection head for a batch: [batch, cells * anchors, ...].
 struct YunetLevel {
     const float *cls, *obj, *bbox, *kps;

@@ -198,7 +198,7 @@ def _exchanged(chance: Chance, tensor: Native) -> Native:
 def borrowed(chance: Chance) -> object:
     array = chance.choice((chance.floats, chance.bytes))((chance.length(), chance.length()))
     tensor = _core.Tensor.borrow(array, _STREAM)
-    other = _core.Tensor.borrow(chance.floats((chance.length(), chance.length())), _STREAM)
+    (other,) = _core.Tensor.borrow_together([chance.floats((chance.length(), chance.length()))], _STREAM)
     del array
     tensor.take(other, _STREAM)
     out = chance.floats(tuple(tensor.shape))
@@ -266,6 +266,17 @@ def search_index(chance: Chance) -> object:
     return index.search(probes, chance.number(1, 8), _STREAM), index.score_all(probes, _STREAM), index.most_error
 
 
+def finish_convolution(chance: Chance) -> object:
+    rows, channels = chance.length(), chance.choice((4, 8, 24))
+    values = chance.floats((rows, channels))
+    bias, slope = chance.floats((channels,)), chance.floats((channels,))
+    shortcut = chance.floats((rows, channels))
+    if chance.choice((False, True)):
+        values, bias, shortcut, slope = (each.astype(np.float16) for each in (values, bias, shortcut, slope))
+    given = [each if chance.choice((False, True)) else None for each in (bias, shortcut, slope)]
+    return _core.finish_convolution(values, *given, 0)
+
+
 def streams(chance: Chance) -> object:
     if chance.is_wild():
         return _core.Stream.borrow(chance.number(0, 5), chance)
@@ -285,6 +296,6 @@ CALLS: dict[str, Callable[[Chance], object]] = {
     for call in (
         letterbox, similarity, warp, crop_rgb, measure_quality, scenes, decode_yunet, decode_scrfd, nms, normalise,
         search, tracker, template_pool, tensor, borrowed, staged, batch, find_faces, crop_surface, normalise_on,
-        search_index, streams,
+        search_index, finish_convolution, streams,
     )
 }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn import functional
@@ -26,26 +26,64 @@ class Node:
 
 
 def fused(nodes: Sequence[Node], weights: Mapping[str, torch.Tensor], outputs: Container[str]) -> tuple[Node, ...]:
-    """The same network with each Conv and the Relu after it as one ``ConvRelu``, where nobody else reads between them.
+    """The same network with each Conv and what follows it as one step, where nobody else reads between them.
 
-    ``outputs`` are the network's own. cuDNN adds the bias and cuts below zero while the product is still in registers;
-    PyTorch's own kernels for that read and write all of it twice more, at a third of the memory's speed.
+    A Relu makes it a ``ConvRelu``: cuDNN adds the bias and cuts below zero while the product is still in registers. An
+    Add, a PRelu, or both make it a ``ConvFinish``, of the convolution's inputs, what is added and the slope, with an
+    empty name for what is left out (``pylfr.runtimes.torch.finish``). PyTorch's own kernels for bias, sum and
+    activation each read and write all of it once more, at a third of the memory's speed. ``outputs`` are the network's
+    own.
     """
-    made_by = {node.output: node for node in nodes}
     readers = Counter(name for node in nodes for name in node.inputs)
+    made_by: dict[str, Node] = {}
     gone: set[str] = set()
-    merged: dict[str, Node] = {}
+
+    def alone(name: str, *operators: str) -> Node | None:
+        """The convolution that makes this for one reader, with channels by the eight."""
+        node = made_by.get(name)
+        if node is None or node.operator not in operators or readers[name] > 1 or name in outputs:
+            return None
+        shape = _fixed_shape(node, weights)
+        return node if shape is not None and shape[0] % _CHANNELS == 0 else None
+
     for node in nodes:
-        before = made_by.get(node.inputs[0]) if node.operator == "Relu" else None
-        if before is None or readers[before.output] > 1 or before.output in outputs:
-            continue
-        shape = _plain_shape(before, weights)
-        if shape is not None and shape[0] % _CHANNELS == shape[1] % _CHANNELS == 0:
+        merged, before = node, None
+        if node.operator == "Relu" and (before := alone(node.inputs[0], "Conv")):
+            shape = _plain_shape(before, weights)
+            if shape is not None and shape[1] % _CHANNELS == 0:
+                merged = replace(before, operator="ConvRelu", output=node.output)
+        elif node.operator == "Add" and not any(name in weights for name in node.inputs):
+            for name, other in (node.inputs, node.inputs[::-1]):
+                if name != other and (before := alone(name, "Conv")):
+                    merged = _finish(before, node.output, shortcut=other)
+                    break
+        elif (
+            node.operator == "PRelu"
+            and (before := alone(node.inputs[0], "Conv", "ConvFinish"))
+            and not any(before.inputs[4:])
+            and _is_by_channel(node.inputs[1], before, weights)
+        ):
+            merged = _finish(before, node.output, slope=node.inputs[1])
+        made_by[node.output] = merged
+        if merged is not node and before is not None:
             gone.add(before.output)
-            merged[node.output] = Node(
-                operator="ConvRelu", inputs=before.inputs, output=node.output, attributes=before.attributes
-            )
-    return tuple(merged.get(node.output, node) for node in nodes if node.output not in gone)
+    return tuple(made_by[node.output] for node in nodes if node.output not in gone)
+
+
+def _finish(before: Node, output: str, *, shortcut: str = "", slope: str = "") -> Node:
+    """``before`` with one step more behind it: a convolution, or one that has a shortcut already."""
+    tensor, weight, bias, earlier, _ = (*before.inputs, "", "", "")[:5]
+    return replace(
+        before, operator="ConvFinish", inputs=(tensor, weight, bias, shortcut or earlier, slope), output=output
+    )
+
+
+def _is_by_channel(slope: str, convolution: Node, weights: Mapping[str, torch.Tensor]) -> bool:
+    """Whether a slope is fixed, one for each channel of the convolution."""
+    shape = _fixed_shape(convolution, weights)
+    if slope not in weights or shape is None:
+        return False
+    return tuple(weights[slope].shape) == (shape[0], 1, 1)
 
 
 def padded(
@@ -78,8 +116,15 @@ def padded(
     return wider
 
 
+def _fixed_shape(node: Node, weights: Mapping[str, torch.Tensor]) -> torch.Size | None:
+    """[out, in a group, height, width] of a convolution whose weights are fixed."""
+    if node.operator not in ("Conv", "ConvFinish"):
+        return None
+    return None if any(name not in weights for name in node.inputs[1:3] if name) else weights[node.inputs[1]].shape
+
+
 def _plain_shape(node: Node, weights: Mapping[str, torch.Tensor]) -> torch.Size | None:
-    """[out, in, height, width] of a convolution whose weights are fixed and that has no groups."""
+    """As ``_fixed_shape``, of a convolution without groups and with nothing behind it."""
     if node.operator != "Conv" or node.attributes.get("group", 1) != 1:
         return None
-    return None if any(name not in weights for name in node.inputs[1:] if name) else weights[node.inputs[1]].shape
+    return _fixed_shape(node, weights)

@@ -13,6 +13,8 @@ from typing import TypeAlias
 import torch
 from torch.nn import functional
 
+from pylfr.runtimes.torch.finish import finished
+
 # What an ONNX attribute holds, of the kinds that these operators have.
 Attribute: TypeAlias = int | float | str | list[int] | list[float] | torch.Tensor
 Attributes = Mapping[str, Attribute]
@@ -77,6 +79,15 @@ def _conv(attributes: Attributes, inputs: Sequence[torch.Tensor | None]) -> torc
         dilation=_integers(attributes, "dilations", [1, 1]),
         groups=_integer(attributes, "group", 1),
     )
+
+
+def _conv_finish(attributes: Attributes, inputs: Sequence[torch.Tensor | None]) -> torch.Tensor:
+    """Conv, and what follows it: no operator of ONNX, but what ``nodes.fused`` makes of two or three."""
+    tensor, weight, bias, shortcut, slope = inputs
+    slope = None if slope is None else slope.reshape(-1)
+    if tensor is not None and tensor.is_cuda:
+        return finished(_conv(attributes, (tensor, weight)), bias, shortcut, slope)
+    return finished(_conv(attributes, (tensor, weight, bias)), None, shortcut, slope)
 
 
 def _conv_relu(attributes: Attributes, inputs: Sequence[torch.Tensor | None]) -> torch.Tensor:
@@ -287,6 +298,7 @@ OPERATORS: Mapping[str, Operator] = {
     "Concat": lambda attributes, inputs: torch.cat(_present(inputs), dim=_integer(attributes, "axis", 0)),
     "Constant": _constant,
     "Conv": _conv,
+    "ConvFinish": _conv_finish,
     "ConvRelu": _conv_relu,
     "Div": _divide,
     "Dropout": lambda _, inputs: _present(inputs)[0],
