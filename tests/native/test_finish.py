@@ -38,13 +38,13 @@ def finish(
         tensor.copy_from(array, home)
         return tensor
 
-    own, *others = (there(each) for each in (values, bias, shortcut, slope))
+    made, *others = (there(each) for each in (values, bias, shortcut, slope))
     launches = ops.cuda_launches()
-    ops.finish_convolution(own, others[0], others[1], others[2], home.handle)
+    ops.finish_convolution(made, others[0], others[1], others[2], home.handle)
     assert ops.cuda_launches() == launches + 1
-    assert own is not None
+    assert made is not None
     changed = np.empty_like(values)
-    own.copy_to(changed, home)
+    made.copy_to(changed, home)
     return changed
 
 

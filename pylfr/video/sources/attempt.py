@@ -169,18 +169,24 @@ class Attempt:
         skipper = FrameSkipper(stream, rate_hz=lambda: self._watch.rate_now_hz if has_times else None, any_of_slot=True)
         pace = _SegmentPace(self._closed)
         decoding = self._settings.decoding
-        has_picture, keys = False, 0
+        has_picture, keys, index = False, 0, stream.index
         deadline = _PictureDeadline(self._settings.patience.read_s)
         for packet in self._packets(container):
-            deadline.packet(is_video=packet.stream_index == stream.index, is_key=packet.is_keyframe)
-            if packet.stream_index != stream.index:
+            is_key, now_s, stamp = packet.is_keyframe, time.monotonic(), packet.dts
+            is_video = packet.stream_index == index
+            deadline.packet(now_s, is_video=is_video, is_key=is_key)
+            if not is_video:
                 continue
             # Segments come in bursts, which are no queue; counted stamps say nothing about the line.
-            if has_times and not comes_in_segments and packet.dts is not None and tick_s:
-                stamp_s = packet.dts * tick_s
-                if not edge.wants(stamp_s, time.monotonic(), is_key=packet.is_keyframe):
-                    deadline.reset()
-                    continue
+            if (
+                has_times
+                and not comes_in_segments
+                and stamp is not None
+                and tick_s
+                and not edge.wants(stamp * tick_s, now_s, is_key=is_key)
+            ):
+                deadline.reset()
+                continue
             if edge.skipped > told:
                 stream.codec_context.flush_buffers()
                 self._watch.lost("late", edge.skipped - told)
@@ -189,7 +195,7 @@ class Attempt:
             skipper.before(cast("Packet[VideoStream]", packet))
             pictures = self._pictures_of(packet, stream, is_first=not has_picture)
             has_picture = has_picture or bool(pictures)
-            keys += packet.is_keyframe
+            keys += is_key
             if (
                 not has_picture
                 and keys > _KEYS_WITHOUT_A_PICTURE
@@ -276,10 +282,11 @@ class _PictureDeadline:
         self._since_s = time.monotonic()
         self._video = self._keys = 0
 
-    def packet(self, *, is_video: bool, is_key: bool) -> None:
+    def packet(self, now_s: float, *, is_video: bool, is_key: bool) -> None:
+        """A packet was taken up at ``now_s``, on the monotonic clock."""
         self._video += is_video
         self._keys += is_video and is_key
-        if time.monotonic() - self._since_s <= self._read_s:
+        if now_s - self._since_s <= self._read_s:
             return
         if not self._video:
             came = "only other streams come, such as sound"
