@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import cast
 
 import numpy as np
-from av.sidedata.sidedata import SideData, Type
+from av.sidedata.sidedata import SideData, SideDataContainer, Type
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -53,8 +53,9 @@ UPRIGHT = Orientation()
 
 def orientation_of(picture: VideoFrame) -> Orientation:
     """What the display matrix of ``picture`` asks for, to the nearest quarter turn."""
+    # Not `picture.side_data`: the picture would hold what holds it, and its memory until somebody collects garbage.
     # PyAV gives the items of this mapping where it is iterated over, whatever its stub says.
-    items = cast("Iterable[SideData]", picture.side_data)
+    items = cast("Iterable[SideData]", SideDataContainer(picture))
     found = [each for each in items if each.type is Type.DISPLAYMATRIX]
     if not found:
         return UPRIGHT

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 
 from pylfr.types import Frame
 from tests.video.clips import recording, write_clip
@@ -119,3 +120,21 @@ def test_a_turned_recording_is_set_upright(
         int(plane[y, x]) for y in (shape[0] // 3, 2 * shape[0] // 3) for x in (shape[1] // 3, 2 * shape[1] // 3)
     ]
     assert quarters == pytest.approx(expected, abs=4)
+
+
+def test_a_frame_is_freed_when_nobody_holds_it_and_not_when_garbage_is_collected(tmp_path: Path) -> None:
+    frames = recording(write_clip(tmp_path / "a.mp4", frames=30)).frames()
+    gc.collect()
+    gc.disable()
+    try:
+        before = living_pictures()
+        for _ in range(20):
+            frame = next(frames)
+        del frame
+        assert living_pictures() <= before + 1
+    finally:
+        gc.enable()
+
+
+def living_pictures() -> int:
+    return sum(isinstance(each, VideoFrame) for each in gc.get_objects())
