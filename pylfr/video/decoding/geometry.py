@@ -54,8 +54,8 @@ UPRIGHT = Orientation()
 def orientation_of(picture: VideoFrame) -> Orientation:
     """What the display matrix of ``picture`` asks for, to the nearest quarter turn."""
     # Not `picture.side_data`: the picture would hold what holds it, and its memory until somebody collects garbage.
-    # PyAV gives the items of this mapping where it is iterated over, whatever its stub says.
-    items = cast("Iterable[SideData]", SideDataContainer(picture))
+    # PyAV takes a picture, and gives the items of this mapping where it is iterated over, whatever its stub says.
+    items = cast("Iterable[SideData]", SideDataContainer(picture))  # type: ignore[call-arg]
     found = [each for each in items if each.type is Type.DISPLAYMATRIX]
     if not found:
         return UPRIGHT
