@@ -11,11 +11,12 @@ import pytest
 
 from pylfr import ops
 from pylfr.errors import ConfigError
-from pylfr.faces.detect import input_size, open_detector
+from pylfr.faces.detect import open_detector
 from pylfr.faces.device.detect import DeviceDetector
 from pylfr.faces.device.recognise import DeviceEmbedder, DeviceRecogniser, HostEmbedderAdapter
 from pylfr.faces.device.uploads import Uploads
 from pylfr.faces.embed import FaceEmbedder
+from pylfr.faces.input_size import input_size
 from pylfr.faces.quality import measure_quality
 from pylfr.faces.recognise import FaceRecogniser
 from pylfr.faces.template_pool import DeviceProbePool, ProbePool
