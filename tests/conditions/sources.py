@@ -61,7 +61,7 @@ CAMERAS: Sources = (
     ("closing_a_camera_that_froze", "nager/Nager.VideoStream#9"),
     ("over_tls", "tphakala/birdnet-go#2592"),
     ("over_https", "deepch/RTSPtoWeb#82"),
-    ("in_its_own_manner", "arendst/Tasmota#12376"),
+    ("in_its_own_manner", "janakj/py-mjpeg#2"),
     ("jpeg", "opencv/opencv#27208"),
     ("hls", "RFC 8216, 6.3.3: segments are played at their own pace"),
     ("title", "ETSI EN 300 468, annex A: a title has one of many codings"),

@@ -446,12 +446,11 @@ def jpeg(number: int) -> bytes:
 class MotionJpeg(BaseHTTPRequestHandler):
     """A camera that sends ten JPEG pictures a second, as those of twenty years do.
 
-    ``named`` is how it names what is between two pictures, ``begins_with_it`` whether that is before the first one too,
-    ``has_lengths`` whether it says how long each is.
+    ``named`` is how it names what is between two pictures, ``has_lengths`` whether it says how long each is.
     """
 
     named = "picture"
-    begins_with_it = has_lengths = True
+    has_lengths = True
 
     def do_GET(self) -> None:
         if self.path != "/video.mjpg":
@@ -463,9 +462,8 @@ class MotionJpeg(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):
             for number in range(300):
                 content = jpeg(number)
-                between = b"--picture\r\n" if number or self.begins_with_it else b""
                 length = f"Content-Length: {len(content)}\r\n".encode() if self.has_lengths else b""
-                self.wfile.write(between + b"Content-Type: image/jpeg\r\n" + length + b"\r\n" + content + b"\r\n")
+                self.wfile.write(b"--picture\r\nContent-Type: image/jpeg\r\n" + length + b"\r\n" + content + b"\r\n")
                 time.sleep(0.1)
 
     def log_message(self, *_: object) -> None:
@@ -507,8 +505,6 @@ def test_a_camera_that_sends_jpeg_over_http_gives_every_frame() -> None:
         {"named": "--picture"},
         {"named": '"picture"'},
         {"has_lengths": False},
-        {"begins_with_it": False},
-        {"begins_with_it": False, "has_lengths": False},
     ],
     ids=str,
 )
