@@ -292,7 +292,7 @@ def print_scores(name: str, marks: Marks, on_clothes: Floats, false: Floats) -> 
     """What each score gives: recall, false faces in the crowd, on clothes and in the pictures without one."""
     scores, true, found_at = np.array(marks.scores), np.array(marks.true), np.array(marks.found_at)
     print(f"| {name} | recall | false in the crowds | on clothes | in the pictures |")
-    for score in np.arange(0.3, 0.9, 0.02).round(2).tolist():
+    for score in np.arange(0.5, 0.9, 0.01).round(2).tolist():
         wrong = [int((each >= score).sum()) for each in (scores[~true], on_clothes, false)]
         recall = 100 * float((found_at >= score).mean())
         print(f"| {score:.2f} | {recall:.1f} % | {' | '.join(map(str, wrong))} |")
