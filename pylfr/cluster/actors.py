@@ -14,7 +14,6 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pylfr._internal.memory_arenas import share_arenas
 from pylfr.cluster.engine_slots import FOLDER, EngineSlot, slots_of
 from pylfr.cluster.metrics import ClusterCollector
 from pylfr.cluster.node import ClusterNode, HeadAwayError, UnknownNodeError
@@ -52,8 +51,6 @@ class HeadActor:
 
     def __init__(self, deployment: str) -> None:
         close_memory()
-        # Any of its threads may be given the alerts of a node that was cut off: megabytes at once.
-        share_arenas()
         start_logging("info", "text")
         self._resources = open_resources(Path(deployment))
         try:
