@@ -203,14 +203,14 @@ if [ "$plan" = proof ]; then
 else
     again=("${kernels[@]}" tests/faces/device tests/system/test_interop.py tests/system/test_rehearsal_on_device.py)
     if [ "${PYLFR_QUICK:-0}" = 1 ]; then kernels=(tests/system/test_cuda.py) again=(tests/system/test_cuda.py); fi
-    must 60 "the tests again" "${pytest[@]}" "${again[@]}"
+    must 55 "the tests again" "${pytest[@]}" "${again[@]}"
     must 45 "simulated cameras again" "${measure[@]}" ceilings,loads --cameras 180 64 128 256
     # What proof looks at with eight probes at most, here with all that tensor cores take at once.
-    may 30 "races of scans by tensor cores" compute-sanitizer --tool racecheck --error-exitcode 9 \
+    may 20 "races of scans by tensor cores" compute-sanitizer --tool racecheck --error-exitcode 9 \
         "${pytest[@]}" tests/native/test_search_index.py -k "best_by and 41-3000 and not float32"
     must 50 "networks" "${measure[@]}" ceilings,networks,installed
     may 20 "kernels of networks" "${measure[@]}" profile-networks
-    may 70 "streams of NVDEC" "${measure[@]}" ceilings,decoding
+    may 60 "streams of NVDEC" "${measure[@]}" ceilings,decoding
     # The largest searches are left out: memcheck is some fifty times slower.
     may 45 "memory errors" compute-sanitizer --error-exitcode 9 "${pytest[@]}" "${kernels[@]}" -k "not 6000 and not 3000 and not lent"
     may 30 "a profile of the scan and the letterbox" ncu --clock-control none --set basic --kernel-name-base demangled \

@@ -272,9 +272,17 @@ def finish_convolution(chance: Chance) -> object:
     bias, slope = chance.floats((channels,)), chance.floats((channels,))
     shortcut = chance.floats((rows, channels))
     if chance.choice((False, True)):
-        values, bias, shortcut, slope = (each.astype(np.float16) for each in (values, bias, shortcut, slope))
+        with np.errstate(all="ignore"):
+            values, bias, shortcut, slope = (each.astype(np.float16) for each in (values, bias, shortcut, slope))
     given = [each if chance.choice((False, True)) else None for each in (bias, shortcut, slope)]
     return _core.finish_convolution(values, *given, 0)
+
+
+def apply_linear(chance: Chance) -> object:
+    rows, given, out = chance.length(), chance.choice(_SIZES), chance.choice(_SIZES)
+    return _core.apply_linear(
+        chance.floats((rows, given)), chance.floats((out, given)), chance.floats((out,)), chance.floats((rows, out))
+    )
 
 
 def streams(chance: Chance) -> object:
@@ -296,6 +304,6 @@ CALLS: dict[str, Callable[[Chance], object]] = {
     for call in (
         letterbox, similarity, warp, crop_rgb, measure_quality, scenes, decode_yunet, decode_scrfd, nms, normalise,
         search, tracker, template_pool, tensor, borrowed, staged, batch, find_faces, crop_surface, normalise_on,
-        search_index, finish_convolution, streams,
+        search_index, finish_convolution, apply_linear, streams,
     )
 }  # fmt: skip
