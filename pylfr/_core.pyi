@@ -23,6 +23,12 @@ def cuda_device_count() -> int:
 def simd_level() -> str:
     """Which build of the hot loops runs on this processor: "avx512", "avx2" or "plain". All give the same bits."""
 
+def ffmpeg_listener() -> int:
+    """The address of what notes FFmpeg's redirects, for ``av_log_set_callback``. It drops everything else."""
+
+def take_redirect() -> bool:
+    """Whether FFmpeg was about to follow a redirect on this thread, since this was asked last."""
+
 class Event:
     """Where a stream stood when ``Stream.record`` was called."""
 

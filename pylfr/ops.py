@@ -32,6 +32,7 @@ from pylfr._core import (
     cuda_launches,
     decode_scrfd,
     decode_yunet,
+    ffmpeg_listener,
     finish_convolution,
     memory_counts,
     nms,
@@ -42,6 +43,7 @@ from pylfr._core import (
     search_exact,
     simd_level,
     similarity,
+    take_redirect,
 )
 from pylfr._core import coarse_luma as _coarse_luma
 from pylfr._core import crop_rgb as _crop_rgb
@@ -75,6 +77,7 @@ __all__ = [
     "cuda_launches",
     "decode_scrfd",
     "decode_yunet",
+    "ffmpeg_listener",
     "finish_convolution",
     "letterbox",
     "measure_quality",
@@ -89,6 +92,7 @@ __all__ = [
     "search_exact",
     "simd_level",
     "similarity",
+    "take_redirect",
     "upload",
     "warp",
 ]

@@ -2,7 +2,9 @@
 #include "bindings/checks.hpp"
 
 #include <cmath>
+#include <cstdint>
 
+#include "core/ffmpeg_log.hpp"
 #include "cpu/simd.hpp"
 
 namespace pylfr {
@@ -144,6 +146,8 @@ PYBIND11_MODULE(_core, module) {
     module.def("built_with_cuda", &pylfr::built_with_cuda);
     module.def("cuda_device_count", &pylfr::cuda_device_count, py::call_guard<py::gil_scoped_release>());
     module.def("simd_level", [] { return pylfr::hot_loops().simd_level; });
+    module.def("ffmpeg_listener", [] { return reinterpret_cast<std::uintptr_t>(&pylfr::hear_ffmpeg); });
+    module.def("take_redirect", &pylfr::take_redirect);
     pylfr::bind_pictures(module);
     pylfr::bind_detections(module);
     pylfr::bind_tracker(module);

@@ -18,6 +18,7 @@ from pylfr.video.decoding.backend import ON_CPU, Decoding
 from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.decoding.nvdec import Nvdec, require_nvdec
 from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
+from pylfr.video.decoding.redirects import libavutil
 from pylfr.video.isolation.client import IsolatedFile
 from pylfr.video.isolation.sandbox import HELD
 from pylfr.video.sources.attempt import ReconnectPolicy
@@ -142,6 +143,7 @@ def open_rtsp(
     if ca is not None:
         require_readable(ca, camera)
     resolve_secrets(url, name=f"the address of camera {camera!r}")
+    libavutil()  # without it redirects could not be refused
     ways = ("tcp",) if url.startswith("rtsps://") else ("tcp", "udp") if transport == "auto" else (transport,)
     trust = RtspTrust(ca=ca, redirects_to=frozenset(redirects_to))
     patience = patience or ReconnectPolicy()

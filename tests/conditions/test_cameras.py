@@ -245,6 +245,26 @@ def test_a_description_whose_streams_are_on_another_host_is_refused(place: str) 
     assert stolen == []
 
 
+@pytest.mark.parametrize("demand", [DIGEST, 'WWW-Authenticate: Basic realm="r"'], ids=["digest", "basic"])
+@pytest.mark.parametrize("method", ["OPTIONS", "DESCRIBE"])
+def test_a_camera_that_answers_the_check_well_and_redirects_ffmpeg_is_not_followed(method: str, demand: str) -> None:
+    video = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:track1\r\n"
+
+    def two_faced(request: str) -> bytes:
+        if "Authorization" not in request:
+            return reply(request, "401 Unauthorized", demand)
+        if "User-Agent: pylfr" not in request and request.startswith(method):
+            return reply(request, "302 Found", f"Location: rtsp://localhost:{other}/camera")
+        return described(request, f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=c\r\nt=0 0\r\n{video}")
+
+    with answering(asks_password) as (other, stolen), answering(two_faced) as (port, asked):
+        source = open_rtsp(f"{CAMERA}:{port}/camera", camera="gate", patience=SOON)
+        witness = Witness(source, until="refused").watch()
+    assert "redirected the request for pictures" in witness.details("refused"), witness.events
+    assert any("User-Agent: Lavf" in request for request in asked), "FFmpeg did ask"
+    assert stolen == []
+
+
 @needs_server
 def test_a_real_camera_is_found_behind_a_redirect_on_its_own_host(server: Server) -> None:
     def moved(request: str) -> bytes:

@@ -67,7 +67,10 @@ class PictureShape:
 
 def parse_message(content: bytes) -> Mapping[str, Any]:
     """The message in ``content``. Raises ``ValueError`` unless it is an object that says what it ``asks``."""
-    message = json.loads(content)
+    try:
+        message = json.loads(content)
+    except RecursionError as error:
+        raise ValueError("a message is nested too deep") from error
     if not isinstance(message, dict) or not isinstance(message.get("asks"), str):
         raise ValueError("a message must be an object that says what it asks")
     return message

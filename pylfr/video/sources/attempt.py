@@ -133,7 +133,7 @@ class Attempt:
         try:
             yield
         finally:
-            with interrupted_by(self._closed):
+            with interrupted_by(self._closed.is_set):
                 container.close()
 
     def _stream(self, container: InputContainer) -> VideoStream | None:
@@ -155,7 +155,7 @@ class Attempt:
 
     def _packets(self, container: InputContainer) -> Iterator[Packet[Stream]]:
         """Packets of every stream, so that sound alone cannot hide that no picture comes."""
-        with interrupted_by(self._closed):
+        with interrupted_by(self._closed.is_set):
             for packet in container.demux():
                 if self._closed.is_set():
                     return

@@ -21,7 +21,8 @@ from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.decoding.geometry import aspect_of
 from pylfr.video.decoding.interruption import interrupted_by
 from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
-from pylfr.video.sources.attempt import Attempt, LiveSettings, ReconnectPolicy
+from pylfr.video.decoding.redirects import hearing_redirects
+from pylfr.video.sources.attempt import Attempt, CameraRefusedError, LiveSettings, ReconnectPolicy
 from pylfr.video.sources.base import CameraSource
 from pylfr.video.sources.observer import CameraEvent, FrameObserver
 
@@ -144,13 +145,25 @@ class LiveSource(CameraSource):
         return self._connect(file, further)
 
     def _connect(self, file: str | io.RawIOBase, further: Mapping[str, str]) -> InputContainer:
-        with self._settings.decoding.refusing(self._camera), interrupted_by(self._closed):
-            return av.open(
-                file,
-                mode="r",
-                format=self._connection.input_format,
-                options={**self._connection.ways[self._way], **further},
-                metadata_errors="replace",
-                timeout=(self._settings.patience.open_s, self._settings.patience.read_s),
-                hwaccel=self._settings.decoding.accelerator(),
-            )
+        with (
+            self._settings.decoding.refusing(self._camera),
+            hearing_redirects() as is_redirected,
+            interrupted_by(lambda: self._closed.is_set() or is_redirected()),
+        ):
+            try:
+                return av.open(
+                    file,
+                    mode="r",
+                    format=self._connection.input_format,
+                    options={**self._connection.ways[self._way], **further},
+                    metadata_errors="replace",
+                    timeout=(self._settings.patience.open_s, self._settings.patience.read_s),
+                    hwaccel=self._settings.decoding.accelerator(),
+                )
+            except (av.error.FFmpegError, OSError) as error:
+                if is_redirected():
+                    raise CameraRefusedError(
+                        "it answered when it was asked first and redirected the request for pictures: no such redirect "
+                        "is followed; if the camera is right, it is found at the next attempt"
+                    ) from error
+                raise

@@ -64,10 +64,14 @@ class RtspCheck:
     ) -> tuple[str, Mapping[str, str]]:
         patience = Patience(time.monotonic() + self._open_s, closed)
         for _ in range(_MOST_REDIRECTS + 1):
-            options, moved_to = self._ask(address, patience, warn)
-            if moved_to is None:
-                return address, options
-            address = self._redirected(address, moved_to)
+            try:
+                options, moved_to = self._ask(address, patience, warn)
+                if moved_to is None:
+                    return address, options
+                address = self._redirected(address, moved_to)
+            except ValueError as error:
+                # A port of six digits, a bracket without its other half: urllib says which, and not where.
+                raise CameraRefusedError(f"it answers with an address that is none ({error})") from error
         raise CameraRefusedError(f"it redirects more than {_MOST_REDIRECTS} times")
 
     def _ask(

@@ -1,0 +1,84 @@
+"""Keeps FFmpeg from following a redirect of RTSP, against which it has no setting.
+
+It would follow one to any host, with the password of the address that it was given. Before it does, it says so in its
+log, on the thread that connects. The core listens there (``csrc/core/ffmpeg_log.cpp``); when FFmpeg next asks whether
+to go on, which it does before it sends anything, the answer is no (``interruption``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import av.logging
+
+from pylfr.errors import MediaError
+from pylfr.ops import ffmpeg_listener, take_redirect
+
+_LIBRARY = re.compile(r"/.*/libavutil[^/]*\.so[^/]*$", re.MULTILINE)
+
+
+class _Listening:
+    """How many threads connect just now: PyAV's own log comes back when none does."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._threads = 0
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        with self._lock:
+            self._threads += 1
+            libavutil().av_log_set_callback(ctypes.c_void_p(ffmpeg_listener()))
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._threads -= 1
+                if not self._threads:
+                    av.logging.set_level(av.logging.get_level())
+
+
+_listening = _Listening()
+
+
+@contextlib.contextmanager
+def hearing_redirects() -> Iterator[Callable[[], bool]]:
+    """Whether FFmpeg was about to follow a redirect on this thread, within the block.
+
+    PyAV's own log is silent meanwhile. Raises ``MediaError`` as ``libavutil`` does.
+    """
+    with _listening.held():
+        take_redirect()
+        is_heard = False
+
+        def is_redirected() -> bool:
+            nonlocal is_heard
+            is_heard = take_redirect() or is_heard
+            return is_heard
+
+        yield is_redirected
+
+
+@functools.cache
+def libavutil() -> ctypes.CDLL:
+    """The library of FFmpeg that logs, as PyAV has loaded it.
+
+    Raises ``MediaError`` where FFmpeg was built into PyAV: then nobody can listen.
+    """
+    loaded = sorted(set(_LIBRARY.findall(Path("/proc/self/maps").read_text())))
+    # Another package may have brought an FFmpeg of its own.
+    own = [path for path in loaded if path.startswith(str(Path(av.__file__).parents[1]))]
+    if not loaded:
+        raise MediaError(
+            "this PyAV has FFmpeg built in, so that nothing keeps it from following an RTSP camera's redirect with the "
+            "camera's password: install the wheel (pip install --force-reinstall --only-binary av av)"
+        )
+    return ctypes.CDLL((own or loaded)[0], mode=os.RTLD_NOW | getattr(os, "RTLD_NOLOAD", 0))
