@@ -40,11 +40,19 @@ void require_scores(py::ssize_t probes, std::int64_t k) {
     }
 }
 
+// Rows of no numbers take no memory, so that there may be more of them than anybody waits for.
+void require_numbers(py::ssize_t rows, py::ssize_t dimension) {
+    if (rows == 0 || dimension > 0) return;
+    throw py::value_error("references must have one number a row or more, got " + std::to_string(rows) +
+                          " rows of none");
+}
+
 py::tuple search_all(const py::array& probes, const py::array& references, std::int64_t k) {
     const float* sought = values<float>(probes, {any_length, any_length}, "probes");
     const py::ssize_t count = probes.shape(0), dimension = probes.shape(1);
     const float* rows = values<float>(references, {any_length, dimension}, "references");
     const py::ssize_t reference_count = references.shape(0);
+    require_numbers(reference_count, dimension);
     require_scores(count, k);
     py::array_t<float> scores({count, static_cast<py::ssize_t>(k)});
     py::array_t<std::int64_t> found({count, static_cast<py::ssize_t>(k)});
@@ -64,6 +72,7 @@ py::tuple search_by_entry(const py::array& probes, const py::array& references, 
     const float* rows = values<float>(references, {any_length, dimension}, "references");
     const py::ssize_t reference_count = references.shape(0);
     const std::int64_t* owner = values<std::int64_t>(entry, {reference_count}, "entry");
+    require_numbers(reference_count, dimension);
     require_scores(count, k);
     py::array_t<float> scores({count, static_cast<py::ssize_t>(k)});
     py::array_t<std::int64_t> found({count, static_cast<py::ssize_t>(k)});

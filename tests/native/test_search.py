@@ -116,3 +116,11 @@ def test_normalising_refuses_what_it_cannot_write_to() -> None:
         ops.normalise(rows)
     with pytest.raises(TypeError, match="vectors must be float32"):
         ops.normalise(np.ones((2, 4)))  # type: ignore[arg-type]
+
+
+def test_rows_of_no_numbers_are_refused_however_many_they_are() -> None:
+    endless = np.broadcast_to(np.zeros((1, 0), np.float32), (2**40, 0))
+    with pytest.raises(ValueError, match="one number a row or more"):
+        ops.search_exact(np.zeros((2, 0), np.float32), endless, 1)
+    with pytest.raises(ValueError, match="one number a row or more"):
+        ops.search_entries(np.zeros((2, 0), np.float32), endless[:3], np.arange(3), 1)
