@@ -6,20 +6,35 @@ import os
 import signal
 from types import FrameType
 
+from pylfr._internal.limits import limit_met
+from pylfr._internal.under_limit import run_under_limit, say_ended, speak
+
 
 def main() -> None:
     """Run the command line, which takes a second to import: until then Ctrl-C ends the process where it is."""
     # A shell lets what it starts in the background ignore Ctrl-C: so it stays.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end_at_once)
-    from pylfr.cli import main as run
+    run_under_limit(_run)
 
+
+def _run() -> None:
+    try:
+        from pylfr.cli import main as run
+    except Exception as error:
+        met = limit_met(error)
+        if not met:
+            raise
+        speak(f"error: {met}")
+        say_ended(of_a_limit=True)
+        os._exit(1)
     run()
 
 
 def _end_at_once(_: int, __: FrameType | None) -> None:
     # An exception might be taken for a failed import by whatever imports just now.
-    os.write(2, b"error interrupted before anything was done\n")
+    speak("error interrupted before anything was done")
+    say_ended(of_a_limit=False)
     os._exit(130)
 
 

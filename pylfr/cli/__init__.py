@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -14,7 +15,8 @@ from typing import Annotated, NoReturn, cast
 import typer
 
 from pylfr import __version__
-from pylfr.cli.limits import limit_met
+from pylfr._internal.limits import limit_met, memory_limit_mb
+from pylfr._internal.under_limit import say_ended, speak
 from pylfr.errors import PylfrError, UsageError
 from pylfr.monitoring.logs import LogFormat, LogLevel, start_logging
 
@@ -125,11 +127,12 @@ def main() -> None:
         app = command_line(words)
         import_module("pylfr.cli.console")
         import_module("pylfr.cli.output")
-    except (ImportError, MemoryError, OSError) as error:
+    except Exception as error:
         _give_up(error)
     # Everything is imported: from here on Ctrl-C is an exception, and what is open is closed.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.excepthook = _end_of_thread
     sys.exit(_status_of(app, sys.argv[1:]))
 
 
@@ -160,12 +163,36 @@ def _status_of(app: typer.Typer, words: Sequence[str]) -> int:
         status, reason = 2, _misuse(error)
     except Exception as error:
         # What is no limit of the system is a mistake of ours: with its traceback.
-        reason = limit_met(error)
+        reason = limit_met(error) or _perhaps_memory(error)
         if not reason:
             raise
     if reason:
-        warn("error", reason)
+        try:
+            warn("error", reason)
+        except MemoryError:
+            speak(f"error {reason}")
+        say_ended(of_a_limit="ulimit" in reason)
+    elif status:
+        say_ended(of_a_limit=False)
     return status
+
+
+def _perhaps_memory(error: Exception) -> str:
+    """A line for what no part of ours explains, where memory is limited: without it libraries fail in many ways."""
+    most = memory_limit_mb()
+    if most is None:
+        return ""
+    words = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {words}; {most:,.0f} MB may be used, which may be too little (`ulimit -v`)"
+
+
+def _end_of_thread(ended: threading.ExceptHookArgs) -> None:
+    """One line where a thread ended for want of memory or files; its traceback where it is a mistake of ours."""
+    met = limit_met(ended.exc_value) if ended.exc_value is not None else ""
+    if met:
+        speak(f"error: {met}")
+    else:
+        threading.__excepthook__(ended)
 
 
 def _with_limit(reason: str, error: BaseException) -> str:
@@ -176,12 +203,13 @@ def _with_limit(reason: str, error: BaseException) -> str:
     return f"{reason}: {met}"
 
 
-def _give_up(error: ImportError | MemoryError | OSError) -> NoReturn:
+def _give_up(error: Exception) -> NoReturn:
     """End where not even the command could be imported. What the system did not refuse is raised as it is."""
-    met = limit_met(error)
+    met = limit_met(error) or _perhaps_memory(error)
     if not met:
         raise error
-    os.write(2, f"error: {met}\n".encode())
+    speak(f"error: {met}")
+    say_ended(of_a_limit=True)
     os._exit(1)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from pylfr.cli.limits import limit_met
+from pylfr._internal.limits import limit_met
 from pylfr.errors import MediaError
 
 FILES = """
@@ -68,3 +69,81 @@ def test_the_limit_behind_an_error_is_named_and_nothing_else_is_called_one(error
     found = limit_met(error)
     assert words in found
     assert bool(words) == bool(found)
+
+
+def ended_under(limit: str, most: int, *words: str) -> subprocess.CompletedProcess[str]:
+    """A command of its own process, under a limit that it is started with."""
+    program = (
+        f"import resource, runpy; resource.setrlimit(resource.{limit}, ({most}, {most})); "
+        "runpy.run_module('pylfr', run_name='__main__')"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, text=True, check=False, timeout=240
+    )
+
+
+def require_one_line(ended: subprocess.CompletedProcess[str], sign: str) -> None:
+    """Raise ``AssertionError`` unless it did what it should, or one line of error names the limit."""
+    notices = ("notice ", "networks run in ", "detect: ", "embed: ")
+    lines = [line for line in ended.stderr.splitlines() if not line.startswith(notices)]
+    assert ended.returncode == 1, (ended.returncode, ended.stderr)
+    [line] = lines
+    assert line.startswith(("error ", "error: ")), ended.stderr
+    assert sign in line, ended.stderr
+
+
+# From where Python itself starts to where the command has what it needs.
+@pytest.mark.parametrize("most_mb", [60, 120, 200, 280])
+def test_a_command_that_is_started_with_little_memory_ends_with_one_line(most_mb: int, tmp_path: Path) -> None:
+    ended = ended_under("RLIMIT_AS", most_mb * 1_000_000, "watchlist", "list", str(tmp_path / "none"))
+    require_one_line(ended, "ulimit -v")
+
+
+@pytest.mark.parametrize(
+    ("does", "words"),
+    [
+        ("os.abort()", "a library ended the process (SIGABRT)"),
+        ("os.write(2, b'terminate called\\nwhat(): bad_alloc\\n'); os.abort()", "(SIGABRT: terminate called)"),
+        ("os.write(2, b'OpenBLAS error: no memory\\n'); os._exit(1)", "(exit status 1: OpenBLAS error: no memory)"),
+        ("os.kill(os.getpid(), 9)", "(SIGKILL)"),
+    ],
+)
+def test_what_a_library_ends_without_memory_its_parent_says(does: str, words: str) -> None:
+    program = f"""
+import os, resource
+resource.setrlimit(resource.RLIMIT_AS, (10**9, 10**9))
+from pylfr._internal.under_limit import run_under_limit
+def command():
+    {does}
+run_under_limit(command)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 1
+    [line] = ended.stderr.splitlines()
+    assert words in line
+    assert "1,000 MB may be used (`ulimit -v`" in line
+
+
+def test_under_a_limit_on_memory_a_command_ends_as_it_does_without() -> None:
+    program = """
+import os, resource, sys, time
+resource.setrlimit(resource.RLIMIT_AS, (10**9, 10**9))
+from pylfr._internal.under_limit import run_under_limit
+def command():
+    os.write(2, b"a library's notice\\n")
+    print("ready", flush=True)
+    time.sleep(60)
+run_under_limit(command)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"ready\n"
+        [child] = map(int, Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split())
+        parent.terminate()
+        assert parent.wait(30) == -signal.SIGTERM
+        assert not Path(f"/proc/{child}").exists()
+    done = subprocess.run(
+        [sys.executable, "-c", program.replace("time.sleep(60)", "sys.exit(3)")],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (3, "ready\n")

@@ -1,0 +1,87 @@
+"""What the system refused for want of files, memory or threads, as one line that names the limit."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from collections.abc import Iterator
+
+# How libraries say that there was no memory, no thread or no file, in errors of their own.
+_NO_MEMORY = (
+    *("bad_alloc", "bad allocation", "cannot allocate memory", "failed to map segment", "out of memory"),
+    *("failed to allocate", "malloc failure", "unable to allocate", "memory exhausted", "std::length_error"),
+)
+_NO_THREAD = ("can't start new thread", "resource temporarily unavailable", "pthread_create failed")
+_NO_FILE = ("too many open files", "unable to open database file")
+# So many more files a command needs for a moment, whatever it does.
+_A_FEW = 4
+
+
+def limit_met(error: BaseException) -> str:
+    """Which limit is behind an error, with what raises it; "" where none is."""
+    for each in _chain(error):
+        words = str(each).lower()
+        number = each.errno if isinstance(each, OSError) else None
+        if number in (errno.EMFILE, errno.ENFILE) or _NO_FILE[0] in words:
+            return files_are_used_up()
+        if isinstance(each, MemoryError) or number == errno.ENOMEM or any(sign in words for sign in _NO_MEMORY):
+            return memory_is_used_up()
+        if any(sign in words for sign in _NO_THREAD):
+            most = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+            # Also where there is no memory for another stack, which the system says in the same words.
+            return f"no further thread can be started, of {_number(most)}{_memory()} (`ulimit -u` shows and raises it)"
+        # Where no file can be opened, Python finds no module, and SQLite no database: neither says why.
+        if (isinstance(each, ImportError) or _NO_FILE[1] in words) and not _can_open():
+            return files_are_used_up()
+    return ""
+
+
+def memory_is_used_up() -> str:
+    """The line for that."""
+    return f"out of memory{_memory()} (`ulimit -v` shows a limit; fewer cameras or a smaller batch need less)"
+
+
+def files_are_used_up() -> str:
+    """The line for that."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return f"too many open files, at most {_number(most)} may be (`ulimit -n` shows and raises it)"
+
+
+def memory_limit_mb() -> float | None:
+    """How many megabytes a process may map; None where there is no limit."""
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if most == resource.RLIM_INFINITY else most / 1e6
+
+
+def _memory() -> str:
+    most = memory_limit_mb()
+    return "" if most is None else f", {most:,.0f} MB may be used"
+
+
+def _number(most: int) -> str:
+    return "unlimited" if most == resource.RLIM_INFINITY else str(most)
+
+
+def _can_open() -> bool:
+    """Whether a few more files can be opened just now."""
+    opened: list[int] = []
+    try:
+        while len(opened) < _A_FEW:
+            opened += [os.open(os.devnull, os.O_RDONLY)]
+    except OSError:
+        return False
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+    return True
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what it came of."""
+    seen: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        yield each
+        each = each.__cause__ or each.__context__
