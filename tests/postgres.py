@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 
-def _binary(name: str) -> str:
+def program(name: str) -> str:
+    """The path of a program of PostgreSQL; the test is skipped where it is not installed."""
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     place = str(found[-1]) if found else shutil.which(name)
     if place is None:
@@ -25,7 +26,7 @@ class Postgres:
     """Use it as a context manager; ``url`` is that of an empty database."""
 
     def __init__(self) -> None:
-        self._programs = _binary("initdb"), _binary("postgres")
+        self._programs = program("initdb"), program("postgres")
         # PostgreSQL refuses to run as root.
         self._other = {"user": "postgres", "group": "postgres", "extra_groups": ()} if os.geteuid() == 0 else {}
         self._temporary = tempfile.TemporaryDirectory(prefix="pylfr-pg-", dir="/tmp")

@@ -13,12 +13,15 @@ from rich.table import Table
 from pylfr._internal.secrets import resolve_secrets
 from pylfr.cli.console import escape, results, say, warn
 from pylfr.cluster.engine_logs import verify_engines
+from pylfr.deployment.resources import vault_passphrase
 from pylfr.errors import AuditError
-from pylfr.governance.adjudication.database import StoredRecords, open_records
+from pylfr.governance.adjudication.database import open_records
+from pylfr.governance.adjudication.erasure_keys import ErasureKeys
 from pylfr.governance.adjudication.hand_over import verify_hand_overs
 from pylfr.governance.adjudication.reviewed import review_log
 from pylfr.governance.adjudication.signatures import verify_decisions
-from pylfr.governance.audit.audit import read_audit
+from pylfr.governance.adjudication.stored import StoredRecords
+from pylfr.governance.audit.audit import read_audit, system_clock
 from pylfr.governance.audit.chain import LogEntry
 from pylfr.governance.audit.receiver import Tls, open_receiver
 from pylfr.governance.authorisation.signed import SignedAuthorisation, read_signed
@@ -48,6 +51,9 @@ def verify_(
         str | None,
         typer.Option(help="The records, a SQLite file or a URL: every row must be what the log says."),
     ] = None,
+    records_keys: Annotated[
+        Path | None, typer.Option(help="The folder of their keys, where names in the records are encrypted.")
+    ] = None,
     engine: Annotated[
         list[Path] | None, typer.Option(help="The folder of a node of a cluster, with its engine's log; repeat.")
     ] = None,
@@ -72,7 +78,7 @@ def verify_(
     if expect is not None and all(entry.digest != expect for entry in read.entries):
         flaws.append(f"{log} has no entry with the digest {expect}: it was cut, or written anew, after that was noted")
     if records is not None:
-        reviewed = review_log(read.entries, _stored(records))
+        reviewed = review_log(read.entries, _stored(records, records_keys))
         flaws += [f"the records are not what the log says: {each}" for each in reviewed.differences]
     engines = None
     if engine or received is not None:
@@ -181,12 +187,14 @@ def _fingerprints(signed: SignedAuthorisation) -> str:
     return ", ".join(sorted(f"key {each.fingerprint}" for each in signed.signers))
 
 
-def _stored(records: str) -> StoredRecords:
-    """Everything in the records. Raises ``AuditError`` where there is no such file."""
+def _stored(records: str, keys: Path | None) -> StoredRecords:
+    """Everything in the records, names opened with ``keys``. Raises ``AuditError`` where there is no such file."""
     if "://" not in records and not Path(records).is_file():
         raise AuditError(f"{records}: no such file; give the records' file, or their url")
     url = records if "://" in records else f"sqlite:///{records}"
-    with closing(open_records(resolve_secrets(url, name="the records' url", percent_encoded=True))) as opened:
+    url = resolve_secrets(url, name="the records' url", percent_encoded=True)
+    opening = ErasureKeys(keys, passphrase=vault_passphrase(), clock=system_clock) if keys is not None else None
+    with closing(open_records(url, keys=opening)) as opened:
         return opened.stored()
 
 

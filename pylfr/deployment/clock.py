@@ -12,6 +12,7 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 from pylfr._internal.atomic_file import write_whole
@@ -19,6 +20,7 @@ from pylfr._internal.canonical_json import utc_text
 from pylfr._internal.regular_file import read_file
 from pylfr._internal.steady_clock import since_boot_s, system_now
 from pylfr._internal.strict_json import moment_of, parse_object, text_of
+from pylfr.errors import AuditError
 
 # Clocks drift by seconds a day; what is more was set.
 _SLACK = timedelta(minutes=1)
@@ -88,6 +90,41 @@ def clock_path(audit: Path) -> Path:
     return audit.with_name(f".{audit.name}.clock")
 
 
+class ClockTrust:
+    """Whether a start may believe its clocks, by what they said when the deployment was last opened."""
+
+    def __init__(self, audit: Path, clocks: ClockReading | None) -> None:
+        """``audit`` is the log beside which readings are kept; with None for ``clocks`` everything is believed."""
+        self._path = clock_path(audit)
+        self._clocks = clocks
+
+    @cached_property
+    def doubt(self) -> str:
+        """Why the clock is not to be believed; "" where it is, or is not checked."""
+        if self._clocks is None:
+            return ""
+        return doubt_about(self._clocks, read_last(self._path), is_synchronised=is_synchronised())
+
+    def require(self) -> None:
+        """Raise ``AuditError`` where the clock is not to be believed: by it keys would be destroyed."""
+        if self.doubt:
+            raise AuditError(
+                f"{self.doubt}. Nothing is recorded or erased: set the clock right; where it is right, "
+                "`pylfr sweep --confirm-clock NAME` says so in the record"
+            )
+
+    def remember(self) -> None:
+        """Keep what the clocks said, for the next start. Raises ``AuditError`` as ``require``, and ``OSError``."""
+        self.require()
+        if self._clocks is not None and os.access(self._path.parent, os.W_OK):
+            write_last(self._path, self._clocks)
+
+    def confirm(self) -> str:
+        """Believe the clock from now on; what was in doubt."""
+        doubt, self.doubt = self.doubt, ""
+        return doubt
+
+
 def read_last(path: Path) -> ClockReading | None:
     """The reading in ``path``; None where there is none that makes sense."""
     try:
@@ -106,8 +143,3 @@ def write_last(path: Path, reading: ClockReading) -> None:
     """Remember a reading for the next time. Raises ``OSError`` where the folder cannot be written."""
     fields = {"at": utc_text(reading.at), "since_boot_s": reading.since_boot_s, "boot": reading.boot}
     write_whole(path, json.dumps(fields).encode())
-
-
-def is_writable(path: Path) -> bool:
-    """Whether a reading can be remembered there."""
-    return os.access(path.parent, os.W_OK)

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pylfr._internal.canonical_json import utc_text
+from pylfr._internal.strict_json import parse_object
 from pylfr.errors import ConfigError
 
 
@@ -62,7 +63,7 @@ def running(audit: Path, name: str) -> str | None:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         try:
-            return str(json.loads(os.pread(descriptor, 1000, 0))["run"])
+            return str(parse_object(os.pread(descriptor, 1000, 0))["run"])
         except (ValueError, KeyError, TypeError):
             return ""
     finally:
@@ -77,7 +78,7 @@ def lock_path(audit: Path, name: str) -> Path:
 
 def _holder(content: bytes) -> str:
     try:
-        held = json.loads(content)
+        held = parse_object(content)
         return f"process {held['process']}, run {held['run']}, since {held['since']}"
     except (ValueError, KeyError, TypeError):
         return "by a process that did not say its name"

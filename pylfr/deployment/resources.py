@@ -14,21 +14,12 @@ from types import TracebackType
 
 from pylfr._internal.secrets import resolve_secrets
 from pylfr._internal.steady_clock import STEADY, steady_now, system_now
-from pylfr.deployment.clock import (
-    ClockReading,
-    clock_path,
-    doubt_about,
-    is_synchronised,
-    is_writable,
-    read_clocks,
-    read_last,
-    write_last,
-)
+from pylfr.deployment.clock import ClockReading, ClockTrust, read_clocks
 from pylfr.deployment.config import Deployment, read_deployment
 from pylfr.deployment.instance_lock import lock_instance
 from pylfr.deployment.sections.record import AuthoritySection
 from pylfr.deployment.sections.sinks import EvidenceSection
-from pylfr.errors import AuditError, ConfigError, VaultError
+from pylfr.errors import ConfigError
 from pylfr.gallery.index.reloading import LiveGallery
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.digests import WatchlistContents, contents_of
@@ -37,6 +28,7 @@ from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot, read_snapshot, r
 from pylfr.gallery.watchlist.withdrawal import ListedFiles
 from pylfr.gallery.watchlist.withdrawn import WithdrawnEntries
 from pylfr.governance.adjudication.database import Records, open_records
+from pylfr.governance.adjudication.erasure_keys import ErasureKeys
 from pylfr.governance.adjudication.review import Review
 from pylfr.governance.audit.audit import AuditLog, open_audit
 from pylfr.governance.audit.exporter import CheckpointExporter, ReceiverClient
@@ -51,7 +43,7 @@ from pylfr.governance.authorisation.signed import SignedAuthorisation, read_sign
 from pylfr.governance.authorisation.trust import TrustRoot, read_trust_root
 from pylfr.governance.keys.keys import PublicKey, SigningKey, read_public_key, read_signing_key
 from pylfr.governance.keys.person_key import PersonKey, read_person_key
-from pylfr.governance.keys.vault import VaultKey, VaultKeyFile, make_vault_key, read_key_file, read_vault_key
+from pylfr.governance.keys.vault import VaultKey, VaultKeyFile, open_or_make_vault_key, read_key_file
 from pylfr.models.store import Model, open_store
 from pylfr.runtimes.registry import RuntimeChoice, choose_runtime
 from pylfr.sinks.delivery import DeliverySink
@@ -90,7 +82,7 @@ class Resources:
         """``clocks`` are checked against the last ones before the audit log is opened; None checks nothing."""
         self.deployment = deployment
         self.now = now
-        self._clocks = clocks
+        self._clock_trust = ClockTrust(deployment.audit.path, clocks)
         self._opened = ExitStack()
         self._evidence_keys: dict[Path, VaultKey] = {}
         self.run: str | None = None
@@ -198,9 +190,7 @@ class Resources:
         wrongly, and what is erased by a wrong clock is gone for good.
         """
         section = self.deployment.audit
-        self._require_clock()
-        if self._clocks is not None and is_writable(clock_path(section.path)):
-            write_last(clock_path(section.path), self._clocks)
+        self._clock_trust.remember()
         log = open_audit(
             section.path,
             key=self.record_key,
@@ -215,24 +205,8 @@ class Resources:
 
     def confirm_clock(self, *, by: str) -> None:
         """Believe the clock as it is now, on the word of a person, whose name the record gets."""
-        doubt, self._clock_doubt = self._clock_doubt, ""
+        doubt = self._clock_trust.confirm()
         self.audit.note(Event(kind="clock-confirmed", details={"by": by, "doubt": doubt}))
-
-    def _require_clock(self) -> None:
-        """Raise ``AuditError`` where the clock is not to be believed: by it keys would be destroyed."""
-        if self._clock_doubt:
-            raise AuditError(
-                f"{self._clock_doubt}. Nothing is recorded or erased: set the clock right; where it is right, "
-                "`pylfr sweep --confirm-clock NAME` says so in the record"
-            )
-
-    @cached_property
-    def _clock_doubt(self) -> str:
-        """Why the clock is not to be believed; "" where it is, or is not checked."""
-        if self._clocks is None:
-            return ""
-        last = read_last(clock_path(self.deployment.audit.path))
-        return doubt_about(self._clocks, last, is_synchronised=is_synchronised())
 
     def _start_exporter(self, audit: AuditLog) -> CheckpointExporter | None:
         """What sends checkpoints to another machine; None where none is named. Raises ``AuditError`` as it does."""
@@ -249,7 +223,19 @@ class Resources:
     def records(self) -> Records | None:
         """The records of alerts and decisions; None where the deployment keeps none."""
         url = self.records_url
-        return None if url is None else self._opened.enter_context(closing(open_records(url)))
+        if url is None:
+            return None
+        return self._opened.enter_context(closing(open_records(url, keys=self.erasure_keys)))
+
+    @cached_property
+    def erasure_keys(self) -> ErasureKeys | None:
+        """What encrypts names in the records, until they must be erased; None where the deployment names no keys."""
+        section = self.deployment.records
+        if section is None or section.keys is None:
+            return None
+        # As the records themselves: a run goes by a clock that nobody sets.
+        clock = steady_now if self.run is not None else system_now
+        return ErasureKeys(section.keys, passphrase=vault_passphrase(), clock=clock)
 
     @property
     def records_url(self) -> str | None:
@@ -283,7 +269,7 @@ class Resources:
     @cached_property
     def watchlist_key(self) -> VaultKey | None:
         """The key of a sealed watchlist; None where none is named."""
-        self._require_clock()
+        self._clock_trust.require()
         file = self.watchlist_key_file
         return file.open(now=self.now, passphrase=vault_passphrase()) if file is not None else None
 
@@ -354,22 +340,14 @@ class Resources:
 
     def evidence_key(self, sink: EvidenceSection, *, expires_at: datetime) -> VaultKey | None:
         """The key that seals evidence, made where there is none yet; None where pictures are not sealed."""
-        self._require_clock()
+        self._clock_trust.require()
         if sink.key is None:
             return None
         if sink.key not in self._evidence_keys:
-            self._evidence_keys[sink.key] = self._opened_evidence_key(sink.key, expires_at)
+            self._evidence_keys[sink.key] = open_or_make_vault_key(
+                sink.key, now=self.now, expires_at=expires_at, passphrase=vault_passphrase()
+            )
         return self._evidence_keys[sink.key]
-
-    def _opened_evidence_key(self, path: Path, expires_at: datetime) -> VaultKey:
-        if not path.exists():
-            try:
-                return make_vault_key(path, expires_at=expires_at, passphrase=vault_passphrase())
-            except VaultError:
-                # Of two who make it at once, one does, and both use it.
-                if not path.exists():
-                    raise
-        return read_vault_key(path, now=self.now, passphrase=vault_passphrase())
 
 
 def open_resources(deployment: Deployment | Path, *, audit: AuditLog | None = None) -> Resources:

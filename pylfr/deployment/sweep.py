@@ -175,11 +175,13 @@ def deadlines(resources: Resources) -> dict[Path, datetime]:
     keys = {sink.key: retention.alerts for sink in deployment.sinks if sink.type == "evidence" and sink.key is not None}
     if deployment.watchlist.key is not None:
         keys[deployment.watchlist.key] = retention.watchlist
-    return {
+    ending = {
         path: _deadline(path, ends_at + kept if ends_at is not None else None, resources)
         for path, kept in keys.items()
         if path.exists()
     }
+    # Under these are names in the records: they end by the hour, also where the database is away.
+    return ending | (resources.erasure_keys.ends() if resources.erasure_keys is not None else {})
 
 
 def evidence_folders(deployment: Deployment) -> tuple[Path, ...]:

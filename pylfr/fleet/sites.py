@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import ssl
 import urllib.error
 import urllib.request
@@ -16,11 +17,12 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import Field
 
+from pylfr._internal.printable import excerpt
 from pylfr._internal.secrets import resolve_secrets
 from pylfr._internal.toml_model import ConfigModel, Name, read_tables, record_from
 from pylfr.deployment.sections.fields import REFERENCE, FilePath
 from pylfr.errors import ConfigError
-from pylfr.governance.audit.audit import LogHead
+from pylfr.governance.audit.log_files import LogHead
 from pylfr.governance.audit.receiver import CheckpointStore
 from pylfr.governance.keys.keys import read_public_key
 
@@ -86,51 +88,83 @@ def ask_sites(fleet: FleetFile, *, reports: Path | None = None) -> list[SiteStat
 def _ask_site(name: str, site: SiteSection, checkpoints: Path | None, reports: Path | None) -> SiteStatus:
     token = resolve_secrets(site.token, name=f"the token of {name}")
     try:
-        status, metrics, date = _get(site, "/metrics", token)
-        if status != HTTPStatus.OK:
-            return SiteStatus(name=name, trouble=f"/metrics answers {status}: does the token have the scope metrics?")
-        ready, said, _ = _get(site, "/readyz", "")
+        metrics = _get(site, "/metrics", token)
+        if metrics.status != HTTPStatus.OK:
+            why = f"/metrics answers {metrics.status}: does the token have the scope metrics?"
+            return SiteStatus(name=name, trouble=why)
+        ready = _get(site, "/readyz", "")
         if reports is not None:
-            found, report, _ = _get(site, "/v1/report", token)
-            if found == HTTPStatus.OK:
-                (reports / f"{name}.html").write_bytes(report)
+            report = _get(site, "/v1/report", token)
+            if report.status == HTTPStatus.OK:
+                (reports / f"{name}.html").write_bytes(report.body)
+        return _status_of(name, metrics, ready, received=_received(site, checkpoints))
     except OSError as error:
         return SiteStatus(name=name, trouble=f"it does not answer: {getattr(error, 'reason', error)}")
-    numbers = dict(_numbers(metrics.decode()))
+    except (http.client.HTTPException, ValueError, OverflowError) as error:
+        # Whatever one site answers, the others are shown.
+        return SiteStatus(name=name, trouble=f"it answers something else than a `pylfr serve`: {excerpt(str(error))}")
+
+
+def _status_of(name: str, metrics: _Answer, ready: _Answer, *, received: int | None) -> SiteStatus:
+    """What a site said. Raises ``ValueError`` or ``OverflowError`` for what no site of pylfr's says."""
+    text = metrics.body.decode()
+    numbers = dict(_numbers(text))
     ends = numbers.get("pylfr_authorisation_end_timestamp_seconds")
     entries = numbers.get("pylfr_audit_entries_total")
     return SiteStatus(
         name=name,
         trouble="",
-        version=_version(metrics.decode()),
-        is_ready=ready == HTTPStatus.OK,
-        state=said.decode().strip(),
-        clock_ahead_s=(date - datetime.now(UTC)).total_seconds() if date is not None else 0.0,
+        version=excerpt(_version(text)),
+        is_ready=ready.status == HTTPStatus.OK,
+        state=excerpt(ready.body.decode().strip(), 1000),
+        clock_ahead_s=(metrics.date - datetime.now(UTC)).total_seconds() if metrics.date is not None else 0.0,
         authorised_until=datetime.fromtimestamp(ends, UTC) if ends is not None else None,
         cameras_up=int(numbers.get("pylfr_camera_up", 0)),
         cameras=int(numbers.get("pylfr_camera_up_count", 0)),
         alerts=int(numbers.get("pylfr_alerts_total", 0)),
         entries=int(entries) if entries is not None else None,
-        received=_received(site, checkpoints),
+        received=received,
     )
 
 
-def _get(site: SiteSection, path: str, token: str) -> tuple[int, bytes, datetime | None]:
-    """Status, body and date of an answer. Raises ``OSError`` where there is none."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What a site answered; ``date`` is its clock's, None where it did not say."""
+
+    status: int
+    body: bytes
+    date: datetime | None = None
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """A redirect is an answer: followed, it would take the token to another host."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+def _get(site: SiteSection, path: str, token: str) -> _Answer:
+    """What a site answers. Raises ``OSError`` where it does not, ``HTTPException`` and ``ValueError`` for nonsense."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     context = ssl.create_default_context(cafile=site.ca) if site.url.startswith("https") else None
+    opener = urllib.request.build_opener(_Stay, urllib.request.HTTPSHandler(context=context))
     request = urllib.request.Request(site.url + path, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=_ANSWER_S, context=context) as answer:
-            return answer.status, answer.read(_LARGEST_ANSWER), _date(answer.headers)
+        with opener.open(request, timeout=_ANSWER_S) as answer:
+            return _Answer(status=answer.status, body=answer.read(_LARGEST_ANSWER), date=_date(answer.headers))
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, error.read(_LARGEST_ANSWER), None
+            return _Answer(status=error.code, body=error.read(_LARGEST_ANSWER))
 
 
 def _date(headers: Mapping[str, str]) -> datetime | None:
     text = headers.get("date")
-    return parsedate_to_datetime(text) if text else None
+    if not text:
+        return None
+    date = parsedate_to_datetime(text)
+    if date.tzinfo is None:
+        raise ValueError(f"the date {text!r} has no zone")
+    return date
 
 
 def _numbers(metrics: str) -> Iterator[tuple[str, float]]:

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 from pylfr._internal.canonical_json import utc_text
 from pylfr.errors import AdjudicationError
-from pylfr.governance.adjudication.database import Records, StoredAlert
+from pylfr.governance.adjudication.database import Records
 from pylfr.governance.adjudication.replay import RECORDS
+from pylfr.governance.adjudication.stored import StoredAlert
 from pylfr.sinks.delivery import DeliveryError
 from pylfr.sinks.record import AlertMessage
 

@@ -131,7 +131,7 @@ class Oracle:
             forgotten = forget_expired(resources)
             rows = resources.require_records().stored().alerts
         self.violations += [f"a sweep left {each}" for each in forgotten.left]
-        left = [path.name for path in (stand.folder / "evidence").iterdir()]
+        left = [path.name for folder in ("evidence", "names.keys") for path in (stand.folder / folder).iterdir()]
         left += [name for name in ("evidence.key", "list.key") if (stand.folder / name).exists()]
         left += [row.id for row in rows if row.entry is not None]
         if left:

@@ -363,6 +363,7 @@ key = "record.key"
 checkpoints = "elsewhere.checkpoints"
 [records]
 url = "{url}"
+keys = "names.keys"
 [[cameras]]
 name = "north"
 source = "{north}"

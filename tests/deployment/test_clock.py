@@ -59,7 +59,7 @@ def test_a_jump_is_believed_where_something_else_says_so(now: ClockReading, is_s
 def test_a_clock_27_hours_ahead_destroys_no_key_until_a_person_says_that_it_is_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pylfr.deployment.resources.is_synchronised", lambda: False)
+    monkeypatch.setattr("pylfr.deployment.clock.is_synchronised", lambda: False)
     make_key(tmp_path / "record.key")
     key = read_signing_key(tmp_path / "record.key")
     log = open_audit(tmp_path / "audit.log", key=key, checkpoints=tmp_path / "elsewhere", clock=lambda: NOON)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pylfr._internal.atomic_file import PART
+from pylfr._internal.steady_clock import system_now
 from pylfr.deployment.config import Deployment, read_deployment
 from pylfr.deployment.resources import Resources
 from pylfr.deployment.sweep import Forgotten, forget_expired
@@ -130,6 +131,28 @@ def test_what_is_published_is_what_is_enforced_to_the_minute(profile: str, tmp_p
     assert kept() == (False, False, False)
     assert swept(deployment, log, NOON + outcomes - minute).outcomes == 0
     assert swept(deployment, log, NOON + outcomes + minute).outcomes == 1
+
+
+def test_keys_of_names_in_the_records_go_at_their_time_also_where_the_database_is_away(
+    tmp_path: Path, log: AuditLog
+) -> None:
+    place = tmp_path / "deployment.toml"
+    deployed(tmp_path, log, urgent=False)
+    (tmp_path / "records.sqlite").unlink()
+    place.write_text(place.read_text().replace("[records]", '[records]\nkeys = "names.keys"'))
+    deployment = read_deployment(place)
+    with Resources(deployment, now=NOON) as resources:
+        enter(resources.require_records(), log.record(replace(sample_alert(entry="Ada"), id="a2")))
+        assert [row.entry for row in resources.require_records().stored().alerts] == ["Ada"]
+    [key] = (tmp_path / "names.keys").iterdir()
+    assert b"Ada" not in (tmp_path / "records.sqlite").read_bytes()
+    (tmp_path / "records.sqlite").unlink()
+    (tmp_path / "records.sqlite").mkdir()
+    # The clock of the test has no part in it: the key ends with the hour that it is now.
+    gone = swept(deployment, log, system_now() + timedelta(hours=2))
+    assert key.name in gone.keys
+    assert not key.exists()
+    assert "records" in " ".join(gone.left)
 
 
 def test_a_deadline_that_was_moved_in_a_keys_file_does_not_keep_the_key(tmp_path: Path, log: AuditLog) -> None:

@@ -76,6 +76,11 @@ class RecordsSection(ConfigModel):
     url: str | None = Field(
         default=None, description="an SQLAlchemy address, for example PostgreSQL; secrets by variable: ${NAME}"
     )
+    keys: FilePath | None = Field(
+        default=None,
+        description="folder of keys under which names are encrypted in the database, each destroyed at its time: what "
+        "the database has copied elsewhere by then is read by nobody",
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> RecordsSection:

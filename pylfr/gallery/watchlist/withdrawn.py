@@ -10,8 +10,9 @@ from typing import Final
 
 from pylfr.errors import WatchlistError
 from pylfr.gallery.watchlist.digests import references_of
-from pylfr.governance.audit.audit import AuditLog, LogHead
+from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.audit.chain import LogEntry
+from pylfr.governance.audit.log_files import LogHead
 
 WITHDRAWN: Final = "withdrawn"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from pylfr._internal.canonical_json import utc_text
-from pylfr.governance.adjudication.database import StoredAlert, StoredDecision, StoredRecords, day_of, erased_name
 from pylfr.governance.adjudication.replay import Difference, LoggedAlert, Replay
+from pylfr.governance.adjudication.stored import StoredAlert, StoredDecision, StoredRecords, day_of, erased_name
 
 # Scores go through a database and JSON as the shortest text that reads back; the log rounds to six digits.
 _SAME_SCORE = 1e-6

@@ -6,200 +6,34 @@ The audit log is the record. ``pylfr.governance.adjudication.review`` compares t
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from datetime import datetime
-from typing import Literal
 
 import sqlalchemy as sa
 
 from pylfr._internal.canonical_json import utc_text
 from pylfr.errors import AdjudicationError
-from pylfr.governance.adjudication.case import Adjudication, Engagement, Outcome
-from pylfr.governance.adjudication.schema import ADJUDICATIONS, ALERTS, DEPLOYMENTS, ENGAGEMENTS, LOG_HEADS, OUTCOMES
+from pylfr.governance.adjudication.erasure_keys import ErasureKeys
+from pylfr.governance.adjudication.row_seals import RowSeals
+from pylfr.governance.adjudication.schema import ADJUDICATIONS, ALERTS, DEPLOYMENTS, ENGAGEMENTS, OUTCOMES
 from pylfr.governance.adjudication.schema_version import require_newest
-from pylfr.governance.audit.audit import Clock, LogHead, system_clock
+from pylfr.governance.adjudication.stored import StoredAlert, StoredRecords, day_of, erased_name
+from pylfr.governance.adjudication.transaction import TABLES_OF_DECISIONS, Transaction
+from pylfr.governance.audit.audit import Clock, system_clock
 
 # The comment on a table whose file PostgreSQL has yet to write anew, and how long that waits for others.
 _LEFTOVERS, _LOCK_S = "pylfr: rows that were erased are still in the file", 10
-DecisionTable = Literal["adjudications", "engagements", "outcomes"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredAlert:
-    """A row of ``alerts``. ``entry`` is None once its retention has ended, ``forget_at`` once deciders were erased."""
-
-    id: str
-    sequence: int
-    authorisation: str
-    camera: str
-    captured_at: str
-    recorded_at: str
-    entry: str | None
-    score: float
-    threshold: float
-    min_adjudicators: int
-    erase_at: str
-    forget_at: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredDecision:
-    """A row of one of the three tables of decisions; ``number`` is the place of a verdict among those of an alert."""
-
-    table: DecisionTable
-    alert: str
-    number: int
-    by: str
-    what: str
-    at: str
-    reason: str
-    key: str | None
-    signature: str | None
-
-    @classmethod
-    def of(cls, decision: Adjudication | Engagement | Outcome, *, number: int = 1) -> StoredDecision:
-        """The row that ``decision`` makes."""
-        match decision:
-            case Adjudication():
-                table: DecisionTable = "adjudications"
-                by, what = decision.adjudicator, str(decision.verdict)
-            case Engagement():
-                table, by, what = "engagements", decision.officer, decision.decision
-            case Outcome():
-                table, by, what = "outcomes", decision.officer, decision.finding
-        return cls(
-            table=table,
-            alert=decision.alert,
-            number=number,
-            by=by,
-            what=what,
-            at=utc_text(decision.at),
-            reason=decision.reason,
-            key=decision.key,
-            signature=decision.signature,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredRecords:
-    """Everything in the database at one moment.
-
-    ``words`` are the terms of deployments, JSON, by their authorisation; ``head`` is how far the audit log had come.
-    """
-
-    alerts: tuple[StoredAlert, ...]
-    decisions: tuple[StoredDecision, ...]
-    words: dict[str, str]
-    head: LogHead
-
-    def of(self, alert: str) -> StoredRecords:
-        """The same with nothing of other alerts."""
-        return replace(
-            self,
-            alerts=tuple(row for row in self.alerts if row.id == alert),
-            decisions=tuple(row for row in self.decisions if row.alert == alert),
-        )
-
-
-class Transaction:
-    """One transaction on the records: all of it is written, or nothing."""
-
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
-
-    def lock(self, alert: str) -> None:
-        """Keep other deciders from this alert until the end of the transaction."""
-        self._connection.execute(sa.select(ALERTS.c.id).where(ALERTS.c.id == alert).with_for_update()).all()
-
-    def alert_ids(self) -> tuple[str, ...]:
-        """The ids of all alerts, in no order."""
-        return tuple(self._connection.execute(sa.select(ALERTS.c.id)).scalars())
-
-    def stored(self, only: Collection[str] | None = None) -> StoredRecords:
-        """Everything that is stored; of alerts ``only`` those with these ids where they are given."""
-        chosen = sa.select(ALERTS).order_by(ALERTS.c.captured_at, ALERTS.c.id)
-        if only is not None:
-            chosen = chosen.where(ALERTS.c.id.in_(only))
-        alerts = self._connection.execute(chosen).all()
-        head = self._connection.execute(sa.select(LOG_HEADS)).one()
-        words = self._connection.execute(sa.select(DEPLOYMENTS.c.authorisation, DEPLOYMENTS.c.words)).all()
-        return StoredRecords(
-            alerts=tuple(StoredAlert(**row._mapping) for row in alerts),
-            decisions=tuple(self._decisions(only)),
-            words={str(authorisation): str(text) for authorisation, text in words},
-            head=LogHead(sequence=head.sequence, digest=head.digest),
-        )
-
-    def write(self, row: StoredDecision) -> None:
-        """Store a decision, in place of the one with its number where there is one."""
-        table, who, what = _TABLES[row.table]
-        number = {"number": row.number} if row.table == "adjudications" else {}
-        this = table.c.alert == row.alert
-        if number:
-            this &= table.c.number == row.number
-        self._connection.execute(table.delete().where(this))
-        values = {
-            who: row.by,
-            what: row.what,
-            "at": row.at,
-            "reason": row.reason,
-            "key": row.key,
-            "signature": row.signature,
-        }
-        self._connection.execute(table.insert().values(alert=row.alert, **number, **values))
-
-    def remember(self, head: LogHead) -> None:
-        """Store how far the log had come: whoever cuts it must cut the records alike."""
-        further = LOG_HEADS.c.sequence < head.sequence
-        values = {"sequence": head.sequence, "digest": head.digest}
-        self._connection.execute(LOG_HEADS.update().where(further).values(**values))
-
-    def replace(self, alerts: list[StoredAlert], decisions: list[StoredDecision], *, gone: list[str]) -> None:
-        """Store these alerts with these decisions in place of what there was of them and of ``gone``."""
-        ids = [*(row.id for row in alerts), *gone]
-        for table in (ADJUDICATIONS, ENGAGEMENTS, OUTCOMES):
-            self._connection.execute(table.delete().where(table.c.alert.in_(ids)))
-        self._connection.execute(ALERTS.delete().where(ALERTS.c.id.in_(ids)))
-        for row in alerts:
-            self._connection.execute(ALERTS.insert().values(**asdict(row)))
-        for decision in decisions:
-            self.write(decision)
-
-    def _decisions(self, only: Collection[str] | None) -> Iterator[StoredDecision]:
-        for name, (table, who, what) in _TABLES.items():
-            order = (table.c.alert, table.c.number) if name == "adjudications" else (table.c.alert,)
-            chosen = sa.select(table).order_by(*order)
-            if only is not None:
-                chosen = chosen.where(table.c.alert.in_(only))
-            for row in self._connection.execute(chosen).all():
-                yield StoredDecision(
-                    table=name,
-                    alert=row.alert,
-                    number=row.number if name == "adjudications" else 1,
-                    by=getattr(row, who),
-                    what=getattr(row, what),
-                    at=row.at,
-                    reason=row.reason or "",
-                    key=row.key,
-                    signature=row.signature,
-                )
-
-
-_TABLES: dict[DecisionTable, tuple[sa.Table, str, str]] = {
-    "adjudications": (ADJUDICATIONS, "adjudicator", "verdict"),
-    "engagements": (ENGAGEMENTS, "officer", "decision"),
-    "outcomes": (OUTCOMES, "officer", "finding"),
-}
 
 
 class Records:
     """The database. Made by ``open_records``."""
 
-    def __init__(self, engine: sa.Engine, *, clock: Clock) -> None:
+    def __init__(self, engine: sa.Engine, *, clock: Clock, seals: RowSeals) -> None:
         self._engine = engine
         self._clock = clock
+        self._seals = seals
 
     @property
     def clock(self) -> Clock:
@@ -212,7 +46,7 @@ class Records:
         Raises ``AdjudicationError`` where the database is away, locked or full, as every other method does.
         """
         with self._writing() as connection:
-            yield Transaction(connection)
+            yield Transaction(connection, self._seals)
 
     def enter(self, row: StoredAlert) -> bool:
         """Queue an alert for review; False where it is queued already, which changes nothing."""
@@ -221,7 +55,7 @@ class Records:
             with self._writing() as connection:
                 if connection.execute(known).one_or_none() is not None:
                     return False
-                connection.execute(ALERTS.insert().values(**asdict(row)))
+                connection.execute(ALERTS.insert().values(**asdict(self._seals.alert(row))))
         except sa.exc.IntegrityError:
             # Somebody else entered it between the question and the answer.
             return False
@@ -253,7 +87,7 @@ class Records:
                 day = {"captured_at": day_of(row.captured_at), "recorded_at": day_of(row.recorded_at)}
                 cleared = {**day, "erase_at": day_of(row.erase_at), "entry": None, "forget_at": None}
                 connection.execute(ALERTS.update().where(ALERTS.c.id == row.id).values(**cleared))
-                for table, who, _ in _TABLES.values():
+                for table, who, _ in TABLES_OF_DECISIONS.values():
                     for each in connection.execute(sa.select(table).where(table.c.alert == row.id)).all():
                         number = each.number if table is ADJUDICATIONS else 1
                         this = (table.c.alert == row.id) & (table.c[who] == getattr(each, who))
@@ -326,8 +160,10 @@ class Records:
             ) from error
 
 
-def open_records(url: str, *, clock: Clock = system_clock) -> Records:
+def open_records(url: str, *, clock: Clock = system_clock, keys: ErasureKeys | None = None) -> Records:
     """The records at ``url`` (``sqlite:///records.sqlite``, ``postgresql+psycopg://user@host/base``), made where empty.
+
+    With ``keys`` whatever names somebody is encrypted before the database gets it.
 
     Raises ``AdjudicationError`` where the database cannot be reached, and where its tables are of another form: they
     are changed by `pylfr records upgrade` alone, never by a look.
@@ -342,7 +178,7 @@ def open_records(url: str, *, clock: Clock = system_clock) -> Records:
     except AdjudicationError:
         engine.dispose()
         raise
-    return Records(engine, clock=clock)
+    return Records(engine, clock=clock, seals=RowSeals(keys))
 
 
 def connect_records(url: str) -> sa.Engine:
@@ -369,16 +205,6 @@ def _shown(url: sa.URL) -> str:
 
 def _reason(error: sa.exc.SQLAlchemyError) -> str:
     return (str(getattr(error, "orig", error)).splitlines() or [type(error).__name__])[0]
-
-
-def erased_name(number: int) -> str:
-    """What is shown in place of whoever decided, once that was erased."""
-    return f"(erased {number})"
-
-
-def day_of(time: str) -> str:
-    """The midnight before a time."""
-    return f"{time[:10]}T00:00:00.000Z"
 
 
 def _make_private(file: str | None) -> None:

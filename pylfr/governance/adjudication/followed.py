@@ -18,10 +18,11 @@ from itertools import islice
 
 from pylfr._internal.parts import in_parts
 from pylfr.governance.adjudication.case import State
-from pylfr.governance.adjudication.database import Records, StoredRecords
+from pylfr.governance.adjudication.database import Records
 from pylfr.governance.adjudication.replay import Difference, LogReplay
 from pylfr.governance.adjudication.review import DECIDING
 from pylfr.governance.adjudication.reviewed import AlertRow, Reviewed, cut_off, reviewed_of
+from pylfr.governance.adjudication.stored import StoredRecords
 from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.audit.chain import LogEntry
 

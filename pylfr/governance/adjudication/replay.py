@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, cast, get_args
 
-from pylfr._internal.canonical_json import digest
+from pylfr._internal.canonical_json import Plain, digest
+from pylfr._internal.strict_json import parse_object, text_of
 from pylfr.errors import AdjudicationError, ConfigError
 from pylfr.governance.adjudication.case import Adjudication, Case, Decision, Engagement, Finding, Outcome, Verdict
 from pylfr.governance.adjudication.signatures import DECISIONS, signature_flaw
@@ -164,21 +164,27 @@ def _rules(authorisation: str, words: Mapping[str, str], digests: Mapping[str, s
         made.differences.append(Difference(alert=None, row=row, what=what, names_somebody=False))
         return unknown
     try:
-        terms = json.loads(words[authorisation])
+        terms = parse_object(words[authorisation])
         found = digest(terms)
         profile = read_profile(str(terms.get("profile", "research")))
         rules = DecisionRules(
             min_adjudicators=profile.min_adjudicators,
-            people=dict(terms.get("people", {})),
+            people=_people(terms.get("people", {})),
             reasons_for=frozenset(profile.reasons_for),
         )
-    except (ValueError, AttributeError, TypeError, ConfigError):
+    except (ValueError, ConfigError):
         found = ""
     if found[:_REFERENCE_DIGITS] != authorisation or digests.get(authorisation, found) != found:
         what = "the terms are not those that the log names"
         made.differences.append(Difference(alert=None, row=row, what=what, names_somebody=False))
         return unknown
     return rules
+
+
+def _people(value: Plain) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError(f"people must be names with their keys, got {type(value).__name__}")
+    return {name: text_of(key, name) for name, key in value.items()}
 
 
 def _take(entry: LogEntry, made: Replay) -> None:

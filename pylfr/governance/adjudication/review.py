@@ -15,16 +15,12 @@ from pylfr._internal.canonical_json import utc_text
 from pylfr.errors import AdjudicationError
 from pylfr.governance.adjudication.case import Adjudication, Decision, Engagement, Finding, Outcome, Verdict
 from pylfr.governance.adjudication.comparison import compare, expected_decisions
-from pylfr.governance.adjudication.database import (
-    Records,
-    StoredAlert,
-    StoredDecision,
-    StoredRecords,
-    Transaction,
-)
+from pylfr.governance.adjudication.database import Records
 from pylfr.governance.adjudication.replay import UNFINISHED, Difference, LoggedAlert, replay
 from pylfr.governance.adjudication.reviewed import AlertRow, Reviewed, reviewed_of, with_cut
 from pylfr.governance.adjudication.signatures import DECISIONS, Signer, require_decider, signature_by
+from pylfr.governance.adjudication.stored import StoredAlert, StoredDecision, StoredRecords
+from pylfr.governance.adjudication.transaction import Transaction
 from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.audit.chain import LogEntry
 from pylfr.governance.authorisation.enrolment import identity_of

@@ -10,10 +10,10 @@ from typing import TypedDict
 from pylfr._internal.canonical_json import utc_text
 from pylfr.governance.adjudication.case import Case
 from pylfr.governance.adjudication.comparison import compare
-from pylfr.governance.adjudication.database import StoredAlert, StoredRecords, day_of, erased_name
 from pylfr.governance.adjudication.replay import Difference, LoggedAlert, Replay, replay
-from pylfr.governance.audit.audit import LogHead
+from pylfr.governance.adjudication.stored import StoredAlert, StoredRecords, day_of, erased_name
 from pylfr.governance.audit.chain import LogEntry
+from pylfr.governance.audit.log_files import LogHead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

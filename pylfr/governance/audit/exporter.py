@@ -15,8 +15,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pylfr.errors import AuditError
-from pylfr.governance.audit.audit import AuditLog, LogHead
+from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.audit.chain import parse_checkpoint
+from pylfr.governance.audit.log_files import LogHead
 from pylfr.governance.audit.receiver import MOST_BYTES, parse_head
 from pylfr.governance.keys.keys import PublicKey
 from pylfr.types import Event

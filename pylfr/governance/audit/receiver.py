@@ -24,8 +24,8 @@ from pylfr._internal.canonical_json import canonical
 from pylfr._internal.private_folder import make_private_folder
 from pylfr._internal.strict_json import integer_of, parse_object, text_of
 from pylfr.errors import AuditError
-from pylfr.governance.audit.audit import LogHead
 from pylfr.governance.audit.chain import GENESIS, Checkpoint, parse_checkpoint
+from pylfr.governance.audit.log_files import LogHead
 from pylfr.governance.keys.keys import PublicKey
 
 MOST_BYTES = 1 << 20

@@ -189,6 +189,23 @@ def read_vault_key(path: Path, *, now: datetime, passphrase: str | None = None) 
     return read_key_file(path).open(now=now, passphrase=passphrase)
 
 
+def open_or_make_vault_key(
+    path: Path, *, now: datetime, expires_at: datetime, passphrase: str | None = None
+) -> VaultKey:
+    """The key in ``path``, made to end at ``expires_at`` where there is none: by several at once, and all have it.
+
+    Raises ``VaultError`` as ``read_vault_key`` and ``make_vault_key``.
+    """
+    if not path.exists():
+        try:
+            return make_vault_key(path, expires_at=expires_at, passphrase=passphrase)
+        except VaultError:
+            # Of two who make it at once, one does, and both use it.
+            if not path.exists():
+                raise
+    return read_vault_key(path, now=now, passphrase=passphrase)
+
+
 def destroy_key(path: Path) -> None:
     """Overwrite the key and remove it, from the keyring too; nothing where somebody else has just done so.
 

@@ -19,8 +19,9 @@ from pylfr.governance.adjudication import database
 from pylfr.governance.adjudication.database import Records, open_records
 from pylfr.governance.adjudication.review import Review
 from pylfr.governance.adjudication.schema_version import newest_version, upgrade
-from pylfr.governance.audit.audit import AuditLog, LogHead
+from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.audit.chain import GENESIS
+from pylfr.governance.audit.log_files import LogHead
 from tests.governance.reviews import DAY, ONE_PERSON, TWO_PEOPLE, deploy, queue, signed_log
 from tests.postgres import Postgres
 

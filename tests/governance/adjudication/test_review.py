@@ -15,9 +15,10 @@ import pytest
 import sqlalchemy as sa
 
 from pylfr.errors import AdjudicationError, AuditError
-from pylfr.governance.adjudication.database import Records, Transaction, open_records
+from pylfr.governance.adjudication.database import Records, open_records
 from pylfr.governance.adjudication.false_alert_limit import FalseAlertCeiling
 from pylfr.governance.adjudication.review import Review
+from pylfr.governance.adjudication.transaction import Transaction
 from pylfr.governance.audit.audit import AuditLog, open_audit
 from pylfr.types import Event
 from tests.governance.reviews import ONE_PERSON, TWO_PEOPLE, deploy, entries_of, queue, signed_log, words_of

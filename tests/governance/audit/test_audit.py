@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from pylfr.errors import AuditError
-from pylfr.governance.audit.audit import SET_ASIDE, AuditLog, LogHead, RehearsalAudit, open_audit, read_audit
+from pylfr.governance.audit.audit import SET_ASIDE, AuditLog, RehearsalAudit, open_audit, read_audit
 from pylfr.governance.audit.chain import GENESIS, LogEntry, parse_entry, read_log
+from pylfr.governance.audit.log_files import LogHead
 from pylfr.governance.keys.keys import make_key, read_signing_key
 from pylfr.types import Event
 from tests.governance.samples import NOON

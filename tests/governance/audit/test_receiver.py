@@ -19,9 +19,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pylfr.errors import AuditError
-from pylfr.governance.audit.audit import AuditLog, LogHead, read_audit
+from pylfr.governance.audit.audit import AuditLog, read_audit
 from pylfr.governance.audit.chain import GENESIS, LogEntry, sign_checkpoint
 from pylfr.governance.audit.exporter import AwayError, CheckpointExporter, ReceiverClient
+from pylfr.governance.audit.log_files import LogHead
 from pylfr.governance.audit.receiver import CheckpointReceiver, Tls, open_receiver
 from pylfr.governance.keys.keys import PublicKey, SigningKey, read_signing_key
 from pylfr.types import Event
