@@ -11,15 +11,13 @@ import typer
 
 from pylfr._internal.atomic_file import write_new
 from pylfr._internal.canonical_json import utc_text
-from pylfr._internal.regular_file import read_file
-from pylfr._internal.strict_json import parse_json
-from pylfr._internal.toml_model import read_tables
 from pylfr.cli.console import say
 from pylfr.cli.passphrase import PassphraseOption, named_passphrase, open_key
 from pylfr.deployment.authorise import draft_authorisation, measurements_of, officers_of, require_authorised
 from pylfr.deployment.resources import open_resources
-from pylfr.errors import AuthorisationError, ConfigError
-from pylfr.governance.authorisation.authority import Authorisation, plain_fields
+from pylfr.errors import ConfigError
+from pylfr.governance.authorisation.authority import plain_fields
+from pylfr.governance.authorisation.draft import read_case, read_draft
 from pylfr.governance.authorisation.readable import terms_of
 from pylfr.governance.authorisation.signed import parse_authorisation, read_signed, sign_authorisation
 from pylfr.governance.keys.keys import make_key
@@ -55,14 +53,7 @@ def draft(
         fields = draft_authorisation(resources)
         certificates = measurements_of(resources)
     if case is not None:
-        words = read_tables(case, ConfigError)
-        unknown = sorted(set(words) - set(Authorisation.model_fields))
-        if unknown:
-            raise ConfigError(f"{case}: an authorisation has no {unknown[0]!r}; it has {', '.join(fields)}")
-        measured = sorted(name for name in words if fields[name] not in ("", False, None))
-        if measured:
-            raise ConfigError(f"{case}: {measured[0]!r} comes from the deployment and cannot be stated")
-        fields |= {name: utc_text(each) if isinstance(each, datetime) else each for name, each in words.items()}
+        fields |= read_case(case, fields)
     fields.pop("signed_at")
     _write(out, json.dumps(fields, indent=2, ensure_ascii=False).encode() + b"\n")
     for line in certificates:
@@ -79,12 +70,7 @@ def sign(
     passphrase_env: PassphraseOption = None,
 ) -> None:
     """Sign a complete draft. Whoever signs has read every field."""
-    try:
-        fields = parse_json(read_file(draft))
-    except ValueError as error:
-        raise AuthorisationError(f"{draft} must be a draft that `pylfr authority draft` wrote: {error}") from error
-    if not isinstance(fields, dict):
-        raise AuthorisationError(f"{draft} must be a draft that `pylfr authority draft` wrote")
+    fields = read_draft(draft)
     authorisation = parse_authorisation(draft, {**fields, "signed_at": datetime.now(UTC).isoformat()})
     keys = tuple(open_key(each, passphrase_env) for each in key)
     _write(out, sign_authorisation(authorisation, keys))
@@ -97,16 +83,11 @@ def show(
     file: Annotated[Path, typer.Argument(help="A draft, or a signed authorisation (JSON).", show_default=False)],
 ) -> None:
     """Show a draft, or a signed authorisation, in plain words: all of it, for whoever signs it or works under it."""
-    try:
-        fields = parse_json(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise AuthorisationError(f"{file} must be a draft or a signed authorisation: {error}") from error
-    if isinstance(fields, dict) and isinstance(fields.get("authorisation"), dict):
+    fields = read_draft(file)
+    if isinstance(fields.get("authorisation"), dict):
         signed = read_signed(file)
         fields = plain_fields(signed.authorisation)
         say(f"authorisation {signed.authorisation.reference}")
-    if not isinstance(fields, dict):
-        raise AuthorisationError(f"{file} must be a draft or a signed authorisation")
     for term in terms_of(fields):
         say(f"{term.name}:")
         for line in term.lines:

@@ -3,27 +3,51 @@
 from __future__ import annotations
 
 import io
-import json
-from datetime import datetime
+import struct
+import zlib
 from zipfile import BadZipFile
 
 import numpy as np
+import numpy.typing as npt
+from pydantic import AwareDatetime
 
-from pylfr.types import Alert
+from pylfr._internal.strict_json import parse_json
+from pylfr._internal.toml_model import ConfigModel
+from pylfr.types import Alert, UInt8
 
 _PICTURES = ("crop", "reference", "scene")
-_WORDS = (
-    "id", "camera", "track_id", "entry", "score", "threshold", "calibrated", "box", "model", "watchlist_revision",
-    "authorisation",
-)  # fmt: skip
+# More than any picture of an alert; a node that was taken over cannot fill the head's memory.
+_LARGEST = 1 << 28
+# What numpy and zipfile make of bytes that are no archive of arrays.
+_DAMAGED = (
+    *(KeyError, TypeError, OSError, BadZipFile, EOFError, RuntimeError, NotImplementedError, OverflowError),
+    *(zlib.error, struct.error, MemoryError),
+)
+
+
+class _Words(ConfigModel):
+    """An alert without its pictures."""
+
+    id: str
+    camera: str
+    captured_at: AwareDatetime
+    track_id: int
+    entry: str
+    score: float
+    threshold: float
+    calibrated: bool
+    box: tuple[float, float, float, float]
+    model: str
+    watchlist_revision: int
+    authorisation: str
 
 
 def pack_alert(alert: Alert) -> bytes:
     """The alert as bytes. They hold a name and faces: seal them."""
-    words = {name: getattr(alert, name) for name in _WORDS} | {"captured_at": alert.captured_at.isoformat()}
+    words = _Words(**{name: getattr(alert, name) for name in _Words.model_fields}).model_dump_json()
     pictures = {name: getattr(alert, name) for name in _PICTURES if getattr(alert, name) is not None}
     out = io.BytesIO()
-    np.savez(out, allow_pickle=False, words=np.frombuffer(json.dumps(words).encode(), np.uint8), **pictures)
+    np.savez(out, allow_pickle=False, words=np.frombuffer(words.encode(), np.uint8), **pictures)
     return out.getvalue()
 
 
@@ -31,9 +55,17 @@ def unpack_alert(content: bytes) -> Alert:
     """The alert that was packed. Raises ``ValueError`` for anything else."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            words = json.loads(file["words"].tobytes())
-            pictures = {name: file[name] for name in _PICTURES if name in file.files}
-        moment, box = datetime.fromisoformat(words.pop("captured_at")), tuple(words.pop("box"))
-        return Alert(captured_at=moment, box=box, **words, **pictures)
-    except (KeyError, TypeError, OSError, BadZipFile) as error:
+            size = sum(info.file_size for info in file.zip.infolist())
+            if size > _LARGEST:
+                raise ValueError(f"it unpacks to {size:,} bytes, at most {_LARGEST:,} are expected")
+            words = _Words.model_validate(parse_json(file["words"].tobytes()))
+            pictures = {name: _picture(name, file[name]) for name in _PICTURES if name in file.files}
+        return Alert(**{name: getattr(words, name) for name in _Words.model_fields}, **pictures)
+    except (ValueError, *_DAMAGED) as error:
         raise ValueError(f"it is no packed alert: {error}") from error
+
+
+def _picture(name: str, array: npt.NDArray[np.generic]) -> UInt8:
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise ValueError(f"{name} must be uint8 [H, W, 3], got {array.dtype} {list(array.shape)}")
+    return array.astype(np.uint8, copy=False)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import lzma
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -18,6 +21,7 @@ from pydantic import Field, ValidationError
 from pylfr._internal.atomic_file import sync_folder, write_whole
 from pylfr._internal.canonical_json import Plain, canonical, utc_text
 from pylfr._internal.private_folder import make_private_folder
+from pylfr._internal.regular_file import read_file, reading_file
 from pylfr._internal.strict_json import parse_json
 from pylfr._internal.toml_model import ConfigModel, explain
 from pylfr.errors import ConfigError
@@ -27,6 +31,9 @@ from pylfr.governance.keys.keys import PublicKey, SigningKey
 _FORMAT = "pylfr-site-bundle-1"
 _MANIFEST, _SIGNATURE = "bundle.json", "bundle.signature"
 _LARGEST_MANIFEST, _LARGEST_FILE = 1 << 22, 4 << 30
+_LARGEST_SIGNATURE = 1000
+# What a damaged archive makes of zipfile: an unknown method of packing, encrypted members, numbers that lie.
+_DAMAGED = (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, zlib.error, lzma.LZMAError)
 # What belongs to a site alone: how such files begin, or what is in their first lines.
 _SECRETS = (b"PRIVATE KEY", b'"format":"pylfr-vault-key', b"SQLite format 3\0")
 
@@ -123,7 +130,11 @@ def installed_bundle(into: Path) -> Installed | None:
     current = into / "current"
     if not current.exists():
         return None
-    manifest = _manifest((current / _MANIFEST).read_bytes(), current)
+    try:
+        content = read_file(current / _MANIFEST, largest=_LARGEST_MANIFEST)
+    except OSError as error:
+        raise ConfigError(f"{current} has no manifest that can be read ({error.strerror}): install anew") from error
+    manifest = _manifest(content, current)
     return Installed(manifest=manifest, folder=current.resolve())
 
 
@@ -138,11 +149,9 @@ def changed_files(installed: Installed) -> Sequence[str]:
 
 def _verified(archive: zipfile.ZipFile, path: Path, key: PublicKey) -> BundleManifest:
     try:
-        if archive.getinfo(_MANIFEST).file_size > _LARGEST_MANIFEST:
-            raise ConfigError(f"{path} is no site bundle: its manifest is too large")
-        content = archive.read(_MANIFEST)
-        signature = base64.b64decode(archive.read(_SIGNATURE), validate=True)
-    except (KeyError, binascii.Error, zipfile.BadZipFile) as error:
+        content = _read_member(archive, _MANIFEST, _LARGEST_MANIFEST)
+        signature = base64.b64decode(_read_member(archive, _SIGNATURE, _LARGEST_SIGNATURE), validate=True)
+    except (KeyError, binascii.Error, *_DAMAGED) as error:
         raise ConfigError(f"{path} is no site bundle: {error}") from error
     if not key.verifies(content, signature):
         raise ConfigError(f"{path} was not signed with the key {key.fingerprint}: nothing of it is used")
@@ -167,20 +176,32 @@ def _contents(archive: zipfile.ZipFile, path: Path, files: Mapping[str, str]) ->
     """Each file with what was signed. Anything else in the archive is ignored."""
     for name, digest in files.items():
         try:
-            info = archive.getinfo(f"files/{name}")
-            content = archive.read(info) if info.file_size <= _LARGEST_FILE else b""
-        except (KeyError, zipfile.BadZipFile) as error:
+            content = _read_member(archive, f"files/{name}", _LARGEST_FILE)
+        except (KeyError, *_DAMAGED) as error:
             raise ConfigError(f"{path} lacks {name}, or it is damaged: {error}") from error
         if hashlib.sha256(content).hexdigest() != digest:
             raise ConfigError(f"{path}: {name} is not what was signed: nothing was changed")
         yield name, content
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"the bundle {path} cannot be read: {error}") from error
+def _read_member(archive: zipfile.ZipFile, name: str, largest: int) -> bytes:
+    """A member of an archive. Raises ``KeyError`` where there is none, and one of ``_DAMAGED``."""
+    info = archive.getinfo(name)
+    if info.file_size > largest:
+        raise ValueError(f"{name} has {info.file_size:,} bytes, at most {largest:,} are expected")
+    return archive.read(info)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    with ExitStack() as opened:
+        try:
+            # A pipe in its place is not waited for.
+            file = opened.enter_context(reading_file(path))
+            archive = opened.enter_context(zipfile.ZipFile(file))
+        except (OSError, *_DAMAGED) as error:
+            raise ConfigError(f"the bundle {path} cannot be read: {error}") from error
+        yield archive
 
 
 def _require_harmless(name: str, path: Path) -> None:

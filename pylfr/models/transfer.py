@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import shutil
 import tempfile
@@ -19,7 +20,7 @@ from pylfr.errors import ModelError
 
 _CHUNK = 1 << 20
 # What zipfile raises for an archive that is damaged, encrypted or packed in a way it does not know.
-_BROKEN = (EOFError, NotImplementedError, RuntimeError, ValueError, zlib.error)
+_BROKEN = (EOFError, NotImplementedError, RuntimeError, ValueError, zlib.error, lzma.LZMAError)
 
 
 def sha256_of(path: Path) -> str:

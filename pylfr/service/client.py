@@ -20,9 +20,10 @@ from http import HTTPStatus
 from typing import Literal, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from pylfr._internal.canonical_json import utc_text
+from pylfr._internal.strict_json import parse_json, parse_object
 from pylfr.errors import PylfrError
 from pylfr.governance.adjudication.case import Decision, Finding, State, Verdict
 from pylfr.governance.adjudication.signatures import sign_decision
@@ -30,7 +31,7 @@ from pylfr.governance.keys.keys import SigningKey
 from pylfr.service.deployment_views import AuditView, CameraView, DeploymentView, RetentionView, WatchlistView
 from pylfr.service.views import AlertPage, AlertView, ChallengeGiven, SessionView
 
-T = TypeVar("T", bound=BaseModel)
+T = TypeVar("T")
 
 _TIMEOUT_S = 30.0
 # A connection that could not be made is tried again, with the same idempotency key, so often and after so long.
@@ -77,13 +78,13 @@ class Client:
     def sign_in(self, name: str, key: SigningKey) -> SessionView:
         """Sign in as somebody of ``[people]``, with their key; decisions are signed with it too."""
         challenge = self._ask(ChallengeGiven, "POST", "/v1/challenges", {"name": name})
-        if json.loads(challenge.message)[:3] != ["pylfr-sign-in-1", self._origin, name]:
+        if not _is_sign_in(challenge.message, self._origin, name):
             raise ServiceError(0, f"{self._origin} asked for a signature of something else than a sign-in")
         signature = base64.b64encode(key.sign(challenge.message.encode())).decode()
         answer = self._send("POST", "/v1/session", {"nonce": challenge.nonce, "signature": signature})
         self._headers["Cookie"] = answer.cookie
         self._signing = name, key
-        return SessionView.model_validate_json(answer.body)
+        return _as(SessionView, answer.body)
 
     def alerts(
         self,
@@ -127,7 +128,7 @@ class Client:
 
     def cameras(self) -> list[CameraView]:
         """Every camera's state, rate, latency and losses."""
-        return TypeAdapter(list[CameraView]).validate_json(self._send("GET", "/v1/cameras").body)
+        return _as(list[CameraView], self._send("GET", "/v1/cameras").body)
 
     def deployment(self) -> DeploymentView:
         """Who authorised what, until when, and how the run goes."""
@@ -171,13 +172,11 @@ class Client:
                 raise _refusal(answer.status, answer.read())
             fields: dict[str, str] = {}
             for line in answer:
-                name, _, value = line.decode().rstrip("\n").partition(": ")
+                name, _, value = line.decode("utf-8", "replace").rstrip("\n").partition(": ")
                 if name:
                     fields[name] = value
                 elif "event" in fields:
-                    yield ServiceEvent(
-                        id=int(fields.get("id", 0)), kind=fields["event"], data=json.loads(fields.get("data", "{}"))
-                    )
+                    yield _event(fields)
                     fields = {}
         finally:
             connection.close()
@@ -195,7 +194,7 @@ class Client:
         return self._ask(AlertView, "POST", f"/v1/alerts/{quote(id_, safe='')}/{path}", body)
 
     def _ask(self, kind: type[T], method: str, path: str, body: object = None) -> T:
-        return kind.model_validate_json(self._send(method, path, body).body)
+        return _as(kind, self._send(method, path, body).body)
 
     def _send(self, method: str, path: str, body: object = None) -> _Answer:
         headers = dict(self._headers)
@@ -231,6 +230,32 @@ class Client:
 class _Answer:
     body: bytes
     cookie: str
+
+
+def _event(fields: Mapping[str, str]) -> ServiceEvent:
+    """An event of the stream. Raises ``ServiceError`` for anything else."""
+    try:
+        data: dict[str, object] = {**parse_object(fields.get("data", "{}"))}
+        return ServiceEvent(id=int(fields.get("id", "0")), kind=fields["event"], data=data)
+    except ValueError as error:
+        raise ServiceError(0, f"the stream has something that is no event: {error}") from error
+
+
+def _as(kind: type[T], body: bytes) -> T:
+    """What was answered. Raises ``ServiceError`` where that is something else than the interface's document says."""
+    try:
+        return TypeAdapter(kind).validate_json(body)
+    except ValidationError as error:
+        raise ServiceError(0, f"the answer is not what was asked for: {str(error).splitlines()[0]}") from error
+
+
+def _is_sign_in(message: str, origin: str, name: str) -> bool:
+    """Whether this is what somebody signs to sign in there, and nothing else."""
+    try:
+        said = parse_json(message)
+    except ValueError:
+        return False
+    return isinstance(said, list) and said[:3] == ["pylfr-sign-in-1", origin, name]
 
 
 def _refusal(status: int, body: bytes) -> ServiceError:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from pylfr._internal.atomic_file import write_whole
 from pylfr._internal.canonical_json import Plain, canonical
+from pylfr._internal.regular_file import read_file
 from pylfr._internal.strict_json import integer_of, parse_object, text_of
 from pylfr.errors import SinkError
 from pylfr.governance.audit.chain import LogEntry
@@ -267,7 +268,7 @@ def open_cursor(path: Path, *, authorisation: str, head: int) -> CursorFile:
     written.
     """
     try:
-        said = parse_object(path.read_bytes(), "sequence", "authorisations")
+        said = parse_object(read_file(path), "sequence", "authorisations")
         named = said["authorisations"]
         if not isinstance(named, list):
             raise ValueError("authorisations must be a list")

@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from pylfr._internal.regular_file import read_file
+from pylfr._internal.strict_json import parse_json
 from pylfr.errors import ConfigError
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.measured import Measured, MeasuredPair, MeasuredSearch
@@ -128,8 +130,8 @@ class Sized(BaseModel):
 def read_sized(path: Path, machine: Machine) -> Sized:
     """A result of ``pylfr size`` on this machine. Raises ``ConfigError`` for another file, or another machine's."""
     try:
-        sized = Sized.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
+        sized = Sized.model_validate(parse_json(read_file(path)))
+    except (OSError, ValueError) as error:  # ValidationError is one
         raise ConfigError(f"{path} must be what `pylfr size --json` wrote: {str(error).splitlines()[0]}") from error
     if (sized.machine.processor, sized.machine.cores) != (machine.processor, machine.cores):
         raise ConfigError(

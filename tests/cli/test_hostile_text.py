@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from pylfr._internal.log_context import logged_as
 from pylfr.cli import _status_of, command_line
 from pylfr.cli.console import warn
+from pylfr.cluster.status import ClusterStatus, NodeStatus
 from pylfr.errors import PylfrError
 from pylfr.evaluation.report import Table, _markdown
 from pylfr.governance.audit.audit import open_audit
@@ -97,7 +98,7 @@ def in_json(text: str) -> str:
 
 
 def commands() -> Iterator[tuple[str, ...]]:
-    """The words of every command, without those that start a server or a cluster before they read a file."""
+    """The words of every command."""
 
     def below(command: object, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         group: dict[str, object] | None = getattr(command, "commands", None)
@@ -105,8 +106,7 @@ def commands() -> Iterator[tuple[str, ...]]:
             yield words
         else:
             for name, each in group.items():
-                if name not in ("serve", "cluster"):
-                    yield from below(each, (*words, name))
+                yield from below(each, (*words, name))
 
     yield from below(typer.main.get_command(command_line()), ())
 
@@ -116,10 +116,59 @@ def test_words_of_a_command_are_shown_harmlessly(
     words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    # Nothing here closes the memory of the tests' own process, or asks for a cluster.
+    monkeypatch.setattr("pylfr.cli.serve.close_memory", lambda: None)
+    monkeypatch.setattr("pylfr.cli.run.close_memory", lambda: None)
+    monkeypatch.setattr("pylfr.cli.cluster._connected", lambda _: HostileCluster(f"A\n{_FORGED}\x1b[2J"))
     text = f"A\n{_FORGED}\x1b[2J\x9b31m\u202e[red]"
     shown_by(capsys, *words, text)
     shown_by(capsys, *words, text, text, text)
     shown_by(capsys, *words, f"--{text}")
+
+
+@dataclass(frozen=True, slots=True)
+class HostileCluster:
+    """A cluster whose head and nodes say ``text`` wherever they may say something."""
+
+    text: str
+
+    def find(self, _: object) -> HostileCluster:
+        return self
+
+    start = find
+
+    def status(self) -> ClusterStatus:
+        node = NodeStatus(
+            name=self.text, cameras=(), capacity=1, beat_s_ago=0.5, is_drained=False, has_newest_watchlist=False,
+            watchlist_revision=1, alerts_waiting=0, why=self.text,
+        )  # fmt: skip
+        other = replace(node, name="north", cameras=(self.text,), why="")
+        return ClusterStatus(
+            nodes=(node, other), unplaced=(self.text,), ended=(self.text,), cameras=2, failed={self.text: self.text},
+            alerts=1, repeats=0, undelivered=0, watchlist_revision=2, stopped_because=self.text, has_ended=True,
+        )  # fmt: skip
+
+    def drain(self, _: str) -> None:
+        pass
+
+    undrain = drain
+
+    def close(self) -> None:
+        pass
+
+    def end(self, cluster: HostileCluster, _: str) -> ClusterStatus:
+        return cluster.status()
+
+
+@A_FEW
+@given(text=HOSTILE)
+@pytest.mark.parametrize("command", ["run", "status", "drain", "undrain", "stop"])
+def test_what_nodes_and_heads_say_is_shown_harmlessly(
+    command: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("node", "deployment.toml") if command in ("drain", "undrain") else ("deployment.toml",)
+    with mock.patch("pylfr.cli.cluster._connected", return_value=HostileCluster(text)):
+        assert "ended" in shown_by(capsys, "cluster", command, *words) or command not in ("run", "stop")
 
 
 @A_FEW

@@ -10,10 +10,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from PIL import Image
 
+from pylfr._internal.canonical_json import utc_text
 from pylfr._internal.regular_file import read_file
 from pylfr._internal.toml_model import read_tables, record_from
 from pylfr.cli.enrol_batch import Proposal, read_proposals
@@ -22,14 +26,24 @@ from pylfr.deployment.config import read_deployment
 from pylfr.engine.track_statistics import read_aggregate
 from pylfr.errors import ConfigError, ModelError, PylfrError
 from pylfr.evaluation.cohorts import read_groups
+from pylfr.evaluation.images.people import PeopleTemplates
+from pylfr.evaluation.images.verification import read_pairs
 from pylfr.evaluation.video.passes import read_truth
+from pylfr.fleet.bundle import pack_bundle, read_bundle
+from pylfr.fleet.sites import read_fleet
 from pylfr.gallery.watchlist.sealed import open_sealed, seal_watchlist, sealed_revision
 from pylfr.gallery.watchlist.watchlist import open_watchlist
+from pylfr.governance.adjudication.database import open_records
+from pylfr.governance.adjudication.review import Review
+from pylfr.governance.adjudication.stored import StoredAlert
 from pylfr.governance.audit.audit import open_audit, read_audit
+from pylfr.governance.authorisation.authority import plain_fields
 from pylfr.governance.authorisation.certificates import read_calibration, read_cohorts
+from pylfr.governance.authorisation.draft import read_case, read_draft
 from pylfr.governance.authorisation.enrolment import Origin
 from pylfr.governance.authorisation.profiles import Profile
-from pylfr.governance.authorisation.signed import read_signed, sign_authorisation
+from pylfr.governance.authorisation.readable import terms_of
+from pylfr.governance.authorisation.signed import parse_authorisation, read_signed, sign_authorisation
 from pylfr.governance.authorisation.trust import read_trust_root
 from pylfr.governance.keys.keys import make_key, read_public_key, read_signing_key
 from pylfr.governance.keys.vault import VaultKey, make_vault_key, read_key_file
@@ -41,9 +55,12 @@ from pylfr.models.last_layer import take_off_last_layer
 from pylfr.models.ledger import Ledger
 from pylfr.models.manifest import read_manifest
 from pylfr.models.onnx_file import require_self_contained
+from pylfr.sinks.pending import open_cursor
 from pylfr.sizing.gpu_plan import read_gpu_rates
+from pylfr.sizing.machine import this_machine
+from pylfr.sizing.recommend import read_sized
 from pylfr.types import Event
-from pylfr.video.decoding.image_io import read_image
+from pylfr.video.decoding.image_io import load_formats, read_image
 from pylfr.video.open import open_file
 from tests.conditions.recordings import write
 from tests.deployment.test_config import GOOD
@@ -77,6 +94,10 @@ def make_whole(folder: Path) -> None:
     """One whole file for each reader, by its name."""
     make_key(folder / "officer.key")
     officer = read_signing_key(folder / "officer.key")
+    (folder / "draft.json").write_text(
+        json.dumps({name: value for name, value in plain_fields(authorisation()).items() if name != "signed_at"})
+    )
+    (folder / "case.toml").write_text(_CASE)
     (folder / "signed").write_bytes(sign_authorisation(authorisation(profile="eu-leo"), (officer,)))
     (folder / "calibration").write_text(calibration().model_dump_json())
     (folder / "cohorts").write_text(cohorts().model_dump_json())
@@ -91,6 +112,16 @@ def make_whole(folder: Path) -> None:
         log.record(sample_alert())
         log.note(Event(kind="run-ended", details={"tracks": 1}))
     (folder / "deployment.toml").write_text(GOOD)
+    (folder / "every_section.toml").write_bytes((_REPOSITORY / "examples/deployment.toml").read_bytes())
+    (folder / "fleet.toml").write_text(_FLEET)
+    (folder / "site").mkdir()
+    (folder / "site/deployment.toml").write_text(GOOD)
+    pack_bundle(folder / "site", folder / "bundle", site="north", version=2, made_at=NOON, key=officer)
+    (folder / "sized.json").write_text(json.dumps(_SIZED))
+    (folder / "pairs.txt").write_text("1 2\nada 1 2\nada 1 grace 1\n")
+    (folder / "cursor").write_text('{"authorisations":["a"],"sequence":1}\n')
+    _keys_under_passphrases(folder)
+    _records(folder)
     (folder / "detector.toml").write_text(DETECTOR)
     (folder / "embedder.toml").write_text(EMBEDDER)
     (folder / "profile.toml").write_bytes((_REPOSITORY / "pylfr/governance/profiles/eu-leo.toml").read_bytes())
@@ -117,6 +148,13 @@ def make_whole(folder: Path) -> None:
     (folder / "network.onnx").write_bytes(_network())
 
 
+# What telephones write is read where its parts are installed.
+load_formats()
+_PICTURES = (
+    *("jpeg", "png", "tiff", "webp", "gif", "bmp", "ppm"),
+    *(kind for kind in ("avif", "heif") if kind.upper() in Image.SAVE),
+)
+
 # What pylfr itself looks through beside FFmpeg: packets, boxes, elements, tags and the numbers of pictures.
 _RECORDINGS = {
     "clip.ts": ("libx264", {}),
@@ -133,11 +171,67 @@ _RECORDINGS = {
 }
 
 
+_CASE = """
+purpose = "find two people who are wanted"
+necessity = "nothing milder finds them"
+starts_at = 2026-01-11T08:00:00Z
+ends_at = 2026-01-11T16:00:00Z
+signage_confirmed = true
+"""
+_FLEET = """
+checkpoints = "checkpoints"
+[sites.north]
+url = "https://north.example"
+token = "${NORTH}"
+record = "officer.pub"
+"""
+_MACHINE = this_machine()
+_SIZED = {
+    "type": "sizing",
+    "cameras": 5,
+    "confirmed": True,
+    "conditions": {"detector": "slow", "embedder": "comparer", "runtime": "onnx"},
+    "machine": {"processor": _MACHINE.processor, "cores": _MACHINE.cores},
+}
+_PASSPHRASE = "a passphrase"
+_PEOPLE = PeopleTemplates(
+    vectors=np.zeros((3, 4), np.float32),
+    person=np.array([0, 0, 1], np.int64),
+    acquired=np.ones(3, np.bool_),
+    names=("ada", "grace"),
+    paths=tuple(Path(f"{name}.jpg") for name in ("ada/ada_0001", "ada/ada_0002", "grace/grace_0001")),
+    unreadable=(),
+    model="m",
+)
+
+
+def _keys_under_passphrases(folder: Path) -> None:
+    """A vault's key, and a signing key as older versions wrote it: with so few rounds that many can be tried."""
+    make_vault_key(folder / "vault.secret", expires_at=_LATER, passphrase=_PASSPHRASE)
+    private = Ed25519PrivateKey.generate()
+    sealed = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(_PASSPHRASE.encode()))
+    (folder / "secret.key").write_bytes(sealed)
+
+
+def _records(folder: Path) -> None:
+    """The records of one alert, as the database holds them."""
+    with closing(open_records(f"sqlite:///{folder / 'records'}", clock=lambda: NOON)) as records:
+        records.add_deployment("0" * 16, name="square", profile="research", words="{}")
+        records.enter(
+            StoredAlert(
+                id="a", sequence=1, authorisation="0" * 16, camera="north", captured_at=utc_text(NOON),
+                recorded_at=utc_text(NOON), entry="Ada", score=0.5, threshold=0.4, min_adjudicators=1,
+                erase_at=utc_text(_LATER), forget_at=None,
+            )
+        )  # fmt: skip
+
+
 def _pictures(folder: Path) -> None:
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8))
     exif = Image.Exif()
     exif[0x0112] = 6
-    for kind in ("jpeg", "png", "tiff", "webp", "gif", "bmp", "ppm"):
+    load_formats()
+    for kind in _PICTURES:
         content = io.BytesIO()
         picture.save(content, kind, **({"exif": exif} if kind in ("jpeg", "png", "webp", "tiff") else {}))
         (folder / f"picture.{kind}").write_bytes(content.getvalue())
@@ -187,6 +281,23 @@ def _signed_log(path: Path, folder: Path) -> None:
     list(read_audit(folder / "log", checkpoints=path, key=key.public).flaws)
 
 
+def _draft(path: Path, _: Path) -> None:
+    """As it is shown to whoever signs it, and as it is signed."""
+    fields = read_draft(path)
+    terms_of(fields)
+    parse_authorisation(path, {**fields, "signed_at": utc_text(NOON)})
+
+
+def _stored(path: Path, _: Path) -> None:
+    """Everything that is read of records, and compared with a log that knows nothing of them."""
+    with (
+        closing(open_records(f"sqlite:///{path}")) as records,
+        TemporaryDirectory() as place,
+        closing(open_audit(Path(place) / "log", clock=lambda: NOON)) as log,
+    ):
+        Review(records, log).read()
+
+
 def _zip(path: Path, _: Path) -> None:
     for member, size in transfer.members(path).items():
         transfer.unpack(path, member, io.BytesIO(), size_bytes=size)
@@ -214,11 +325,19 @@ def _profile(path: Path, _: Path) -> Profile:
 
 READERS: dict[str, Reader] = {
     "a signed authorisation": Reader(whole="signed", read=lambda path, _: read_signed(path)),
+    "a draft of an authorisation": Reader(whole="draft.json", read=_draft),
+    "the words of a case": Reader(whole="case.toml", read=lambda path, _: read_case(path, {"cameras": {"a": "b"}})),
     "a calibration certificate": Reader(whole="calibration", read=lambda path, _: read_calibration(path)),
     "a cohort certificate": Reader(whole="cohorts", read=lambda path, _: read_cohorts(path)),
     "a root of trust": Reader(whole="trust.toml", read=lambda path, _: read_trust_root(path)),
     "a vault key": Reader(whole="vault", read=lambda path, _: read_key_file(path).open(now=NOON)),
     "a private key": Reader(whole="officer.key", read=lambda path, _: read_signing_key(path)),
+    "a vault key under a passphrase": Reader(
+        whole="vault.secret", read=lambda path, _: read_key_file(path).open(now=NOON, passphrase=_PASSPHRASE)
+    ),
+    "a private key under a passphrase": Reader(
+        whole="secret.key", read=lambda path, _: read_signing_key(path, passphrase=_PASSPHRASE)
+    ),
     "a public key": Reader(whole="officer.pub", read=lambda path, _: read_public_key(path)),
     "a sealed watchlist": Reader(whole="sealed", read=lambda path, at: open_sealed(path, key_of(at)).close()),
     "the head of a sealed watchlist": Reader(whole="sealed", read=lambda path, _: sealed_revision(path)),
@@ -233,6 +352,15 @@ READERS: dict[str, Reader] = {
     "checkpoints": Reader(whole="checkpoints", read=_signed_log),
     "lines of alerts": Reader(whole="alerts.jsonl", read=_sweep),
     "a deployment": Reader(whole="deployment.toml", read=lambda path, _: read_deployment(path)),
+    "a deployment of every section": Reader(whole="every_section.toml", read=lambda path, _: read_deployment(path)),
+    "a fleet": Reader(whole="fleet.toml", read=lambda path, _: read_fleet(path)),
+    "a site bundle": Reader(
+        whole="bundle", read=lambda path, at: read_bundle(path, read_public_key(at / "officer.pub"))
+    ),
+    "records": Reader(whole="records", read=_stored),
+    "how far a sink has come": Reader(
+        whole="cursor", read=lambda path, _: open_cursor(path, authorisation="a", head=3)
+    ),
     "a profile": Reader(whole="profile.toml", read=_profile),
     "a detector's manifest": Reader(whole="detector.toml", read=lambda path, _: read_manifest(path)),
     "an embedder's manifest": Reader(whole="embedder.toml", read=lambda path, _: read_manifest(path)),
@@ -244,13 +372,15 @@ READERS: dict[str, Reader] = {
     "groups of people": Reader(whole="groups.csv", read=lambda path, _: read_groups(path)),
     "a truth file, CSV": Reader(whole="truth.csv", read=lambda path, _: read_truth(path, ["c"]), file="attacked.csv"),
     "a truth file, JSON": Reader(whole="truth.json", read=lambda path, _: read_truth(path, ["c"])),
+    "pairs of pictures": Reader(whole="pairs.txt", read=lambda path, _: read_pairs(path, _PEOPLE)),
+    "a sized machine": Reader(whole="sized.json", read=lambda path, _: read_sized(path, _MACHINE)),
     "rates of a GPU": Reader(whole="rates.json", read=lambda path, _: read_gpu_rates(path)),
     "a reading of the clock": Reader(whole="clock", read=lambda path, _: read_last(path)),
     "a recording": Reader(whole="clip.mp4", read=_recording),
     **{f"a recording, {name}": Reader(whole=name, read=_recording) for name in _RECORDINGS},
     **{
         f"a picture, {kind}": Reader(whole=f"picture.{kind}", read=lambda path, _: read_image(path))
-        for kind in ("jpeg", "png", "tiff", "webp", "gif", "bmp", "ppm")
+        for kind in _PICTURES
     },
 }
 

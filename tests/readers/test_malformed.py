@@ -16,16 +16,29 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pylfr._internal.strict_json import parse_json
+from pylfr.cluster.envelope import put_in, take_out
+from pylfr.cluster.messages import Joining, LogPoint
+from pylfr.cluster.packed_alert import pack_alert, unpack_alert
 from pylfr.errors import PylfrError
 from pylfr.gallery.watchlist.watchlist import open_watchlist
 from pylfr.governance.audit.chain import parse_checkpoint, parse_entry
 from pylfr.governance.audit.receiver import parse_head
 from pylfr.governance.keys.keys import PublicKey
+from pylfr.video.isolation.wire import parse_message
 from tests.readers.damage import NASTY, damaged
 from tests.readers.readers import READERS, attack, folder_name, make_whole, read_watchlist
+from tests.samples import sample_alert
 
 EXAMPLES = int(os.environ.get("PYLFR_FUZZ_EXAMPLES", "40"))
 CORPUS = Path(__file__).parent / "corpus"
+
+_JOINING = Joining(capacity=1, log_key="k", log=LogPoint(sequence=1, digest="d"))
+# What machines and processes of one deployment send each other.
+MESSAGES: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
+    "a packed alert": (pack_alert(sample_alert()), unpack_alert),
+    "a message": (put_in(_JOINING, [b"an alert"]), lambda content: take_out(Joining, content)),
+    "a message of a decoder": (b'{"asks":"report","kind":"opened"}', parse_message),
+}
 
 examples = settings(
     max_examples=EXAMPLES,
@@ -107,6 +120,20 @@ def test_a_malformed_line_is_a_value_error(parse: Callable[[bytes], object], fol
             parse(content)
         except ValueError as error:
             assert len(str(error)) < 1000  # noqa: PT017 - any other kind of error fails
+
+    damage()
+
+
+@pytest.mark.parametrize("kind", ["a packed alert", "a message", "a message of a decoder"])
+def test_a_malformed_message_is_a_value_error(kind: str) -> None:
+    whole, parse = MESSAGES[kind]
+    parse(whole)
+
+    @settings(examples, max_examples=4 * EXAMPLES)
+    @given(damaged(whole))
+    def damage(content: bytes) -> None:
+        with suppress(ValueError):
+            parse(content)
 
     damage()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from pylfr.types import Float32, Int64
 Bools = npt.NDArray[np.bool_]
 
 FMR_TARGETS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+# What int() takes, and no more digits than a count may have.
+_NUMBER = re.compile("[0-9]{1,9}")
 _FOLDS = 10
 _PAIRS_A_FOLD = 300
 _RESAMPLES = 200
@@ -98,7 +101,7 @@ def read_pairs(path: Path, people: PeopleTemplates) -> Pairs:
     row_of = {(file.parent.name, file.stem): row for row, file in enumerate(people.paths)}
 
     def row(name: str, number: str, line: int) -> int:
-        stem = f"{name}_{int(number):04d}" if number.isdigit() else number
+        stem = f"{name}_{int(number):04d}" if _NUMBER.fullmatch(number) else number
         if (name, stem) not in row_of:
             raise ConfigError(f"{path}, line {line}: {name}/{stem} is no readable picture of the folder")
         return row_of[name, stem]
@@ -107,7 +110,7 @@ def read_pairs(path: Path, people: PeopleTemplates) -> Pairs:
         lines = [line.split() for line in read_file(path).decode().splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"pair list {path} cannot be read: {error}") from error
-    if not lines or not all(word.isdigit() for word in lines[0]) or not 1 <= len(lines[0]) <= 2:
+    if not lines or not all(_NUMBER.fullmatch(word) for word in lines[0]) or not 1 <= len(lines[0]) <= 2:
         raise ConfigError(f"{path}, line 1 must say the number of folds and of pairs of each kind, such as '10 300'")
     folds, count = (int(lines[0][0]), int(lines[0][1])) if len(lines[0]) == 2 else (1, int(lines[0][0]))
     left, right, mated = [], [], []

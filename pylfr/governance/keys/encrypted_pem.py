@@ -2,12 +2,15 @@
 
 The passphrase is stretched by PBKDF2 with HMAC-SHA-256, the one way that WebCrypto has too; the cipher is AES-256-CBC.
 ``cryptography`` writes the same with 2,048 rounds and has no setting for more, which somebody who has the file tries in
-no time. Reading is its own: the file says how many rounds it took.
+no time. Reading is its own: the file says how many rounds it took. A file that asks for so many that a reader would not
+come back is refused.
 """
 
 from __future__ import annotations
 
 import base64
+import binascii
+import re
 import secrets
 import textwrap
 
@@ -20,6 +23,8 @@ from cryptography.hazmat.primitives.padding import PKCS7
 
 # What OWASP asks of PBKDF2 with HMAC-SHA-256 (Password Storage Cheat Sheet, 2023): a fifth of a second.
 ROUNDS = 600_000
+# Some seconds. What a hostile file may ask for takes hours.
+_MOST_ROUNDS = 10_000_000
 _SALT_BYTES = 16
 _IV_BYTES = 16
 
@@ -29,6 +34,7 @@ _PBKDF2 = bytes.fromhex("06092a864886f70d01050c")
 _HMAC_SHA256 = bytes.fromhex("06082a864886f70d0209")
 _AES_256_CBC = bytes.fromhex("060960864801650304012a")
 _INTEGER, _OCTETS, _NULL, _SEQUENCE = 0x02, 0x04, b"\x05\x00", 0x30
+_ARMOUR = re.compile(rb"-----BEGIN ENCRYPTED PRIVATE KEY-----(.*?)-----END", re.DOTALL)
 
 
 def encrypt_pem(pkcs8: bytes, passphrase: str) -> bytes:
@@ -45,6 +51,41 @@ def encrypt_pem(pkcs8: bytes, passphrase: str) -> bytes:
     text = base64.b64encode(_sequence(scheme, _element(_OCTETS, sealed))).decode("ascii")
     lines = "\n".join(textwrap.wrap(text, 64))
     return f"-----BEGIN ENCRYPTED PRIVATE KEY-----\n{lines}\n-----END ENCRYPTED PRIVATE KEY-----\n".encode("ascii")
+
+
+def require_few_rounds(pem: bytes) -> None:
+    """Raise ``ValueError`` where a key's passphrase would be stretched for hours. What is no such key passes."""
+    found = _ARMOUR.search(pem)
+    if found is None:
+        return
+    try:
+        der = base64.b64decode(found[1])
+    except binascii.Error:
+        return
+    place = der.find(_PBKDF2)
+    if place < 0:
+        return
+    # A sequence of the salt, the number of rounds, and what hashes: of each its tag, its length and its content.
+    _, inner, _ = _element_at(der, place + len(_PBKDF2))
+    _, _, after_salt = _element_at(der, inner)
+    tag, start, end = _element_at(der, after_salt)
+    rounds = int.from_bytes(der[start:end], "big")
+    if tag == _INTEGER and rounds > _MOST_ROUNDS:
+        raise ValueError(f"it asks for more than {_MOST_ROUNDS:,} rounds of PBKDF2")
+
+
+def _element_at(der: bytes, place: int) -> tuple[int, int, int]:
+    """The tag of the element at ``place``, and where its content begins and ends; empty where there is none."""
+    head = der[place : place + 2]
+    if len(head) < 2:
+        return 0, len(der), len(der)
+    tag, length = head
+    start = place + 2
+    if length >= 0x80:
+        more = length - 0x80
+        length = int.from_bytes(der[start : start + more], "big")
+        start += more
+    return tag, start, min(start + length, len(der))
 
 
 def _sequence(*parts: bytes) -> bytes:

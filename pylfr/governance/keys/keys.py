@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 from pylfr._internal.atomic_file import write_new, write_result
 from pylfr._internal.regular_file import read_file
 from pylfr.errors import AuthorisationError
-from pylfr.governance.keys.encrypted_pem import encrypt_pem
+from pylfr.governance.keys.encrypted_pem import encrypt_pem, require_few_rounds
 
 Key = TypeVar("Key")
 
@@ -141,6 +141,10 @@ def read_signing_key(path: Path, *, passphrase: str | None = None) -> SigningKey
         raise AuthorisationError(f"the signing key {path} must be its owner's alone (chmod 600), got {mode & 0o777:o}")
     if passphrase is None and _ENCRYPTED in content:
         raise AuthorisationError(f"the signing key {path} is under a passphrase, and none was given")
+    try:
+        require_few_rounds(content)
+    except ValueError as error:
+        raise AuthorisationError(f"the signing key {path} is not opened: {error}") from error
     try:
         key = load_pem_private_key(content, passphrase.encode() if passphrase else None)
     except (ValueError, TypeError, UnsupportedAlgorithm, InternalError) as error:

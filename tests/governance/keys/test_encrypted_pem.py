@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from pylfr.errors import AuthorisationError
+from pylfr.governance.keys import encrypted_pem
+from pylfr.governance.keys.encrypted_pem import encrypt_pem
 from pylfr.governance.keys.keys import is_under_passphrase, make_key, read_signing_key
 
 WORDS = "correct horse bättery staple"
@@ -48,3 +50,22 @@ def test_a_key_that_was_encrypted_with_fewer_rounds_is_still_read(tmp_path: Path
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(WORDS.encode())))
     path.chmod(0o600)
     assert read_signing_key(path, passphrase=WORDS).public.raw == key.public_key().public_bytes_raw()
+
+
+def test_a_key_whose_passphrase_would_be_stretched_for_hours_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Nothing:
+        def __init__(self, **_: object) -> None:
+            pass
+
+        def derive(self, _: bytes) -> bytes:
+            return bytes(32)
+
+    monkeypatch.setattr(encrypted_pem, "PBKDF2HMAC", Nothing)
+    monkeypatch.setattr(encrypted_pem, "ROUNDS", 2**31 - 1)
+    path = tmp_path / "hostile.key"
+    path.write_bytes(encrypt_pem(b"no key", "a passphrase"))
+    path.chmod(0o600)
+    with pytest.raises(AuthorisationError, match="more than 10,000,000 rounds"):
+        read_signing_key(path, passphrase="a passphrase")
