@@ -11,7 +11,7 @@ export PYLFR_MODELS PYLFR_MEDIA
 # `make wheels PYTHONS="python3.11 python3.12 python3.13"` builds for each of them.
 PYTHONS ?= $(BIN)/python
 
-.PHONY: demo build test chaos chaos-cluster fuzz fuzz-guided lint scripts format floors docs wheels cuda rtx openvino torch bench bench-quick clean fuzz-native sanitize
+.PHONY: demo build test chaos chaos-cluster fuzz fuzz-guided lint scripts format floors docs wheels cuda rtx openvino torch bench bench-quick clean fuzz-native fuzz-core sanitize
 .DEFAULT_GOAL := build
 
 $(VENV)/.dev: pyproject.toml
@@ -47,6 +47,9 @@ fuzz-native: build ## damage what the native core is called with; under sanitize
 sanitize: SECONDS = 30
 sanitize: build ## the native tests, and damaged calls, with a core compiled with ASan and UBSan, then with TSan
 	@$(BIN)/python -m tests.native.sanitize --seconds $(SECONDS) --seed $${SEED:-0}
+
+fuzz-core: build ## as fuzz-native, after coverage of the core's own code, with libFuzzer; needs clang
+	@$(BIN)/python -m tests.native.guided.build_and_run --seconds $(SECONDS)
 
 fuzz-guided: build ## as fuzz, one READER after coverage, with atheris
 	@$(BIN)/python -m pip install --quiet --group fuzz

@@ -11,12 +11,17 @@ import os
 import subprocess
 import sys
 import sysconfig
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
 # What has the core do work from several threads; the other tests tell ThreadSanitizer nothing.
 _THREADED = ("test_threads.py", "test_checks.py", "test_batch.py", "test_tracker.py", "test_template_pool.py")
+
+# How often a program must start before it is believed that it always does.
+_PROBES = 5
+_RANDOM_BITS = Path("/proc/sys/vm/mmap_rnd_bits")
 
 # A sanitizer locks no memory for anybody.
 _LOCKED = "tests/native/test_template_pool.py::test_the_kernel_was_told_to_lock_it_and_to_leave_it_out_of_dumps"
@@ -96,8 +101,8 @@ def environment(build: Build, compiler: str) -> dict[str, str]:
     return {**os.environ, **build.options, "LD_PRELOAD": " ".join(preloaded), "PYTHONMALLOC": "malloc"}
 
 
-def _unmoved() -> list[str]:
-    """What runs a program at addresses not drawn by chance: with some of those ThreadSanitizer cannot start."""
+def _steady() -> list[str]:
+    """What runs a program at addresses not drawn by chance: with some of those a sanitizer cannot start."""
     steady = ["setarch", "-R"]
     try:
         works = subprocess.run([*steady, "true"], check=False, capture_output=True).returncode == 0
@@ -106,22 +111,48 @@ def _unmoved() -> list[str]:
     return steady if works else []
 
 
+def why_not(steady: list[str], around: dict[str, str]) -> str:
+    """Why no program can be started under this build; "" where it can be, time after time."""
+    for _ in range(_PROBES):
+        probe = [*steady, sys.executable, "-c", "pass"]
+        done = subprocess.run(probe, check=False, capture_output=True, text=True, env=around)
+        if done.returncode == 0:
+            continue
+        said = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        if steady:
+            return said
+        try:
+            bits = _RANDOM_BITS.read_text().strip()
+        except OSError:
+            bits = "unknown"
+        return (
+            f"{said}; addresses are drawn by chance here ({_RANDOM_BITS}: {bits} bits), and `setarch -R` is not "
+            "allowed to prevent it: allow the system call personality, or set at most 28 bits"
+        )
+    return ""
+
+
 def checked(build: Build, compiler: str, seconds: float, seed: int) -> bool:
-    """Whether the tests, and damaged calls for these seconds, passed with this build."""
+    """Whether the tests, and damaged calls for these seconds, passed with this build, or cannot be run here."""
+    around, steady = environment(build, compiler), _steady()
+    reason = why_not(steady, around)
+    if reason:
+        print(f"== {build.sanitizers}: CANNOT RUN HERE, and nothing was checked with it: {reason}", flush=True)
+        return True
     print(f"== {build.sanitizers}: compiling", flush=True)
-    core, around = compiled(build, compiler), environment(build, compiler)
-    steady = _unmoved()
+    began, core = time.monotonic(), compiled(build, compiler)
     runs = [["pytest", "-q", "--capture=sys", "-p", "no:cacheprovider", *build.tests]]
     if build.is_fuzzed:
         runs.append(["tests.native.fuzz", "--seconds", str(seconds), "--seed", str(seed)])
     passed = True
     for run in runs:
-        print(f"== {build.sanitizers}: {' '.join(run)}", flush=True)
+        print(f"== {build.sanitizers}: {' '.join(run)} ({time.monotonic() - began:.0f} s so far)", flush=True)
         command = [*steady, sys.executable, "-m", "tests.native.with_core", str(core), *run]
         code = subprocess.run(command, check=False, env=around, cwd=_ROOT).returncode
         if code != 0:
             print(f"== {build.sanitizers}: FAILED with exit status {code}", flush=True)
         passed = passed and code == 0
+    print(f"== {build.sanitizers}: {'passed' if passed else 'failed'} in {time.monotonic() - began:.0f} s", flush=True)
     return passed
 
 
