@@ -294,7 +294,7 @@ class Stand:
     def pylfr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command in the folder of the deployment."""
         return subprocess.run(
-            [PYLFR, *arguments], cwd=self.folder, capture_output=True, text=True, check=False, timeout=120,
+            [PYLFR, *arguments], cwd=self.folder, capture_output=True, text=True, check=False, timeout=600,
             env={**os.environ, **SECRETS},
         )  # fmt: skip
 
