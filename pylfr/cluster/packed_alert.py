@@ -60,7 +60,12 @@ def unpack_alert(content: bytes) -> Alert:
                 raise ValueError(f"it unpacks to {size:,} bytes, at most {_LARGEST:,} are expected")
             words = _Words.model_validate(parse_json(file["words"].tobytes()))
             pictures = {name: _picture(name, file[name]) for name in _PICTURES if name in file.files}
-        return Alert(**{name: getattr(words, name) for name in _Words.model_fields}, **pictures)
+        return Alert(
+            **{name: getattr(words, name) for name in _Words.model_fields},
+            crop=pictures["crop"],
+            reference=pictures["reference"],
+            scene=pictures.get("scene"),
+        )
     except (ValueError, *_DAMAGED) as error:
         raise ValueError(f"it is no packed alert: {error}") from error
 
