@@ -187,7 +187,7 @@ def _carried() -> tuple[UInt8, ...]:
     """Portraits that come with installed packages: Eileen Collins (NASA), Grace Hopper (US Navy). Reads files only."""
     found: list[UInt8] = []
     for package, inside, (top, bottom, left, right) in (
-        ("skimage", "data/astronaut.png", (0, 256, 95, 351)),
+        ("skimage", "data/astronaut.png", (0, 220, 115, 335)),
         ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg", (20, 400, 80, 460)),
     ):
         spec = find_spec(package)
