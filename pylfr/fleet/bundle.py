@@ -151,7 +151,7 @@ def _verified(archive: zipfile.ZipFile, path: Path, key: PublicKey) -> BundleMan
     try:
         content = _read_member(archive, _MANIFEST, _LARGEST_MANIFEST)
         signature = base64.b64decode(_read_member(archive, _SIGNATURE, _LARGEST_SIGNATURE), validate=True)
-    except (KeyError, binascii.Error, *_DAMAGED) as error:
+    except (KeyError, binascii.Error, OSError, *_DAMAGED) as error:
         raise ConfigError(f"{path} is no site bundle: {error}") from error
     if not key.verifies(content, signature):
         raise ConfigError(f"{path} was not signed with the key {key.fingerprint}: nothing of it is used")
@@ -177,7 +177,7 @@ def _contents(archive: zipfile.ZipFile, path: Path, files: Mapping[str, str]) ->
     for name, digest in files.items():
         try:
             content = _read_member(archive, f"files/{name}", _LARGEST_FILE)
-        except (KeyError, *_DAMAGED) as error:
+        except (KeyError, OSError, *_DAMAGED) as error:
             raise ConfigError(f"{path} lacks {name}, or it is damaged: {error}") from error
         if hashlib.sha256(content).hexdigest() != digest:
             raise ConfigError(f"{path}: {name} is not what was signed: nothing was changed")

@@ -131,7 +131,8 @@ def decode_image(content: bytes, *, name: str) -> UInt8:
         raise MediaError(
             f"{name} cannot be decoded in isolation ({error}): convert it to JPEG or PNG, and report this"
         ) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    # What decodes AVIF raises RuntimeError.
+    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError) as error:
         raise MediaError(f"{name} must be a whole picture, got one that is damaged or cut off: {error}") from error
 
 
