@@ -19,12 +19,14 @@ from pylfr.governance.adjudication.erasure_keys import ErasureKeys
 from pylfr.governance.adjudication.row_seals import RowSeals
 from pylfr.governance.adjudication.schema import ADJUDICATIONS, ALERTS, DEPLOYMENTS, ENGAGEMENTS, OUTCOMES
 from pylfr.governance.adjudication.schema_version import require_newest
-from pylfr.governance.adjudication.stored import StoredAlert, StoredRecords, day_of, erased_name
+from pylfr.governance.adjudication.stored import DamagedRowError, StoredAlert, StoredRecords, day_of, erased_name
 from pylfr.governance.adjudication.transaction import TABLES_OF_DECISIONS, Transaction
 from pylfr.governance.audit.audit import Clock, system_clock
 
 # The comment on a table whose file PostgreSQL has yet to write anew, and how long that waits for others.
 _LEFTOVERS, _LOCK_S = "pylfr: rows that were erased are still in the file", 10
+# What a database raises that cannot be used; a damaged SQLite file breaks even the words in which SQLite says so.
+_UNUSABLE = (sa.exc.SQLAlchemyError, UnicodeDecodeError, DamagedRowError)
 
 
 class Records:
@@ -153,7 +155,7 @@ class Records:
             yield
         except sa.exc.IntegrityError:
             raise
-        except sa.exc.SQLAlchemyError as error:
+        except _UNUSABLE as error:
             raise AdjudicationError(
                 f"the records at {_shown(self._engine.url)} cannot be used: {_reason(error)}; an alert that is in the "
                 "log is queued as soon as they can be"
@@ -172,7 +174,7 @@ def open_records(url: str, *, clock: Clock = system_clock, keys: ErasureKeys | N
     try:
         with engine.begin() as connection:
             require_newest(connection)
-    except sa.exc.SQLAlchemyError as error:
+    except _UNUSABLE as error:
         engine.dispose()
         raise AdjudicationError(f"the records at {_shown(engine.url)} cannot be opened: {_reason(error)}") from error
     except AdjudicationError:
@@ -203,7 +205,7 @@ def _shown(url: sa.URL) -> str:
     return url.set(query={}).render_as_string()
 
 
-def _reason(error: sa.exc.SQLAlchemyError) -> str:
+def _reason(error: Exception) -> str:
     return (str(getattr(error, "orig", error)).splitlines() or [type(error).__name__])[0]
 
 

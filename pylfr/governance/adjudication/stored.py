@@ -12,6 +12,10 @@ from pylfr.governance.audit.log_files import LogHead
 DecisionTable = Literal["adjudications", "engagements", "outcomes"]
 
 
+class DamagedRowError(ValueError):
+    """A row holds what no release of pylfr writes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAlert:
     """A row of ``alerts``. ``entry`` is None once its retention has ended, ``forget_at`` once deciders were erased."""

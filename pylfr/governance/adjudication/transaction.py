@@ -9,7 +9,13 @@ import sqlalchemy as sa
 
 from pylfr.governance.adjudication.row_seals import RowSeals
 from pylfr.governance.adjudication.schema import ADJUDICATIONS, ALERTS, DEPLOYMENTS, ENGAGEMENTS, LOG_HEADS, OUTCOMES
-from pylfr.governance.adjudication.stored import DecisionTable, StoredAlert, StoredDecision, StoredRecords
+from pylfr.governance.adjudication.stored import (
+    DamagedRowError,
+    DecisionTable,
+    StoredAlert,
+    StoredDecision,
+    StoredRecords,
+)
 from pylfr.governance.audit.log_files import LogHead
 
 # Each table of decisions with its columns of who decided and what.
@@ -47,7 +53,7 @@ class Transaction:
             alerts=tuple(self._seals.opened_alert(StoredAlert(**row._mapping)) for row in alerts),
             decisions=tuple(self._decisions(only)),
             words={str(authorisation): str(text) for authorisation, text in words},
-            head=LogHead(sequence=head.sequence, digest=head.digest),
+            head=_head(head.sequence, head.digest),
         )
 
     def write(self, row: StoredDecision) -> None:
@@ -106,3 +112,9 @@ class Transaction:
                     signature=row.signature,
                 )
                 yield self._seals.opened_decision(found)
+
+
+def _head(sequence: object, digest: object) -> LogHead:
+    if not isinstance(sequence, int) or not isinstance(digest, str):
+        raise DamagedRowError("how far the audit log had come is no number with a digest")
+    return LogHead(sequence=sequence, digest=digest)

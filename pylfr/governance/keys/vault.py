@@ -146,7 +146,12 @@ class VaultKeyFile:
             if passphrase is None:
                 raise VaultError(f"the key {path} needs its passphrase")
             wrapping = replace(_wrapping(passphrase, self.salt, expires_at), binds_deadline=binds_deadline)
-            content = wrapping.open(content, self.format)
+            try:
+                content = wrapping.open(content, self.format)
+            except VaultError as error:
+                raise VaultError(
+                    f"the key {path} cannot be opened: its passphrase is another, or it was changed"
+                ) from error
         return VaultKey(secret=LockedSecret.copy_of(content), expires_at=expires_at, binds_deadline=binds_deadline)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -80,6 +81,23 @@ def test_records_in_a_file_are_their_owners_alone(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert [oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()] == ["0o600"]
+
+
+def test_a_damaged_row_and_a_damaged_file_are_named_in_one_error(tmp_path: Path) -> None:
+    path = tmp_path / "records.sqlite"
+    records = open_records(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as rows, rows:
+        rows.execute("UPDATE log_heads SET sequence = 'first'")
+    with (
+        pytest.raises(AdjudicationError, match=r"records\.sqlite cannot be used: how far"),
+        records.transaction() as work,
+    ):
+        work.stored()
+    records.close()
+    # SQLite repeats the name of a table in its complaint, which is then no text.
+    path.write_bytes(path.read_bytes().replace(b"TABLE alerts", b"TABLE al\xccrts"))
+    with pytest.raises(AdjudicationError, match=r"records\.sqlite cannot be opened"):
+        open_records(f"sqlite:///{path}")
 
 
 def test_a_database_out_of_reach_is_named_without_its_password(tmp_path: Path) -> None:
