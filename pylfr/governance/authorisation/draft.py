@@ -25,10 +25,10 @@ def read_draft(path: Path) -> dict[str, Plain]:
     except OSError as error:
         raise AuthorisationError(f"the draft {path} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise AuthorisationError(f"{path} must be a draft that `pylfr authority draft` wrote: {error}") from error
+        raise AuthorisationError(f"{path} must be a draft or a signed authorisation (JSON): {error}") from error
     if not isinstance(fields, dict):
         raise AuthorisationError(
-            f"{path} must be a draft that `pylfr authority draft` wrote, got {type(fields).__name__}"
+            f"{path} must be a draft or a signed authorisation (a JSON object), got {type(fields).__name__}"
         )
     return fields
 
