@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
@@ -19,6 +19,7 @@ from av.video.reformatter import ColorRange
 
 from pylfr import ops
 from pylfr.types import Frame, UInt8
+from pylfr.video.decoding import geometry
 from pylfr.video.decoding.geometry import SQUARE
 from pylfr.video.decoding.nvdec import Nvdec, Surface, SurfaceBuilder
 from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
@@ -99,6 +100,14 @@ def _lent(surface: Surface) -> ops.Tensor:
     whole = np.ctypeslib.as_array(block)
     view = np.lib.stride_tricks.as_strided(whole, shape, strides, writeable=False)
     return ops.Tensor.borrow(view, ops.Stream("cpu"))
+
+
+def _side_data(picture: object) -> object:
+    return picture.side_data if isinstance(picture, MadeUpPicture) else SideDataContainer(picture)  # type: ignore[call-arg]
+
+
+# PyAV's container takes no picture that is made up; of its own it is what it was.
+setattr(geometry, "SideDataContainer", _side_data)  # noqa: B010 - the module exports no such name
 
 
 class MadeUpNvdec(Nvdec):
