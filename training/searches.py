@@ -7,6 +7,7 @@ are then no strangers. Shorter and filled ones are drawn many times.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,23 +94,26 @@ def found_at(trials: Trials, fpir: float, *, seed: int = 0) -> Found:
         return float((mine * (trials.mated > threshold)).sum() / mine.sum()), threshold
 
     tpir, threshold = at(np.ones(people))
-    rng = np.random.default_rng(seed)
-    spread = [at(np.bincount(rng.integers(people, size=people), minlength=people))[0] for _ in range(RESAMPLED)]
-    low, high = np.quantile(spread, (0.025, 0.975))
-    return Found(tpir=tpir, low=float(low), high=float(high), threshold=threshold)
+    low, high = interval(lambda weights: at(weights)[0], people, seed=seed)
+    return Found(tpir=tpir, low=low, high=high, threshold=threshold)
 
 
 def at_threshold(trials: Trials, threshold: float, *, seed: int = 0) -> Rates:
     """TPIR and FPIR at a threshold set elsewhere; TPIR's interval draws the people anew."""
     found = trials.mated > threshold
     _, of = np.unique(trials.mated_of, return_inverse=True)
-    people = int(of.max()) + 1
+
+    def tpir(weights: NDArray[np.float64]) -> float:
+        return float((weights[of] * found).sum() / weights[of].sum())
+
+    low, high = interval(tpir, int(of.max()) + 1, seed=seed)
+    fpir = float((trials.strangers > threshold).mean())
+    return Rates(tpir=float(found.mean()), low=low, high=high, fpir=fpir)
+
+
+def interval(rate: Callable[[NDArray[np.float64]], float], people: int, *, seed: int) -> tuple[float, float]:
+    """The middle 95 % of a rate by the weights of `people`, who are drawn anew again and again."""
     rng = np.random.default_rng(seed)
-    spread = []
-    for _ in range(RESAMPLED):
-        weights = np.bincount(rng.integers(people, size=people), minlength=people)[of]
-        spread.append(float((weights * found).sum() / weights.sum()))
+    spread = [rate(np.bincount(rng.integers(people, size=people), minlength=people)) for _ in range(RESAMPLED)]
     low, high = np.quantile(spread, (0.025, 0.975))
-    return Rates(
-        tpir=float(found.mean()), low=float(low), high=float(high), fpir=float((trials.strangers > threshold).mean())
-    )
+    return float(low), float(high)
