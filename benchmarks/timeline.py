@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.measure import print_machine, this_machine, write_results
+from pylfr.sizing.trace import DETECTION, RECOGNITION, Span, frame_moments
 
 QUANTILES = (0.5, 0.9, 0.99)
 PHASES = ("decode", "queue", "detect", "hand over", "recognise")
-# Frames so near to a quantile, of all, are looked at together.
+# The share of all frames on each side of a quantile that is averaged with it.
 _NEAR = 0.01
 # Cameras begin within so long; until then there are fewer of them.
 _WARM_UP_S = 11.5
@@ -86,94 +88,79 @@ def read(path: Path, *, cores: int) -> Timeline:
     """The waits in one file."""
     events: list[Event] = json.loads(path.read_text(encoding="utf-8"))["traceEvents"]
     rows = {each["tid"]: str(each["args"]["name"]) for each in events if each["ph"] == "M"}
-    spans = [each for each in events if each["ph"] == "X" and each["ts"] >= 1e6 * _WARM_UP_S]
-    samples = [each for each in events if each["ph"] == "C" and each["ts"] >= 1e6 * _WARM_UP_S]
-    of_row = {name: [each for each in spans if rows[each["tid"]] == name] for name in ("detection", "recognition")}
-    moments = frame_moments(spans, rows, of_row)
-    moments = moments[np.argsort(moments[:, -1] - moments[:, 0])]
-    batches = {each["args"]["batch"] for each in of_row["detection"] if each["name"] == "detect"}
-    queued = [each for each in spans if each["name"] == "queue"]
-    since, until = min(each["ts"] for each in spans), max(each["ts"] + each["dur"] for each in spans)
-    used = CoreUse(samples)
-    stages: dict[str, list[int]] = {}
+    warm = [each for each in events if each["ph"] in "XC" and each["ts"] >= 1e6 * _WARM_UP_S]
+    spans = [span_of(each, rows) for each in warm if each["ph"] == "X"]
+    of_row = {name: [each for each in spans if each.row == name] for name in (DETECTION, RECOGNITION)}
+    moments = frame_moments(spans)
+    batches = {each.about["batch"] for each in of_row[DETECTION] if each.name == "detect"}
+    queued = [each for each in spans if each.name == "queue"]
+    since_s, until_s = min(each.since_s for each in spans), max(each.until_s for each in spans)
+    used = CoreUse([each for each in warm if each["ph"] == "C"])
+    stages: dict[str, list[float]] = {}
     for row in of_row.values():
         for each in row:
-            stages.setdefault(each["name"], []).append(each["dur"])
+            stages.setdefault(each.name, []).append(each.until_s - each.since_s)
     return Timeline(
         cameras=sum(name not in of_row for name in rows.values()),
-        seconds=round((until - since) / 1e6, 1),
+        seconds=round(until_s - since_s, 1),
         frames=len(moments),
         frames_a_batch=round(len(queued) / max(1, len(batches)), 2),
-        replaced=sum(each["name"] == "replaced" for each in spans),
-        cores=used.between(float(since), float(until)),
-        stages_ms={name: round(float(np.median(each)) / 1000, 2) for name, each in stages.items()},
+        replaced=sum(each.name == "replaced" for each in spans),
+        cores=used.between(since_s, until_s),
+        stages_ms={name: round(1000 * float(np.median(each)), 2) for name, each in stages.items()},
         busy={
-            name: round(1 - sum(each["dur"] for each in row if each["name"] == "wait") / (until - since), 3)
+            name: round(
+                1 - sum(each.until_s - each.since_s for each in row if each.name == "wait") / (until_s - since_s), 3
+            )
             for name, row in of_row.items()
         },
         waits=[waits_at(moments, used, quantile, cores=cores) for quantile in QUANTILES],
     )
 
 
-def frame_moments(
-    spans: Sequence[Event], rows: Mapping[int, str], of_row: Mapping[str, Sequence[Event]]
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Of each frame with a compared face: when it was due, decoded, taken, detected in, compared from and decided on.
-
-    float64 [N, 6], microseconds.
-    """
-    decoded = {(rows[each["tid"]], each["args"]["frame"]): each for each in spans if each["name"] == "decode"}
-    detected = {each["args"]["batch"]: each for each in of_row["detection"] if each["name"] == "detect"}
-    stages: dict[float, list[Event]] = {}
-    for each in of_row["recognition"]:
-        if each["name"] != "wait":
-            stages.setdefault(each["args"]["batch"], []).append(each)
-    found = []
-    for queue in (each for each in spans if each["name"] == "queue"):
-        decode = decoded.get((rows[queue["tid"]], queue["args"]["frame"]))
-        detect = detected.get(queue["args"]["batch"])
-        after = stages.get(queue["args"]["batch"], [])
-        if decode is None or detect is None or not any(each["name"] == "embed" for each in after):
-            continue
-        began, ended = min(each["ts"] for each in after), max(each["ts"] + each["dur"] for each in after)
-        taken, seen = queue["ts"] + queue["dur"], detect["ts"] + detect["dur"]
-        found.append((decode["ts"], queue["ts"], taken, seen, began, ended))
-    return np.array(found, np.float64)
+def span_of(event: Event, rows: Mapping[int, str]) -> Span:
+    """The span that the event was written for, in seconds from the first one on."""
+    return Span(
+        row=rows[event["tid"]],
+        name=event["name"],
+        since_s=event["ts"] / 1e6,
+        until_s=(event["ts"] + event["dur"]) / 1e6,
+        about=event["args"],
+    )
 
 
 class CoreUse:
     """Cores in use by kind of thread, from counters."""
 
     def __init__(self, samples: Sequence[Event]) -> None:
-        self._at = np.array([each["ts"] for each in samples], np.float64)
-        long = np.diff(self._at, append=self._at[-1])
+        self._at_s = np.array([each["ts"] for each in samples]) / 1e6
+        long_s = np.diff(self._at_s, append=self._at_s[-1])
         self._summed = {
-            kind: np.concatenate([[0.0], np.cumsum([each["args"][kind] for each in samples] * long)[:-1]])
+            kind: np.concatenate([[0.0], np.cumsum([each["args"][kind] for each in samples] * long_s)[:-1]])
             for kind in samples[0]["args"]
         }
 
-    def between(self, since: float, until: float) -> dict[str, float]:
+    def between(self, since_s: float, until_s: float) -> dict[str, float]:
         """The mean of each kind."""
+        long_s = max(1e-6, until_s - since_s)
         return {
-            kind: round(float(np.diff(np.interp([since, until], self._at, summed))[0] / max(1.0, until - since)), 3)
+            kind: round(float(np.diff(np.interp([since_s, until_s], self._at_s, summed))[0] / long_s), 3)
             for kind, summed in self._summed.items()
         }
 
 
-def waits_at(
-    moments: np.ndarray[tuple[int, int], np.dtype[np.float64]], used: CoreUse, quantile: float, *, cores: int
-) -> Waits:
-    """The frames about a quantile; ``moments`` by latency."""
+def waits_at(moments: npt.NDArray[np.float64], used: CoreUse, quantile: float, *, cores: int) -> Waits:
+    """The frames about a quantile; ``moments`` as ``frame_moments`` gives them."""
     place = min(len(moments) - 1, int(quantile * len(moments)))
     near = max(1, round(_NEAR * len(moments)))
     those = moments[max(0, place - near) : place + near + 1]
     phases = []
     for column, name in enumerate(PHASES):
-        parts = [used.between(row[column], row[column + 1]) for row in those if row[column + 1] - row[column] > 1000]
+        parts = [used.between(row[column], row[column + 1]) for row in those if row[column + 1] - row[column] > 0.001]
         phases.append(
             Phase(
                 name=name,
-                ms=round(float((those[:, column + 1] - those[:, column]).mean()) / 1000, 1),
+                ms=round(1000 * float((those[:, column + 1] - those[:, column]).mean()), 1),
                 cores={kind: round(float(np.mean([each[kind] for each in parts])), 2) for kind in parts[0]}
                 if parts
                 else {},
@@ -182,7 +169,7 @@ def waits_at(
     busy = [sum(used.between(row[0], row[-1]).values()) for row in those]
     return Waits(
         quantile=quantile,
-        latency_ms=round(float(moments[place, -1] - moments[place, 0]) / 1000, 1),
+        latency_ms=round(1000 * float(moments[place, -1] - moments[place, 0]), 1),
         phases=phases,
         idle_cores=round(max(0.0, cores - float(np.mean(busy))), 2),
     )

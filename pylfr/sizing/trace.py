@@ -27,7 +27,8 @@ from pylfr.types import Faces, Frame, FrameBatch, Int64, Tracks
 from pylfr.video.sources.looped import LoopedRecording
 from pylfr.video.sources.observer import FrameObserver
 
-_DETECTION, _RECOGNITION = "detection", "recognition"
+# Rows of a timeline beside those of cameras.
+DETECTION, RECOGNITION = "detection", "recognition"
 # So much memory a timeline may take: some minutes of a dozen cameras.
 _MOST_EVENTS = 500_000
 
@@ -55,9 +56,9 @@ class LoadTimeline(Observer):
         self._spans: list[Span] = []
         self._queued: dict[str, dict[int, float]] = {}
         # Detection of one batch and recognition of the one before go on at once.
-        self._since_s = {_DETECTION: 0.0, _RECOGNITION: 0.0}
-        self._cpu_since_s = {_DETECTION: 0.0, _RECOGNITION: 0.0}
-        self._batch = {_DETECTION: 0, _RECOGNITION: 0}
+        self._since_s = {DETECTION: 0.0, RECOGNITION: 0.0}
+        self._cpu_since_s = {DETECTION: 0.0, RECOGNITION: 0.0}
+        self._batch = {DETECTION: 0, RECOGNITION: 0}
         self._arrows = 0
         self.left_out = 0
         # To be entered while the load runs.
@@ -74,41 +75,41 @@ class LoadTimeline(Observer):
 
     def batch_taken(self, batch: FrameBatch) -> None:
         now_s = time.monotonic()
-        self._begin(_DETECTION, now_s)
+        self._begin(DETECTION, now_s)
         for frame in batch.frames:
             self._leave_queue(frame, now_s)
 
     def faces_found(self, batch: FrameBatch, faces: Faces) -> None:
-        self._lap(_DETECTION, "detect", frames=len(batch), cameras=len(batch.cameras), faces=len(faces))
+        self._lap(DETECTION, "detect", frames=len(batch), cameras=len(batch.cameras), faces=len(faces))
 
     def recognition_began(self, batch: FrameBatch) -> None:  # noqa: ARG002
-        self._begin(_RECOGNITION, time.monotonic())
+        self._begin(RECOGNITION, time.monotonic())
 
     def faces_tracked(self, batch: FrameBatch, tracks: Tracks) -> None:  # noqa: ARG002
-        self._lap(_RECOGNITION, "track", faces=len(tracks))
+        self._lap(RECOGNITION, "track", faces=len(tracks))
 
     def faces_selected(self, batch: FrameBatch, tracks: Tracks, rows: Int64) -> None:  # noqa: ARG002
-        self._lap(_RECOGNITION, "select", chosen=len(rows))
+        self._lap(RECOGNITION, "select", chosen=len(rows))
 
     def faces_compared(self, comparison: Comparison) -> None:
-        self._lap(_RECOGNITION, "embed", faces=len(comparison.rows))
+        self._lap(RECOGNITION, "embed", faces=len(comparison.rows))
 
     def matches_decided(self, comparison: Comparison, matches: Sequence[PossibleMatch]) -> None:  # noqa: ARG002
-        self._lap(_RECOGNITION, "decide", matches=len(matches))
+        self._lap(RECOGNITION, "decide", matches=len(matches))
 
     @contextmanager
     def inside(self, name: str) -> Iterator[None]:
         """A span inside the stage that is under way."""
         since_s = time.monotonic()
         yield
-        about = {"batch": self._batch[_RECOGNITION]}
-        self._note(Span(row=_RECOGNITION, name=name, since_s=since_s, until_s=time.monotonic(), about=about))
+        about = {"batch": self._batch[RECOGNITION]}
+        self._note(Span(row=RECOGNITION, name=name, since_s=since_s, until_s=time.monotonic(), about=about))
 
     def to_json(self) -> bytes:
         """The timeline in Chrome's trace event format, times in microseconds from its first span on."""
         spans = sorted(self.spans, key=lambda each: each.since_s)
         began_s = spans[0].since_s if spans else 0.0
-        stages = [_DETECTION, _RECOGNITION]
+        stages = [DETECTION, RECOGNITION]
         rows = {row: place for place, row in enumerate([*stages, *sorted({each.row for each in spans} - {*stages})])}
         events: list[dict[str, object]] = [
             {"ph": "M", "pid": 1, "tid": place, "name": "thread_name", "args": {"name": row}}
@@ -142,7 +143,7 @@ class LoadTimeline(Observer):
                     name="queue" if is_taken else "replaced",
                     since_s=waiting.pop(sequence),
                     until_s=now_s,
-                    about={"frame": sequence, **({"batch": self._batch[_DETECTION]} if is_taken else {})},
+                    about={"frame": sequence, **({"batch": self._batch[DETECTION]} if is_taken else {})},
                     arrow=self._arrows if is_taken else None,
                 )
             )
@@ -210,27 +211,34 @@ class Breakdown:
     idle_cores: float
 
 
-def breakdown(timeline: LoadTimeline, *, quantiles: Sequence[float] = (0.5, 0.9, 0.99)) -> tuple[Breakdown, ...]:
-    """What frames with a recognised face waited for, at each quantile of their latency; empty where there are none."""
-    spans = timeline.spans
+def frame_moments(spans: Sequence[Span]) -> npt.NDArray[np.float64]:
+    """When each frame with a recognised face was due, decoded, taken, detected in, compared from and decided on.
+
+    float64 [N, 6], seconds on the monotonic clock, in order of latency.
+    """
     decoded = {(each.row, each.about["frame"]): each for each in spans if each.name == "decode"}
     detected = {each.about["batch"]: each for each in spans if each.name == "detect"}
     stages: dict[int | float, list[Span]] = {}
     for each in spans:
-        if each.row == _RECOGNITION and each.name != "wait":
+        if each.row == RECOGNITION and each.name != "wait":
             stages.setdefault(each.about["batch"], []).append(each)
-    parts: list[tuple[float, ...]] = []
+    found: list[tuple[float, ...]] = []
     for queue in (each for each in spans if each.name == "queue"):
         decode, detect = decoded.get((queue.row, queue.about["frame"])), detected.get(queue.about["batch"])
         of_batch = stages.get(queue.about["batch"], [])
         if decode is None or detect is None or not any(each.name == "embed" for each in of_batch):
             continue
         began_s, ended_s = min(each.since_s for each in of_batch), max(each.until_s for each in of_batch)
-        parts.append((decode.since_s, queue.since_s, queue.until_s, detect.until_s, began_s, ended_s))
-    if not parts:
+        found.append((decode.since_s, queue.since_s, queue.until_s, detect.until_s, began_s, ended_s))
+    moments = np.array(found, np.float64).reshape(-1, 6)
+    return moments[np.argsort(moments[:, -1] - moments[:, 0])]
+
+
+def breakdown(timeline: LoadTimeline, *, quantiles: Sequence[float] = (0.5, 0.9, 0.99)) -> tuple[Breakdown, ...]:
+    """What frames with a recognised face waited for, at each quantile of their latency; empty where there are none."""
+    moments = frame_moments(timeline.spans)
+    if not len(moments):
         return ()
-    moments = np.array(parts)
-    moments = moments[np.argsort(moments[:, -1] - moments[:, 0])]
     cores = len(os.sched_getaffinity(0))
     idle = idle_cores(timeline.cores.samples, moments[:, 0], moments[:, -1], cores=cores)
     return tuple(_about(moments, idle, quantile) for quantile in quantiles)
