@@ -21,7 +21,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
-from pathlib import Path
 
 import av
 import numpy as np
@@ -31,6 +30,7 @@ from benchmarks.idle_stages import idle_engine
 from benchmarks.measure import print_machine, this_machine, write_results
 from pylfr.engine.engine import Engine
 from pylfr.engine.observer import Observer
+from pylfr.sizing.stopwatch import thread_cpu_s
 from pylfr.types import FrameBatch
 from pylfr.video.batching.batcher import Batcher
 from pylfr.video.sources.attempt import ReconnectPolicy
@@ -179,7 +179,8 @@ def pyav_us(cameras: int, seconds: float) -> float:
 def loop_seconds() -> float:
     """Processor time that the engine's loop has had so far, of the thread that it runs on."""
     (thread,) = (each for each in threading.enumerate() if each.name == LOOP)
-    return int(Path(f"/proc/self/task/{thread.native_id}/schedstat").read_text(encoding="ascii").split()[0]) * 1e-9
+    assert thread.native_id is not None
+    return thread_cpu_s(thread.native_id)
 
 
 class _Batches(Observer):
