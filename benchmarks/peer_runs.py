@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 from benchmarks import peer_pipelines
 from benchmarks.crowd import FRESH
 from benchmarks.footage import lfw_folder
+from benchmarks.measure import DISTURBED
 from benchmarks.networks import suggested_threshold
 from benchmarks.peer_pipelines import Outcome
 from benchmarks.recorded import read_passes
@@ -49,8 +50,6 @@ _RULES = CrowdRules(lanes=6, walk_s=(2.5, 4.0))
 _EVERY_FRAME_HZ = 1000.0
 # Every tracked face is embedded, whatever its quality and however often: the peers' amount of work.
 _EVERY_FACE = RecognitionSection(detect_hz=_EVERY_FRAME_HZ, min_detect_hz=1.0, min_interocular_px=0)
-# From this share on that other programs use, a time says nothing.
-DISTURBED = 0.1
 SCRFD, YUNET = ("scrfd_500m_kps", "mobilefacenet_y1"), ("yunet_n", "face_reid_0095")
 
 

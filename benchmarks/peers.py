@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.measure import Spread, print_machine, spread_of, this_machine, write_results
+from benchmarks.measure import DISTURBED, Spread, print_machine, spread_of, this_machine, write_results
 from benchmarks.peer_pipelines import Outcome
-from benchmarks.peer_runs import DISTURBED, Run, Runner, contenders_of, crowds_of, run_of
+from benchmarks.peer_runs import Run, Runner, contenders_of, crowds_of, run_of
 from benchmarks.replayed import resampled_gain
 from pylfr.errors import ConfigError
 from pylfr.evaluation.video.fusion import (
@@ -53,13 +53,14 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contender:
-    """One pipeline: frames a second over the clips, the faces it embedded, and its alerts."""
+    """One pipeline: frames a second by the clock and of processor time over the clips, its faces and its alerts."""
 
     name: str
     detector: str
     embedder: str
     runtime: str
     fps: Spread
+    processor_fps: Spread
     frames: int
     looked_at: int
     recognised: int
@@ -171,6 +172,7 @@ def contender(runner: Runner, outcomes: Sequence[Outcome], truth: Sequence[Subje
         embedder=runner.networks[1],
         runtime=runner.runtime,
         fps=spread_of([each.frames / each.seconds for each in outcomes]),
+        processor_fps=spread_of([each.frames / each.processor_s for each in outcomes]),
         frames=sum(each.frames for each in outcomes),
         looked_at=sum(each.looked_at for each in outcomes),
         recognised=sum(each.recognised for each in outcomes),
@@ -288,7 +290,7 @@ def main() -> None:
               f"{_points(comparison.fpir)}, TPIR at equal FPIR {_points(comparison.equal)}: {words}")  # fmt: skip
     name = "peers" if given.work == "all" else f"peers-{given.work}"
     if peers.others_busy > DISTURBED:
-        print(f"Other programs used up to {peers.others_busy:.0%} of the machine: alerts hold, ratios do not (--again)")
+        print(f"Other programs used up to {peers.others_busy:.0%} of the machine: compare by processor time (--again)")
     print(f"written to {write_results(name, machine, peers)}")
 
 
