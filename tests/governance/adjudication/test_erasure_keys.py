@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import weakref
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ def test_a_value_is_read_until_its_hour_has_ended_and_by_nobody_afterwards(tmp_p
     assert sweep(keys, now=until) == 0
     assert sweep(keys, now=NOON + 2 * HOUR) == 1
     assert list((tmp_path / "keys").iterdir()) == []
-    with pytest.raises(SealedValueError, match="gone before its time"):
+    with pytest.raises(SealedValueError, match="missing before its time"):
         keys_in(tmp_path / "keys", clock).open(sealed, ["alerts", "a"])
     clock.now = NOON + 2 * HOUR
     assert keys.open(sealed, ["alerts", "a"]) is None
@@ -76,6 +77,22 @@ def test_values_of_one_hour_or_of_a_far_day_share_a_key_also_between_processes(t
     assert sorted(one.ends().values()) == [NOON + HOUR, datetime(2026, 2, 12, tzinfo=UTC)]
     with pytest.raises(SealedValueError, match="passphrase"):
         keys_in(tmp_path / "keys", clock).open(sealed[0], "x")
+
+
+def test_an_expired_key_does_not_stay_in_the_memory_of_a_process_that_goes_on(tmp_path: Path) -> None:
+    clock = Clock()
+    keys = keys_in(tmp_path / "keys", clock)
+    sealed = keys.seal("Ada", "x", until=NOON + timedelta(minutes=5))
+    keys.seal("Grace", "x", until=NOON + 31 * DAY)
+    memory = weakref.ref(keys._opened["20260111T130000Z"].secret)
+    clock.now = NOON + HOUR
+    assert keys.open(sealed, "x") is None
+    assert memory() is None
+    # Not even a clock that is set back brings it back.
+    sweep(keys, now=clock())
+    clock.now = NOON
+    with pytest.raises(SealedValueError, match="missing before its time"):
+        keys.open(sealed, "x")
 
 
 def test_keys_are_their_owners_alone_and_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
