@@ -20,23 +20,23 @@ from pylfr.types import Alert, Event, Recorded
 
 log = logging.getLogger(__name__)
 
-# A draft is not known to be in the engine's log; an alert is.
+# A draft may not be in the engine's log yet; an alert is.
 _DRAFT, _ALERT = ".draft", ".alert"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """An alert that waits: its id, and what ``unpack_alert`` reads."""
+    """An alert that waits: its id, and the bytes for ``unpack_alert``."""
 
     id: str
     packed: bytes
 
 
 class Outbox:
-    """A ``Sink`` into a folder. Files are sealed under the watchlist's key: they are gone when that is destroyed.
+    """A ``Sink`` into a folder. Files are sealed under the watchlist's key: they are lost when that is destroyed.
 
-    A draft of each alert is on the disk before the engine's log has it, and waits for the head once the log does. Of a
-    draft that a kill has left ``finish_drafts`` makes up for the rest: an alert is never in the log alone.
+    Each alert is written as a draft before it enters the engine's log, and queued for the head afterwards. If a kill
+    comes in between, ``finish_drafts`` does the rest, so that no alert is in the log alone.
     """
 
     def __init__(self, folder: Path, key: VaultKey, *, wake: threading.Event) -> None:
@@ -45,7 +45,7 @@ class Outbox:
         self._wake = wake
 
     def draft(self, alert: Alert) -> None:
-        """Store an alert that is about to be logged. Raises ``AuditError`` where that fails: then it must not be."""
+        """Store an alert that is about to be logged. Raises ``AuditError`` if that fails: then do not log it."""
         path = self._folder / f"{time.time_ns():020d}-{alert.id}{_DRAFT}"
         try:
             make_private_folder(self._folder)
@@ -56,33 +56,45 @@ class Outbox:
             ) from error
 
     def send(self, recorded: Recorded[Alert]) -> None:
-        """The log has it: what was drafted waits for the head."""
+        """Queue the draft of an alert, now in the log, for the head."""
         id_ = recorded.value.id
         drafts = [path for path in self._folder.glob(f"*-{id_}{_DRAFT}") if _id_of(path) == id_]
         if not drafts:
-            raise SinkError(f"alert {id_} is recorded and was not drafted for the head before")
-        self._let_wait(drafts[0])
+            raise SinkError(f"alert {id_} is recorded but there is no draft of it for the head")
+        try:
+            self._queue(drafts[0])
+        except OSError as error:
+            raise SinkError(
+                f"alert {id_} is recorded but could not be queued for the head ({error.strerror}): the next start does"
+            ) from error
         self._wake.set()
 
     def finish_drafts(self, audit: AuditLog) -> None:
-        """Log what was drafted and is not in the log, and let it wait for the head. No engine may run meanwhile.
+        """Log each draft that is not in the log, and queue it for the head. No engine may run meanwhile.
 
-        It was decided under a lease. Raises ``AuditError`` where it cannot be logged.
+        The alerts were decided under a lease. Raises ``AuditError`` if one cannot be logged or queued.
         """
         for path in sorted(self._folder.glob(f"*{_DRAFT}")):
             waiting = self._opened(path)
             if waiting is None:
                 continue
-            alert = unpack_alert(waiting.packed)
+            try:
+                alert = unpack_alert(waiting.packed)
+            except ValueError:
+                self._set_aside(path, "was written by another release")
+                continue
             was_logged = audit.recorded(alert) is not None
             if not was_logged:
                 audit.record(alert)
-            log.warning("alert %s was left by an engine that was killed: it goes to the head now", alert.id)
+            log.warning("alert %s was left by an engine that was killed: it is sent to the head now", alert.id)
             audit.note(Event(kind="alert-finished-late", details={"alert": alert.id, "was_logged": was_logged}))
-            self._let_wait(path)
+            try:
+                self._queue(path)
+            except OSError as error:
+                raise AuditError(f"alert {alert.id} could not be queued for the head ({error.strerror})") from error
 
     def waiting(self, most: int) -> tuple[Waiting, ...]:
-        """The oldest alerts that wait, so many at most. One that was changed on the disk is set aside, and said."""
+        """The oldest alerts that wait, at most ``most``. One that was changed on the disk is set aside and logged."""
         opened = [self._opened(path) for path in sorted(self._folder.glob(f"*{_ALERT}"))[:most]]
         return tuple(each for each in opened if each is not None)
 
@@ -99,8 +111,8 @@ class Outbox:
     def close(self) -> None:
         """What waits, waits on the disk."""
 
-    def _let_wait(self, draft: Path) -> None:
-        # Where a power cut undoes this, the draft is finished by the next start.
+    def _queue(self, draft: Path) -> None:
+        # If a power cut undoes this, the next start finishes the draft.
         draft.rename(draft.with_suffix(_ALERT))
         sync_folder(self._folder)
 
@@ -109,10 +121,13 @@ class Outbox:
         try:
             return Waiting(id=id_, packed=self._key.open(path.read_bytes(), _about(id_)))
         except VaultError:
-            aside = path.with_name(f"{path.name}.unreadable")
-            path.rename(aside)
-            log.error("alert %s was changed on the disk, or sealed under another key: it is kept as %s", id_, aside)
+            self._set_aside(path, "was changed on the disk, or sealed under another key")
             return None
+
+    @staticmethod
+    def _set_aside(path: Path, why: str) -> None:
+        aside = path.rename(path.with_name(f"{path.name}.unreadable"))
+        log.error("alert %s %s: it is kept as %s", _id_of(path), why, aside)
 
 
 def _id_of(path: Path) -> str:

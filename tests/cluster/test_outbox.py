@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import threading
 from dataclasses import replace
@@ -16,7 +17,7 @@ from pylfr.cluster.lease import Lease, LeasedAudit
 from pylfr.cluster.outbox import Outbox
 from pylfr.cluster.packed_alert import pack_alert, unpack_alert
 from pylfr.cluster.record import ClusterRecord
-from pylfr.errors import AuditError, AuthorisationError
+from pylfr.errors import AuditError, AuthorisationError, SinkError
 from pylfr.governance.audit.audit import AuditLog, RehearsalAudit, open_audit, read_audit
 from pylfr.governance.keys.keys import make_key, read_signing_key
 from pylfr.governance.keys.vault import VaultKey, make_vault_key, read_vault_key
@@ -144,6 +145,38 @@ def test_an_alert_that_was_changed_on_the_disk_is_set_aside_and_said(
     assert outbox.waiting(4) == ()
     assert "was changed on the disk" in caplog.text
     assert (outbox.count(), len(list((folder / "outbox").glob("*.unreadable")))) == (0, 1)
+
+
+def test_a_draft_of_another_release_is_set_aside_and_the_others_are_finished(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, outbox = opened(folder)
+    key = list_key(folder)
+    (folder / "outbox").mkdir()
+    (folder / "outbox" / f"{0:020d}-77aa.draft").write_bytes(key.seal(b"not packed as now", ["cluster outbox", "77aa"]))
+    outbox.draft(ALERT)
+    assert restart(folder) == logged(folder) == [ALERT.id]
+    assert "alert 77aa was written by another release" in caplog.text
+    assert len(list((folder / "outbox").glob("*.unreadable"))) == 1
+
+
+def test_an_alert_that_is_logged_but_cannot_be_queued_is_a_failed_delivery_and_the_next_start_queues_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit, outbox = opened(folder)
+    recorded = PreparedAudit(audit, [outbox.draft]).record(ALERT)
+
+    def full(_: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pylfr.cluster.outbox.Path.rename", lambda *_: full(folder))
+        with pytest.raises(SinkError, match="could not be queued for the head"):
+            outbox.send(recorded)
+        with pytest.raises(AuditError, match="could not be queued for the head"):
+            outbox.finish_drafts(audit)
+    audit.close()
+    assert restart(folder) == logged(folder) == [ALERT.id]
 
 
 class Counting:
