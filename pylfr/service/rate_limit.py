@@ -1,7 +1,8 @@
-"""How often one address may ask for what anybody may ask for."""
+"""Rate limits for requests that need no sign-in, per client address."""
 
 from __future__ import annotations
 
+import ipaddress
 import threading
 import time
 from collections import OrderedDict
@@ -11,22 +12,24 @@ from http import HTTPStatus
 from pylfr.service.problems import ProblemError
 
 _MINUTE_S = 60.0
-# Of addresses no more are remembered: an attacker cannot fill the memory.
+# At most this many addresses are remembered, so that an attacker cannot fill the memory.
 _MOST_ADDRESSES = 10_000
+# One subscriber of IPv6 has at least a /64: each of its addresses would count anew.
+_SUBSCRIBER_BITS = 64
 
 
 class RateLimit:
-    """At most ``a_minute`` requests of one address in each of its minutes, in memory alone. Safe for many threads."""
+    """At most ``a_minute`` requests per address and minute, counted in memory. Safe for many threads."""
 
     def __init__(self, a_minute: int, *, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._a_minute = a_minute
         self._clock_s = clock_s
         self._lock = threading.Lock()
-        # When each address began its minute, and how often it has asked since.
+        # When the current minute of each address began, and its requests since.
         self._asked: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def take(self, address: str) -> None:
-        """Count one request. Raises ``ProblemError`` (429) for one too many, with when to come back."""
+        """Count one request. Raises ``ProblemError`` (429), with the time to wait, once the limit is reached."""
         now = self._clock_s()
         with self._lock:
             began, count = self._asked.get(address, (now, 0))
@@ -40,6 +43,19 @@ class RateLimit:
             wait_s = round(began + _MINUTE_S - now) + 1
             raise ProblemError(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                f"{self._a_minute} requests a minute are enough for signing in: wait {wait_s} s",
+                f"too many sign-in requests: at most {self._a_minute} a minute; wait {wait_s} s",
                 headers={"Retry-After": str(wait_s)},
             )
+
+
+def client_address(host: str) -> str:
+    """The address that ``host`` counts as: an IPv6 address as its /64, one that only maps IPv4 as that."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv4Address):
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address), _SUBSCRIBER_BITS), strict=False))

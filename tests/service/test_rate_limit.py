@@ -1,4 +1,4 @@
-"""What anybody may ask for, one address may ask so often in a minute."""
+"""Requests that need no sign-in are limited per client address."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from pylfr.service import rate_limit
 from pylfr.service.problems import ProblemError
-from pylfr.service.rate_limit import RateLimit
+from pylfr.service.rate_limit import RateLimit, client_address
 from tests.service.stand import Stand
 
 
@@ -38,6 +38,22 @@ def test_no_more_addresses_are_remembered_than_there_is_room_for(monkeypatch: py
     for number in range(50):
         limit.take(f"address {number}")
     assert len(limit._asked) == 5
+
+
+@pytest.mark.parametrize(
+    ("host", "counts_as"),
+    [
+        ("10.0.0.1", "10.0.0.1"),
+        ("2001:db8:0:1:aaaa::7", "2001:db8:0:1::/64"),
+        ("2001:db8:0:1:bbbb::8", "2001:db8:0:1::/64"),
+        ("2001:db8:0:2::7", "2001:db8:0:2::/64"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("testclient", "testclient"),
+    ],
+)
+def test_the_addresses_of_one_subscriber_of_ipv6_count_as_one(host: str, counts_as: str) -> None:
+    assert client_address(host) == counts_as
 
 
 def test_signing_in_is_limited_for_each_address(stand: Stand) -> None:

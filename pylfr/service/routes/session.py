@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from pylfr.service.access import EVERY_ROLE, Allow, Caller, gate_of, people_only, public
-from pylfr.service.rate_limit import RateLimit
+from pylfr.service.rate_limit import RateLimit, client_address
 from pylfr.service.sign_in import Session, SignIn
 from pylfr.service.views import ChallengeAsked, ChallengeGiven, SessionView, SignedChallenge
 
@@ -53,9 +53,9 @@ def close_the_session(_: Everybody, request: Request, response: Response) -> Non
 
 
 def _limited_address(request: Request) -> str:
-    """Where a request that anybody may make comes from; refuses one too many."""
+    """The client's address, for a request that needs no sign-in. Raises ``ProblemError`` above the limit."""
     limit: RateLimit = request.app.state.sign_in_limit
-    address = request.client.host if request.client is not None else ""
+    address = client_address(request.client.host) if request.client is not None else ""
     limit.take(address)
     return address
 
