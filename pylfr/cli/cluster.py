@@ -172,7 +172,7 @@ def undrain(node: NodeArgument, deployment: DeploymentArgument, address: Address
 def stop(deployment: DeploymentArgument, address: AddressOption = "auto") -> None:
     """End every engine of a deployment, and its head; waits until the record has what they left."""
     driver = _connected(address)
-    last = driver.end(driver.find(deployment), "stopped by the operator")
+    last = driver.end(driver.find(deployment))
     say(f"ended: {last.stopped_because}; {last.alerts} alerts")
 
 

@@ -20,6 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from pylfr.cluster.actors import NAMESPACE, HeadActor, head_name
 from pylfr.cluster.status import ClusterStatus
 from pylfr.deployment.config import read_deployment
+from pylfr.engine.summary import STOPPED_BY_OPERATOR
 from pylfr.errors import ConfigError, PylfrError
 
 _CALLS = 8
@@ -128,7 +129,7 @@ def find(deployment: Path) -> RunningCluster:
         raise ConfigError(f"{name!r} does not run on this cluster: `pylfr cluster run` starts it") from error
 
 
-def end(cluster: RunningCluster, because: str) -> ClusterStatus:
+def end(cluster: RunningCluster, because: str = STOPPED_BY_OPERATOR) -> ClusterStatus:
     """Let every engine stop, wait until what they left is in the record, and end the head. How it ended."""
     cluster.stop(because)
     until = time.monotonic() + _ENDING_S

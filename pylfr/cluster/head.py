@@ -23,7 +23,7 @@ from pylfr.cluster.record import ClusterRecord
 from pylfr.cluster.session import Hello, Welcome
 from pylfr.cluster.shared_watchlist import SharedWatchlist
 from pylfr.cluster.status import ClusterStatus, NodeStatus
-from pylfr.engine.summary import run_ended
+from pylfr.engine.summary import STOPPED_BY_OPERATOR, run_ended
 from pylfr.engine.window import window_over
 from pylfr.errors import PylfrError, WatchlistError
 from pylfr.governance.audit.audit import AuditLog
@@ -220,7 +220,7 @@ class ClusterHead:
                 repeats=self._record.repeats,
                 undelivered=self._record.undelivered,
                 seconds=(steady_now() - self._began_at).total_seconds(),
-                because="" if because == _ALL_ENDED else because or "stopped by the operator",
+                because="" if because == _ALL_ENDED else because or STOPPED_BY_OPERATOR,
             )
             self._audit.note(run_ended(totals))
             self._last = replace(self.status(), has_ended=True)

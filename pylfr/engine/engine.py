@@ -23,7 +23,7 @@ from pylfr.engine.detection import FacesOfBatch, detect_ahead, detect_beside
 from pylfr.engine.incidents import Incidents
 from pylfr.engine.observer import Comparison
 from pylfr.engine.stages import EngineLimits, Stages
-from pylfr.engine.summary import Summary, camera_refused, run_began, run_ended
+from pylfr.engine.summary import STOPPED_BY_OPERATOR, Summary, camera_refused, run_began, run_ended
 from pylfr.engine.undecided import Undecided
 from pylfr.engine.window import AuthorisedWindow
 from pylfr.errors import AuthorisationError, ConfigError, PylfrError, SinkError
@@ -73,7 +73,7 @@ class Engine:
             self._stages.batches.close()
             self._stages.on_close()
 
-    def stop(self, because: str = "stopped by the operator") -> None:
+    def stop(self, because: str = STOPPED_BY_OPERATOR) -> None:
         """End the run soon and cleanly. May be called from any thread, more than once; the first reason counts."""
         self._stopped_because = self._stopped_because or because
         self._stages.batches.stop()

@@ -13,6 +13,9 @@ from pylfr.types import Event, Frame
 from pylfr.video.batching.closer_look import CLOSER_LOOK_SHED
 from pylfr.video.sources.observer import CameraEvent
 
+# Why a run ended, where a person stopped it and gave no reason.
+STOPPED_BY_OPERATOR = "stopped by the operator"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraSummary:
