@@ -9,7 +9,7 @@ from pylfr.deployment.sections.cameras import CameraSection, DecodeSection
 from pylfr.deployment.sections.monitoring import TracingSection
 from pylfr.deployment.sections.recognition import BatchSection, ModelsSection, RecognitionSection
 from pylfr.engine.summary import RunTotals
-from pylfr.gallery.index.reloading import IndexName
+from pylfr.gallery.index.build import IndexName
 from pylfr.governance.authorisation.authority import Authorisation, Moment, RecordingPermit
 
 

@@ -24,7 +24,8 @@ from pylfr.engine.track_statistics import Provenance, TrackStatistics
 from pylfr.faces.detect import FaceDetector
 from pylfr.faces.device.recognise import DeviceRecogniser
 from pylfr.faces.embed import FaceEmbedder
-from pylfr.gallery.index.reloading import FixedGallery, build_gallery
+from pylfr.gallery.index.build import build_gallery
+from pylfr.gallery.index.reloading import FixedGallery
 from pylfr.gallery.watchlist.quality_gate import EnrolmentGate
 from pylfr.gallery.watchlist.watchlist import watchlist_in_memory
 from pylfr.governance.adjudication.false_alert_limit import NoCeiling

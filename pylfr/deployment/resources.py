@@ -20,6 +20,7 @@ from pylfr.deployment.instance_lock import lock_instance
 from pylfr.deployment.sections.record import AuthoritySection
 from pylfr.deployment.sections.sinks import EvidenceSection
 from pylfr.errors import ConfigError
+from pylfr.gallery.index.build import builder_of
 from pylfr.gallery.index.reloading import LiveGallery
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.digests import WatchlistContents, contents_of
@@ -327,13 +328,12 @@ class Resources:
         gallery = LiveGallery(
             section.file,
             self.watchlist.snapshot,
-            index=section.index,
+            build=builder_of(section.index, section.device_mib),
             poll_ms=section.poll_ms,
             grace_s=section.grace_s,
             authorised=authorised,
             key=self.watchlist_key,
             withdrawn=self.withdrawn,
-            device_mib=section.device_mib,
         )
         self.closes(gallery.close)
         return gallery

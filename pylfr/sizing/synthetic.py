@@ -10,7 +10,8 @@ from pylfr import ops
 from pylfr.evaluation.images.people import central_faces
 from pylfr.faces.detect import FaceDetector
 from pylfr.faces.embed import FaceEmbedder
-from pylfr.gallery.index.reloading import FixedGallery, IndexName, build_gallery
+from pylfr.gallery.index.build import IndexName, build_gallery
+from pylfr.gallery.index.reloading import FixedGallery
 from pylfr.gallery.watchlist.portrait import encode_jpeg
 from pylfr.gallery.watchlist.snapshot import ListedEntry, WatchlistSnapshot
 from pylfr.types import Float32, UInt8, as_frames

@@ -26,7 +26,7 @@ from pylfr.errors import ModelError
 from pylfr.faces.analysis import open_face_analysis
 from pylfr.faces.detect import FaceDetector, open_detector
 from pylfr.faces.redact import NEAR_SHARE
-from pylfr.gallery.index import reloading
+from pylfr.gallery.index import build
 from pylfr.gallery.index.device import DeviceIndexGallery
 from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot
 from pylfr.protocols import Source
@@ -75,7 +75,7 @@ def stages(request: pytest.FixtureRequest) -> Iterator[str]:
                 return DeviceIndexGallery(snapshot, precision="float32", stream=ops.Stream("cpu"))
 
             patch.setattr(deployment_open, "open_networks", open_networks)
-            patch.setitem(cast("dict[str, object]", reloading._BUILDERS), "device-float32", open_index)
+            patch.setitem(cast("dict[str, object]", build._BUILDERS), "device-float32", open_index)
         yield request.param
 
 

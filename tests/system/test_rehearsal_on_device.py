@@ -14,7 +14,7 @@ from pylfr.deployment.open import open_rehearsal
 from pylfr.engine.summary import Summary
 from pylfr.errors import CudaError
 from pylfr.faces.device import detect, recognise
-from pylfr.gallery.index import reloading
+from pylfr.gallery.index import build
 from pylfr.gallery.index.device import DeviceIndexGallery
 from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot
 from pylfr.models.store import Model
@@ -106,7 +106,7 @@ def test_the_stages_of_a_device_take_surfaces_and_give_every_right_alert_once(
         return DeviceIndexGallery(snapshot, precision="float32", stream=ops.Stream("cpu"))
 
     monkeypatch.setattr(deployment_open, "open_networks", open_networks)
-    monkeypatch.setitem(cast("dict[str, object]", reloading._BUILDERS), "device-float32", open_index)
+    monkeypatch.setitem(cast("dict[str, object]", build._BUILDERS), "device-float32", open_index)
     cameras: list[Source] = [
         FileSource(
             video(media_dir, name),

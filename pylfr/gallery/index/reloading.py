@@ -5,20 +5,16 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from datetime import datetime
-from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from pylfr.errors import WatchlistAwayError, WatchlistError
-from pylfr.gallery.index.device import open_device_index
-from pylfr.gallery.index.faiss import open_faiss, open_faiss_gpu
-from pylfr.gallery.index.native import NativeGallery
+from pylfr.gallery.index.build import Builder, IndexName, builder_of
 from pylfr.gallery.index.pruned import prune
-from pylfr.gallery.index.sharded import open_in_parts
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.digests import require_nothing_added
 from pylfr.gallery.watchlist.sealed import connect_either, is_sealed, sealed_revision
@@ -26,11 +22,7 @@ from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot, read_snapshot, r
 from pylfr.gallery.watchlist.withdrawn import WithdrawnEntries
 from pylfr.governance.keys.vault import VaultKey
 from pylfr.protocols import Gallery
-from pylfr.types import Candidates, Precision, Reference, Templates
-
-IndexName = Literal[
-    "native", "faiss", "faiss-gpu", "faiss-gpu-float16", "device-float32", "device-float16", "device-int8"
-]
+from pylfr.types import Candidates, Reference, Templates
 
 Prepared = TypeVar("Prepared")
 
@@ -41,40 +33,6 @@ _BUSY_S = 0.05
 # last one is searched without those who were taken off it, if these are few.
 _LARGE = 100_000
 _MOST_PRUNED = 64
-
-Builder = Callable[[WatchlistSnapshot], Gallery]
-
-_PRECISIONS: Mapping[IndexName, Precision] = {
-    "device-float32": "float32", "device-float16": "float16", "device-int8": "int8"
-}  # fmt: skip
-_BUILDERS: Mapping[IndexName, Builder] = {
-    "native": NativeGallery,
-    "faiss": open_faiss,
-    "faiss-gpu": partial(open_faiss_gpu, half=False),
-    "faiss-gpu-float16": partial(open_faiss_gpu, half=True),
-    **{index: partial(open_device_index, precision=precision) for index, precision in _PRECISIONS.items()},
-}
-
-
-def build_gallery(
-    snapshot: WatchlistSnapshot, index: IndexName = "native", *, device_mib: int | None = None
-) -> Gallery:
-    """The gallery over one snapshot; at most ``device_mib`` of it on the device, the rest on the host.
-
-    Raises ``WatchlistError`` where the FAISS that ``index`` needs is not installed, ``CudaError`` where its device is
-    not there, or has no room.
-    """
-    return _builder(index, device_mib)(snapshot)
-
-
-def _builder(index: IndexName, device_mib: int | None) -> Builder:
-    if index not in _BUILDERS:
-        raise ValueError(f"index must be one of {', '.join(_BUILDERS)}, got {index!r}")
-    if device_mib is None:
-        return _BUILDERS[index]
-    if index not in _PRECISIONS or device_mib < 1:
-        raise ValueError(f"device_mib, 1 or more, is for {', '.join(_PRECISIONS)}; got {device_mib} for {index!r}")
-    return partial(open_in_parts, precision=_PRECISIONS[index], device_mib=device_mib)
 
 
 class FixedGallery:
@@ -111,19 +69,18 @@ class LiveGallery:
         path: Path,
         snapshot: WatchlistSnapshot,
         *,
-        index: IndexName,
+        build: Builder,
         poll_ms: float | None,
         authorised: frozenset[str] | None,
         key: VaultKey | None,
         grace_s: float = 0.0,
         withdrawn: WithdrawnEntries | None = None,
-        device_mib: int | None = None,
     ) -> None:
         self._path = path
         self._key = key
         self._authorised = authorised
         self._withdrawn = withdrawn
-        self._build = _builder(index, device_mib)
+        self._build = build
         self._poll_s = None if poll_ms is None else poll_ms / 1000
         self._lock = threading.Lock()
         self._checked_at = time.monotonic()
@@ -337,11 +294,10 @@ def open_gallery(
     holds any other: people may be removed but not added. A sealed one needs its ``key``, and with a key nothing but a
     sealed one is followed. ``withdrawn`` are those whom the log has as withdrawn: a list that holds any of them is
     refused, and while it is followed they are left out, whatever file is there. ``device_mib`` as for
-    ``build_gallery``. Raises ``WatchlistError`` where the
-    watchlist is missing, damaged or of another network, or the FAISS that ``index`` needs is not installed, and
-    ``CudaError`` where its device is missing.
+    ``build_gallery``. Raises ``WatchlistError`` where the watchlist is missing, damaged or of another network, or the
+    FAISS that ``index`` needs is not installed, and ``CudaError`` where its device is missing.
     """
-    _builder(index, device_mib)
+    build = builder_of(index, device_mib)
     path = Path(path)
     with (
         closing(connect_either(path, key)) as connection,
@@ -357,10 +313,9 @@ def open_gallery(
     return LiveGallery(
         path,
         snapshot,
-        index=index,
+        build=build,
         poll_ms=poll_ms,
         authorised=authorised,
         key=key,
         withdrawn=withdrawn,
-        device_mib=device_mib,
     )

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from pylfr.errors import CudaError, WatchlistError
+from pylfr.gallery.index.build import IndexName, build_gallery
 from pylfr.gallery.index.faiss import FaissGallery, open_faiss_gpu
 from pylfr.gallery.index.native import NativeGallery
-from pylfr.gallery.index.reloading import IndexName, build_gallery, open_gallery
+from pylfr.gallery.index.reloading import open_gallery
 from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot
 from pylfr.gallery.watchlist.watchlist import create_watchlist, open_watchlist
 from pylfr.protocols import DeviceGallery

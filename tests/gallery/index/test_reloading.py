@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from pylfr.errors import CudaError, WatchlistError
-from pylfr.gallery.index import reloading
+from pylfr.gallery.index import build, reloading
+from pylfr.gallery.index.build import IndexName
 from pylfr.gallery.index.native import NativeGallery
-from pylfr.gallery.index.reloading import IndexName, LiveGallery, open_gallery
+from pylfr.gallery.index.reloading import LiveGallery, open_gallery
 from pylfr.gallery.watchlist import sqlite_file
 from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot, read_snapshot
 from pylfr.gallery.watchlist.watchlist import Watchlist, create_watchlist, open_watchlist
@@ -212,7 +213,7 @@ def test_searches_go_on_while_another_process_enrols_and_removes(path: Path, ind
 def following(path: Path, *, grace_s: float) -> LiveGallery:
     with closing(sqlite_file.connect(path)) as connection, sqlite_file.reading(connection):
         snapshot = read_snapshot(connection, path, now=sqlite_file.now())
-    return LiveGallery(path, snapshot, index="native", poll_ms=0, authorised=None, key=None, grace_s=grace_s)
+    return LiveGallery(path, snapshot, build=NativeGallery, poll_ms=0, authorised=None, key=None, grace_s=grace_s)
 
 
 def test_a_watchlist_that_is_gone_for_a_while_is_ridden_out_and_no_longer(
@@ -276,7 +277,7 @@ def slow_index(monkeypatch: pytest.MonkeyPatch) -> SlowIndex:
     """Every watchlist is large, and its index takes long."""
     slow = SlowIndex()
     monkeypatch.setattr(reloading, "_LARGE", 0)
-    monkeypatch.setitem(cast("dict[str, object]", reloading._BUILDERS), "native", slow)
+    monkeypatch.setitem(cast("dict[str, object]", build._BUILDERS), "native", slow)
     return slow
 
 

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from pylfr import ops
 from pylfr.errors import CudaError, WatchlistError
-from pylfr.gallery.index import reloading
+from pylfr.gallery.index import build, reloading
+from pylfr.gallery.index.build import build_gallery
 from pylfr.gallery.index.device import DeviceIndexGallery, reference_bytes
 from pylfr.gallery.index.native import NativeGallery
-from pylfr.gallery.index.reloading import LiveGallery, build_gallery, open_gallery
+from pylfr.gallery.index.reloading import LiveGallery, open_gallery
 from pylfr.gallery.index.sharded import DeviceAndHostGallery, ShardedGallery, open_in_parts, split_snapshot
 from pylfr.gallery.watchlist import snapshot as snapshots
 from pylfr.gallery.watchlist import sqlite_file
@@ -166,7 +167,7 @@ def test_what_fits_on_the_device_is_one_index_there() -> None:
 def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], LiveGallery]:
     """Opens a gallery of six people of whom two fit on the device; it follows its file."""
     monkeypatch.setattr("pylfr.gallery.index.sharded.reference_bytes", lambda *_: 1 << 19)
-    monkeypatch.setattr(reloading, "open_in_parts", partial(open_in_parts, open_there=on_host))
+    monkeypatch.setattr(build, "open_in_parts", partial(open_in_parts, open_there=on_host))
     with create_watchlist(tmp_path / "people.watchlist", StandInEmbedder()) as watchlist:
         for person in range(1, 7):
             enrol(watchlist, person)
