@@ -9,7 +9,7 @@ every fifth frame, letterboxed to a long side of 640 pixels as the engine does. 
 astronaut, and what photographs of these people show below their chins.
 
 With --tuning other people walk, on whom a score may be chosen, and the pictures of FOLDER, in which there is no face,
-are looked at instead (`training/prepare_faceless.py --to` makes such a folder). It prints what each score gives, and
+are searched instead (`training/prepare_faceless.py --to` makes such a folder). It prints what each score gives, and
 writes nothing.
 """
 
@@ -211,7 +211,7 @@ class Marks:
         )
 
 
-def people_to_look_at(*, is_tuning: bool) -> list[Photograph]:
+def people_to_detect(*, is_tuning: bool) -> list[Photograph]:
     """Half of the people whom no shipped network learnt from; on the other half a score is chosen."""
 
     def is_for_tuning(person: str) -> bool:
@@ -311,7 +311,7 @@ def main() -> None:
     names = given.detector or ["yunet_n", "pylfr_nano_detect"]
     detectors = [open_detector(name, threads=1) for name in names]
     marks = [Marks() for _ in detectors]
-    photographs = people_to_look_at(is_tuning=given.tuning is not None)
+    photographs = people_to_detect(is_tuning=given.tuning is not None)
     frames = 0
     for scene, is_dim in crowds(photographs, given.people, given.seed):
         for number in range(0, len(scene), _EVERY):

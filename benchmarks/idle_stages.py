@@ -1,8 +1,8 @@
 """An engine whose networks do nothing, so that what is left is pylfr's own loop: tracks, choices, decisions, counts.
 
 The detector is one that works by itself, as a device does: it finds the same face at the same place in every frame, and
-gives its quality and its scene, as a device has measured them. The embedder gives every face the same vector, and the
-watchlist holds somebody whom nobody resembles. Everything else is what runs in a deployment.
+gives its quality and its scene, as a device has measured them. The embedder gives every face the same vector, which
+matches nobody on the watchlist. Everything else is what runs in a deployment.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class SameFaces:
 
 
 class _SameVector:
-    """An ``Embedder`` that looks at nothing."""
+    """An ``Embedder`` that ignores its crops."""
 
     model = _MODEL
     dimension = _DIMENSION
@@ -81,7 +81,7 @@ class _SameVector:
 
 
 class _NobodyAlike:
-    """A watchlist, and the source of itself, on which five people are nobody's like."""
+    """A watchlist of five people whom no probe matches, and its own source."""
 
     model = _MODEL
     revision = 1

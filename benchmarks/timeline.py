@@ -41,7 +41,7 @@ class Event(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """One of the things that a frame waits for: milliseconds, and the cores in use meanwhile, by kind of thread."""
+    """One phase of a frame's latency: milliseconds, and the cores in use meanwhile, by kind of thread."""
 
     name: str
     ms: float

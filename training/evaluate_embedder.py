@@ -49,7 +49,7 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Searched:
-    """Searches of watchlists of one length; what is found by the share of strangers taken for somebody."""
+    """Searches of watchlists of one length; `at_fpir` is what is found, by FPIR."""
 
     enrolled: int
     strangers: int
@@ -57,7 +57,7 @@ class Searched:
 
     def __str__(self) -> str:
         shares = [f"{100 * float(fpir):g} %: {found}" for fpir, found in self.at_fpir.items()]
-        return f"{self.enrolled} enrolled, {self.strangers} strangers: TPIR at FPIR {'; '.join(shares)}"
+        return f"{self.enrolled} enrolled, {self.strangers} not enrolled: TPIR at FPIR {'; '.join(shares)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
-"""PRelu in other words: onnxruntime computes it number by number, and turns the layout of a tensor round for it.
+"""PRelu out of other operators: onnxruntime computes it number by number, and converts the tensor's layout for it.
 
-In MobileFaceNet and its kin that takes two thirds of the time of an embedder. The same function out of operators that
-stay in the layout of convolutions takes a tenth of it: ``LeakyRelu`` for one slope, and for one slope a channel
+In MobileFaceNet and similar networks that takes two thirds of an embedder's time. The same function out of operators
+that stay in the layout of convolutions takes a tenth of it: ``LeakyRelu`` for one slope, and for one slope a channel
 
     PRelu(x) = a * x + (1 - a) * Relu(x)
 

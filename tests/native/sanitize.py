@@ -19,7 +19,7 @@ _ROOT = Path(__file__).parents[2]
 # What has the core do work from several threads; the other tests tell ThreadSanitizer nothing.
 _THREADED = ("test_threads.py", "test_checks.py", "test_batch.py", "test_tracker.py", "test_template_pool.py")
 
-# How often a program must start before it is believed that it always does.
+# How many times in a row a program must start before it counts as reliable.
 _PROBES = 5
 _RANDOM_BITS = Path("/proc/sys/vm/mmap_rnd_bits")
 

@@ -1,4 +1,4 @@
-"""Whether a new reference image is like an entry of another name."""
+"""Whether a new reference image resembles an entry of another name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pylfr.types import Float32, Int64
 
 
 class DuplicateSearch:
-    """The templates of one watchlist, read again only when somebody else has changed it or an entry expires.
+    """The templates of one watchlist, read again only when another process has changed it or an entry expires.
 
     Call it inside a transaction. Without it, enrolling thousands would read all templates thousands of times.
     """
@@ -46,9 +46,9 @@ class DuplicateSearch:
         return NearestEntry(name=closest, score=float(scores[0, 0]))
 
     def add(self, number: int, template: Float32) -> None:
-        """Remember a template, float32 [1, D], that this very transaction adds to the entry of that number."""
+        """Remember a template, float32 [1, D], that the current transaction adds to entry ``number``."""
         if self._valid_until is not None and self._valid_until <= sqlite_file.now():
-            # Somebody's entry had expired: with a new expiry what it had before counts again.
+            # An entry that had expired may have a new expiry: its earlier templates count again.
             self.forget()
             return
         if self._count == len(self._vectors):
@@ -61,7 +61,7 @@ class DuplicateSearch:
         self._valid_until = self._first_expiry()
 
     def forget(self) -> None:
-        """Read all again the next time: the transaction was undone."""
+        """Read everything again next time: the transaction was rolled back."""
         self._revision = -1
 
     def _follow(self) -> None:
@@ -74,6 +74,6 @@ class DuplicateSearch:
         self._revision, self._valid_until = revision, self._first_expiry()
 
     def _first_expiry(self) -> datetime | None:
-        """When the first entry expires. While one has, nothing is kept: whoever gets a new expiry counts again."""
+        """When the first entry expires. Once one has, every call reads again: it may have a new expiry."""
         (text,) = self._connection.execute("SELECT min(expires_at) FROM entries").fetchone()
         return sqlite_file.to_time(text) if text is not None else None

@@ -329,7 +329,7 @@ class Watchlist:
         category: str | None,
         justification: str | None,
     ) -> None:
-        """Raise unless what is said of a reference image can be written: its name, its expiry, what a policy wants."""
+        """Raise unless name, expiry and what the policy requires of a reference image are in order."""
         require_name("name", name)
         self._require_policy(name, origin, category, justification)
         if expires_at is not None and (expires_at.tzinfo is None or expires_at <= sqlite_file.now()):
