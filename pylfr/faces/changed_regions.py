@@ -123,8 +123,7 @@ class ChangedRegionDetector:
             assert isinstance(look, _FullLook)
             look.faces = _of_frame(found[0], index)
         found += self._in_parts(frames, {i: look for i, look in enumerate(looks) if isinstance(look, _PartLook)})
-        faces = joined(found)
-        return faces.select(np.argsort(faces.frame_index, kind="stable"))
+        return joined(found)
 
     def _look(self, frame: Frame) -> _FullLook | _PartLook:
         """Whether the frame is analysed in full, which makes it the one with which later ones are compared."""

@@ -101,12 +101,12 @@ class FaceDetector:
             by_size.setdefault(self.size_for(frame), []).append(index)
         if len(by_size) == 1:
             return self.detect_at(frames, next(iter(by_size)))
-        parts = [
-            renumbered(self.detect_at([frames[index] for index in those], size), those)
-            for size, those in by_size.items()
-        ]
-        faces = joined(parts)
-        return faces.select(np.argsort(faces.frame_index, kind="stable"))
+        return joined(
+            [
+                renumbered(self.detect_at([frames[index] for index in those], size), those)
+                for size, those in by_size.items()
+            ]
+        )
 
     def size_for(self, frame: Frame) -> DetectSize:
         """The size of the network's input for this frame, whatever it is analysed together with."""
@@ -165,15 +165,16 @@ def renumbered(faces: Faces, numbers: Sequence[int]) -> Faces:
 
 
 def joined(parts: Sequence[Faces]) -> Faces:
-    """All faces one after the other, without quality measures and scenes."""
+    """All faces in order of their frames, without quality measures and scenes."""
     if len(parts) == 1:
         return parts[0]
-    return Faces(
+    faces = Faces(
         frame_index=np.concatenate([each.frame_index for each in parts]),
         boxes=np.concatenate([each.boxes for each in parts]),
         scores=np.concatenate([each.scores for each in parts]),
         landmarks=np.concatenate([each.landmarks for each in parts]),
     )
+    return faces.select(np.argsort(faces.frame_index, kind="stable"))
 
 
 def open_detector(
