@@ -17,20 +17,21 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.faceless import clothes, faceless
 from benchmarks.measure import print_machine, this_machine, write_results
 from benchmarks.pairs import held_out_photographs, times_ms
 from pylfr.evaluation.crowd.cast import cut_heads
 from pylfr.evaluation.crowd.crowd import Scene, plan_crowd
 from pylfr.evaluation.crowd.planning import HARD, CrowdRules
 from pylfr.evaluation.crowd.walk import WIDTH, Walk, Walker
-from pylfr.evaluation.images.people import Photograph, central_faces
+from pylfr.evaluation.images.people import Photograph
 from pylfr.faces.detect import FaceDetector, open_detector
 from pylfr.types import UInt8
 from pylfr.video.decoding.image_io import read_image
@@ -44,8 +45,6 @@ _OVERLAP = 0.4
 _LEAST_VISIBLE, _LEAST_PX = 0.5, 8.0
 # As the crowd turns a head: a cylinder of this radius over the side of its picture.
 _HEAD_RADIUS = 0.38
-# Clothes begin so far below a face, as a share of its height; what is left must be so high.
-_BELOW_CHIN, _LEAST_CLOTHES_PX = 0.1, 32
 
 Floats = npt.NDArray[np.float64]
 
@@ -231,54 +230,6 @@ def crowds(photographs: Sequence[Photograph], people: int, seed: int) -> Iterato
         yield plan_crowd(walkers, seed=seed + part, rules=rules), is_dim
 
 
-def faceless() -> dict[str, tuple[UInt8, int]]:
-    """Pictures that scikit-image carries, RGB, and how many faces each shows. None was learnt from."""
-    from skimage import data  # only what it carries: it would fetch the rest
-
-    def as_rgb(picture: npt.NDArray[np.generic]) -> UInt8:
-        grey: UInt8 = np.asarray(picture, np.uint8)
-        return np.ascontiguousarray(np.stack([grey] * 3, -1) if grey.ndim == 2 else grey[..., :3])
-
-    makers: dict[str, tuple[Callable[[], npt.NDArray[np.generic]], int]] = {
-        "astronaut": (data.astronaut, 1),
-        "cat": (data.chelsea, 0),
-        "coffee": (data.coffee, 0),
-        "coins": (data.coins, 0),
-        "page": (data.page, 0),
-        "text": (data.text, 0),
-        "rocket": (data.rocket, 0),
-        "moon": (data.moon, 0),
-        "horse": (lambda: data.horse() * np.uint8(255), 0),
-        "brick": (data.brick, 0),
-        "grass": (data.grass, 0),
-        "gravel": (data.gravel, 0),
-        "hubble": (data.hubble_deep_field, 0),
-        "motorcycle": (lambda: data.stereo_motorcycle()[0], 0),
-    }
-    pictures = {}
-    for name, (make, faces) in makers.items():
-        try:
-            pictures[name] = as_rgb(make()), faces
-        except (OSError, ImportError, ModuleNotFoundError) as error:
-            print(f"{name} is not carried here: {str(error).splitlines()[0]}")
-    return pictures
-
-
-def clothes(photographs: Sequence[Photograph]) -> Iterator[UInt8]:
-    """What photographs show below the chin of whom they are centred on: clothes; seldom somebody else's face."""
-    detector = open_detector("yunet_n", threads=1)
-    for each in photographs:
-        picture = read_image(each.path)
-        faces = detector.detect([picture])
-        (central,) = central_faces([picture], faces).tolist()
-        if central < 0:
-            continue
-        _, top, _, bottom = faces.boxes[central].tolist()
-        below = picture[round(bottom + _BELOW_CHIN * (bottom - top)) :]
-        if below.shape[0] >= _LEAST_CLOTHES_PX:
-            yield np.ascontiguousarray(below)
-
-
 def scores_in(pictures: Iterable[UInt8], detectors: Sequence[FaceDetector]) -> list[Floats]:
     """The scores of everything that each detector finds in pictures."""
     found: list[list[float]] = [[] for _ in detectors]
@@ -335,10 +286,10 @@ def main() -> None:
     results = []
     pictures = faceless()
     for detector, mine, below, ms in zip(detectors, marks, on_clothes, times, strict=True):
-        seen_where_none = {"clothes": int((below >= detector.score_floor).sum())} | {
+        false_faces = {"clothes": int((below >= detector.score_floor).sum())} | {
             name: max(0, len(detector.detect([picture]).scores) - faces) for name, (picture, faces) in pictures.items()
         }
-        results.append(mine.result(detector, ms, detector.score_floor, seen_where_none))
+        results.append(mine.result(detector, ms, detector.score_floor, false_faces))
         print(asdict(results[-1]), flush=True)
     detection = Detection(
         people=2 * given.people,
