@@ -249,7 +249,7 @@ def open_run(brief: Brief, *, sealed: Path, key: VaultKey, audit: AuditLog, leas
             authority=LeasedAuthority(authority, lease),
             # The head counts the false alerts of all engines, and ends their leases.
             ceiling=NoCeiling(),
-            # Whoever was frozen while an alert was drafted does not log it when the lease is over.
+            # An engine that is suspended while it drafts an alert does not log it after its lease has ended.
             audit=PreparedAudit(LeasedAudit(audit, lease), [lambda _: lease.require(), outbox.draft]),
             sinks=(outbox,),
             observers=(observer, *tracers_of(brief.tracing, deployment=brief.deployment)),

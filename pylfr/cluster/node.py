@@ -176,7 +176,7 @@ class ClusterNode:
             engine.assign(frozenset(orders.cameras))
 
     def _finish_drafts(self, outbox: Outbox, audit: AuditLog) -> None:
-        """Log and hand over what an engine that was killed had drafted; until that is done none is opened."""
+        """Log and queue what a killed engine had drafted; no engine is opened until that is done."""
         try:
             outbox.finish_drafts(audit)
         except PylfrError as error:

@@ -16,9 +16,9 @@ from pylfr._internal.toml_model import ConfigModel
 from pylfr.types import Alert, UInt8
 
 _PICTURES = ("crop", "reference", "scene")
-# More than any picture of an alert; a node that was taken over cannot fill the head's memory.
+# More than any alert needs: a compromised node cannot fill the head's memory.
 _LARGEST = 1 << 28
-# What numpy and zipfile make of bytes that are no archive of arrays.
+# What numpy and zipfile raise for bytes that are not an archive of arrays.
 _DAMAGED = (
     *(KeyError, TypeError, OSError, BadZipFile, EOFError, RuntimeError, NotImplementedError, OverflowError),
     *(zlib.error, struct.error, MemoryError),

@@ -21,15 +21,15 @@ class ClusterRecord:
 
     One that was recorded is not recorded again. One of the same camera and entry within the cool-down is a repeat,
     whichever engine raised it: a camera that moved to another node starts there without a memory. Repeats are noted,
-    by their ids. What the log has already counts, also after the head was started again; one that comes then was not
-    confirmed to its node before, and sinks may lack it.
+    by their ids. What the log has already counts, also after the head was restarted; one that arrives again
+    then was never confirmed to its node, and may not have reached the sinks.
     """
 
     def __init__(self, audit: AuditLog, sinks: Sequence[Sink], *, cooldown_s: float) -> None:
         self._audit = audit
         self._sinks = sinks
         self._cooldown = timedelta(seconds=cooldown_s)
-        # By their ids, whether the sinks have been given them since this head began.
+        # For each id, whether the sinks were given it since this head started.
         self._known: dict[str, bool] = {}
         self._times: dict[tuple[str, str], list[datetime]] = defaultdict(list)
         self.alerts = self.repeats = self.undelivered = 0
@@ -85,7 +85,7 @@ class ClusterRecord:
         self._give(recorded)
 
     def _give_again(self, alert: Alert) -> None:
-        """A head that died may have recorded an alert, and given it to no sink: those that have it change nothing."""
+        """A head that died may have recorded an alert without giving it to the sinks; one that has it ignores it."""
         recorded = self._audit.recorded(alert)
         if recorded is not None:
             self._give(recorded)

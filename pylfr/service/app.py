@@ -55,7 +55,7 @@ _HEADERS = {
 _MOST_BODY_BYTES = 16 * 1024
 # Hundreds of ids, and a picture: what these two take is larger.
 _LARGER = {"/v1/shift/hand-overs": 256 * 1024, "/v1/watchlist/entries": 16 * 1024 * 1024}
-# A whole shift that signs in at once from one address, at two requests each.
+# A whole shift may sign in at once from one address, with two requests each.
 _SIGN_INS_A_MINUTE = 120
 _DEFAULT_ROLES: frozenset[Role] = frozenset({"operator", "second operator", "engagement officer"})
 

@@ -103,14 +103,14 @@ class SealedEvidenceSink:
         self._sealed = ""
 
     def prepare(self, alert: Alert) -> None:
-        """Seal the pictures of an alert that is about to be recorded: nobody is shown them before it is.
+        """Seal the pictures of an alert that is about to be recorded; nobody is shown them before that.
 
-        Where that fails ``send`` tries again, and says so. What a kill leaves here without an alert is swept.
+        If that fails, it is logged and ``send`` tries again. Pictures that a kill leaves without an alert are swept.
         """
         try:
             self._seal(alert, steady_now())
         except SinkError as error:
-            log.warning("%s; it is tried again", error)
+            log.warning("%s; retrying once the alert is recorded", error)
 
     def send(self, recorded: Recorded[Alert]) -> None:
         if recorded.value.id != self._sealed:

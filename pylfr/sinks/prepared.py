@@ -1,4 +1,4 @@
-"""What must be on a disk before the log has an alert, so that a kill in between leaves no alert in the log alone."""
+"""Work that must be on disk before an alert is logged, so that a kill leaves no alert in the log alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pylfr.types import Alert, Event, Recorded
 
 
 class PreparedAudit:
-    """An ``Audit`` into whose log an alert comes once each of ``prepare`` has done its part."""
+    """An ``Audit`` that logs an alert after each of ``prepare`` has run. What one of them raises prevents the entry."""
 
     def __init__(self, audit: Audit, prepare: Sequence[Callable[[Alert], None]]) -> None:
         self._audit = audit

@@ -1,4 +1,4 @@
-"""What names somebody in a row of the records: encrypted on its way into the database, and read on its way out."""
+"""Encrypts the names in rows of the records before they are stored, and decrypts them when they are read."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from pylfr.errors import AdjudicationError, VaultError
 from pylfr.governance.adjudication.erasure_keys import ErasureKeys, SealedValueError, is_sealed
 from pylfr.governance.adjudication.stored import StoredAlert, StoredDecision, erased_name
 
-# In place of a name that is encrypted and cannot be read, though its time has not come. The log has another.
+# Shown for an encrypted name that cannot be read before its time of erasure. The log differs, so it is reported.
 _UNREADABLE = "(cannot be read: it was changed, or its key is gone)"
 
 
 class RowSeals:
-    """Of an alert who was matched, of a decision who decided, why, and their key and signature.
+    """Seals who was matched in an alert, and in a decision who decided, the reason, the key and the signature.
 
-    Without ``keys`` rows pass as they are; one that is encrypted is then refused with ``AdjudicationError``, as is one
-    whose key cannot be made.
+    Without ``keys`` rows are stored as they are. Raises ``AdjudicationError`` for an encrypted row without ``keys`` and
+    where a key cannot be made.
     """
 
     def __init__(self, keys: ErasureKeys | None) -> None:
         self._keys = keys
 
     def alert(self, row: StoredAlert) -> StoredAlert:
-        """The row to be stored."""
+        """The row to store."""
         if self._keys is None or row.entry is None:
             return row
         return replace(row, entry=self._sealed(self._keys, row.entry, ["alerts", row.id], row.erase_at))
 
     def opened_alert(self, row: StoredAlert) -> StoredAlert:
-        """The row that was stored; without its name where the key has ended."""
+        """The row as it was before sealing; without its name once the key has expired."""
         if row.entry is None or not is_sealed(row.entry):
             return row
         try:
@@ -41,7 +41,7 @@ class RowSeals:
         return replace(row, entry=None if entry is None else str(entry))
 
     def decision(self, row: StoredDecision, *, forget_at: str | None) -> StoredDecision:
-        """The row to be stored, of an alert whose deciders are erased at ``forget_at``; None: they have been."""
+        """The row to store; the alert's deciders are erased at ``forget_at``, None where they have been."""
         if self._keys is None or forget_at is None:
             return row
         words: Plain = {"by": row.by, "reason": row.reason, "key": row.key, "signature": row.signature}
@@ -49,7 +49,7 @@ class RowSeals:
         return replace(row, by=sealed, reason="", key=None, signature=None)
 
     def opened_decision(self, row: StoredDecision) -> StoredDecision:
-        """The row that was stored; without whoever decided where the key has ended."""
+        """The row as it was before sealing; without the decider once the key has expired."""
         if not is_sealed(row.by):
             return row
         try:

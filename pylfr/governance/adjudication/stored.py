@@ -1,4 +1,4 @@
-"""Rows of the records, as they are read: what stands in them is there for people to query, not to believe."""
+"""Rows of the records. They are for queries; the audit log is the evidence."""
 
 from __future__ import annotations
 

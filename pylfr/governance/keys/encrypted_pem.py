@@ -2,8 +2,7 @@
 
 The passphrase is stretched by PBKDF2 with HMAC-SHA-256, the one way that WebCrypto has too; the cipher is AES-256-CBC.
 ``cryptography`` writes the same with 2,048 rounds and has no setting for more, which somebody who has the file tries in
-no time. Reading is its own: the file says how many rounds it took. A file that asks for so many that a reader would not
-come back is refused.
+no time. ``cryptography`` reads the file, which states its number of rounds; one that asks for hours of work is refused.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 
 # What OWASP asks of PBKDF2 with HMAC-SHA-256 (Password Storage Cheat Sheet, 2023): a fifth of a second.
 ROUNDS = 600_000
-# Some seconds. What a hostile file may ask for takes hours.
+# Some seconds of work. A hostile file could ask for hours.
 _MOST_ROUNDS = 10_000_000
 _SALT_BYTES = 16
 _IV_BYTES = 16
@@ -54,7 +53,7 @@ def encrypt_pem(pkcs8: bytes, passphrase: str) -> bytes:
 
 
 def require_few_rounds(pem: bytes) -> None:
-    """Raise ``ValueError`` where a key's passphrase would be stretched for hours. What is no such key passes."""
+    """Raise ``ValueError`` where stretching a key's passphrase would take hours. Other files pass."""
     found = _ARMOUR.search(pem)
     if found is None:
         return
@@ -65,7 +64,7 @@ def require_few_rounds(pem: bytes) -> None:
     place = der.find(_PBKDF2)
     if place < 0:
         return
-    # A sequence of the salt, the number of rounds, and what hashes: of each its tag, its length and its content.
+    # A sequence of salt, number of rounds and hash, each a tag, a length and content.
     _, inner, _ = _element_at(der, place + len(_PBKDF2))
     _, _, after_salt = _element_at(der, inner)
     tag, start, end = _element_at(der, after_salt)

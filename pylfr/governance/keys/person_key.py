@@ -1,4 +1,4 @@
-"""The keys with which people decide: Ed25519 in a file or a browser, or one that never leaves a security key."""
+"""The keys with which people decide: Ed25519 in a file or a browser, or a key that never leaves its security key."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ PersonKey = PublicKey | WebAuthnKey
 
 
 def parse_person_key(text: str) -> PersonKey:
-    """The key that ``text`` is. Raises ``ValueError`` for anything else."""
+    """The key in ``text``. Raises ``ValueError`` for anything else."""
     return WebAuthnKey.parse(text) if text.startswith(webauthn.PREFIX) else PublicKey.parse(text)
 
 
 def read_person_key(path: Path) -> PersonKey:
-    """The public key in ``path``. Raises ``AuthorisationError`` where it is missing or is none."""
+    """The public key in ``path``. Raises ``AuthorisationError`` if it is missing or malformed."""
     return read_key(path, parse_person_key)
 
 
 def verifies(key: PersonKey, message: bytes, signature: str) -> bool:
-    """Whether ``signature`` is of the key's owner over ``message``: base64, or the text of an ``Assertion``."""
+    """Whether the key's owner signed ``message``; ``signature`` is base64, or the text of an ``Assertion``."""
     if isinstance(key, WebAuthnKey):
         return key.verifies(message, signature)
     try:

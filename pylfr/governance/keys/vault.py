@@ -197,7 +197,7 @@ def read_vault_key(path: Path, *, now: datetime, passphrase: str | None = None) 
 def open_or_make_vault_key(
     path: Path, *, now: datetime, expires_at: datetime, passphrase: str | None = None
 ) -> VaultKey:
-    """The key in ``path``, made to end at ``expires_at`` where there is none: by several at once, and all have it.
+    """The key in ``path``; where there is none, one is made that expires at ``expires_at``. Safe for several processes.
 
     Raises ``VaultError`` as ``read_vault_key`` and ``make_vault_key``.
     """
@@ -205,7 +205,7 @@ def open_or_make_vault_key(
         try:
             return make_vault_key(path, expires_at=expires_at, passphrase=passphrase)
         except VaultError:
-            # Of two who make it at once, one does, and both use it.
+            # Another process made it at the same time: both use that one.
             if not path.exists():
                 raise
     return read_vault_key(path, now=now, passphrase=passphrase)

@@ -1,7 +1,7 @@
-"""Keys that never leave a security key, a smart card or a computer's own chip: WebAuthn assertions over our bytes.
+"""Keys that never leave a security key, a smart card or a computer's own chip: messages signed as WebAuthn assertions.
 
-Such a key signs a structure of its own (W3C Web Authentication Level 2, section 6.3.3), in which the challenge is the
-SHA-256 of what is signed for. That structure is kept with the signature, so that nobody needs a browser to verify it.
+Such a key signs a structure of its own (W3C Web Authentication Level 2, section 6.3.3) whose challenge is the SHA-256
+of the message. The structure is stored with the signature, so that it can be verified without a browser.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 Algorithm = Literal["es256", "ed25519"]
 
 PREFIX = "pylfr-webauthn "
-# Browsers give such keys to pages over TLS, and to those of this very machine.
+# Browsers offer such keys only to pages served over TLS or from localhost.
 _ORIGIN = re.compile(r"https://([a-z0-9.-]+)(:[0-9]{1,5})?|http://(localhost)(:[0-9]{1,5})?")
-# Of the authenticator's data: the digest of the host, flags, a counter.
+# The authenticator's data begins with the digest of the host, the flags and a counter.
 _SHORTEST_DATA, _FLAGS_AT = 37, 32
 _USER_PRESENT, _USER_VERIFIED = 0x01, 0x04
 _LARGEST_PART = 2048
@@ -31,7 +31,7 @@ _LARGEST_PART = 2048
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebAuthnKey:
-    """The public half of a key that signs for the pages at ``origin`` alone.
+    """The public half of a key that signs only for pages at ``origin``.
 
     ``raw`` is 32 bytes of Ed25519, or the uncompressed point of P-256 (``es256``), 65 bytes.
     """
@@ -41,9 +41,9 @@ class WebAuthnKey:
     raw: bytes
 
     def verifies(self, message: bytes, assertion: str) -> bool:
-        """Whether the holder of the private half signed for ``message``, as ``Assertion.text`` says it.
+        """Whether ``assertion`` (``Assertion.text``) is a signature of ``message`` by the holder of the private half.
 
-        They did so on a page of this origin, and the device had made sure that they were there and who they are.
+        It must come from a page of this origin, and the device must have verified its user's presence and identity.
         """
         try:
             given = Assertion.parse(assertion)
@@ -57,23 +57,23 @@ class WebAuthnKey:
             and client.get("origin") == self.origin
             and client.get("crossOrigin", False) is False
             and given.authenticator_data[:_FLAGS_AT] == hashlib.sha256(self._host.encode()).digest()
-            and given.says(_USER_PRESENT | _USER_VERIFIED)
+            and given.has(_USER_PRESENT | _USER_VERIFIED)
             and self._signed(given)
         )
 
     @property
     def fingerprint(self) -> str:
-        """The first 16 hexadecimal digits of the key's sha256: to tell whose it is."""
+        """The first 16 hexadecimal digits of the key's SHA-256, by which people recognise it."""
         return hashlib.sha256(self.raw).hexdigest()[:16]
 
     @property
     def text(self) -> str:
-        """The key on one line, as its file holds it."""
+        """The key on one line, as in its file."""
         return f"{PREFIX}{self.origin} {self.algorithm} {base64.b64encode(self.raw).decode('ascii')}"
 
     @classmethod
     def parse(cls, text: str) -> WebAuthnKey:
-        """The key that ``text`` is. Raises ``ValueError`` for anything else."""
+        """The key in ``text``. Raises ``ValueError`` for anything else."""
         words = text.strip().removeprefix(PREFIX).split(" ")
         if not text.startswith(PREFIX) or len(words) != 3 or not _ORIGIN.fullmatch(words[0]):
             raise ValueError(f"a security key is '{PREFIX}', an origin, an algorithm and the key, got {text[:60]!r}")
@@ -87,7 +87,7 @@ class WebAuthnKey:
 
     @property
     def _host(self) -> str:
-        """What WebAuthn calls the id of the relying party."""
+        """The relying party's id, in WebAuthn's terms."""
         found = _ORIGIN.fullmatch(self.origin)
         return (found[1] or found[3]) if found is not None else ""
 
@@ -112,7 +112,7 @@ class WebAuthnKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assertion:
-    """What a security key gives: its data on who was there, the browser's on what was asked, and its signature."""
+    """The answer of a security key: the authenticator's data, the browser's client data, and the signature."""
 
     authenticator_data: bytes
     client_data: bytes
@@ -120,23 +120,23 @@ class Assertion:
 
     @property
     def text(self) -> str:
-        """The three parts, base64, with dots between: what stands where an Ed25519 signature would."""
+        """The three parts in base64, separated by dots; used in place of an Ed25519 signature."""
         parts = (self.authenticator_data, self.client_data, self.signature)
         return ".".join(base64.b64encode(part).decode("ascii") for part in parts)
 
     @classmethod
     def parse(cls, text: str) -> Assertion:
-        """The assertion that ``text`` is. Raises ``ValueError`` for anything else."""
+        """The assertion in ``text``. Raises ``ValueError`` for anything else."""
         parts = [base64.b64decode(part, validate=True) for part in text.split(".", maxsplit=3)]
         if len(parts) != 3 or len(parts[0]) < _SHORTEST_DATA or max(map(len, parts)) > _LARGEST_PART:
             raise ValueError(f"an assertion has three parts of at most {_LARGEST_PART} bytes, got {text[:60]!r}")
         return cls(authenticator_data=parts[0], client_data=parts[1], signature=parts[2])
 
-    def says(self, flags: int) -> bool:
-        """Whether the device says all of that."""
+    def has(self, flags: int) -> bool:
+        """Whether the device set all of ``flags``."""
         return self.authenticator_data[_FLAGS_AT] & flags == flags
 
 
 def challenge_of(message: bytes) -> str:
-    """The challenge under which a security key signs for ``message``: its SHA-256, base64url without padding."""
+    """The challenge with which a security key signs ``message``: its SHA-256, base64url without padding."""
     return base64.urlsafe_b64encode(hashlib.sha256(message).digest()).rstrip(b"=").decode("ascii")
