@@ -150,7 +150,8 @@ class VaultKeyFile:
                 content = wrapping.open(content, self.format)
             except VaultError as error:
                 raise VaultError(
-                    f"the key {path} cannot be opened: its passphrase is another, or it was changed"
+                    f"the key {path} cannot be opened: its passphrase is another, the file was changed, or the key's "
+                    "deadline was changed"
                 ) from error
         return VaultKey(secret=LockedSecret.copy_of(content), expires_at=expires_at, binds_deadline=binds_deadline)
 
