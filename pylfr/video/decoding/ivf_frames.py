@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 
 _HEAD_BYTES = 12
-_LOOKED_AT = 1 << 16
+# No recorder fills so much with zeros, except behind its last frame.
+_ZEROS_BYTES = 1 << 16
 
 
 def damage_of_ivf(descriptor: int) -> str | None:
@@ -19,8 +20,8 @@ def damage_of_ivf(descriptor: int) -> str | None:
     at, time = int.from_bytes(head[6:8], "little"), -1
     while at < size:
         frame = os.pread(descriptor, _HEAD_BYTES, at)
-        if not os.pread(descriptor, _LOOKED_AT, at).strip(b"\0"):
-            return None  # the file was made larger beforehand
+        if not any(frame) and not any(os.pread(descriptor, _ZEROS_BYTES, at)):
+            return None  # the file was allocated larger than its recording
         length, now = int.from_bytes(frame[:4], "little"), int.from_bytes(frame[4:], "little")
         if len(frame) < _HEAD_BYTES or at + _HEAD_BYTES + length > size:
             return f"it ends in the middle of a frame, from byte {at:,} on"

@@ -48,14 +48,16 @@ class TransportScan:
 
 def scan_transport_stream(descriptor: int) -> TransportScan:
     """What the packets of an open file say; nothing where it is no transport stream."""
-    size = os.fstat(descriptor).st_size
+    layout = _packet_layout(descriptor)
+    if layout is None:
+        return TransportScan(starts=[], gaps=np.empty((0, 3), np.int64), short=[], out_of_step=[])
     scan, continuity, tables, rate, lengths = _Scan(), Continuity(), TableRhythm(), ConstantRate(), PictureLengths()
     out_of_step: list[int] = []
-    behind = 0
-    for at_byte, packets in _packets(descriptor, size):
-        if at_byte[0] > behind:
-            out_of_step.append(behind)
-        behind = int(at_byte[-1]) + (_packet_layout(descriptor) or (0, 0))[0]
+    expected = 0
+    for at_byte, packets in _packets(descriptor, layout):
+        if at_byte[0] > expected:
+            out_of_step.append(expected)
+        expected = int(at_byte[-1]) + layout[0]
         pids = (packets[:, 1].astype(np.int64) & 0x1F) << 8 | packets[:, 2]
         for each in (scan, continuity, tables, rate, lengths):
             each.take(at_byte, pids, packets)
@@ -89,37 +91,43 @@ class _Scan:
         # A table that names further tables is met before them, at the start of a file or of a part.
         for place in np.flatnonzero(begins & (pids == 0)):
             self._maps |= dict.fromkeys(_programmes(packets[place]).values(), 0)
-        tables |= begins & np.isin(pids, list(self._maps))
+        of_maps = np.isin(pids, list(self._maps))
+        tables |= begins & of_maps
+        maps, pictures, counters = (
+            np.flatnonzero(of_maps),
+            np.flatnonzero(pes_begins(packets)),
+            packets[:, 3] & np.uint8(0x0F),
+        )
         for place in np.flatnonzero(tables | has_clock):
             pid, at = int(pids[place]), int(at_byte[place])
             if has_clock[place]:
                 self._clock(pid, packets[place], at)
             elif pid == 0:
                 self._tables_at = at
-                if self._is_counted_anew(int(place), pids, packets):
+                if counters[place] == 0 and self._is_counted_anew(int(place), pids, counters, maps, pictures):
                     self._begin()
             else:
                 self._map(pid, packets[place])
         for pid in np.flatnonzero(np.bincount(pids)).tolist():
-            self._counters[pid] = int(packets[np.flatnonzero(pids == pid)[-1], 3] & 0x0F)
+            self._counters[pid] = int(counters[np.flatnonzero(pids == pid)[-1]])
 
-    def _is_counted_anew(self, place: int, pids: Int64, packets: UInt8) -> bool:
-        """Whether tables and pictures are counted from 0 here, as by a multiplexer that starts, and were not due to."""
-        counters = packets[:, 3] & 0x0F
-        if counters[place] != 0:
-            return False
-        maps = place + np.flatnonzero(np.isin(pids[place:], list(self._maps)))[:1]
-        first = place + np.flatnonzero(pes_begins(packets[place:]))[:1]
-        if not maps.size or not first.size or counters[maps[0]] or counters[first[0]] or maps[0] > first[0]:
+    def _is_counted_anew(self, place: int, pids: Int64, counters: UInt8, maps: Int64, pictures: Int64) -> bool:
+        """Whether the counters of tables and pictures restart at 0 here, as when a multiplexer starts.
+
+        ``place`` is of a programme association whose counter is 0; ``maps`` and ``pictures`` are the places of
+        programme maps and of packets in which pictures or sound begin, int64, in order.
+        """
+        found, first = (each[np.searchsorted(each, place) :][:1] for each in (maps, pictures))
+        if not found.size or not first.size or counters[found[0]] or counters[first[0]] or found[0] > first[0]:
             return False
         if np.any(pids[place : first[0]] == pids[first[0]]):
             return False
-        before = [self._counter_before(each, pids, packets) for each in (place, int(maps[0]), int(first[0]))]
+        before = [self._counter_before(each, pids, counters) for each in (place, int(found[0]), int(first[0]))]
         return any(each not in (None, 15) for each in before)
 
-    def _counter_before(self, place: int, pids: Int64, packets: UInt8) -> int | None:
+    def _counter_before(self, place: int, pids: Int64, counters: UInt8) -> int | None:
         earlier = np.flatnonzero(pids[:place] == pids[place])
-        return int(packets[earlier[-1], 3] & 0x0F) if earlier.size else self._counters.get(int(pids[place]))
+        return int(counters[earlier[-1]]) if earlier.size else self._counters.get(int(pids[place]))
 
     def _map(self, pid: int, packet: UInt8) -> None:
         video = _video_streams(packet)
@@ -153,11 +161,9 @@ class _Scan:
         self._video.clear()
 
 
-def _packets(descriptor: int, size: int) -> Iterator[tuple[Int64, UInt8]]:
+def _packets(descriptor: int, layout: tuple[int, int]) -> Iterator[tuple[Int64, UInt8]]:
     """All whole packets, uint8 [N, 188], with their places in the file; what is damaged is left out."""
-    layout = _packet_layout(descriptor)
-    if layout is None:
-        return
+    size = os.fstat(descriptor).st_size
     step, first = layout
     at = 0
     while at + step <= size:
