@@ -11,7 +11,8 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from pylfr.types import Int64
-from pylfr.video.decoding.overwritten import is_overwritten, length_bytes_of, torn_jpeg
+from pylfr.video.decoding.nal_units import length_bytes_of
+from pylfr.video.decoding.overwritten import is_overwritten, torn_jpeg
 from pylfr.video.decoding.picture_numbers import PictureNumbers
 from pylfr.video.decoding.regular_runs import RegularRuns
 
@@ -74,6 +75,8 @@ class IntegrityCheck:
         self._has_hole = self.has_hole = False
         self._are_bytes_in_order = are_bytes_in_order
         self._tick = stream.time_base or Fraction(1, 1_000_000)
+        self._codec = stream.codec_context.name
+        self._length_bytes = length_bytes_of(self._codec, stream.codec_context.extradata)
         self._interval_s = 1.0 / float(stream.average_rate) if stream.average_rate else 0.04
         self._dts: tuple[int, int, int | None] | None = None
         self._byte: int | None = None
@@ -116,7 +119,7 @@ class IntegrityCheck:
         self.forgive_seam()
 
     def forgive_seam(self) -> None:
-        """Another recording follows without a pause for the last packets: what is corrupt there is the seam's."""
+        """Another recording follows directly: corruption in the last packets is due to the seam."""
         first = self.packets - _SEAM_PACKETS
         self._corrupt = [(number, at_s) for number, at_s in self._corrupt if number < first]
         self._complaints = [(number, words) for number, words in self._complaints if number < first]
@@ -127,7 +130,7 @@ class IntegrityCheck:
         self._reason = self._reason or reason
 
     def complaint(self, words: str) -> None:
-        """The decoder has met damage, which it did not flag."""
+        """The decoder logged damage without flagging the picture."""
         self._complaints.append((self.packets, f"at about {self._end_s:.1f} s: {words}"))
 
     def corrupt_picture(self, at_s: float) -> None:
@@ -192,12 +195,10 @@ class IntegrityCheck:
         self._look_at(content)
 
     def _look_at(self, content: bytes) -> None:
-        """Note what no coder writes, whether or not the picture is decoded."""
-        codec = self._stream.codec_context.name
-        length_bytes = length_bytes_of(codec, self._stream.codec_context.extradata)
-        if is_overwritten(codec, content, length_bytes=length_bytes):
+        """Note what no encoder writes, whether or not the picture is decoded."""
+        if is_overwritten(self._codec, content, length_bytes=self._length_bytes):
             self._torn.append((self._end_s, "zeros lie in it"))
-        elif codec == "mjpeg" and (wrong := torn_jpeg(content)) is not None:
+        elif self._codec == "mjpeg" and (wrong := torn_jpeg(content)) is not None:
             self._torn.append((self._end_s, wrong))
 
     def _follow_time(self, packet: Packet[Stream]) -> None:
@@ -229,7 +230,10 @@ class IntegrityCheck:
         self._has_hole &= count <= 0
 
     def _follow_runs(self) -> None:
-        """Note what the runs between key frames lack, and follow others: only where pictures lie as they were sent."""
+        """Note the pictures missing from the runs between key frames, and start again.
+
+        Only where the packets lie as they were sent.
+        """
         if self._numbers is not None and self._has_times and not self._lost:
             self._lost += self._runs.lost()
         self._runs = RegularRuns()
@@ -258,8 +262,8 @@ class IntegrityCheck:
         else:
             expected_s = slack_s = 0.0
         is_cut = reached_s < expected_s - slack_s
-        # Some recorders miscount by a few, and AVI counts frames that are as the one before, of no bytes, which no
-        # reader is given: whoever gets to the end in bytes that follow one another has all.
+        # Some recorders miscount by a few, and AVI counts frames of no bytes, which repeat the one before and reach
+        # no reader: whoever reads contiguous bytes to the end has everything.
         is_counted = announced.frames and self.packets < announced.frames - (0 if self._has_unread else _SLACK_FRAMES)
         if is_counted and (is_cut or self._has_unread or not self._are_bytes_in_order):
             found.append(f"{announced.frames - self.packets} of {announced.frames} frames are missing")

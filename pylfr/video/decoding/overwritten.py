@@ -1,49 +1,43 @@
-"""Bytes that no coder writes: runs of zeros as a bad sector or a hole in a download leaves them, and torn JPEG.
+"""Bytes that no encoder writes: runs of zeros, left by a bad sector or a hole in a download, and torn JPEG pictures.
 
-H.264 (Annex B, 7.4.1), H.265 and MPEG video never have three zeros inside a picture, as those begin a start code; in
-front of one and at the end they fill up. JPEG: ITU-T T.81, annex B.
+H.264 (Annex B, 7.4.1), H.265 and MPEG video never have three zeros inside a picture, as those begin a start code;
+before one and at the end, zeros are padding. JPEG: ITU-T T.81, annex B.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
+
+from pylfr.video.decoding.nal_units import units_behind_lengths
 
 _START = b"\1"
 _STUFFED = frozenset(("h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video"))
 _ZEROS = bytes(16)
-# Arithmetic coders write zeros for what they expect, but hardly so many.
+# Arithmetic coders write zeros where they predict well, but hardly this many.
 _MANY_ZEROS = bytes(64)
 _JPEG_ZEROS = bytes(48)
 _ARITHMETIC = frozenset(("vp8", "vp9", "libvpx", "libvpx-vp9", "theora"))
 
 _SOI, _EOI, _SOS, _DHT, _PROGRESSIVE = 0xD8, 0xD9, 0xDA, 0xC4, 0xC2
-# What begins a picture: SOF0 to SOF15, without the three of their range that do not.
+# What begins a picture: SOF0 to SOF15, without the three markers of that range that mean something else.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _RESTARTS = range(0xD0, 0xD8)
 _ALONE = frozenset((0x01, *_RESTARTS))
 
 
-def length_bytes_of(codec: str, extradata: bytes | None) -> int:
-    """How many bytes the length before each unit of H.264 or H.265 takes; 0 where start codes are between them."""
-    place = {"h264": 4, "hevc": 21}.get(codec)
-    if place is None or extradata is None or len(extradata) <= place or extradata[0] != 1:
-        return 0
-    return (extradata[place] & 3) + 1
-
-
 def is_overwritten(codec: str, content: bytes, *, length_bytes: int = 0) -> bool:
-    """Whether a picture, as its coder's bytes, has a run of zeros that its coder cannot have written.
+    """Whether an encoded picture has a run of zeros that its encoder cannot have written.
 
-    ``length_bytes`` as ``length_bytes_of`` gives it.
+    ``length_bytes`` as from ``length_bytes_of``.
     """
     if codec in _ARITHMETIC:
         return _MANY_ZEROS in content.rstrip(b"\0")
     if codec not in _STUFFED or _ZEROS not in content:
         return False
     if length_bytes:
-        # Some coders fill up the end of each unit.
-        return any(_ZEROS in unit.rstrip(b"\0") for unit in _units(content, length_bytes))
+        # Some encoders pad the end of each unit.
+        units = (content[start:end] for start, end in units_behind_lengths(content, length_bytes))
+        return any(_ZEROS in unit.rstrip(b"\0") for unit in units)
     place = content.find(_ZEROS)
     while place >= 0:
         rest = content[place:].lstrip(b"\0")
@@ -53,16 +47,8 @@ def is_overwritten(codec: str, content: bytes, *, length_bytes: int = 0) -> bool
     return False
 
 
-def _units(content: bytes, length_bytes: int) -> Iterator[bytes]:
-    at = 0
-    while at + length_bytes <= len(content):
-        length = int.from_bytes(content[at : at + length_bytes], "big")
-        yield content[at + length_bytes : at + length_bytes + length]
-        at += length_bytes + length
-
-
 def torn_jpeg(content: bytes) -> str | None:
-    """What is wrong with a JPEG picture by its markers and zeros, in words; None where nothing is."""
+    """What is wrong with the markers or the data of a JPEG picture, in words; None where nothing is."""
     if content[:2] != b"\xff\xd8":
         return None
     at, scans, flat = 2, 0, False
@@ -98,9 +84,9 @@ def torn_jpeg(content: bytes) -> str | None:
 
 
 def _has_flat_table(segment: bytes) -> bool:
-    """Whether zeros are what an even area is coded as, by some table: the first code is all zeros.
+    """Whether some table codes a flat area as zeros: its all-zero code means the end of a block.
 
-    Any other meaning gives each of a block's 63 coefficients a value, as no picture has them.
+    With any other meaning, zeros would give each of a block's 63 coefficients a value, which no picture has.
     """
     at = 0
     while at + 17 <= len(segment):

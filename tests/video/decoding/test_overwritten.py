@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pylfr.video.decoding.overwritten import is_overwritten, length_bytes_of, torn_jpeg
+from pylfr.video.decoding.overwritten import is_overwritten, torn_jpeg
 
 ZEROS = bytes(64)
 CODED = bytes(range(2, 200))
@@ -29,14 +29,6 @@ def test_units_behind_their_lengths_may_be_filled_up_at_their_end() -> None:
 
     assert not is_overwritten("h264", behind_lengths(CODED + ZEROS, CODED + ZEROS, CODED), length_bytes=4)
     assert is_overwritten("h264", behind_lengths(CODED, CODED + ZEROS + CODED), length_bytes=4)
-    assert length_bytes_of("h264", b"\1\x64\0\x1f\xff") == 4
-    assert length_bytes_of("hevc", b"\1" + bytes(20) + b"\x0f") == 4
-    assert (
-        length_bytes_of("h264", b"\0\0\0\1\x67")
-        == length_bytes_of("vp9", b"\1" * 9)
-        == length_bytes_of("h264", None)
-        == 0
-    )
 
 
 def test_arithmetic_coders_write_some_zeros_and_other_codecs_any() -> None:
