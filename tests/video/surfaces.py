@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
-from av.sidedata.sidedata import SideDataContainer, Type
+from av.sidedata.sidedata import SideData, Type
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
@@ -19,7 +19,6 @@ from av.video.reformatter import ColorRange
 
 from pylfr import ops
 from pylfr.types import Frame, UInt8
-from pylfr.video.decoding import geometry
 from pylfr.video.decoding.geometry import SQUARE
 from pylfr.video.decoding.nvdec import Nvdec, Surface, SurfaceBuilder
 from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
@@ -102,12 +101,14 @@ def _lent(surface: Surface) -> ops.Tensor:
     return ops.Tensor.borrow(view, ops.Stream("cpu"))
 
 
-def _side_data(picture: object) -> object:
-    return picture.side_data if isinstance(picture, MadeUpPicture) else SideDataContainer(picture)  # type: ignore[call-arg]
+class HostSurfaceBuilder(SurfaceBuilder):
+    """Builds frames from pictures of this module, whose planes lie on the host."""
 
+    def __init__(self, camera: str) -> None:
+        super().__init__(camera, lent_on_host)
 
-# PyAV's container takes no picture that is made up; of its own it is what it was.
-setattr(geometry, "SideDataContainer", _side_data)  # noqa: B010 - the module exports no such name
+    def side_data(self, picture: VideoFrame) -> Iterable[SideData]:
+        return cast("Iterable[SideData]", cast("MadeUpPicture", picture).side_data)
 
 
 class MadeUpNvdec(Nvdec):
@@ -120,10 +121,10 @@ class MadeUpNvdec(Nvdec):
         pass
 
     def builder(self, camera: str, options: PictureOptions = AS_SENT) -> SurfaceBuilder:
-        return _MadeUpBuilder(camera, lent_on_host)
+        return _MadeUpBuilder(camera)
 
 
-class _MadeUpBuilder(SurfaceBuilder):
+class _MadeUpBuilder(HostSurfaceBuilder):
     def build(
         self, picture: VideoFrame, *, sequence: int, captured_at: datetime, sample_aspect: Fraction = SQUARE
     ) -> Frame:

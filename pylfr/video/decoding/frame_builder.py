@@ -13,7 +13,7 @@ from av.video.plane import VideoPlane
 
 from pylfr.types import ColourMatrix, Frame, Layout, UInt8
 from pylfr.video.decoding.deinterlacing import is_combed, without_second_field
-from pylfr.video.decoding.geometry import SQUARE, UPRIGHT, Orientation, orientation_of, square_size
+from pylfr.video.decoding.geometry import SQUARE, UPRIGHT, Orientation, orientation_of, side_data_of, square_size
 from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class FrameBuilder:
             picture = self._convert(picture, size)
         layout = _LAYOUTS[picture.format.name]
         planes = tuple(_view(plane, layout, index) for index, plane in enumerate(picture.planes))
-        orientation = orientation_of(source).turned(self._options.rotate)
+        orientation = orientation_of(side_data_of(source)).turned(self._options.rotate)
         self._note_orientation(orientation)
         planes = tuple(orientation.apply(plane) for plane in planes)
         matrix, full_range = colour_of(source)

@@ -51,12 +51,16 @@ class Orientation:
 UPRIGHT = Orientation()
 
 
-def orientation_of(picture: VideoFrame) -> Orientation:
-    """What the display matrix of ``picture`` asks for, to the nearest quarter turn."""
-    # Not `picture.side_data`: the picture would hold what holds it, and its memory until somebody collects garbage.
-    # PyAV takes a picture, and gives the items of this mapping where it is iterated over, whatever its stub says.
-    items = cast("Iterable[SideData]", SideDataContainer(picture))  # type: ignore[call-arg]
-    found = [each for each in items if each.type is Type.DISPLAYMATRIX]
+def side_data_of(picture: VideoFrame) -> Iterable[SideData]:
+    """The side data of ``picture``, without a reference cycle."""
+    # `picture.side_data` would keep picture and memory alive until garbage is collected.
+    # Whatever its stub says, this takes a picture, and iterating over it gives its items.
+    return cast("Iterable[SideData]", SideDataContainer(picture))  # type: ignore[call-arg]
+
+
+def orientation_of(side_data: Iterable[SideData]) -> Orientation:
+    """What the display matrix of a picture asks for, to the nearest quarter turn."""
+    found = [each for each in side_data if each.type is Type.DISPLAYMATRIX]
     if not found:
         return UPRIGHT
     matrix = np.frombuffer(bytes(found[0]), np.int32)

@@ -10,13 +10,14 @@ import contextlib
 import ctypes
 import errno
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from fractions import Fraction
 from functools import partial
 
 import av
 from av.codec.hwaccel import HWAccel, HWDeviceType, hwdevices_available
+from av.sidedata.sidedata import SideData
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
@@ -25,7 +26,7 @@ from pylfr import ops
 from pylfr.errors import CudaError, MediaError
 from pylfr.types import DeviceArray, Frame
 from pylfr.video.decoding.frame_builder import colour_of, reason_of
-from pylfr.video.decoding.geometry import SQUARE, UPRIGHT, orientation_of, square_size
+from pylfr.video.decoding.geometry import SQUARE, UPRIGHT, orientation_of, side_data_of, square_size
 from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
 
 log = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ class SurfaceBuilder:
                 f"camera {self._camera!r} must send 4:2:0 of 8 bits for NVDEC, got {inside.name}: change the camera's "
                 f"profile, {_INSTEAD}"
             )
-        orientation = orientation_of(picture).turned(self._options.rotate)
+        orientation = orientation_of(self.side_data(picture)).turned(self._options.rotate)
         if orientation != UPRIGHT:
             raise MediaError(
                 f"camera {self._camera!r} must send upright pictures for NVDEC, got pictures to be {orientation}: "
@@ -125,6 +126,10 @@ class SurfaceBuilder:
             matrix=matrix,
             full_range=full_range,
         )
+
+    def side_data(self, picture: VideoFrame) -> Iterable[SideData]:
+        """The side data of ``picture``, which may hold its orientation."""
+        return side_data_of(picture)
 
     def _count_interlaced(self) -> None:
         self.interlaced += 1

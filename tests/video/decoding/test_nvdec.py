@@ -31,11 +31,11 @@ from tests.conftest import why_not_cuda
 from tests.devices import needs_a_gpu
 from tests.samples import NOON
 from tests.video.clips import write_clip
-from tests.video.surfaces import MadeUpPicture, lent_on_host, made_up
+from tests.video.surfaces import HostSurfaceBuilder, MadeUpPicture, made_up
 
 
 def built(picture: MadeUpPicture) -> Frame:
-    builder = SurfaceBuilder("gate", lent_on_host)
+    builder = HostSurfaceBuilder("gate")
     return builder.build(cast("VideoFrame", picture), sequence=7, captured_at=NOON)
 
 
@@ -95,7 +95,7 @@ def test_a_picture_that_is_no_upright_surface_of_8_bits_is_refused(changes: dict
 
 
 def test_interlaced_pictures_are_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    builder = SurfaceBuilder("gate", lent_on_host)
+    builder = HostSurfaceBuilder("gate")
     for number, interlaced in enumerate((False, True, True, False)):
         picture, _ = made_up(64, 48, interlaced_frame=interlaced)
         builder.build(cast("VideoFrame", picture), sequence=number, captured_at=NOON)
@@ -210,7 +210,7 @@ def test_a_stream_that_pyav_gives_to_the_cpu_in_silence_is_refused(tmp_path: Pat
             return None
 
         def builder(self, camera: str, options: PictureOptions = AS_SENT) -> SurfaceBuilder:
-            return SurfaceBuilder(camera, lent_on_host)
+            return HostSurfaceBuilder(camera)
 
     clip = write_clip(tmp_path / "a.mp4", frames=2)
     source = FileSource(
