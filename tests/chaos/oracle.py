@@ -132,9 +132,9 @@ class Oracle:
             rows = resources.require_records().stored().alerts
         self.violations += [f"a sweep left {each}" for each in forgotten.left]
         left = [path.name for path in (stand.folder / "evidence").iterdir()]
-        # A key is named by its time; those of deciders are due after a year.
+        # A key is named after the time at which it ends; those for deciders' names end after a year.
         due = f"{later:%Y%m%dT%H%M%SZ}"
-        left += [path.name for path in (stand.folder / "names.keys").iterdir() if path.name <= due]
+        left += [path.name for path in (stand.folder / "names.keys").iterdir() if path.stem <= due]
         left += [name for name in ("evidence.key", "list.key") if (stand.folder / name).exists()]
         left += [row.id for row in rows if row.entry is not None]
         if left:

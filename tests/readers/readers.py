@@ -148,7 +148,7 @@ def make_whole(folder: Path) -> None:
     (folder / "network.onnx").write_bytes(_network())
 
 
-# What telephones write is read where its parts are installed.
+# The formats of phones are read where their libraries are installed.
 load_formats()
 _PICTURES = (
     *("jpeg", "png", "tiff", "webp", "gif", "bmp", "ppm"),
@@ -230,7 +230,6 @@ def _pictures(folder: Path) -> None:
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8))
     exif = Image.Exif()
     exif[0x0112] = 6
-    load_formats()
     for kind in _PICTURES:
         content = io.BytesIO()
         picture.save(content, kind, **({"exif": exif} if kind in ("jpeg", "png", "webp", "tiff") else {}))

@@ -124,7 +124,7 @@ def test_a_malformed_line_is_a_value_error(parse: Callable[[bytes], object], fol
     damage()
 
 
-@pytest.mark.parametrize("kind", ["a packed alert", "a message", "a message of a decoder"])
+@pytest.mark.parametrize("kind", MESSAGES)
 def test_a_malformed_message_is_a_value_error(kind: str) -> None:
     whole, parse = MESSAGES[kind]
     parse(whole)

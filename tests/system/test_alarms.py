@@ -60,9 +60,9 @@ def growing(name: str, **labels: str) -> Alarm:
     )
 
 
-def latency(late: str) -> dict[str, str]:
+def latency(*, late: bool) -> dict[str, str]:
     name = "pylfr_capture_to_alert_seconds_bucket"
-    counts = {"1": "0+1x200" if late == "no" else "0x200", "2.5": "0+1x200", "+Inf": "0+1x200"}
+    counts = {"1": "0+1x200" if not late else "0x200", "2.5": "0+1x200", "+Inf": "0+1x200"}
     return {series(name, le=bound): values for bound, values in counts.items()}
 
 
@@ -94,7 +94,7 @@ ALARMS = {
     "PylfrDown": gauge("up", 0, 1),
     "PylfrEngineStopped": gauge("pylfr_engine_running", 0, 1),
     "PylfrCameraDown": gauge("pylfr_camera_up", 0, 1, camera="north"),
-    "PylfrAlertsLate": Alarm(rings=latency("yes"), silent=latency("no"), labels=OF_INSTANCE),
+    "PylfrAlertsLate": Alarm(rings=latency(late=True), silent=latency(late=False), labels=OF_INSTANCE),
     "PylfrOverloaded": Alarm(rings=dropped(40), silent=dropped(10), labels=OF_INSTANCE),
     "PylfrFacesNotCompared": Alarm(rings=uncompared(60), silent=uncompared(40), labels=OF_INSTANCE),
     "PylfrAlertsUndelivered": growing("pylfr_alerts_undelivered_total"),
