@@ -91,16 +91,16 @@ def clock_path(audit: Path) -> Path:
 
 
 class ClockTrust:
-    """Whether a start may believe its clocks, by what they said when the deployment was last opened."""
+    """Whether the clocks can be trusted, judged by their readings when the deployment was last opened."""
 
     def __init__(self, audit: Path, clocks: ClockReading | None) -> None:
-        """``audit`` is the log beside which readings are kept; with None for ``clocks`` everything is believed."""
+        """``audit`` is the log beside which readings are stored; None for ``clocks`` turns the check off."""
         self._path = clock_path(audit)
         self._clocks = clocks
 
     @cached_property
     def doubt(self) -> str:
-        """Why the clock is not to be believed; "" where it is, or is not checked."""
+        """Why the clock cannot be trusted; "" where it can, or is not checked."""
         if self._clocks is None:
             return ""
         return doubt_about(self._clocks, read_last(self._path), is_synchronised=is_synchronised())
@@ -114,13 +114,13 @@ class ClockTrust:
             )
 
     def remember(self) -> None:
-        """Keep what the clocks said, for the next start. Raises ``AuditError`` as ``require``, and ``OSError``."""
+        """Store the readings for the next start. Raises ``AuditError`` as ``require``, and ``OSError``."""
         self.require()
         if self._clocks is not None and os.access(self._path.parent, os.W_OK):
             write_last(self._path, self._clocks)
 
     def confirm(self) -> str:
-        """Believe the clock from now on; what was in doubt."""
+        """Trust the clock from now on; returns what was in doubt."""
         doubt, self.doubt = self.doubt, ""
         return doubt
 

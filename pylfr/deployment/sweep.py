@@ -180,7 +180,7 @@ def deadlines(resources: Resources) -> dict[Path, datetime]:
         for path, kept in keys.items()
         if path.exists()
     }
-    # Under these are names in the records: they end by the hour, also where the database is away.
+    # These encrypt names in the records; they expire even while the database is unreachable.
     return ending | (resources.erasure_keys.ends() if resources.erasure_keys is not None else {})
 
 

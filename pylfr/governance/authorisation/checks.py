@@ -189,10 +189,8 @@ def _deciders(authorisation: Authorisation, facts: DeploymentFacts, profile: Pro
     for name in sorted(set(authorisation.people) | set(facts.people)):
         if authorisation.people.get(name) != facts.people.get(name):
             yield f"people: {name!r} is not authorised to decide, or not with this key"
-    keys, names = (
-        {parse_person_key(each).raw for each in facts.people.values()},
-        {identity_of(each) for each in facts.people},
-    )
+    keys = {parse_person_key(each).raw for each in facts.people.values()}
+    names = {identity_of(each) for each in facts.people}
     if min(len(keys), len(names)) < len(facts.people):
         yield "people: everybody who decides must have a name and a key of their own"
     if profile.requires_signed_decisions and len(facts.people) < profile.min_adjudicators:
