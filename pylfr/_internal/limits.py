@@ -45,7 +45,7 @@ def memory_is_used_up() -> str:
 def files_are_used_up() -> str:
     """The line for that."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return f"too many open files, at most {_number(most)} may be (`ulimit -n` shows and raises it)"
+    return f"too many open files, the limit is {_number(most)} (`ulimit -n` shows and raises it)"
 
 
 def memory_limit_mb() -> float | None:

@@ -102,7 +102,7 @@ def _ask_site(name: str, site: SiteSection, checkpoints: Path | None, reports: P
         return SiteStatus(name=name, trouble=f"it does not answer: {getattr(error, 'reason', error)}")
     except (http.client.HTTPException, ValueError, OverflowError) as error:
         # Whatever one site answers, the others are shown.
-        return SiteStatus(name=name, trouble=f"it answers something else than a `pylfr serve`: {excerpt(str(error))}")
+        return SiteStatus(name=name, trouble=f"its answer is not that of `pylfr serve`: {excerpt(str(error))}")
 
 
 def _status_of(name: str, metrics: _Answer, ready: _Answer, *, received: int | None) -> SiteStatus:

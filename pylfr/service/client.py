@@ -238,7 +238,7 @@ def _event(fields: Mapping[str, str]) -> ServiceEvent:
         data: dict[str, object] = {**parse_object(fields.get("data", "{}"))}
         return ServiceEvent(id=int(fields.get("id", "0")), kind=fields["event"], data=data)
     except ValueError as error:
-        raise ServiceError(0, f"the stream has something that is no event: {error}") from error
+        raise ServiceError(0, f"malformed event in the stream: {error}") from error
 
 
 def _as(kind: type[T], body: bytes) -> T:
@@ -246,7 +246,7 @@ def _as(kind: type[T], body: bytes) -> T:
     try:
         return TypeAdapter(kind).validate_json(body)
     except ValidationError as error:
-        raise ServiceError(0, f"the answer is not what was asked for: {str(error).splitlines()[0]}") from error
+        raise ServiceError(0, f"unexpected answer: {str(error).splitlines()[0]}") from error
 
 
 def _is_sign_in(message: str, origin: str, name: str) -> bool:

@@ -32,7 +32,7 @@ resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 @pytest.mark.parametrize(
     ("use_up", "words"),
-    [(FILES, "too many open files, at most 40 may be (`ulimit -n`"), (MEMORY, "MB may be used (`ulimit -v`")],
+    [(FILES, "too many open files, the limit is 40 (`ulimit -n`"), (MEMORY, "MB may be used (`ulimit -v`")],
     ids=["files", "memory"],
 )
 def test_a_command_under_a_limit_ends_with_one_line(use_up: str, words: str, tmp_path: Path) -> None:

@@ -116,5 +116,5 @@ class Transaction:
 
 def _head(sequence: object, digest: object) -> LogHead:
     if not isinstance(sequence, int) or not isinstance(digest, str):
-        raise DamagedRowError("how far the audit log had come is no number with a digest")
+        raise DamagedRowError("the recorded head of the audit log must be a number and a digest")
     return LogHead(sequence=sequence, digest=digest)

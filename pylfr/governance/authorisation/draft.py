@@ -65,11 +65,11 @@ def _signable(value: object) -> Plain:
             try:
                 return utc_text(value)
             except OverflowError as error:
-                raise ValueError(f"{value} is no time in UTC") from error
+                raise ValueError(f"{value} cannot be expressed in UTC") from error
         case datetime() | date() | time():
             raise ValueError(f"a time must be a day and an hour with their zone, got {value}: 2026-03-01T09:00:00Z")
         case list():
             return [_signable(each) for each in value]
         case dict():
             return {str(name): _signable(each) for name, each in value.items()}
-    raise ValueError(f"it has a number that is none of an authorisation: {str(value)[:40]}")
+    raise ValueError(f"an authorisation cannot hold this number: {str(value)[:40]}")

@@ -71,7 +71,7 @@ class RtspCheck:
                 address = self._redirected(address, moved_to)
             except ValueError as error:
                 # A port of six digits, a bracket without its other half: urllib says which, and not where.
-                raise CameraRefusedError(f"it answers with an address that is none ({error})") from error
+                raise CameraRefusedError(f"it answers with a malformed address ({error})") from error
         raise CameraRefusedError(f"it redirects more than {_MOST_REDIRECTS} times")
 
     def _ask(
