@@ -1,4 +1,4 @@
-"""Whether the packets of an ASF file are whole: FFmpeg looks for the next one without a word where one is not.
+"""Whether the packets of an ASF file are intact: FFmpeg skips a damaged one silently.
 
 Layout: Advanced Systems Format 01.20.06, 3.2 (file properties), 5.1 (data object), 5.2 (data packets).
 """
@@ -15,7 +15,7 @@ _FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 _MOST_HEADER = 1 << 22
 _DATA_HEAD_BYTES = 50
-# A packet begins with three bytes for correction, which are not used: two zeros behind their count.
+# A packet begins with three bytes of error correction data, which is unused: a count, then two zeros.
 _CORRECTION = b"\x82\x00\x00"
 _WIDTHS = (0, 1, 2, 4)
 
@@ -90,7 +90,7 @@ def _opened(descriptor: int) -> tuple[int, int, int, int] | None:
 
 
 def _packets(descriptor: int, first: int, end: int, length: int) -> Iterator[tuple[int, bytes]]:
-    """Every packet and where it is; behind damage that shifts them they are looked for again."""
+    """Every packet and its place in the file; resynchronises after damage that shifts them."""
     at = first
     while at + length <= end:
         packet = os.pread(descriptor, length, at)

@@ -1,7 +1,7 @@
-"""What FFmpeg's decoders complain of: what they conceal or guess gives no error, and in H.264 no flag either.
+"""Damage that FFmpeg's decoders only log: what they conceal raises no error and, in H.264, sets no flag.
 
-A process that does nothing but decode lends them its stderr. Elsewhere nothing is heard: PyAV's own way to hear them
-takes Python's lock on FFmpeg's threads, and can hang.
+A process that only decodes gives them its stderr. Elsewhere their log is not read: PyAV's log callback takes the GIL
+on FFmpeg's threads and can deadlock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 
 import av.logging
 
-# None of these comes of a whole recording behind its first picture; much else that FFmpeg says does.
+# After its first picture an intact recording causes none of these; it does cause other messages.
 _DAMAGE = re.compile(
     # H.264 and H.265
     r"error while decoding MB|qscale diff failed|unavailable for requested|in \w slice too large|zero coeffs"
@@ -39,9 +39,9 @@ _heard: list[int] = []
 
 
 def hear_decoders() -> None:
-    """Take this process's stderr, to its end, for what FFmpeg says; ``complaint`` reads it.
+    """Redirect this process's stderr, until it ends, to a pipe that ``complaint`` reads.
 
-    What does not fit into the pipe is lost, and holds nobody up.
+    Messages that do not fit into the pipe are lost, so that nothing blocks.
     """
     reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     sys.stderr.flush()
@@ -53,7 +53,7 @@ def hear_decoders() -> None:
 
 
 def complaint() -> str | None:
-    """The first words since the last call that mean damage; None where there are none, or nobody listens."""
+    """The first message since the last call that means damage; None where there is none or stderr is not redirected."""
     if not _heard:
         return None
     try:
@@ -63,7 +63,7 @@ def complaint() -> str | None:
 
 
 def first_complaint(said: str) -> str | None:
-    """The first line of a decoder of pictures that means damage, without the decoder's name."""
+    """The first line from a video decoder that means damage, without the decoder's name."""
     for line in said.splitlines():
         words = _DECODER.sub("", line)
         if words != line and _DAMAGE.search(words):

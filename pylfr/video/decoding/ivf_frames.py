@@ -1,4 +1,4 @@
-"""Whether the frames of an IVF file follow one another: FFmpeg ends without a word where one does not.
+"""Whether the frames of an IVF file are contiguous: FFmpeg ends silently where they are not.
 
 Layout: a header of 32 bytes, then each frame behind its length and its time (libvpx, ``ivfdec.c``).
 """

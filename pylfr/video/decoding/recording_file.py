@@ -1,6 +1,6 @@
-"""A recording's file: how it is opened, once for all passes over it. What has an index is wound back.
+"""A recording's file, opened once for all passes over it. A file with an index is rewound.
 
-To open one takes as long as decoding a dozen of its pictures, which a camera that plays for ever would stand still for.
+Opening one takes as long as decoding a dozen pictures: a camera that loops would pause for it on every pass.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class RecordingFile:
 
 
 class OpenRecording:
-    """Use it as a context manager. ``layout`` is the file's, as it was when it was opened."""
+    """A context manager. ``layout`` is that of the file when it was opened."""
 
     def __init__(self, file: RecordingFile) -> None:
         self._file = file
@@ -117,7 +117,7 @@ class OpenRecording:
 
 
 def _wind_back(container: InputContainer, stream: VideoStream) -> bool:
-    """Whether the container begins again, with a decoder that knows of nothing."""
+    """Rewind the container and reset the decoder; False where the container cannot be rewound."""
     try:
         container.seek(0)
     except av.error.FFmpegError:

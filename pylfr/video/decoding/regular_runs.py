@@ -1,4 +1,4 @@
-"""Pictures that are lost right before a key frame: no number shows them, but the rhythm of key frames does."""
+"""Pictures lost right before a key frame: picture numbers do not show them, but regular key frames do."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections import Counter
 # So many runs between key frames, and such a share of one length, show that a coder keeps to it.
 _LEAST_RUNS = 3
 _SAME_SHARE = 0.75
-# A pause of a recorder does not last a whole number of pictures.
+# A recorder's pause rarely lasts a whole number of pictures.
 _ROUNDED = 0.1
 
 
 class RegularRuns:
     """Told of every picture in the order of decoding; knows at the end which runs were cut short by a loss.
 
-    Where time passes without pictures inside a run, the coder itself leaves some out, and nothing is concluded.
+    Where time passes without pictures inside a run, the encoder itself skips some, and nothing is concluded.
     """
 
     def __init__(self) -> None:
