@@ -241,7 +241,7 @@ class ClusterHead:
         answer = Orders(
             lease_s=0,
             received=received,
-            taken=tuple(self._record.take(packed, node=member.name) for packed in alerts),
+            taken=self._take(member, alerts),
             noted=self._note_accounts(member, said),
         )
         if not self._stopped_because:
@@ -268,6 +268,20 @@ class ClusterHead:
         place = ListPlace(sha256=newest.sha256, size=len(newest.content))
         offset, part = part_after(newest.content, newest.sha256, said.fetched)
         return answer.model_copy(update={"watchlist": place, "offset": offset}), part
+
+    def _take(self, member: Member, alerts: Sequence[bytes]) -> tuple[str, ...]:
+        """Record these alerts; the ids of those that the node need not keep. It keeps one that cannot be read."""
+        taken = []
+        for packed in alerts:
+            try:
+                taken.append(self._record.take(packed, node=member.name))
+            except ValueError as error:
+                log.error(
+                    "an alert of node %s is not recorded and stays in its queue: %s; run the same release on all nodes",
+                    member.name,
+                    error,
+                )
+        return tuple(taken)
 
     def _note_accounts(self, member: Member, said: Beat) -> tuple[str, ...]:
         """Count what the node's engine has counted; the runs of it whose end is in the log."""

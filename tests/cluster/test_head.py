@@ -9,8 +9,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from pylfr.cluster.metrics import ClusterCollector
+from pylfr.cluster.packed_alert import unpack_alert
 from pylfr.deployment.config import read_deployment
 from pylfr.governance.audit.audit import read_audit
+from pylfr.types import Alert
 from tests.cluster.stage import wait_for
 from tests.cluster.table import Table, alert_of, counted, ended, has_newest, seal_again
 
@@ -24,6 +26,27 @@ def test_an_alert_that_an_engine_had_only_drafted_when_it_was_killed_comes_to_th
     wait_for(lambda: not list((table.folder / "a" / "outbox").iterdir()), "nothing waits")
     kinds = [each.kind for each in read_audit(table.folder / "a" / "engine.log").entries]
     assert kinds == ["alert", "alert-finished-late"]
+
+
+def test_an_alert_that_the_head_cannot_read_stays_with_its_node_and_holds_up_no_other(
+    table: Table, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unpack(content: bytes) -> Alert:
+        alert = unpack_alert(content)
+        if alert.id == "one":
+            raise ValueError("it is no packed alert")
+        return alert
+
+    monkeypatch.setattr("pylfr.cluster.record.unpack_alert", unpack)
+    table.add("a", capacity=6)
+    wait_for(lambda: table.held("a") == 6, "a has all")
+    for number, name in enumerate(("one", "two")):
+        table.raise_alert("a", alert_of(name, at=datetime.now(UTC) + timedelta(hours=number)))
+    wait_for(lambda: table.kinds().count("alert") == 1, "the other one is recorded")
+    assert table.held("a") == 6
+    assert not table.engines["a"][-1].stopped_because
+    assert len(list((table.folder / "a" / "outbox").iterdir())) >= 1
+    assert "stays in its queue: it is no packed alert" in caplog.text
 
 
 def test_a_drained_node_gives_its_cameras_to_the_others(table: Table) -> None:
