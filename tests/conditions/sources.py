@@ -89,7 +89,10 @@ PICTURES: Sources = (
     ("WebP", "RFC 9649: WebP image format"),
     ("AVIF", "AV1 Image File Format 1.1, 6: brands"),
     ("PPM", "Netpbm, ppm(5)"),
-    ("", "matiasdelellis/facerecognition#635"),
+    *(
+        (kind, "matiasdelellis/facerecognition#635")
+        for kind in ("Photoshop", "PDF", "HTML", "SVG", "XML", "text", "ZIP", "Matroska", "a file that is none")
+    ),
 )
 
 NAMES: Sources = (
@@ -122,8 +125,18 @@ COMMANDS: Sources = (
     ("nobody_reads", "Backblaze/B2_Command_Line_Tool#1071"),
     ("ctrl_c", "Chia-Network/chia-blockchain#14389"),
     ("limit", "walmartlabs/lumbar#53"),
-    ("", "GNU Coding Standards, 4.8: a wrong argument is one line that names it"),
-)
+    ("little_memory", "walmartlabs/lumbar#53"),
+    ("without_memory", "walmartlabs/lumbar#53"),
+    *(
+        (complaint, "GNU Coding Standards, 4.4: formatting error messages")
+        for complaint in (
+            "rehearsals are for recordings", "must be more than 0", "NAME=IMAGE", "Missing", "got the folder",
+            "does not exist", "percentage", "lies between", "must not be blank", "is for photographs", "WIDTHxHEIGHT",
+            "Did you mean", "one_line", "ends_so",
+        )
+    ),
+    ("a_rehearsal_that", "facebook/zstd#1082"),
+)  # fmt: skip
 
 
 def source_of(name: str, sources: Sources) -> str | None:
