@@ -144,7 +144,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 
 def _get(site: SiteSection, path: str, token: str) -> _Answer:
-    """What a site answers. Raises ``OSError`` where it does not, ``HTTPException`` and ``ValueError`` for nonsense."""
+    """What a site answers. Raises ``OSError`` if it does not, ``HTTPException`` or ``ValueError`` if malformed."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     context = ssl.create_default_context(cafile=site.ca) if site.url.startswith("https") else None
     opener = urllib.request.build_opener(_Stay, urllib.request.HTTPSHandler(context=context))

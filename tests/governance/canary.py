@@ -16,7 +16,7 @@ import numpy as np
 from pylfr.engine.observer import Observer
 from pylfr.governance.audit.audit import open_audit
 from pylfr.types import Alert, Candidates, Float32, Recorded, Templates
-from pylfr.video.isolation import client
+from pylfr.video.isolation import decoder_process
 from pylfr.video.isolation.client import IsolatedFile
 from tests.engine.test_engine import MODEL, OnePerson, SameFace, Street, build
 from tests.samples import NOON
@@ -72,7 +72,7 @@ def street(folder: Path, *, leaks: bool) -> IsolatedFile:
     opening = "import pylfr.video.isolation.sandbox; pylfr.video.isolation.sandbox._PR_SET_DUMPABLE = 14"
     if leaks:
         opening += f"; import numpy; kept = numpy.array({[sign(index) * SIDE for index in range(DIMENSION)]})"
-    client._START = client._START.replace("main(socket", f"{opening}\nmain(socket")
+    decoder_process._START = decoder_process._START.replace("main(socket", f"{opening}\nmain(socket")
     path = write_clip(folder / "street.mp4", frames=60, width=320, height=240)
     return IsolatedFile(path, camera="north", started_at=NOON, pace="as-fast-as-possible", loop=False, threads=1)
 

@@ -1,4 +1,4 @@
-"""The decoding process: decodes files of unknown origin and can do nothing else. ``isolation/client.py`` starts it.
+"""The decoding process: decodes files of unknown origin and can do nothing else. ``decoder_process.py`` starts it.
 
 It is given one socket. The first message over it says what to decode and carries the open file; then the program
 locks itself in and answers. What it says is only numbers and short texts, in JSON, and the other side believes none of

@@ -29,8 +29,9 @@ import pylfr
 from pylfr.errors import MediaError
 from pylfr.types import Frame, UInt8
 from pylfr.video.decoding.image_io import read_image
-from pylfr.video.isolation import client
-from pylfr.video.isolation.client import Decoder, IsolatedFile, read_image_isolated
+from pylfr.video.isolation import client, decoder_process
+from pylfr.video.isolation.client import IsolatedFile, read_image_isolated
+from pylfr.video.isolation.decoder_process import Decoder
 from pylfr.video.isolation.wire import Job, PictureShape
 from pylfr.video.open import FileSource, Isolation, open_file
 from pylfr.video.sources.observer import CameraEvent
@@ -425,7 +426,9 @@ def test_a_decoder_whose_own_program_fails_is_not_blamed_on_the_file(
 ) -> None:
     source = isolated_file(write_clip(tmp_path / "a.mp4", frames=5))
     monkeypatch.setattr(
-        client, "_START", client._START.replace("isolation.worker import main", "isolation import none")
+        decoder_process,
+        "_START",
+        decoder_process._START.replace("isolation.worker import main", "isolation import none"),
     )
     with pytest.raises(MediaError, match=r"its decoder died \(status 1\): it failed by itself"):
         list(source.frames())
@@ -476,8 +479,10 @@ def test_a_decoder_knows_no_secret_and_leaves_no_core(tmp_path: Path, monkeypatc
 
 def test_where_isolation_cannot_be_had_nothing_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = write_clip(tmp_path / "a.mp4", frames=5)
-    start = client._START.replace("import socket\n", "import socket, platform\nplatform.machine = lambda: 'vax'\n")
-    monkeypatch.setattr(client, "_START", start)
+    start = decoder_process._START.replace(
+        "import socket\n", "import socket, platform\nplatform.machine = lambda: 'vax'\n"
+    )
+    monkeypatch.setattr(decoder_process, "_START", start)
     with pytest.raises(MediaError, match=r"isolation on this system \(no list of system calls for vax.*isolation ="):
         isolated_file(clip)
 
@@ -511,12 +516,12 @@ HELD = b'{"asks": "held", "how": "really"}'
 @pytest.mark.parametrize(
     ("said", "complaint"),
     [
-        ([b"\xff\xfe"], "spoke nonsense"),
-        ([b"[]"], "spoke nonsense"),
-        ([b"{}"], "spoke nonsense"),
-        ([b'{"asks": 7}'], "spoke nonsense"),
-        ([b'{"asks": "room", "width": 1}'], "said 'room'"),
-        ([b'{"asks": "end"}'], "said 'end'"),
+        ([b"\xff\xfe"], "malformed message"),
+        ([b"[]"], "malformed message"),
+        ([b"{}"], "malformed message"),
+        ([b'{"asks": 7}'], "malformed message"),
+        ([b'{"asks": "room", "width": 1}'], "unexpected message 'room'"),
+        ([b'{"asks": "end"}'], "unexpected message 'end'"),
         ([HELD, b'{"asks": "refuse", "why": "a\\nforged line"}'], "^a forged line$"),
         ([HELD, b'{"asks": "room"}'], "offers a picture without a size"),
         ([HELD, b'{"asks": "room", "width": -1, "height": 5}'], "offers a picture of -1x5"),
