@@ -156,7 +156,7 @@ class HostileCluster:
     def close(self) -> None:
         pass
 
-    def end(self, cluster: HostileCluster, _: str) -> ClusterStatus:
+    def end(self, cluster: HostileCluster) -> ClusterStatus:
         return cluster.status()
 
 

@@ -146,12 +146,13 @@ class FollowedReview:
         while fresh := self._waiting - made:
             self._make(fresh)
             made |= fresh
-        began = time.monotonic()
-        while self._made and began - next(iter(self._made.values()))[0] >= _ROW_LIVES_S:
-            self._made.popitem(last=False)
+        began = now = time.monotonic()
         if began >= self._due_s:
             self._compare_some()
-            self._due_s = began + max(_COMPARED_EVERY_S, (time.monotonic() - began) / _SHARE)
+            now = time.monotonic()
+            self._due_s = began + max(_COMPARED_EVERY_S, (now - began) / _SHARE)
+        while self._made and now - next(iter(self._made.values()))[0] >= _ROW_LIVES_S:
+            self._made.popitem(last=False)
 
     def _take_entries(self) -> None:
         head = self._audit.head.sequence

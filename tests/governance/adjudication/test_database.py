@@ -89,7 +89,7 @@ def test_a_damaged_row_and_a_damaged_file_are_named_in_one_error(tmp_path: Path)
     with closing(sqlite3.connect(path)) as rows, rows:
         rows.execute("UPDATE log_heads SET sequence = 'first'")
     with (
-        pytest.raises(AdjudicationError, match=r"records\.sqlite cannot be used: how far"),
+        pytest.raises(AdjudicationError, match=r"records\.sqlite cannot be used: the recorded head"),
         records.transaction() as work,
     ):
         work.stored()
