@@ -205,7 +205,7 @@ def print_sizing(sizing: Sizing) -> None:
         "memory": f"{sizing.memory_mb_a_camera:.0f} MB a camera, {load.memory_mb:.0f} MB in all",
         "power": f"{load.watts:.0f} W" if load.watts is not None else f"not readable: {load.watts_missing}",
         "seen": f"{load.faces_a_frame:.1f} faces per analysed frame, {load.recognised:,} compared, "
-        f"{load.alerts} alerts",
+        f"{load.not_compared:,} not in time ({load.not_compared_share:.0%}), {load.alerts} alerts",
         "cameras": f"{conditions.width}x{conditions.height} {conditions.codec} at 25 frames a second, "
         f"{conditions.megabits_a_second:.1f} Mbit/s; {conditions.made_of}",
         "networks": f"{conditions.detector} at {conditions.detect_hz:g} Hz, {conditions.embedder}, "

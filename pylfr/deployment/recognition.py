@@ -41,6 +41,7 @@ def settings_of(
         best_shots=SelectionRules(
             comparisons_hz=recognition.comparisons_hz,
             live_ms=recognition.compare_ms,
+            decided_ms=recognition.decide_ms,
             gate=QualityGate(interocular_px=recognition.min_interocular_px),
         ),
         limits=EngineLimits(candidates=recognition.candidates, max_faces_a_frame=recognition.max_faces_a_frame),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
 
+from pylfr._internal.steady_clock import steady_now
 from pylfr.faces.quality import QualityGate
 from pylfr.faces.track import TrackKey
 from pylfr.types import Candidates, FrameBatch, Int64, Tracks
@@ -25,6 +27,11 @@ _LONG_MS, _MOST_DUE = 600.0, 1.9
 # A best score at most so far below the threshold may reach it with the next face; one above it has been decided on.
 _NEAR, _NEAR_VALUE, _DECIDED = 0.12, 0.85, 0.5
 
+# Live frames that are late leave at least this share of ``live_ms`` for comparisons. A frame that seems older than this
+# was stamped by another clock.
+_LEAST_SHARE = 0.25
+_OLDEST_MS = 10_000.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectionRules:
@@ -32,19 +39,22 @@ class SelectionRules:
 
     ``comparisons_hz``: of one recording, comparisons a second of its own time, so that the same recording always gives
     the same alerts; what is not spent is saved for ``burst_s``. None: every face. ``live_ms``: how long the comparisons
-    of one batch of live frames may take on this machine.
+    of one batch of live frames may take on this machine; less where its frames would otherwise be decided on later than
+    ``decided_ms`` after their capture, but never less than a quarter of it.
     """
 
     comparisons_hz: float | None = None
     burst_s: float = 2.0
     live_ms: float = 100.0
+    decided_ms: float = 150.0
     gate: QualityGate = field(default_factory=QualityGate)
 
     def __post_init__(self) -> None:
         if self.comparisons_hz is not None and not self.comparisons_hz > 0:
             raise ValueError(f"comparisons_hz must be more than 0, or None for every face, got {self.comparisons_hz}")
-        if not (self.burst_s > 0 and self.live_ms > 0):
-            raise ValueError(f"burst_s and live_ms must be more than 0, got {self.burst_s} and {self.live_ms}")
+        for name in ("burst_s", "live_ms", "decided_ms"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be more than 0, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,8 +91,9 @@ class _Budget:
 class BestShotSelector:
     """Chooses the faces to compare, and counts by cause those that are not."""
 
-    def __init__(self, rules: SelectionRules) -> None:
+    def __init__(self, rules: SelectionRules, *, now: Callable[[], datetime] = steady_now) -> None:
         self._rules = rules
+        self._now = now
         self._seen: dict[TrackKey, _Seen] = {}
         self._doubted: set[TrackKey] = set()
         self._budgets: dict[str, _Budget] = {}
@@ -167,11 +178,27 @@ class BestShotSelector:
 
     def _in_time(self, batch: FrameBatch, tracks: Tracks, offered: list[tuple[float, int]]) -> list[int]:
         """Of all live faces of a batch those of the highest value, as many as can be compared in time."""
-        room = len(offered) if not self._ms_a_face else max(1, int(self._rules.live_ms / self._ms_a_face))
+        if not offered:
+            return []
+        room = (
+            len(offered)
+            if not self._ms_a_face
+            else max(1, int(self._time_ms(batch, tracks, offered) / self._ms_a_face))
+        )
         best = sorted(offered, key=lambda each: -each[0])[:room]
         for _, row in best:
             self._take(batch, tracks, row, batch.frames[tracks.faces.frame_index[row]].captured_at.timestamp() * 1000)
         return [row for _, row in best]
+
+    def _time_ms(self, batch: FrameBatch, tracks: Tracks, offered: list[tuple[float, int]]) -> float:
+        """How long the comparisons of these faces may take, by the age of the oldest frame that shows one."""
+        frames = {int(tracks.faces.frame_index[row]) for _, row in offered}
+        captured_at = min(batch.frames[frame].captured_at for frame in frames)
+        age_ms = 1000 * (self._now() - captured_at).total_seconds()
+        if not 0 <= age_ms <= _OLDEST_MS:
+            return self._rules.live_ms
+        least_ms = _LEAST_SHARE * self._rules.live_ms
+        return min(self._rules.live_ms, max(least_ms, self._rules.decided_ms - age_ms))
 
     def _value(self, batch: FrameBatch, tracks: Tracks, row: int, now_ms: float) -> float:
         """How likely a face is to change a decision, from 0 on."""

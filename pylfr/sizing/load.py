@@ -37,6 +37,8 @@ RATE = 25
 STAGGER_S = 10.0
 _SETTLE_S = 1.5
 _TICK_S = 0.25
+# More of them than that, and people may be missed: a machine that has to shed so many does not hold its cameras.
+_MOST_NOT_COMPARED = 0.25
 # The part of a second that consecutive multiples of it divide most evenly.
 _GOLDEN = 0.618034
 
@@ -71,7 +73,8 @@ class Load:
     """The measurements of ``cameras`` cameras over ``seconds``, once all of them ran.
 
     ``decided`` is the latency of every frame with a recognised face, ``seen`` that of every analysed frame.
-    ``late`` is the share of frames due that had not been decoded. ``cpu_s`` is processor seconds by stage;
+    ``late`` is the share of frames due that had not been decoded. ``not_compared`` faces were shed so that the others
+    were decided on in time. ``cpu_s`` is processor seconds by stage;
     ``cores_busy`` and ``others_busy`` are the shares of the machine that this program and all others used (None where
     that cannot be read).
     ``loop_busy`` is the share of time in which the busier of the engine's two threads was not waiting: one detects, the
@@ -87,6 +90,7 @@ class Load:
     looked_at: int
     faces: int
     recognised: int
+    not_compared: int
     alerts: int
     dropped: dict[str, int]
     least_share: float
@@ -110,6 +114,11 @@ class Load:
     def faces_a_frame(self) -> float:
         return self.faces / self.looked_at if self.looked_at else 0.0
 
+    @property
+    def not_compared_share(self) -> float:
+        """Of the faces that could have been compared, those for which there was no time."""
+        return self.not_compared / max(1, self.not_compared + self.recognised)
+
     def why_not_held(self, bound_ms: float) -> str:
         """Why this load is too much, "" where it is held."""
         if self.errors:
@@ -120,6 +129,8 @@ class Load:
             return "dropped " + ", ".join(f"{count:,} ({cause})" for cause, count in self.dropped.items())
         if self.late > 0.01:
             return f"{self.late:.0%} of the frames were not decoded in time"
+        if self.not_compared_share > _MOST_NOT_COMPARED:
+            return f"{self.not_compared_share:.0%} of the faces were not compared in time"
         slower = max(self.decided.p99_ms, self.seen.p99_ms)
         if slower > bound_ms:
             return f"p99 latency {slower:.0f} ms is over the bound of {bound_ms:.0f} ms"
@@ -359,6 +370,10 @@ def _drops(after: Summary, before: Summary) -> dict[str, int]:
     return {cause: count for cause, count in dropped.items() if count and cause not in ("stopped", CLOSER_LOOK_SHED)}
 
 
+def _not_compared(summary: Summary) -> int:
+    return summary.dropped.get("not_compared_budget", 0)
+
+
 def _account(
     supervisor: _Supervisor, latencies: _Latencies, cameras: int, before_mb: float, decode_floor_ms: float
 ) -> Load:
@@ -389,6 +404,7 @@ def _account(
         looked_at=sum(looked_at.values()),
         faces=last.summary.faces - first.summary.faces,
         recognised=last.summary.recognised - first.summary.recognised,
+        not_compared=_not_compared(last.summary) - _not_compared(first.summary),
         alerts=last.summary.alerts - first.summary.alerts,
         dropped=_drops(last.summary, first.summary),
         least_share=min(looked_at.values()) / mean if mean else 0.0,

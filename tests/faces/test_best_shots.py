@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -127,6 +128,22 @@ def test_live_cameras_share_what_can_be_compared_in_time() -> None:
     assert 7 in chosen(selector, 0.25, tracks=(1, 2, 3, 4, 5, 6, 7), live=True)
 
 
+@pytest.mark.parametrize(
+    ("age_ms", "compared"),
+    [(0, 10), (50, 10), (90, 6), (125, 2), (149, 2), (9_000, 2), (-400, 10), (3_600_000, 10)],
+)
+def test_a_late_live_batch_compares_fewer_faces_but_some_and_one_stamped_by_another_clock_all(
+    age_ms: float, compared: int
+) -> None:
+    captured_at = sample_frame(second=1).captured_at
+    now = captured_at + timedelta(milliseconds=age_ms)
+    selector = BestShotSelector(SelectionRules(live_ms=100, decided_ms=150), now=lambda: now)
+    selector._ms_a_face = 10
+    assert len(select(selector, 1, tracks=tuple(range(12)), live=True).rows) == compared
+    assert selector.refused["not_compared_budget"] == 12 - compared
+    assert len(select(selector, 1, tracks=tuple(range(12))).rows) == 12, "a recording has all the time"
+
+
 def test_of_live_faces_one_near_the_threshold_comes_before_one_far_below_and_one_that_is_decided() -> None:
     selector = BestShotSelector(SelectionRules(live_ms=10))
     found = np.array([[0.1], [0.45], [0.9]], np.float32)
@@ -173,3 +190,5 @@ def test_budgets_that_make_no_sense_are_refused() -> None:
         SelectionRules(comparisons_hz=0)
     with pytest.raises(ValueError, match="live_ms must be more than 0"):
         SelectionRules(live_ms=0)
+    with pytest.raises(ValueError, match="decided_ms must be more than 0"):
+        SelectionRules(decided_ms=0)

@@ -19,7 +19,7 @@ def load_of(cameras: int, *, most: int, seconds: float = 6.0, others: float = 0.
     latency = Latency(count=100, p50_ms=40.0, p99_ms=100.0 * busy if cameras <= most else 900.0, max_ms=1000.0)
     return Load(
         cameras=cameras, seconds=seconds, decided=latency, seen=latency, frames=int(25 * seconds) * cameras, late=0.0,
-        looked_at=int(8 * seconds) * cameras, faces=24 * cameras, recognised=6 * cameras, alerts=0,
+        looked_at=int(8 * seconds) * cameras, faces=24 * cameras, recognised=6 * cameras, not_compared=0, alerts=0,
         dropped={"superseded": 7} if cameras > 2 * most else {}, least_share=1.0,
         cpu_s={"decode": 5.0, "detect": 3.0, "track": 0.5, "embed": 1.0, "search": 0.2, "Python": 0.3},
         stages={"detect": Spent(calls=10, wall_s=1.0, cpu_s=1.0)}, cores_busy=busy, others_busy=others, loop_busy=0.5,

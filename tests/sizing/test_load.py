@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,19 @@ from pylfr.errors import MediaError
 from pylfr.sizing.load import STAGES, Load, Setting, decode_floor, run_load
 from pylfr.types import Faces, FrameBatch
 from pylfr.video.sources.looped import LoopedRecording
+from tests.sizing.loads import load_of
 
 
 @pytest.fixture(scope="module")
 def load(setting: Setting) -> Load:
     return run_load(setting, 2, seconds=2.0, stagger_s=1.0, decode_floor_ms=decode_floor(setting.video))
+
+
+@pytest.mark.parametrize(("not_compared", "why"), [(20, ""), (21, "26% of the faces were not compared in time")])
+def test_a_machine_that_sheds_more_than_a_quarter_of_the_comparisons_does_not_hold_its_cameras(
+    not_compared: int, why: str
+) -> None:
+    assert replace(load_of(10, most=20), not_compared=not_compared).why_not_held(250) == why
 
 
 def test_frames_and_faces_of_all_cameras_are_counted(load: Load) -> None:

@@ -97,6 +97,12 @@ class RecognitionSection(ConfigModel):
         gt=0,
         description="longest time for the comparisons of one batch of live frames, ms; faces above this are counted",
     )
+    decide_ms: float = Field(
+        default=150.0,
+        gt=0,
+        description="age at which live frames ought to be decided on, ms: a late batch compares fewer faces, down to a "
+        "quarter of compare_ms",
+    )
     best_scores: int = Field(
         default=2, ge=1, description="the mean of so many best scores of a track must reach the threshold"
     )
