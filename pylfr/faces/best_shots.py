@@ -46,7 +46,7 @@ class SelectionRules:
     comparisons_hz: float | None = None
     burst_s: float = 2.0
     live_ms: float = 100.0
-    decided_ms: float = 150.0
+    decided_ms: float = 140.0
     gate: QualityGate = field(default_factory=QualityGate)
 
     def __post_init__(self) -> None:

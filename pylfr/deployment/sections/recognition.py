@@ -98,7 +98,7 @@ class RecognitionSection(ConfigModel):
         description="longest time for the comparisons of one batch of live frames, ms; faces above this are counted",
     )
     decide_ms: float = Field(
-        default=150.0,
+        default=140.0,
         gt=0,
         description="age at which live frames ought to be decided on, ms: a late batch compares fewer faces, down to a "
         "quarter of compare_ms",
