@@ -110,8 +110,8 @@ rtx: build ## install TensorRT-RTX (about 230 MB), so that the tests build engin
 openvino: build ## install OpenVINO (about 60 MB), so that the tests run networks in it
 	@$(BIN)/python -m pip install --quiet 'openvino>=2024.4'
 
-torch: build ## install PyTorch (gigabytes: its wheel does not load without NVIDIA's libraries), so that the tests run networks in it
-	@$(BIN)/python -m pip install --quiet --no-cache-dir 'onnx>=1.16' 'torch>=2.4'
+torch: build ## install PyTorch (gigabytes: its wheel does not load without NVIDIA's libraries) and what training/ needs, for the tests
+	@$(BIN)/python -m pip install --quiet --no-cache-dir 'onnx>=1.16' 'torch>=2.4' 'opencv-python-headless>=4.10' 'tqdm>=4.66'
 
 bench: build ## measure the stages and the whole; writes benchmarks/results/*.json
 	@$(BIN)/python -m benchmarks.stages

@@ -90,7 +90,7 @@ def measure(given: argparse.Namespace) -> CheaperWays:
     references = render(given)
     truth = read_passes(folder / "truth.json")
     mated = np.array([each.is_mated for each in truth])
-    threshold = suggested_threshold(given.embedder)
+    threshold = suggested_threshold(given.embedder, len(references))
     frames, results = 0, []
     for place, (name, (picture, full_look_s)) in enumerate(WAYS.items()):
         path = folder / f"{given.embedder}-{place}.npz"

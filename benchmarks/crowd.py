@@ -45,7 +45,7 @@ _PASSES_A_CLIP = 50
 _PAIR = ("yunet_n", "face_reid_0095")
 _CUTS_HEADS = "yunet_n"
 _RULES = CrowdRules(lanes=8, walk_s=(2.5, 4.0))
-_HARD_RULES = replace(_RULES, difficulties=HARD)
+HARD_RULES = replace(_RULES, difficulties=HARD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,7 @@ def measure(given: argparse.Namespace, lfw: Path, folder: Path) -> Iterator[Crow
     roles = Roles(mated=given.mated, non_mated=given.non_mated, fillers=given.fillers)
     cast = cast_crowd(heads, folder, roles, seed=given.seed)
     began = time.perf_counter()
-    film = render_clips(cast.walkers, folder, seed=given.seed, rules=_HARD_RULES if given.hard else _RULES)
+    film = render_clips(cast.walkers, folder, seed=given.seed, rules=HARD_RULES if given.hard else _RULES)
     render_s = time.perf_counter() - began
     for detector, embedder in pairs:
         began = time.perf_counter()

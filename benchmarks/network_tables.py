@@ -35,6 +35,36 @@ def pairs(record: Record | None) -> list[str]:
     return [*lines, ""]
 
 
+def passes(record: Record | None) -> list[str]:
+    """Thresholds by pass and by the watchlist's length, if they were measured."""
+    if record is None:
+        return []
+    found = record["results"]
+    sizes = list(dict.fromkeys(each["watchlist"] for each in found["pairs"][0]["thresholds"]))
+    lines = [
+        "## Thresholds by pass",
+        "",
+        f"{found['people']} people whom the shipped networks never learnt from walk once through a crowd with every "
+        f"difficulty, followed and compared as the engine does it; {found['mated']} of them have a second photograph "
+        "and are looked for with it. The threshold at which so many passes of people who are not on the watchlist give "
+        "an alert, over 100 drawn watchlists, with 95 % over who walks; below it TPIR by pass at that threshold. "
+        "`pylfr models show` suggests those of FPIR 1 %.",
+        "",
+        f"| pair | FPIR by pass | {' | '.join(f'{size} enrolled' for size in sizes)} |",
+        f"|---|---:|{'---:|' * len(sizes)}",
+    ]
+    for pair in found["pairs"]:
+        for fpir in sorted({each["fpir"] for each in pair["thresholds"]}, reverse=True):
+            cells = [
+                f"{each['threshold']:.3f} ({each['low']:.3f} to {each['high']:.3f})<br>"
+                f"{each['tpir']:.1%} ({each['tpir_low']:.1%} to {each['tpir_high']:.1%})"
+                for each in pair["thresholds"]
+                if each["fpir"] == fpir
+            ]
+            lines.append(f"| {pair['detector']} + {pair['embedder']} | {fpir:.0%} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
 def detection(record: Record | None) -> list[str]:
     """Detectors at equal precision, if they were measured."""
     if record is None:

@@ -120,7 +120,7 @@ def theirs(
     work: str = "",
 ) -> Runner:
     names, templates = peer_pipelines.enrol(recognise, people)
-    threshold = suggested_threshold(networks[1])
+    threshold = suggested_threshold(networks[1], len(people))
 
     def run(video: Path) -> Outcome:
         return peer_pipelines.watch(recognise, video, names, templates, threshold=threshold, detect_hz=detect_hz)

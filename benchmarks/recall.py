@@ -157,7 +157,7 @@ def compare(folders: Sequence[Path], embedder: str, *, target_fpir: float) -> It
         passes_compared=sum(crowd.passes_of(each) for crowd, each in zip(crowds, strong, strict=True)),
     )
     yield _result(embedder, single, single, crowds, fpir=target_fpir)
-    for name, way in ways(suggested_threshold(embedder)).items():
+    for name, way in ways(suggested_threshold(embedder, len(crowds[0].recording.people))).items():
         replayed = [replay(each.recording, way) for each in crowds]
         outcome = Outcome(
             way=name,

@@ -41,7 +41,7 @@ class Recording:
     - ``cameras``: names; ``camera`` int32 [F] numbers them; ``at_s`` float64 [F]; ``thumbnails`` uint8 [F, 18, 32]
     - ``frame`` int32 [N], ``boxes`` float32 [N, 4], ``scores`` float32 [N], ``measures`` float32 [N, 7]
     - ``people``: the names of the watchlist's entries
-    - ``entry`` int64 [N, 5], ``similarity`` float32 [N, 5]: candidates
+    - ``entry`` int64 [N, K], ``similarity`` float32 [N, K]: candidates
     """
 
     high_score: float
@@ -101,8 +101,11 @@ def record(
     threads: int,
     picture: PictureOptions = AS_SENT,
     full_look_s: float = 0.0,
+    candidates: int = _CANDIDATES,
 ) -> Recording:
     """Detect, measure and compare every face of every frame. Cameras are named by the videos' stems.
+
+    ``candidates`` entries are kept of each face.
 
     With ``full_look_s`` only what has changed is analysed in between, as the engine does.
     """
@@ -124,7 +127,7 @@ def record(
     for number, video in enumerate(videos):
         for frames in _grouped(open_file(video, camera=video.stem, started_at=REPLAY_BEGAN, picture=picture).frames()):
             faces = finder.detect(frames)
-            entry, similarity = _search(networks.embedder, frames, faces, gallery)
+            entry, similarity = _search(networks.embedder, frames, faces, gallery, candidates)
             columns["camera"].append(np.full(len(frames), number, np.int32))
             columns["at_s"].append(np.array([(each.captured_at - REPLAY_BEGAN).total_seconds() for each in frames]))
             columns["thumbnails"].append(ops.measure_scenes(frames).round().astype(np.uint8))
@@ -144,16 +147,18 @@ def record(
     )
 
 
-def _search(embedder: Embedder, frames: Sequence[Frame], faces: Faces, gallery: Float32) -> tuple[Int64, Float32]:
-    entry = np.full((len(faces), _CANDIDATES), -1, np.int64)
-    similarity = np.full((len(faces), _CANDIDATES), -1, np.float32)
+def _search(
+    embedder: Embedder, frames: Sequence[Frame], faces: Faces, gallery: Float32, candidates: int
+) -> tuple[Int64, Float32]:
+    entry = np.full((len(faces), candidates), -1, np.int64)
+    similarity = np.full((len(faces), candidates), -1, np.float32)
     for start in range(0, len(faces), 64):
         rows = np.arange(start, min(start + 64, len(faces)), dtype=np.int64)
         probes = np.empty((len(rows), embedder.dimension), np.float32)
         embedder.embed(embedder.align(frames, faces.select(rows)), out=probes)
         scores = probes @ gallery.T
         probes.fill(0)
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :_CANDIDATES]
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :candidates]
         entry[rows, : best.shape[1]] = best
         similarity[rows, : best.shape[1]] = np.take_along_axis(scores, best, axis=1)
     return entry, similarity

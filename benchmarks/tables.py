@@ -74,7 +74,8 @@ def page() -> str:
     lines += governance() + sizing() + cpu_tables.timeline(read("timeline"))
     lines += cpu_tables.decoding(read("decoding")) + cpu_tables.search(read("gallery_search"))
     lines += gpu() + many_cameras() + peers()
-    lines += network_tables.pairs(read("pairs")) + network_tables.detection(read("detection"))
+    lines += network_tables.pairs(read("pairs")) + network_tables.passes(read("pass_thresholds"))
+    lines += network_tables.detection(read("detection"))
     checked = [found["results"] for path in sorted(RESULTS.glob("verification-*.json")) if (found := read(path.stem))]
     if checked:
         lines += [

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from virtual_faces import virtual_faces
 
 EDGE = (MASTER_PX - TEACHER_PX) // 2
+SAMPLED = 1024  # virtual faces from which it is learnt what is normal for a map
 
 
 class FaceStream:
@@ -20,7 +21,7 @@ class FaceStream:
 
     def __init__(self, pool: Tensor, teacher: Answer, *, size: int, new: int) -> None:
         """Over real faces uint8 [n, 3, 160, 160]; `size` are kept, and each `make` adds `new`, a divisor of it."""
-        self._pool, self._teacher, self._size, self._new = pool, teacher, size, new
+        self._pool, self._teacher, self.size, self._new = pool, teacher, size, new
         device = pool.device
         self._faces = torch.zeros(size, 3, MASTER_PX, MASTER_PX, dtype=torch.uint8, device=device)
         self._targets = torch.zeros(size, DIMENSION, device=device)
@@ -36,7 +37,7 @@ class FaceStream:
             self._layout = min((torch.contiguous_format, torch.channels_last), key=self._seconds_of)
         self.known = self.targets_of(pool)
         # What is normal for each channel of the maps, so that each counts alike.
-        samples = [self.answer(virtual_faces(pool, new))[1] for _ in range(max(2, 1024 // new))]
+        samples = [self.answer(virtual_faces(pool, new))[1] for _ in range(max(2, SAMPLED // new))]
         self._normal = []
         for maps in zip(*samples, strict=True):
             together = torch.cat([m.float() for m in maps])
@@ -65,19 +66,23 @@ class FaceStream:
         """Put new faces where the oldest are."""
         faces = virtual_faces(self._pool, self._new)
         targets, maps = self.answer(faces)
-        at = (self._next + self._rows) % self._size
+        at = (self._next + self._rows) % self.size
         self._faces.index_copy_(0, at, faces)
         self._targets.index_copy_(0, at, targets)
         for ring, new, (mean, spread) in zip(self._maps, maps, self._normal, strict=True):
             ring.index_copy_(0, at, ((new.float() - mean) / spread).to(ring.dtype).contiguous())
         self._next += self._new
-        self._filled.copy_(self._next.clamp(max=self._size))
+        self._filled.copy_(self._next.clamp(max=self.size))
 
     @torch.no_grad()
     def draw(self, count: int) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Any of the faces kept: masters uint8, targets float32 and normalised maps float16."""
-        at = (torch.rand(count, device=self._targets.device) * self._filled).long().clamp(max=self._size - 1)
+        at = (torch.rand(count, device=self._targets.device) * self._filled).long().clamp(max=self.size - 1)
         return self._faces[at], self._targets[at], [ring[at] for ring in self._maps]
+
+    def newest(self, count: int) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """The first `count` faces of the ring, as `draw` gives them: the newest where a `make` fills all of it."""
+        return self._faces[:count], self._targets[:count], [ring[:count] for ring in self._maps]
 
     def _seconds_of(self, layout: torch.memory_format) -> float:
         """How long the teacher takes in a layout, by a few runs on the GPU."""

@@ -39,11 +39,12 @@ def entrances(student: NanoEmbedder) -> list[nn.Sequential]:
 
 @torch.no_grad()
 def join(apart: Apart, read: nn.ModuleList, student: NanoEmbedder) -> None:
-    """Give `student` what the stages learnt, which are spent; `read` read its maps out in the teacher's channels.
+    """Give `student` what the stages have learnt; `read` read their maps out in the teacher's channels.
 
-    The biases of `read` are left to the norms behind the entrances, which training estimates again.
+    The biases of `read` are left to the norms behind the entrances, whose statistics training estimates again.
     """
-    for entrance, reading in zip(entrances(apart.student), read, strict=True):
-        together = torch.einsum("otxy,ts->osxy", entrance[0].weight, reading.weight[..., 0, 0])
-        entrance[0].weight = nn.Parameter(together)
-    student.load_state_dict(apart.student.state_dict())
+    together = copy.deepcopy(apart.student)
+    for entrance, reading in zip(entrances(together), read, strict=True):
+        weight = torch.einsum("otxy,ts->osxy", entrance[0].weight, reading.weight[..., 0, 0])
+        entrance[0].weight = nn.Parameter(weight)
+    student.load_state_dict(together.state_dict())

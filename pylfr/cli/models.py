@@ -14,7 +14,7 @@ from pylfr.cli.console import escape, results, say, warn
 from pylfr.cli.recommend import recommend_command
 from pylfr.errors import ModelError
 from pylfr.models.bundle import write_bundle
-from pylfr.models.manifest import ModelManifest
+from pylfr.models.manifest import EmbedTable, ModelManifest
 from pylfr.models.store import Model, ModelStore, open_store
 
 commands = typer.Typer(help="Networks: recommend, list, show, verify, fetch, import.", no_args_is_help=True)
@@ -144,6 +144,11 @@ def _absent(manifest: ModelManifest) -> str:
     return "not installed; fetch it" if manifest.source.url is not None else "not installed; import it"
 
 
+def _thresholds(table: EmbedTable) -> str:
+    suggested = [f"{each.threshold:g} for up to {each.watchlist:,}" for each in table.suggested_thresholds]
+    return f"cosine, {', '.join(suggested)} reference images" if suggested else "none suggested"
+
+
 def _rows(manifest: ModelManifest, store: ModelStore) -> list[tuple[str, str]]:
     source, licence, pixels = manifest.source, manifest.licence, manifest.pixels
     path = store.find(manifest.name)
@@ -170,9 +175,8 @@ def _rows(manifest: ModelManifest, store: ModelStore) -> list[tuple[str, str]]:
         rows.append(("strides", ", ".join(map(str, manifest.detect.strides))))
         rows.append(("score from", f"{manifest.detect.score_threshold:g}"))
     if manifest.embed is not None:
-        threshold = manifest.embed.suggested_threshold
         rows.append(("crop", f"{manifest.embed.side_px} px"))
         rows.append(("template", f"{manifest.embed.dimension} numbers"))
-        rows.append(("threshold", "none suggested" if threshold is None else f"{threshold:g} cosine"))
+        rows.append(("threshold", _thresholds(manifest.embed)))
         rows.append(("rests on", manifest.embed.threshold_rests_on))
     return rows

@@ -113,9 +113,13 @@ def print_notices(names: Sequence[str], console: Console) -> None:
     """What a user must know of the networks before they run: a restricted licence, a warning."""
     store = open_store()
     for name in names:
-        notice = store.manifest(name).notice
-        if notice is not None:
-            console.print(f"[yellow]notice[/] {escape(notice)}", highlight=False, soft_wrap=True)
+        print_notice(store.manifest(name).notice, console)
+
+
+def print_notice(notice: str | None, console: Console) -> None:
+    """One thing that a user must know before a run, where there is one."""
+    if notice is not None:
+        console.print(f"[yellow]notice[/] {escape(notice)}", highlight=False, soft_wrap=True)
 
 
 def print_summary(summary: Summary, console: Console) -> None:

@@ -88,6 +88,10 @@ def _print(recommendation: Recommendation, store: ModelStore) -> None:
         f"TPIR at FPIR {recommendation.fpir:.0%} on {recommendation.material}: it compares networks, and promises "
         "nothing about your cameras (`pylfr evaluate`, `pylfr calibrate`)."
     )
+    say(
+        f"The threshold is what the embedder suggests for tracks and a watchlist of {use.watchlist}; none: nothing was "
+        "measured with so many (`pylfr calibrate`)."
+    )
     if any(each.capacity.basis != "sized" for each in recommendation.offers):
         say(
             f"Cameras follow from the processor time of decoding 1080p and of the networks, {use.detect_hz:g} "
@@ -117,7 +121,7 @@ def _row(offer: Offer) -> tuple[str, ...]:
         f"{search.tpir:.1%}",
         f"{search.low:.1%} to {search.high:.1%}",
         str(search.watchlist),
-        f"{search.threshold:.3f}",
+        "none" if offer.suggested is None else f"{offer.suggested:g}",
         str(offer.capacity.cameras),
         _BASIS[offer.capacity.basis],
         offer.why_not or "yes",

@@ -14,9 +14,9 @@ from rich.console import Console
 from pylfr._internal.atomic_file import write_result
 from pylfr.cli.console import tell
 from pylfr.cli.output import surviving_output
-from pylfr.cli.present import print_alert, print_notices, print_summary, running, say_runtime
+from pylfr.cli.present import print_alert, print_notice, print_notices, print_summary, running, say_runtime
 from pylfr.cli.result_files import files_of, require_result_files
-from pylfr.deployment.authorise import measurements_of, officers_of
+from pylfr.deployment.authorise import measurements_of, officers_of, threshold_notice
 from pylfr.deployment.config import Deployment
 from pylfr.deployment.open import engine_of
 from pylfr.deployment.reload import reload_deployment
@@ -64,6 +64,7 @@ def _run(deployment: Path, summary_file: Path | None, *, debuggable: bool, lost:
         say_runtime(resources.runtime, console)
     for line in (*officers_of(resources), *measurements_of(resources)):
         tell(line, console)
+    print_notice(threshold_notice(resources), console)
     monitor = _monitor(resources.deployment)
     tracers = tracers_of(resources.deployment.tracing, deployment=resources.deployment.name)
     observers = (*(() if monitor is None else (monitor.run,)), *tracers)

@@ -15,6 +15,7 @@ from pylfr.cli.present import (
     chosen_network,
     chosen_runtime,
     print_alert,
+    print_notice,
     print_notices,
     print_summary,
     running,
@@ -22,8 +23,10 @@ from pylfr.cli.present import (
 )
 from pylfr.cli.result_files import require_result_files, require_result_folder
 from pylfr.deployment.open import open_rehearsal
+from pylfr.deployment.recognition import threshold_in_words
 from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.errors import UsageError
+from pylfr.models.store import open_store
 from pylfr.sinks.evidence import open_evidence
 from pylfr.sinks.record import alert_json
 from pylfr.types import Device
@@ -46,7 +49,8 @@ def try_(
         str | None, typer.Option(help="The network that compares them.", show_default="best on this machine")
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Cosine from -1 to 1; unset: the embedder's own suggestion, uncalibrated.")
+        float | None,
+        typer.Option(help="Cosine from -1 to 1; unset: the embedder's suggestion for so many people, uncalibrated."),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; never falls back.")] = "cpu",
     runtime: Annotated[
@@ -72,6 +76,9 @@ def try_(
     finder = chosen_network("detect", detector, console)
     comparer = chosen_network("embed", embedder, console)
     print_notices([finder, comparer], console)
+    recognition = RecognitionSection(threshold=threshold, detect_hz=detect_hz)
+    references = sum(len(images) for images in people.values())
+    print_notice(threshold_in_words(recognition, open_store().manifest(comparer), references=references), console)
     chosen: Device = "cpu" if device == "cpu" else "cuda"
     fastest = chosen_runtime(runtime, chosen, console)
     engine = open_rehearsal(
@@ -79,7 +86,7 @@ def try_(
         people,
         detector=finder,
         embedder=comparer,
-        recognition=RecognitionSection(threshold=threshold, detect_hz=detect_hz),
+        recognition=recognition,
         device=chosen,
         runtime=fastest,
         sinks=[open_evidence(out)] if out is not None else [],

@@ -242,7 +242,7 @@ def open_run(brief: Brief, *, sealed: Path, key: VaultKey, audit: AuditLog, leas
             key=key,
         )
         return build_engine(
-            settings_of(brief.recognition, brief.batch, networks.embedder.manifest, calibrated=brief.calibrated),
+            settings_of(brief.recognition, brief.batch, brief.threshold, calibrated=brief.calibrated),
             sources=(),
             networks=networks,
             gallery=gallery,

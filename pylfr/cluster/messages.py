@@ -38,6 +38,7 @@ class Brief(ConfigModel):
     deployment: str
     models: ModelsSection
     recognition: RecognitionSection
+    threshold: float
     batch: BatchSection
     decode: DecodeSection
     cameras: tuple[CameraSection, ...]

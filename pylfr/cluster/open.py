@@ -8,8 +8,7 @@ from pylfr.cluster.head import ClusterHead
 from pylfr.cluster.messages import Brief
 from pylfr.cluster.record import ClusterRecord
 from pylfr.cluster.shared_watchlist import SharedWatchlist
-from pylfr.deployment.authorise import Terms, deployed, require_authorised
-from pylfr.deployment.recognition import threshold_of
+from pylfr.deployment.authorise import Terms, deployed, deployment_threshold, require_authorised
 from pylfr.deployment.resources import Resources
 from pylfr.deployment.sinks import false_alert_limit, open_sinks
 from pylfr.deployment.sweep import forget_expired
@@ -45,8 +44,9 @@ def open_head(resources: Resources) -> ClusterHead:
     audit.note(deployed(resources, terms, memory=memory_state()))
     record = ClusterRecord(audit, open_sinks(resources, terms), cooldown_s=deployment.recognition.cooldown_s)
     names = frozenset(camera.name for camera in deployment.cameras)
-    threshold = threshold_of(deployment.recognition, resources.embedder.manifest)
-    began = run_began(terms.authority.reference, names, threshold, decoding="on the nodes of a cluster")
+    began = run_began(
+        terms.authority.reference, names, deployment_threshold(resources), decoding="on the nodes of a cluster"
+    )
     accounts = RunAccounts(began)
     accounts.load(audit.entries("run-began", "run-ended", *BINDING))
     record.load(since=accounts.began_at)
@@ -78,6 +78,7 @@ def _brief(resources: Resources, terms: Terms, watchlist: SharedWatchlist) -> Br
         # What runs the networks is chosen once: every node has the certificate's arithmetic.
         models=deployment.models.model_copy(update={"runtime": resources.runtime.name}),
         recognition=deployment.recognition,
+        threshold=deployment_threshold(resources),
         batch=deployment.batch,
         decode=deployment.decode,
         cameras=deployment.cameras,

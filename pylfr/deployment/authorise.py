@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from pylfr._internal.canonical_json import digest, utc_text
-from pylfr.deployment.recognition import fusion_rules_of, preprocessing_of, threshold_of
+from pylfr.deployment.recognition import fusion_rules_of, preprocessing_of, threshold_in_words, threshold_of
 from pylfr.deployment.resources import Resources
 from pylfr.deployment.sections.cameras import CameraSection
 from pylfr.deployment.signed_settings import camera_digests, signed_settings
@@ -140,6 +140,27 @@ def measurements_of(resources: Resources) -> list[str]:
     return [f"{name}: {describe(measured[0])}" for name, measured in named if measured is not None]
 
 
+def deployment_threshold(resources: Resources) -> float:
+    """The threshold of a deployment. Where its file gives none, its watchlist decides which suggestion of the embedder.
+
+    References that were withdrawn count, so that it is the one that was signed. Raises as ``threshold_of``.
+    """
+    recognition, manifest = resources.deployment.recognition, resources.embedder.manifest
+    references = 0 if recognition.threshold is not None else resources.watchlist.contents.signed_size
+    return threshold_of(recognition, manifest, references=references)
+
+
+def threshold_notice(resources: Resources) -> str | None:
+    """What must be known of a threshold that no certificate backs, before a run; None where there is nothing to say."""
+    if resources.deployment.authority is not None and resources.calibration is not None:
+        return None
+    return threshold_in_words(
+        resources.deployment.recognition,
+        resources.embedder.manifest,
+        references=resources.watchlist.contents.signed_size,
+    )
+
+
 def draft_authorisation(resources: Resources) -> dict[str, object]:
     """The fields of an authorisation for this deployment: what can be measured is filled in, the rest is blank."""
     facts = deployment_facts(resources)
@@ -185,7 +206,7 @@ def deployment_facts(resources: Resources) -> DeploymentFacts:
         embedder=embedder.sha256,
         preprocessing=preprocessing_of(embedder.manifest),
         arithmetic=arithmetic_of(deployment.models.runtime),
-        threshold=threshold_of(deployment.recognition, embedder.manifest),
+        threshold=deployment_threshold(resources),
         rules=fusion_rules_of(deployment.recognition, side_px=deployment.models.side_px),
         calibration=resources.calibration,
         cohorts=resources.cohorts,

@@ -18,6 +18,7 @@ from pathlib import Path
 from PIL import Image
 
 from pylfr.deployment.open import open_rehearsal
+from pylfr.deployment.recognition import threshold_in_words
 from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.engine.engine import Engine
 from pylfr.errors import MediaError
@@ -64,10 +65,10 @@ def find(
     """Each possible match of ``people`` (names with reference images) in one or more recorded videos, as it is found.
 
     A rehearsal: recordings only, nothing is stored, no authorisation is needed. Without ``detector`` and ``embedder``
-    the best networks on this machine are used, without ``threshold`` the embedder's own suggestion, which is
-    uncalibrated. Raises ``EnrolmentError`` where an image shows no face or several, what ``open_rehearsal`` raises for
-    a network or device that is not available, and ``MediaError``, at the end, where a video could not be read to its
-    end.
+    the best networks on this machine are used, without ``threshold`` what the embedder suggests for so many reference
+    images, which is uncalibrated. Raises ``ConfigError`` where there is no such suggestion, ``EnrolmentError`` where an
+    image shows no face or several, what ``open_rehearsal`` raises for a network or device that is not available, and
+    ``MediaError``, at the end, where a video could not be read to its end.
     """
     store = open_store()
     choices = [choose("detect", detector, store), choose("embed", embedder, store)]
@@ -75,13 +76,19 @@ def find(
         log.info("%s", choice.reason)
         if (notice := store.manifest(choice.name).notice) is not None:
             log.warning("%s", notice)
+    pictures = {name: _paths(images) for name, images in people.items()}
+    recognition = RecognitionSection(threshold=threshold)
+    references = sum(len(images) for images in pictures.values())
+    words = threshold_in_words(recognition, store.manifest(choices[1].name), references=references)
+    if words is not None:
+        log.log(logging.INFO if threshold is None else logging.WARNING, "%s", words)
     started_at = datetime.now(UTC)
     engine = open_rehearsal(
         _paths(video),
-        {name: _paths(images) for name, images in people.items()},
+        pictures,
         detector=choices[0].name,
         embedder=choices[1].name,
-        recognition=RecognitionSection(threshold=threshold),
+        recognition=recognition,
         device=device,
         runtime=runtime,
         started_at=started_at,

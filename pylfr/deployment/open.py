@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pylfr.deployment.authorise import deployed, is_recording, require_authorised
+from pylfr.deployment.authorise import deployed, deployment_threshold, is_recording, require_authorised
 from pylfr.deployment.cameras import camera_names, open_source
 from pylfr.deployment.config import Deployment
 from pylfr.deployment.models import on_host, open_networks
-from pylfr.deployment.recognition import preprocessing_of, settings_of
+from pylfr.deployment.recognition import preprocessing_of, settings_of, threshold_of
 from pylfr.deployment.resources import Resources, open_resources
 from pylfr.deployment.sections.recognition import BatchSection, RecognitionSection
 from pylfr.deployment.sinks import false_alert_limit, open_sinks
@@ -93,7 +93,7 @@ def _open(resources: Resources, observers: Sequence[Observer]) -> Engine:
         graphs=models.graphs,
     )
     settings = settings_of(
-        deployment.recognition, deployment.batch, networks.embedder.manifest, calibrated=terms.calibrated
+        deployment.recognition, deployment.batch, deployment_threshold(resources), calibrated=terms.calibrated
     )
     gallery = resources.open_gallery(model=networks.embedder.model, authorised=terms.authorised)
     sources = []
@@ -167,7 +167,10 @@ def open_rehearsal(
     ]
     sources += [each for each in videos if not isinstance(each, Path)]
     batch = BatchSection(size=min(16, max(4, len(sources))))
-    settings = settings_of(recognition, batch, networks.embedder.manifest)
+    references = sum(len(images) for images in people.values())
+    settings = settings_of(
+        recognition, batch, threshold_of(recognition, networks.embedder.manifest, references=references)
+    )
     if aggregates is not None:
         observers = (*observers, _statistics(aggregates, networks, settings))
     return build_engine(
@@ -199,8 +202,13 @@ def open_load(
     names each of them.
     """
     now = datetime.now(UTC)
+    recognition = recognition or RecognitionSection()
+    # Nobody is looked for: the length of the watchlist needs no threshold of its own.
+    longest = embedder.manifest.embedding.longest_suggested
     return build_engine(
-        settings_of(recognition or RecognitionSection(), batch or BatchSection(), embedder.manifest),
+        settings_of(
+            recognition, batch or BatchSection(), threshold_of(recognition, embedder.manifest, references=longest)
+        ),
         sources=cameras,
         networks=on_host(detector, embedder),
         gallery=gallery,

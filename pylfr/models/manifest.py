@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -91,14 +92,25 @@ class DetectTable(ConfigModel):
     score_threshold: float = Field(gt=0, lt=1)
 
 
+class SuggestedThreshold(ConfigModel):
+    """The cosine from which an alert is suggested where so many reference images are on the watchlist, or fewer."""
+
+    watchlist: int = Field(ge=1)
+    threshold: float = Field(ge=-1, le=1)
+
+
 class EmbedTable(ConfigModel):
-    """An embedder's parameters: side of its crop, landmark positions in it, a threshold to start from."""
+    """An embedder's parameters: side of its crop, landmark positions in it, thresholds to start from.
+
+    ``suggested_thresholds`` are by the length of the watchlist: whoever is compared with more people resembles one of
+    them more, so that a threshold measured with ten people gives false alerts with a hundred.
+    """
 
     side_px: int = Field(ge=16)
     dimension: int = Field(ge=2)
     template: Literal["arcface"] | Annotated[tuple[Point, ...], Field(min_length=5, max_length=5)]
     template_unit: Literal["pixels", "side"] = "pixels"
-    suggested_threshold: float | None = Field(default=None, ge=-1, le=1)
+    suggested_thresholds: tuple[SuggestedThreshold, ...] = ()
     threshold_rests_on: str = "nothing: calibrate it"
 
     @property
@@ -109,6 +121,33 @@ class EmbedTable(ConfigModel):
         else:
             points, unit = self.template, self.side_px if self.template_unit == "side" else 1.0
         return (np.array(points) * unit).astype(np.float32)
+
+    @property
+    def longest_suggested(self) -> int:
+        """The length of the longest watchlist for which there is a suggestion; 0 where there is none."""
+        return max((each.watchlist for each in self.suggested_thresholds), default=0)
+
+    def suggestion(self, references: int) -> SuggestedThreshold | None:
+        """The one for a watchlist of so many reference images; None for a watchlist longer than any suggestion's."""
+        return next((each for each in self.suggested_thresholds if each.watchlist >= references), None)
+
+    @field_validator("suggested_thresholds")
+    @classmethod
+    def _longer_watchlists_ask_for_more(cls, given: tuple[SuggestedThreshold, ...]) -> tuple[SuggestedThreshold, ...]:
+        for shorter, longer in pairwise(given):
+            if longer.watchlist <= shorter.watchlist or longer.threshold < shorter.threshold:
+                raise ValueError("suggested_thresholds must be in the order of the watchlists, none lower than before")
+        return given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_threshold_has_a_watchlist(cls, given: object) -> object:
+        if isinstance(given, dict) and "suggested_threshold" in given:
+            raise ValueError(
+                "suggested_threshold does not say for how many people it was measured: write suggested_thresholds = "
+                f"[{{ watchlist = PEOPLE, threshold = {given['suggested_threshold']} }}]"
+            )
+        return given
 
     @field_validator("template", mode="before")
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pylfr.deployment.recognition import threshold_of
+from pylfr.deployment.authorise import deployment_threshold
 from pylfr.deployment.report import public_report
 from pylfr.deployment.resources import Resources
 from pylfr.deployment.sections.cameras import CameraSection
@@ -120,7 +120,7 @@ class Overview:
         )
 
     def _threshold_of_file(self) -> float:
-        return threshold_of(self._resources.deployment.recognition, self._resources.embedder.manifest)
+        return deployment_threshold(self._resources)
 
     def audit(self, last: int) -> AuditView:
         """The last entries of the log, and what is wrong with it or with the records."""

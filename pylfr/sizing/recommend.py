@@ -59,7 +59,11 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A pair that was measured. ``why_not`` says what speaks against it for this use, "" where nothing does."""
+    """A pair that was measured. ``why_not`` says what speaks against it for this use, "" where nothing does.
+
+    ``suggested`` is the threshold from which its embedder suggests alerts with such a watchlist, None without one; that
+    of ``search`` is for single photographs.
+    """
 
     detector: str
     embedder: str
@@ -67,6 +71,7 @@ class Offer:
     commercial_use: bool
     missing: tuple[str, ...]
     search: MeasuredSearch
+    suggested: float | None
     verification: float
     capacity: Capacity
     why_not: str
@@ -174,6 +179,7 @@ def _offer(
     capacity: Capacity,
 ) -> Offer:
     licences = (detector.licence, embedder.licence)
+    suggestion = embedder.embedding.suggestion(use.watchlist)
     commercial_use = all(each.commercial_use for each in licences)
     why_not = ""
     if use.commercial and not commercial_use:
@@ -187,6 +193,7 @@ def _offer(
         commercial_use=commercial_use,
         missing=tuple(name for name in (pair.detector, pair.embedder) if store.find(name) is None),
         search=pair.search(use.watchlist),
+        suggested=suggestion.threshold if suggestion is not None else None,
         verification=pair.verification,
         capacity=capacity,
         why_not=why_not,

@@ -46,7 +46,20 @@ def test_alerts_and_summary_as_json_lines_and_pictures(
     assert len(list((tmp_path / "out").iterdir())) == 1
     assert "rehearsal" in done.stderr.lower()
     assert "uncalibrated" in done.stderr
+    assert "suggests for up to 10 reference images" in done.stderr
     assert "%" not in done.stderr
+
+
+def test_a_threshold_lower_than_the_suggestion_is_named(
+    media_dir: Path, references: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    done = pylfr(
+        "try", video(media_dir, MAN), "--person", f"B={references['man'][0]}", "--threshold", "0.2", "--detect-hz", "1",
+        "--json", tmp_path / "a.jsonl",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "threshold 0.2 is lower than" in done.stderr
+    assert "expect more false alerts" in done.stderr
 
 
 def test_a_second_run_replaces_the_json_file(

@@ -47,7 +47,7 @@ def test_a_threshold_is_suggested_only_with_what_it_rests_on() -> None:
     for name in NAMES:
         embed = store.manifest(name).embed
         if embed is not None:
-            assert (embed.suggested_threshold is None) == embed.threshold_rests_on.startswith("nothing")
+            assert (not embed.suggested_thresholds) == embed.threshold_rests_on.startswith("nothing")
 
 
 @pytest.mark.parametrize("name", ["yunet_n", "scrfd_500m_kps"])

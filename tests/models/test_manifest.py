@@ -52,6 +52,17 @@ def test_a_template_in_units_of_the_side_becomes_pixels(tmp_path: Path) -> None:
             EMBEDDER.replace('template = "arcface"', "template = [[300, 1], [1, 1], [1, 1], [1, 1], [1, 1]]"),
             "inside the crop of 224",
         ),
+        (EMBEDDER + "suggested_threshold = 0.4", r"suggested_thresholds = \[\{ watchlist = PEOPLE, threshold = 0.4"),
+        (
+            EMBEDDER
+            + "suggested_thresholds = [{ watchlist = 9, threshold = 0.4 }, { watchlist = 20, threshold = 0.3 }]",
+            "suggested_thresholds must be in the order of the watchlists, none lower",
+        ),
+        (
+            EMBEDDER
+            + "suggested_thresholds = [{ watchlist = 9, threshold = 0.4 }, { watchlist = 9, threshold = 0.5 }]",
+            "suggested_thresholds must be in the order of the watchlists",
+        ),
         ("task = ", "not valid TOML"),
     ],
 )

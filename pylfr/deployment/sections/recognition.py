@@ -64,7 +64,8 @@ class RecognitionSection(ConfigModel):
         default=None,
         ge=-1.0,
         le=1.0,
-        description="cosine an alert must reach; unset: the embedder's suggested value, reported as uncalibrated",
+        description="cosine an alert must reach; unset: what the embedder suggests for a watchlist of that length, "
+        "reported as uncalibrated",
     )
     detect_hz: float = Field(default=8.0, gt=0, description="detections per second and camera")
     min_detect_hz: float = Field(
