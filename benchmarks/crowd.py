@@ -29,9 +29,9 @@ from benchmarks.measure import print_machine, this_machine, write_results
 from benchmarks.pairs import held_out_photographs
 from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.evaluation.crowd.cast import Cast, Roles, cast_crowd, cut_heads
-from pylfr.evaluation.crowd.crowd import render_crowd
+from pylfr.evaluation.crowd.crowd import plan_crowd, render_crowd
 from pylfr.evaluation.crowd.planning import HARD, CrowdRules
-from pylfr.evaluation.crowd.walk import Head, Walker
+from pylfr.evaluation.crowd.walk import RATE, Head, Walker
 from pylfr.evaluation.images.people import list_photographs
 from pylfr.evaluation.statistics.rates import percent
 from pylfr.evaluation.video.fusion import RuleResult, compare_rules
@@ -82,10 +82,14 @@ def render_clips(
     seed: int,
     rules: CrowdRules = _RULES,
     passes_a_clip: int = _PASSES_A_CLIP,
+    least_visible: float = 0.0,
 ) -> Film:
-    """Render everybody, so many to a clip, on every core."""
+    """Render everybody, so many to a clip, on every core.
+
+    The truth has no face of which nearer heads leave less than ``least_visible`` to be seen.
+    """
     jobs = [
-        (f"crowd-{number:02d}", walkers[start : start + passes_a_clip], folder, seed + number, rules)
+        (f"crowd-{number:02d}", walkers[start : start + passes_a_clip], folder, seed + number, rules, least_visible)
         for number, start in enumerate(range(0, len(walkers), passes_a_clip))
     ]
     with ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=FRESH) as pool:
@@ -95,9 +99,19 @@ def render_clips(
     return Film(videos=tuple(folder / f"{camera}.mp4" for camera, *_ in jobs), truth=tuple(truth))
 
 
-def _render(job: tuple[str, Sequence[Walker], Path, int, CrowdRules]) -> tuple[SubjectPass, ...]:
-    camera, walkers, folder, seed, rules = job
-    return render_crowd(walkers, folder, camera=camera, seed=seed, rules=rules)
+def _render(job: tuple[str, Sequence[Walker], Path, int, CrowdRules, float]) -> tuple[SubjectPass, ...]:
+    camera, walkers, folder, seed, rules, least_visible = job
+    truth = render_crowd(walkers, folder, camera=camera, seed=seed, rules=rules)
+    if not least_visible:
+        return truth
+    scene = plan_crowd(walkers, seed=seed, rules=rules)
+    return tuple(
+        replace(
+            each,
+            path=tuple(point for point in each.path if scene.visibility(walk, round(point[0] * RATE)) >= least_visible),
+        )
+        for each, walk in zip(truth, scene.plan.walks, strict=True)
+    )
 
 
 def clear_to_all(heads: Mapping[str, Sequence[Head]], detectors: Collection[str]) -> dict[str, tuple[Head, ...]]:

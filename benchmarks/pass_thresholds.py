@@ -25,7 +25,7 @@ import numpy.typing as npt
 from benchmarks.crowd import HARD_RULES, Film, clear_to_all, render_clips
 from benchmarks.measure import print_machine, this_machine, write_results
 from benchmarks.pairs import held_out_photographs
-from benchmarks.recorded import Recording, record
+from benchmarks.recorded import Recording, record, write_recording
 from benchmarks.replayed import Way, owners, replay
 from pylfr.deployment.sections.recognition import RecognitionSection
 from pylfr.engine.alert_policy import AlertRules
@@ -47,6 +47,8 @@ FPIRS = (0.05, 0.01)
 _DRAWS = 100
 _RESAMPLES = 200
 _NEVER = -1.0
+# A face that nearer heads cover by more than the rest of this share is not its owner's to answer for.
+_LEAST_VISIBLE = 0.4
 
 Floats = npt.NDArray[np.float64]
 
@@ -92,7 +94,8 @@ class PassThresholds:
 def pass_scores(recording: Recording, truth: Sequence[SubjectPass], rules: AlertRules) -> Floats:
     """float64 [P, E]: the highest fused score of every pass for every entry, followed and fused as the engine does it.
 
-    For everybody's own entry too. -1 where nothing was compared.
+    For everybody's own entry too. -1 where nothing was compared. A track that goes over to somebody else keeps its
+    scores, as in the engine, where they raise nothing more: a score counts for whose face made it higher.
     """
     owner = owners(recording, truth)
     number = {name: place for place, name in enumerate(recording.people)}
@@ -101,9 +104,9 @@ def pass_scores(recording: Recording, truth: Sequence[SubjectPass], rules: Alert
     np.put_along_axis(scores, recording.entry, recording.similarity, axis=1)
     # Who is new or nearly recognised is looked at more closely: nobody here is recognised as who they are.
     others = scores.copy()
-    mine = np.array([number[each.subject] for each in truth])
+    own = np.array([number[each.subject] for each in truth])
     owned = owner >= 0
-    others[owned, mine[owner[owned]]] = _NEVER
+    others[owned, own[owner[owned]]] = _NEVER
     seen = replace(recording, similarity=others.max(axis=1, keepdims=True), entry=others.argmax(axis=1)[:, None])
     defaults = RecognitionSection()
     way = Way(selection=SelectionRules(), alerts=rules, hz=defaults.detect_hz, closer_hz=defaults.closer_hz)
@@ -115,12 +118,14 @@ def pass_scores(recording: Recording, truth: Sequence[SubjectPass], rules: Alert
         if replayed.uncertain[row] or track not in evidence:
             evidence[track] = np.full(people, -np.inf), np.full(people, -np.inf)
         first, second = evidence[track]
+        before = np.maximum(first - rules.lone_margin, (first + second) / 2)
         new = scores[row].astype(np.float64)
         np.maximum(second, np.minimum(first, new), out=second)
         np.maximum(first, new, out=first)
         if owner[row] >= 0:
             fused = np.maximum(first - rules.lone_margin, (first + second) / 2)
-            np.maximum(best[owner[row]], fused, out=best[owner[row]])
+            mine = best[owner[row]]
+            np.maximum(mine, fused, out=mine, where=fused > before)
     return best
 
 
@@ -189,7 +194,7 @@ def measure(given: argparse.Namespace, folder: Path) -> PassThresholds:
         Walker(subject=name, is_mated=len(heads[name]) > 1, heads=tuple(heads[name][1:] or heads[name]))
         for name in order
     ]
-    film = render_clips(walkers, folder, seed=given.seed, rules=HARD_RULES)
+    film = render_clips(walkers, folder, seed=given.seed, rules=HARD_RULES, least_visible=_LEAST_VISIBLE)
     mated = sum(each.is_mated for each in walkers)
     print(f"{len(walkers)} people walk, {mated} of them with a second photograph", flush=True)
     references = {name: heads[name][0].picture for name in order}
@@ -204,14 +209,16 @@ def measure_pair(
     recording = record(
         film.videos, references, detector=detector, embedder=embedder, threads=1, candidates=len(references)
     )
+    if given.keep is not None:
+        write_recording(recording, given.keep / f"{embedder}-faces.npz")
     best = pass_scores(recording, film.truth, AlertRules(threshold=given.threshold))
     number = {name: place for place, name in enumerate(recording.people)}
     subjects = [each.subject for each in film.truth]
     others = best.copy()
     others[np.arange(len(subjects)), [number[each] for each in subjects]] = _NEVER
     if given.keep is not None:
-        kept = {"people": np.array(recording.people), "subjects": np.array(subjects)}
-        np.savez_compressed(given.keep / f"{embedder}.npz", best=best, **kept)
+        people = np.array(recording.people)
+        np.savez_compressed(given.keep / f"{embedder}.npz", best=best, people=people, subjects=np.array(subjects))
     made = PairThresholds(
         detector=detector,
         embedder=embedder,

@@ -139,16 +139,6 @@ class EmbedTable(ConfigModel):
                 raise ValueError("suggested_thresholds must be in the order of the watchlists, none lower than before")
         return given
 
-    @model_validator(mode="before")
-    @classmethod
-    def _a_threshold_has_a_watchlist(cls, given: object) -> object:
-        if isinstance(given, dict) and "suggested_threshold" in given:
-            raise ValueError(
-                "suggested_threshold does not say for how many people it was measured: write suggested_thresholds = "
-                f"[{{ watchlist = PEOPLE, threshold = {given['suggested_threshold']} }}]"
-            )
-        return given
-
     @field_validator("template", mode="before")
     @classmethod
     def _template_is_known(cls, given: object) -> object:

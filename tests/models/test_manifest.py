@@ -52,7 +52,7 @@ def test_a_template_in_units_of_the_side_becomes_pixels(tmp_path: Path) -> None:
             EMBEDDER.replace('template = "arcface"', "template = [[300, 1], [1, 1], [1, 1], [1, 1], [1, 1]]"),
             "inside the crop of 224",
         ),
-        (EMBEDDER + "suggested_threshold = 0.4", r"suggested_thresholds = \[\{ watchlist = PEOPLE, threshold = 0.4"),
+        (EMBEDDER + "suggested_threshold = 0.4", "suggested_threshold'.*'suggested_thresholds'"),
         (
             EMBEDDER
             + "suggested_thresholds = [{ watchlist = 9, threshold = 0.4 }, { watchlist = 20, threshold = 0.3 }]",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ def _smooth_faces(count: int) -> npt.NDArray[np.uint8]:
     return smooth.permute(0, 2, 3, 1).to(torch.uint8).contiguous().numpy()  # type: ignore[no-any-return]
 
 
-def _answer(crops: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+def _answer(crops: Any) -> tuple[Any, tuple[Any, ...]]:  # noqa: ANN401 (tensors: torch may be missing)
     """A teacher: what a few pixels are, and three maps of the picture itself."""
     small = torch.nn.functional.interpolate(crops / 255, (16, 16), mode="area")
     maps = tuple(
