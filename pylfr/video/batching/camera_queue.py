@@ -83,7 +83,11 @@ _LIVE_DEPTH = 2
 
 
 class CameraQueue:
-    """Everything here is guarded by the lock of the ``backlog``, which all queues of a batcher share."""
+    """Everything here is guarded by the lock of the ``backlog``, which all queues of a batcher share.
+
+    What only the camera's own thread counts, the frames that come, is written without it: hundreds of cameras would
+    wait for each other at every frame.
+    """
 
     def __init__(
         self,
@@ -192,6 +196,8 @@ class CameraQueue:
         """As ``rate_hz``; of a live camera only while a closer look is wanted and there is time for one."""
         if self._closer is None or not self.is_live:
             return self.rate_hz
+        if not self._closer.has_undecided:
+            return self._sampler.rate_hz
         with self._lock:
             at = self._last_frame_at
             is_closer = at is not None and self._pace.has_time_left and self._closer.wants(at)
@@ -204,18 +210,20 @@ class CameraQueue:
             self._known.notify()
 
     def skipped(self, count: int) -> None:
-        with self._lock:
-            self._came += count
-            self._not_due += count
+        self._came += count
+        self._not_due += count
 
     def is_due(self, captured_at: datetime) -> bool:
         """Count a decoded frame and say whether it is wanted."""
         # Whether a frame is decoded in this process or in another, the same ones are to choose from.
         is_apart = self._closer is None or self._closer.is_apart(captured_at)
         is_due = (is_apart or self.is_live) and self._sampler.is_due(captured_at)
+        self._came += 1
+        self._last_frame_at = captured_at
+        if self.is_live and not is_due and not (self._closer is not None and self._closer.has_undecided):
+            self._not_due += 1
+            return False
         with self._lock:
-            self._came += 1
-            self._last_frame_at = captured_at
             is_closer = not is_due and is_apart and self._deserves_closer_look(captured_at)
             self._not_due += not (is_due or is_closer)
             if self.is_live and not self._has_time(is_due=is_due, is_closer=is_closer):

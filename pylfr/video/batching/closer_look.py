@@ -35,6 +35,11 @@ class CloserLook:
         self._on_the_way: deque[datetime] = deque()
         self._undecided: deque[datetime] = deque(maxlen=_MOST_REMEMBERED)
 
+    @property
+    def has_undecided(self) -> bool:
+        """Whether some frame has left somebody undecided; needs no lock, and may be late by one frame."""
+        return bool(self._undecided)
+
     def is_apart(self, at: datetime) -> bool:
         """Whether the frame is the first one of its slot, of ``hz`` in a second. Call it once for each frame."""
         return self._sampler.is_due(at)
