@@ -1,5 +1,6 @@
 #include "core/tensor.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <new>
 #include <stdexcept>
@@ -13,14 +14,18 @@ namespace {
 
 std::int64_t product(const Lengths& shape) {
     std::int64_t count = 1;
+    bool is_empty = false;
     for (const std::int64_t length : shape) {
         if (length < 0) throw std::invalid_argument("lengths must be 0 or more, got " + text_of(shape));
-        if (length > 0 && count > (std::int64_t{1} << 48) / length) {
+        is_empty = is_empty || length == 0;
+        // Also of an empty tensor: the bytes of a row are computed from the other lengths.
+        const std::int64_t least = std::max<std::int64_t>(length, 1);
+        if (count > (std::int64_t{1} << 48) / least) {
             throw std::invalid_argument("a tensor must have at most 2^48 numbers, got " + text_of(shape));
         }
-        count *= length;
+        count *= least;
     }
-    return count;
+    return is_empty ? 0 : count;
 }
 
 MemoryKind kind_of(Device device) {

@@ -61,6 +61,13 @@ def test_sizes_whose_product_overflows_are_refused_and_so_are_crops_without_end(
         ops.search_exact(unit(2), unit(3), 2**62)
 
 
+@pytest.mark.parametrize("shape", [(0, 2**62), (0, 2**31, 2**31), (2**15, 0, 2**62), (0, 2**63 - 1)])
+def test_an_empty_tensor_whose_rows_overflow_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="at most 2\\^48 numbers"):
+        ops.Tensor(shape, "float32", ops.Stream("cpu"))
+    assert ops.Tensor((0, 2**20), "float32", ops.Stream("cpu")).nbytes == 0
+
+
 @pytest.mark.parametrize("time_ms", [2**53 + 1, -(2**53) - 1, np.iinfo(np.int64).max, np.iinfo(np.int64).min])
 def test_times_that_differences_would_overflow_with_are_refused(time_ms: int) -> None:
     tracker = ops.Tracker(0.6, 0.3, 0.2, 1000, 50)
