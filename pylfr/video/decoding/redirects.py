@@ -11,18 +11,18 @@ import contextlib
 import ctypes
 import functools
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import av
+import av.container.core
 import av.logging
 
 from pylfr.errors import MediaError
 from pylfr.ops import ffmpeg_listener, take_redirect
 
-_LIBRARY = re.compile(r"/.*/libavutil[^/]*\.so[^/]*$", re.MULTILINE)
+# What opens cameras in PyAV.
+_CONTAINERS = Path(av.container.core.__file__)
 
 
 class _Listening:
@@ -67,18 +67,35 @@ def hearing_redirects() -> Iterator[Callable[[], bool]]:
         yield is_redirected
 
 
-@functools.cache
-def libavutil() -> ctypes.CDLL:
-    """The library of FFmpeg that logs, as PyAV has loaded it.
+class _Symbol(ctypes.Structure):
+    """``Dl_info`` of the dynamic linker: the file that a symbol came from, and where it lies."""
 
-    Raises ``MediaError`` where FFmpeg was built into PyAV: then nobody can listen.
+    _fields_ = (
+        ("file", ctypes.c_char_p),
+        ("base", ctypes.c_void_p),
+        ("name", ctypes.c_char_p),
+        ("address", ctypes.c_void_p),
+    )
+
+
+@functools.cache
+def libavutil(containers: Path = _CONTAINERS) -> ctypes.CDLL:
+    """The library of FFmpeg that logs for ``containers``, a loaded module, whatever other FFmpeg the process has.
+
+    Raises ``MediaError`` where FFmpeg was built into the module: then nobody can listen.
     """
-    loaded = sorted(set(_LIBRARY.findall(Path("/proc/self/maps").read_text())))
-    # Another package may have brought an FFmpeg of its own.
-    own = [path for path in loaded if path.startswith(str(Path(av.__file__).parents[1]))]
-    if not loaded:
+    loaded = os.RTLD_NOW | getattr(os, "RTLD_NOLOAD", 0)
+    found = _Symbol()
+    try:
+        # The linker looks in the module and in what it is linked with, nowhere else.
+        logs = ctypes.CDLL(str(containers), mode=loaded).av_log_set_callback
+        ctypes.CDLL(None).dladdr(logs, ctypes.byref(found))
+    except (OSError, AttributeError):
+        pass
+    library = os.fsdecode(found.file or b"")
+    if not library or Path(library).samefile(containers):
         raise MediaError(
             "this PyAV has FFmpeg built in, so that nothing keeps it from following an RTSP camera's redirect with the "
             "camera's password: install the wheel (pip install --force-reinstall --only-binary av av)"
         )
-    return ctypes.CDLL((own or loaded)[0], mode=os.RTLD_NOW | getattr(os, "RTLD_NOLOAD", 0))
+    return ctypes.CDLL(library, mode=loaded)
