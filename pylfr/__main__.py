@@ -24,6 +24,7 @@ def _run() -> None:
     except Exception as error:
         met = limit_met(error)
         if not met:
+            say_ended(of_a_limit=False)
             raise
         speak(f"error: {met}")
         say_ended(of_a_limit=True)

@@ -16,6 +16,8 @@ _NO_THREAD = ("can't start new thread", "resource temporarily unavailable", "pth
 _NO_FILE = ("too many open files", "unable to open database file")
 # So many more files a command needs for a moment, whatever it does.
 _A_FEW = 4
+# A library may ask for so much at once. Where that was always left, it was not refused any.
+_AT_ONCE_MB = 1000.0
 
 
 def limit_met(error: BaseException) -> str:
@@ -52,6 +54,21 @@ def memory_limit_mb() -> float | None:
     """How many megabytes a process may map; None where there is no limit."""
     most = resource.getrlimit(resource.RLIMIT_AS)[0]
     return None if most == resource.RLIM_INFINITY else most / 1e6
+
+
+def memory_may_be_short() -> bool:
+    """Whether the limit on memory is so near that a library may have been refused some, whatever it then said."""
+    most = memory_limit_mb()
+    return most is not None and most - _peak_mb() < _AT_ONCE_MB
+
+
+def _peak_mb() -> float:
+    """How many megabytes this process had mapped at most; infinite where nobody can say."""
+    try:
+        with open("/proc/self/status", encoding="utf-8") as file:  # noqa: PTH123 - imported before anything else
+            return int(file.read().partition("VmPeak:")[2].split()[0]) * 1024 / 1e6
+    except (OSError, ValueError, IndexError, MemoryError):
+        return float("inf")
 
 
 def _memory() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -15,10 +16,12 @@ from typing import Annotated, NoReturn, cast
 import typer
 
 from pylfr import __version__
-from pylfr._internal.limits import limit_met, memory_limit_mb
+from pylfr._internal.limits import limit_met, memory_limit_mb, memory_may_be_short
 from pylfr._internal.under_limit import say_ended, speak
 from pylfr.errors import PylfrError, UsageError
 from pylfr.monitoring.logs import LogFormat, LogLevel, start_logging
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,9 +166,14 @@ def _status_of(app: typer.Typer, words: Sequence[str]) -> int:
         status, reason = 2, _misuse(error)
     except Exception as error:
         # What is no limit of the system is a mistake of ours: with its traceback.
-        reason = limit_met(error) or _perhaps_memory(error)
+        met = limit_met(error)
+        reason = met or _perhaps_memory(error)
         if not reason:
+            say_ended(of_a_limit=False)
             raise
+        _log.debug("the error behind it", exc_info=error)
+        if not met:
+            reason += "; `pylfr --log-level debug` shows where it was raised"
     if reason:
         try:
             warn("error", reason)
@@ -178,9 +186,9 @@ def _status_of(app: typer.Typer, words: Sequence[str]) -> int:
 
 
 def _perhaps_memory(error: Exception) -> str:
-    """A line for what no part of ours explains, where memory is limited: without it libraries fail in many ways."""
+    """A line for what no part of ours explains, where memory is nearly used up: then libraries fail in many ways."""
     most = memory_limit_mb()
-    if most is None:
+    if most is None or not memory_may_be_short():
         return ""
     words = (str(error).splitlines() or [""])[0]
     return f"{type(error).__name__}: {words}; {most:,.0f} MB may be used, which may be too little (`ulimit -v`)"
@@ -207,6 +215,7 @@ def _give_up(error: Exception) -> NoReturn:
     """End where not even the command could be imported. What the system did not refuse is raised as it is."""
     met = limit_met(error) or _perhaps_memory(error)
     if not met:
+        say_ended(of_a_limit=False)
         raise error
     speak(f"error: {met}")
     say_ended(of_a_limit=True)

@@ -99,6 +99,45 @@ def test_a_command_that_is_started_with_little_memory_ends_with_one_line(most_mb
     require_one_line(ended, "ulimit -v")
 
 
+BROKEN = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, ({most_mb} * 1_000_000,) * 2)
+from pylfr._internal import under_limit
+from pylfr import cli
+from pylfr.cli import watchlist
+def broken(*_, **__):
+    raise KeyError("a mistake of ours")
+watchlist.open_watchlist = broken
+sys.argv = ["pylfr", *sys.argv[1:]]
+under_limit.run_under_limit(cli.main)
+"""
+
+
+def ended_broken(most_mb: int, *words: str) -> subprocess.CompletedProcess[str]:
+    """`pylfr watchlist list` with a mistake in it, under a limit on memory."""
+    return subprocess.run(
+        [sys.executable, "-c", BROKEN.format(most_mb=most_mb), *words, "watchlist", "list", "none"],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def test_a_mistake_of_ours_has_its_traceback_where_memory_is_limited_and_left() -> None:
+    ended = ended_broken(64_000)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Traceback")
+    assert ended.stderr.endswith("KeyError: 'a mistake of ours'\n")
+
+
+def test_where_memory_is_nearly_used_up_an_unexplained_error_is_one_line_and_the_log_has_its_traceback() -> None:
+    ended = ended_broken(900)
+    assert ended.returncode == 1
+    [line] = ended.stderr.splitlines()
+    assert "'a mistake of ours'; 900 MB may be used, which may be too little (`ulimit -v`)" in line
+    assert "`pylfr --log-level debug`" in line
+    said = ended_broken(900, "--log-level", "debug").stderr
+    assert 'raise KeyError("a mistake of ours")' in said or "in broken" in said
+
+
 @pytest.mark.parametrize(
     ("does", "words"),
     [
