@@ -15,6 +15,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from pylfr._internal.limits import limit_met
 from pylfr.deployment.resources import Resources
 from pylfr.deployment.sections.service import ServiceSection
 from pylfr.engine.engine import Engine
@@ -22,6 +23,7 @@ from pylfr.errors import PylfrError
 from pylfr.monitoring.monitor import Monitor
 from pylfr.service.app import build_app
 from pylfr.service.camera_watch import CameraWatch
+from pylfr.service.connections import ImpatientConnection, listening, most_connections
 from pylfr.service.control import RunControl
 
 log = logging.getLogger(__name__)
@@ -55,7 +57,7 @@ def serve(
         runner.start()
     try:
         with _signals_end_it_once(), _hangup_reloads(lambda: _reload(control, config, section)):
-            server.run()
+            server.run(sockets=listening(section.host, section.port, most=most_connections()))
     finally:
         _tell_systemd("STOPPING=1")
         if engine is not None and runner is not None:
@@ -76,6 +78,7 @@ def server_config(app: FastAPI, section: ServiceSection) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=5,
+        http=ImpatientConnection,
         ws="none",
     )
 
@@ -145,8 +148,13 @@ def _run(engine: Engine) -> None:
     try:
         for recorded in engine.run():
             log.info("alert %s recorded", recorded.value.id)
-    except Exception:
-        log.exception("the engine has stopped")
+    except PylfrError as error:
+        log.error("the engine has stopped: %s", error)
+    except Exception as error:
+        if met := limit_met(error):
+            log.error("the engine has stopped: %s", met)
+        else:
+            log.exception("the engine has stopped")
 
 
 def _tell_systemd(state: str) -> None:
