@@ -53,7 +53,7 @@ def restore_(
     with open_resources(deployment) as resources:
         sealing = read_vault_key(key, now=resources.now, passphrase=vault_passphrase())
         with _database(resources) as connection:
-            count = restore(connection, _read(file), sealing)
+            count = restore(connection, file, sealing)
         records = resources.require_records()
         erased = records.erase(now=resources.now) + records.forget(now=resources.now)
         resources.audit.note(Event(kind="records-put-back", details={"alerts": count, "backup": _digest(file)}))

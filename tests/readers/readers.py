@@ -33,10 +33,12 @@ from pylfr.fleet.bundle import pack_bundle, read_bundle
 from pylfr.fleet.sites import read_fleet
 from pylfr.gallery.watchlist.sealed import open_sealed, seal_watchlist, sealed_revision
 from pylfr.gallery.watchlist.watchlist import open_watchlist
-from pylfr.governance.adjudication.database import open_records
+from pylfr.governance.adjudication.backup import back_up, restore
+from pylfr.governance.adjudication.database import connect_records, open_records
 from pylfr.governance.adjudication.review import Review
 from pylfr.governance.adjudication.stored import StoredAlert
 from pylfr.governance.audit.audit import open_audit, read_audit
+from pylfr.governance.audit.receiver import CheckpointStore
 from pylfr.governance.authorisation.authority import plain_fields
 from pylfr.governance.authorisation.certificates import read_calibration, read_cohorts
 from pylfr.governance.authorisation.draft import read_case, read_draft
@@ -46,6 +48,7 @@ from pylfr.governance.authorisation.readable import terms_of
 from pylfr.governance.authorisation.signed import parse_authorisation, read_signed, sign_authorisation
 from pylfr.governance.authorisation.trust import read_trust_root
 from pylfr.governance.keys.keys import make_key, read_public_key, read_signing_key
+from pylfr.governance.keys.person_key import read_person_key
 from pylfr.governance.keys.vault import VaultKey, make_vault_key, read_key_file
 from pylfr.governance.retention.past_listing import read_manifest as read_past_listing
 from pylfr.governance.retention.past_listing import write_manifest as write_past_listing
@@ -62,13 +65,16 @@ from pylfr.sizing.recommend import read_sized
 from pylfr.types import Event
 from pylfr.video.decoding.image_io import load_formats, read_image
 from pylfr.video.open import open_file
+from pylfr.video.sources.camera_certificates import only_certificate, require_readable
 from tests.conditions.recordings import write
 from tests.deployment.test_config import GOOD
 from tests.gallery.watchlist.test_sealed import enrolled
 from tests.governance.samples import NOON, authorisation, calibration, cohorts
+from tests.governance.security_key import SecurityKey
 from tests.models.manifests import DETECTOR, EMBEDDER
 from tests.models.test_last_layer import network, node, weights
 from tests.samples import sample_alert
+from tests.sinks.certificates import certificates
 from tests.video.clips import write_clip
 
 _REPOSITORY = Path(__file__).parents[2]
@@ -122,6 +128,8 @@ def make_whole(folder: Path) -> None:
     (folder / "cursor").write_text('{"authorisations":["a"],"sequence":1}\n')
     _keys_under_passphrases(folder)
     _records(folder)
+    certificates(folder)
+    (folder / "security.pub").write_text(f"{SecurityKey().public.text}\n")
     (folder / "detector.toml").write_text(DETECTOR)
     (folder / "embedder.toml").write_text(EMBEDDER)
     (folder / "profile.toml").write_bytes((_REPOSITORY / "pylfr/governance/profiles/eu-leo.toml").read_bytes())
@@ -214,8 +222,9 @@ def _keys_under_passphrases(folder: Path) -> None:
 
 
 def _records(folder: Path) -> None:
-    """The records of one alert, as the database holds them."""
-    with closing(open_records(f"sqlite:///{folder / 'records'}", clock=lambda: NOON)) as records:
+    """The records of one alert, as the database holds them, and a backup of them."""
+    url = f"sqlite:///{folder / 'records'}"
+    with closing(open_records(url, clock=lambda: NOON)) as records:
         records.add_deployment("0" * 16, name="square", profile="research", words="{}")
         records.enter(
             StoredAlert(
@@ -224,6 +233,10 @@ def _records(folder: Path) -> None:
                 erase_at=utc_text(_LATER), forget_at=None,
             )
         )  # fmt: skip
+    engine = connect_records(url)
+    with engine.begin() as connection:
+        (folder / "backup").write_bytes(back_up(connection, key_of(folder)))
+    engine.dispose()
 
 
 def _pictures(folder: Path) -> None:
@@ -318,6 +331,24 @@ def _network_file(path: Path, _: Path) -> None:
     take_off_last_layer(content)
 
 
+def _backup(path: Path, folder: Path) -> None:
+    engine = connect_records("sqlite://")
+    try:
+        with engine.begin() as connection:
+            restore(connection, path, key_of(folder))
+    finally:
+        engine.dispose()
+
+
+def _received(path: Path, folder: Path) -> None:
+    CheckpointStore(path, read_public_key(folder / "officer.pub")).load()
+
+
+def _authorities(path: Path, _: Path) -> None:
+    require_readable(path, "gate")
+    only_certificate(path)
+
+
 def _profile(path: Path, _: Path) -> Profile:
     return record_from(read_tables(path, ConfigError), Profile, path=path, error_kind=ConfigError)
 
@@ -338,6 +369,8 @@ READERS: dict[str, Reader] = {
         whole="secret.key", read=lambda path, _: read_signing_key(path, passphrase=_PASSPHRASE)
     ),
     "a public key": Reader(whole="officer.pub", read=lambda path, _: read_public_key(path)),
+    "the key of a security key": Reader(whole="security.pub", read=lambda path, _: read_person_key(path)),
+    "authorities of a camera": Reader(whole="ca.pem", read=_authorities),
     "a sealed watchlist": Reader(whole="sealed", read=lambda path, at: open_sealed(path, key_of(at)).close()),
     "the head of a sealed watchlist": Reader(whole="sealed", read=lambda path, _: sealed_revision(path)),
     "a watchlist": Reader(whole="list", read=_watchlist),
@@ -349,6 +382,7 @@ READERS: dict[str, Reader] = {
     ),
     "an audit log": Reader(whole="log", read=_log),
     "checkpoints": Reader(whole="checkpoints", read=_signed_log),
+    "checkpoints that were received": Reader(whole="checkpoints", read=_received),
     "lines of alerts": Reader(whole="alerts.jsonl", read=_sweep),
     "a deployment": Reader(whole="deployment.toml", read=lambda path, _: read_deployment(path)),
     "a deployment of every section": Reader(whole="every_section.toml", read=lambda path, _: read_deployment(path)),
@@ -357,6 +391,7 @@ READERS: dict[str, Reader] = {
         whole="bundle", read=lambda path, at: read_bundle(path, read_public_key(at / "officer.pub"))
     ),
     "records": Reader(whole="records", read=_stored),
+    "a backup of records": Reader(whole="backup", read=_backup),
     "how far a sink has come": Reader(
         whole="cursor", read=lambda path, _: open_cursor(path, authorisation="a", head=3)
     ),

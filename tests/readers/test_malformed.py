@@ -25,6 +25,7 @@ from pylfr.governance.audit.chain import parse_checkpoint, parse_entry
 from pylfr.governance.audit.receiver import parse_head
 from pylfr.governance.keys.keys import PublicKey
 from pylfr.video.isolation.wire import parse_message
+from tests.governance.security_key import SecurityKey
 from tests.readers.damage import NASTY, damaged
 from tests.readers.readers import READERS, attack, folder_name, make_whole, read_watchlist
 from tests.samples import sample_alert
@@ -33,10 +34,19 @@ EXAMPLES = int(os.environ.get("PYLFR_FUZZ_EXAMPLES", "40"))
 CORPUS = Path(__file__).parent / "corpus"
 
 _JOINING = Joining(capacity=1, log_key="k", log=LogPoint(sequence=1, digest="d"))
-# What machines and processes of one deployment send each other.
+_KEY = SecurityKey()
+
+
+def _verified(content: bytes) -> None:
+    """Whether it verifies is said, and never raised."""
+    assert _KEY.public.verifies(b"what is signed", content.decode()) in (True, False)
+
+
+# What machines, processes and browsers of one deployment send each other.
 MESSAGES: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "a packed alert": (pack_alert(sample_alert()), unpack_alert),
     "a message": (put_in(_JOINING, [b"an alert"]), lambda content: take_out(Joining, content)),
+    "an assertion of a security key": (_KEY.sign(b"what is signed").encode(), _verified),
     "a message of a decoder": (b'{"asks":"report","kind":"opened"}', parse_message),
 }
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from pylfr._internal.atomic_file import sync_folder
 from pylfr._internal.canonical_json import canonical
 from pylfr._internal.private_folder import make_private_folder
+from pylfr._internal.regular_file import read_file
 from pylfr._internal.strict_json import integer_of, parse_object, text_of
 from pylfr.errors import AuditError
 from pylfr.governance.audit.chain import GENESIS, Checkpoint, parse_checkpoint
@@ -29,6 +30,7 @@ from pylfr.governance.audit.log_files import LogHead
 from pylfr.governance.keys.keys import PublicKey
 
 MOST_BYTES = 1 << 20
+_LARGEST_STORE = 1 << 32
 _PATIENCE_S = 10.0
 
 
@@ -47,11 +49,14 @@ class CheckpointStore:
         self._last = 0
 
     def load(self) -> None:
-        """Read what was received before. Raises ``AuditError`` where the file was damaged or has foreign lines."""
-        if not self._path.exists():
-            self._path.touch(mode=0o600)
-            sync_folder(self._path.parent)
-        content = self._path.read_bytes()
+        """Read what was received before. Raises ``AuditError`` for no file, damage and foreign lines."""
+        try:
+            if not self._path.exists():
+                self._path.touch(mode=0o600)
+                sync_folder(self._path.parent)
+            content = read_file(self._path, largest=_LARGEST_STORE)
+        except OSError as error:
+            raise AuditError(f"the checkpoints {self._path} cannot be read: {error.strerror}") from error
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):
             # A torn last line was never acknowledged.

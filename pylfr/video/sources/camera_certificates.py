@@ -9,8 +9,11 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from pylfr._internal.regular_file import read_file
 from pylfr.errors import MediaError
 
+# What a damaged certificate makes of cryptography.
+_DAMAGED = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 # Where Linux distributions install the certificates that they trust.
 _SYSTEM_CA = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
@@ -24,22 +27,35 @@ def trusted_certificates(ca: Path | None) -> Path:
 
 
 def require_readable(ca: Path, camera: str) -> None:
-    """Raises ``MediaError`` where ``ca`` holds no certificate."""
+    """Raises ``MediaError`` where ``ca`` holds no certificate, or a single one that is damaged."""
     try:
+        content = read_file(ca)  # before OpenSSL, which waits for a pipe
         ssl.create_default_context(cafile=str(ca))
-    except (OSError, ssl.SSLError) as error:
+        single = _single(content)
+        if single is not None:
+            _name_of(single)
+    except (OSError, ssl.SSLError, *_DAMAGED) as error:
         raise MediaError(f"camera {camera!r}: ca must be a file of certificates in PEM, got {ca} ({error})") from error
 
 
-def only_certificate(ca: Path) -> bytes | None:
-    """The certificate in a file that holds a single one, in DER."""
-    found = x509.load_pem_x509_certificates(ca.read_bytes())
-    return found[0].public_bytes(Encoding.DER) if len(found) == 1 else None
+def only_certificate(ca: Path) -> tuple[bytes, str | None] | None:
+    """The certificate in a file that holds a single one, in DER, and a name in it that FFmpeg can compare it with.
+
+    Raises ``MediaError`` where the file cannot be read or is damaged.
+    """
+    try:
+        single = _single(read_file(ca))
+        return None if single is None else (single.public_bytes(Encoding.DER), _name_of(single))
+    except (OSError, *_DAMAGED) as error:
+        raise MediaError(f"the certificate {ca} cannot be read: {error}") from error
 
 
-def name_in(certificate: bytes) -> str | None:
-    """A name that a certificate in DER carries, which FFmpeg can compare it with."""
-    loaded = x509.load_der_x509_certificate(certificate)
+def _single(content: bytes) -> x509.Certificate | None:
+    found = x509.load_pem_x509_certificates(content)
+    return found[0] if len(found) == 1 else None
+
+
+def _name_of(loaded: x509.Certificate) -> str | None:
     with contextlib.suppress(x509.ExtensionNotFound):
         names = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         for name in names.get_values_for_type(x509.DNSName):

@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 from pylfr._internal.secrets import redact
 from pylfr.errors import MediaError
 from pylfr.video.sources.attempt import CameraRefusedError
-from pylfr.video.sources.camera_certificates import name_in, only_certificate, trusted_certificates
+from pylfr.video.sources.camera_certificates import only_certificate, trusted_certificates
 from pylfr.video.sources.rtsp_line import Patience, RtspAnswer, connected, encrypted, presented, read_answer
 
 _PORTS = {"rtsp": 554, "rtsps": 322}
@@ -95,15 +95,17 @@ class RtspCheck:
     def _secured(self, host: str, port: int, ca: Path, patience: Patience) -> Iterator[tuple[ssl.SSLSocket, str]]:
         """A verified connection, and the name in the certificate that it was verified against."""
         context = ssl.create_default_context(cafile=str(ca))
-        pinned = only_certificate(ca) if self._trust.ca is not None else None
         name = host
         try:
+            pinned, pinned_name = (only_certificate(ca) if self._trust.ca is not None else None) or (None, None)
             if pinned is not None and pinned == presented(host, port, patience):
                 # This very certificate is trusted, whatever address the camera has today.
                 context.check_hostname = False
-                name = name_in(pinned) or host
+                name = pinned_name or host
             with encrypted(host, port, context, patience) as line:
                 yield line, name
+        except MediaError as error:
+            raise CameraRefusedError(str(error)) from error
         except ssl.SSLCertVerificationError as error:
             raise CameraRefusedError(
                 f"its certificate is not trusted ({error.verify_message}): name the authority that signed it, or the "
