@@ -15,10 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from fractions import Fraction
 from pathlib import Path
-
-import av
 
 from pylfr._internal.canonical_json import utc_text
 from pylfr.faces.detect import open_detector
@@ -28,14 +25,11 @@ from pylfr.gallery.watchlist.watchlist import create_watchlist
 from pylfr.governance.audit.chain import LogEntry, parse_entry
 from pylfr.governance.authorisation.profiles import read_profile
 from pylfr.governance.keys.keys import make_key
-from pylfr.video.decoding.image_io import read_image
+from tests.chaos.scene import Scene, film
 from tests.cli.command import PYLFR
-from tests.footage import BOTH, save_references, video
 from tests.postgres import Postgres
 from tests.video.camera_server import PASSWORD, Server
 
-# Nobody else's names: found in any file in the open, they were left there by pylfr.
-NAMES = {"woman": "Zyxwenna Quillfeather", "man": "Vorthax Umberblight"}
 SECRETS = {
     "PYLFR_TEST_PASSWORD": PASSWORD,
     "HOOK_TOKEN": "hook-7f3a-never-shown",
@@ -205,16 +199,16 @@ class Run:
 class Stand:
     """Everything together; use it as a context manager. ``disk_is_small`` says whether the disk can be filled."""
 
-    def __init__(self, base: Path, media: Path) -> None:
+    def __init__(self, base: Path, scene: Scene) -> None:
         self.folder = base / "deployment"
         self.folder.mkdir()
         self._base = base
-        self._media = media
+        self._scene = scene
         self._opened = contextlib.ExitStack()
         self.hook = Hook()
         self.postgres = Postgres()
         self.broker = Broker(base / "broker")
-        self.north, self.south = Server(str(film(base, media))), Server()
+        self.north, self.south = Server(str(film(scene, base))), Server()
         self.run = Run(self.folder)
         self.disk_is_small = False
         self.url = ""
@@ -245,26 +239,25 @@ class Stand:
         for server in (self.north, self.south):
             self._opened.callback(server.kill)
             server.start()
-        self.templates = self._prepare(self._media)
+        self.templates = self._prepare(self._scene)
         self._opened.callback(self.run.kill)
 
     @property
     def deployment(self) -> Path:
         return self.folder / "deployment.toml"
 
-    def _prepare(self, media: Path) -> list[bytes]:
+    def _prepare(self, scene: Scene) -> list[bytes]:
         """The deployment, signed and sealed; the templates of its watchlist."""
-        folder, references = self.folder, save_references(media, self.folder)
-        embedder, detector = open_embedder("face_reid_0095"), open_detector("yunet_n")
+        folder = self.folder
+        embedder, detector = open_embedder(scene.embedder), open_detector(scene.detector)
         with create_watchlist(folder / "list.watchlist", embedder) as watchlist:
-            for person, (image,) in references.items():
-                watchlist.enrol(NAMES[person], read_image(image), detector=detector, embedder=embedder)
-                image.unlink()
+            for name, picture in scene.references.items():
+                watchlist.enrol(name, picture, detector=detector, embedder=embedder)
         with contextlib.closing(sqlite_file.connect(folder / "list.watchlist")) as connection:
             templates = [bytes(row[0]) for row in connection.execute("SELECT template FROM reference_images")]
         self.deployment.write_text(DEPLOYMENT.format(
             url=self.url, north=self.north.address("film"), south=self.south.url, hook=self.hook.server_port,
-            broker=self.broker.port,
+            broker=self.broker.port, detector=scene.detector, embedder=scene.embedder, threshold=scene.threshold,
         ))  # fmt: skip
         now = datetime.now(UTC)
         words = (
@@ -309,24 +302,6 @@ def skewed_clock(base: Path) -> Path | None:
     return library
 
 
-def film(base: Path, media: Path) -> Path:
-    """Two people who walk by again and again for an hour, with 3 s of nothing between, as Matroska."""
-    path = base / "film.mkv"
-    with av.open(str(video(media, BOTH))) as source, av.open(str(path), "w") as out:
-        stream = source.streams.video[0]
-        copied = out.add_stream_from_template(stream)
-        packets = [each for each in source.demux(stream) if each.dts is not None and each.pts is not None]
-        base_time = stream.time_base or Fraction(1, 1000)
-        length = max(int(each.pts or 0) + int(each.duration or 0) for each in packets) + int(3 / base_time)
-        times = [(int(each.pts or 0), int(each.dts or 0)) for each in packets]
-        for turn in range(int(3600 / float(length * base_time))):
-            for packet, (pts, dts) in zip(packets, times, strict=True):
-                packet.stream = copied
-                packet.pts, packet.dts, packet.time_base = pts + turn * length, dts + turn * length, base_time
-                out.mux(packet)
-    return path
-
-
 def entries_of(folder: Path) -> Iterator[LogEntry]:
     """The entries of the audit log of a deployment, as they are in the file at this moment."""
     path = folder / "audit.log"
@@ -348,14 +323,14 @@ place = "Yard"
 signed = "authorisation.json"
 officer_key = "officer.pub"
 [models]
-detector = "yunet_n"
-embedder = "face_reid_0095"
+detector = "{detector}"
+embedder = "{embedder}"
 threads = 1
 [watchlist]
 file = "list.sealed"
 key = "list.key"
 [recognition]
-threshold = 0.568
+threshold = {threshold}
 cooldown_s = 3
 [audit]
 path = "audit.log"

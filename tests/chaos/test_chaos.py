@@ -17,6 +17,7 @@ import pytest
 
 from tests.chaos.faults import some
 from tests.chaos.oracle import Oracle
+from tests.chaos.scene import find_scene
 from tests.chaos.stand import PATIENCE_S, Stand, alerts_of
 from tests.video.camera_server import needs_server
 
@@ -27,13 +28,13 @@ SEED = int(os.environ.get("PYLFR_CHAOS_SEED", "18"))
 
 
 @needs_server
-@pytest.mark.usefixtures("models_dir")
 def test_whatever_happens_every_acknowledged_alert_is_there_once_and_verifies(
-    media_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chance = random.Random(SEED)
     counts: Counter[str] = Counter()
-    with Stand(tmp_path, media_dir) as stand:
+    scene = find_scene(tmp_path)
+    with Stand(tmp_path, scene) as stand:
         oracle = Oracle(stand)
         stand.run.start()
         _wait_for_alert(stand, 0)
@@ -57,6 +58,7 @@ def test_whatever_happens_every_acknowledged_alert_is_there_once_and_verifies(
         alerts = _settle(stand, oracle)
         oracle.at_the_end()
     account = {
+        "scene": scene.kind,
         "seed": SEED,
         "seconds": SECONDS,
         "faults": counts.total(),
