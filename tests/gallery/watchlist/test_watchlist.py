@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import sqlite3
 import stat
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pylfr.errors import ConfigError, EnrolmentError, WatchlistError
 from pylfr.gallery.index.reloading import open_gallery
@@ -227,6 +229,29 @@ def test_a_damaged_template_is_noticed(watchlist: Watchlist, path: Path) -> None
     connection.close()
     with pytest.raises(WatchlistError, match="damaged: a template is not of unit length"):
         open_gallery(path, model=MODEL)
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"no picture", b"\xff\xd8\xff\xe0 cut off", None], ids=["empty", "text", "cut", "huge"]
+)
+def test_a_damaged_portrait_is_black_and_its_entry_is_looked_for_all_the_same(
+    watchlist: Watchlist, path: Path, caplog: pytest.LogCaptureFixture, damage: bytes | None
+) -> None:
+    for number, name in enumerate(("Ada", "Eve"), start=1):
+        enrol(watchlist, name, image_of(number))
+    if damage is None:
+        content = io.BytesIO()
+        Image.new("RGB", (3000, 3000)).save(content, "JPEG")
+        damage = content.getvalue()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE reference_images SET picture = ? WHERE entry = 1", (damage,))
+    gallery = open_gallery(path, model=MODEL)
+    assert [int(gallery.search(probe_of(number), k=1).entry[0, 0]) for number in (1, 2)] == [1, 2]
+    assert gallery.reference(1).name == "Ada"
+    assert not gallery.reference(1).picture.any()
+    assert gallery.reference(2).picture.any()
+    [said] = {record.getMessage() for record in caplog.records}
+    assert said.startswith("entry 1 of the watchlist is shown as a black picture: a portrait is damaged")
 
 
 def test_a_watchlist_that_is_missing_says_how_to_make_one(path: Path) -> None:
