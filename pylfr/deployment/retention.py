@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
+from pylfr.deployment.own_files import are_records_own, is_own
 from pylfr.deployment.resources import Resources
 from pylfr.deployment.sweep import deadlines, evidence_folders, is_revoked, line_files
 from pylfr.governance.retention.sweeper import RetentionPolicy, line_times, picture_times, sealed_times
@@ -26,9 +28,15 @@ def retained(resources: Resources) -> tuple[Retained, ...]:
     if not is_revoked(resources):
         return items
     return tuple(
-        Retained(what=each.what, place=each.place, until=resources.now if each.until is not None else None)
+        replace(each, until=resources.now) if each.until is not None and _is_own(resources, each) else each
         for each in items
     )
+
+
+def _is_own(resources: Resources, item: Retained) -> bool:
+    if item.place == _records_place(resources):
+        return are_records_own(resources)
+    return is_own(resources, Path(item.place))
 
 
 def _retained(resources: Resources) -> Iterator[Retained]:
@@ -44,12 +52,14 @@ def _retained(resources: Resources) -> Iterator[Retained]:
         yield Retained(what="watchlist", place=str(watchlist.file), until=readable_until)
     for folder in evidence_folders(deployment):
         if folder.is_dir():
-            for times in (sealed_times(folder, now=now), picture_times(folder, retention=retention)):
-                yield from (Retained(what="picture", place=str(folder), until=until) for until in times)
+            in_the_open = picture_times(folder, retention=retention)
+            for end in (*sealed_times(folder, now=now), *_own_times(resources, folder, in_the_open)):
+                yield Retained(what="picture", place=str(folder), until=end)
     for path in line_files(deployment):
         if path.is_file():
             times = line_times(path, retention=retention, now=now)
-            yield from (Retained(what="line", place=str(path), until=until) for until in times)
+            for end in _own_times(resources, path, times):
+                yield Retained(what="line", place=str(path), until=end)
     if resources.records is not None:
         place = _records_place(resources)
         for row in resources.records.stored().alerts:
@@ -60,6 +70,12 @@ def _retained(resources: Resources) -> Iterator[Retained]:
                 yield Retained(what="who decided, and when", place=place, until=until)
             yield Retained(what="what was decided, as a count", place=place, until=None)
     yield from _staying(resources)
+
+
+def _own_times(resources: Resources, path: Path, times: Iterator[datetime]) -> Iterator[datetime | None]:
+    """Of what bears no deadline of its own: None where ``path`` was not signed for, which no sweep erases."""
+    own = is_own(resources, path)
+    return (until if own else None for until in times)
 
 
 def _staying(resources: Resources) -> Iterator[Retained]:

@@ -88,14 +88,15 @@ def _flat(value: object, deployment: Deployment, place: str = "", pattern: str =
             name = each.name if isinstance(each, CameraSection) else str(number)
             yield from _flat(each, deployment, _joined(place, name), _joined(pattern, "*"))
     else:
-        yield place, _text(value, place.rsplit(".", maxsplit=1)[-1])
+        yield place, setting_text(value, place.rsplit(".", maxsplit=1)[-1])
 
 
 def _joined(place: str, name: str) -> str:
     return f"{place}.{name}" if place else name
 
 
-def _text(value: object, name: str) -> str:
+def setting_text(value: object, name: str) -> str:
+    """How the value of a setting is signed; ``name`` is the last word of its place."""
     if value is None:
         return "(not set)"
     if name in _CREDENTIALS:

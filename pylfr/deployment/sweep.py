@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pylfr._internal.atomic_file import sweep_parts
 from pylfr.deployment.config import Deployment
+from pylfr.deployment.own_files import are_records_own, is_own, not_own
 from pylfr.deployment.resources import Resources, require_key
 from pylfr.errors import AdjudicationError, AuthorisationError, VaultError
 from pylfr.gallery.watchlist.withdrawal import finish_withdrawals
@@ -55,35 +56,42 @@ def forget_expired(resources: Resources) -> Forgotten:
     audit = resources.audit
     deployment, now = resources.deployment, resources.now
     revoked = is_revoked(resources)
-    over = [path for path, until in deadlines(resources).items() if revoked or now >= until]
+
+    # Whatever belongs to a revoked deployment is over, whenever it would have been.
+    latest = now + _EVER if revoked else now
+
+    def end(path: Path) -> datetime:
+        return latest if is_own(resources, path) else now
+
+    over = [path for path, until in deadlines(resources).items() if end(path) >= until]
     # Each by itself: one odd thing does not keep the rest from being erased.
-    left: list[str] = []
+    left = list(not_own(resources))
     destroyed = []
     for path in over:
         with _noting(left):
             destroy_key(path)
             destroyed.append(path)
-    # Whatever belongs to a revoked deployment is over, whenever it would have been.
-    until = now + _EVER if revoked else now
     retention = RetentionPolicy.of(resources.profile).alerts
     pictures = lines = 0
     unfinished = sum(1 for folder in _part_folders(deployment) for _ in sweep_parts(folder))
     for folder in evidence_folders(deployment):
         if folder.is_dir():
-            for erased in (
-                sweep(folder, now=until),
-                sweep_pictures(folder, retention=retention, now=until),
-            ):
+            sweeps = [sweep(folder, now=end(folder))]
+            if is_own(resources, folder):
+                # What lies in the open bears no deadline of its own.
+                sweeps.append(sweep_pictures(folder, retention=retention, now=end(folder)))
+            for erased in sweeps:
                 with _noting(left):
                     for _ in erased:
                         pictures += 1
     for path in line_files(deployment):
-        if path.is_file():
+        if path.is_file() and is_own(resources, path):
             with _noting(left):
-                lines += sweep_lines(path, retention=retention, now=until)
+                lines += sweep_lines(path, retention=retention, now=end(path))
     alerts = outcomes = 0
     with _noting(left):
         if resources.records is not None:
+            until = latest if are_records_own(resources) else now
             alerts = resources.records.erase(now=until)
             outcomes = resources.records.forget(now=until)
     forgotten = Forgotten(
@@ -168,7 +176,8 @@ def is_revoked(resources: Resources) -> bool:
 def deadlines(resources: Resources) -> dict[Path, datetime]:
     """When each key that there is must be destroyed: at its own deadline, and never after what was signed.
 
-    That holds whatever the key's file says. One that cannot be read opens nothing, and is over at once.
+    That holds whatever the key's file says, unless the file is not the one that was signed for: it may be another
+    deployment's. One that cannot be read opens nothing, and is over at once.
     """
     deployment, retention = resources.deployment, RetentionPolicy.of(resources.profile)
     ends_at = _ends_at(resources)
@@ -176,7 +185,7 @@ def deadlines(resources: Resources) -> dict[Path, datetime]:
     if deployment.watchlist.key is not None:
         keys[deployment.watchlist.key] = retention.watchlist
     ending = {
-        path: _deadline(path, ends_at + kept if ends_at is not None else None, resources)
+        path: _deadline(path, ends_at + kept if ends_at is not None and is_own(resources, path) else None, resources)
         for path, kept in keys.items()
         if path.exists()
     }

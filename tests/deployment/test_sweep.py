@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -17,6 +18,8 @@ from pylfr._internal.atomic_file import PART
 from pylfr._internal.steady_clock import system_now
 from pylfr.deployment.config import Deployment, read_deployment
 from pylfr.deployment.resources import Resources
+from pylfr.deployment.retention import retained
+from pylfr.deployment.signed_settings import signed_settings
 from pylfr.deployment.sweep import Forgotten, forget_expired
 from pylfr.gallery.watchlist.digests import read_contents
 from pylfr.gallery.watchlist.sealed import seal_watchlist
@@ -275,6 +278,51 @@ def test_a_setting_that_names_another_file_by_mistake_destroys_nothing(
     # The rest went all the same.
     assert gone.pictures == 2
     assert "square.key" in gone.keys
+
+
+@pytest.mark.parametrize("urgent", [False, True], ids=["ended", "revoked"])
+def test_what_belongs_to_another_deployment_is_left_until_its_own_deadline(
+    tmp_path: Path, log: AuditLog, urgent: bool
+) -> None:
+    """A deployment file that was copied and changed by half: the other one's files are of pylfr's format too."""
+    deployment = deployed(tmp_path, log, urgent=urgent)
+    other = tmp_path / "other"
+    (other / "evidence").mkdir(parents=True)
+    (other / "open").mkdir()
+    week = NOON + timedelta(days=7)
+    keys = [make_vault_key(other / f"{name}.key", expires_at=week) for name in ("square", "evidence")]
+    write_sealed(other / "evidence", "b1", b"another face", keys[1], erase_at=week)
+    for name in ("alerts.jsonl", "open/20260111T120000000-north-7-a1a1a1a1.jpg"):
+        shutil.copy2(tmp_path / name, other / name)
+    before = {path: path.read_bytes() for path in other.rglob("*") if path.is_file()}
+    words = authorisation(
+        profile="eu-leo", urgent=urgent, **({} if urgent else {"ends_at": LATE}),
+        settings=signed_settings(deployment, record_key=None, watchlist_key=None),
+    )  # fmt: skip
+    signers = (read_signing_key(tmp_path / "officer.key"),)
+    (tmp_path / "authorisation.json").write_bytes(sign_authorisation(words, signers))
+    text = (tmp_path / "deployment.toml").read_text()
+    for setting in ('key = "', 'folder = "', 'path = "alerts'):
+        assert setting in text
+        text = text.replace(setting, setting.replace('"', '"other/'))
+    text = text.replace("other/record.key", "record.key")
+    (tmp_path / "mistaken.toml").write_text(text)
+    mistaken = read_deployment(tmp_path / "mistaken.toml")
+    late = LATE + timedelta(days=3)
+    with Resources(mistaken, now=late, audit=log) as resources:
+        shown = [each for each in retained(resources) if str(other) in each.place]
+    assert shown
+    assert not [each for each in shown if each.until is not None and each.until <= late]
+    gone = swept(mistaken, log, late)
+    assert gone.keys == ()
+    assert {path: path.read_bytes() for path in other.rglob("*") if path.is_file()} == before
+    for name in ("square.key", "evidence.key", "evidence", "open", "alerts.jsonl"):
+        [said] = [each for each in gone.left if each.startswith(f"{other / name} ")]
+        assert "not what the authorisation was signed for" in said
+    # What is its own goes as ever, and what is not goes at the deadline that is written into it.
+    assert set(swept(deployment, log, late).keys) == {"square.key", "evidence.key"}
+    assert set(swept(mistaken, log, week).keys) == {"square.key", "evidence.key"}
+    assert not (other / "evidence" / "b1.sealed").exists()
 
 
 @pytest.mark.parametrize("odd", ["folder", "pipe", "link"])
