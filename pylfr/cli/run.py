@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from pylfr._internal.atomic_file import write_result
+from pylfr._internal.large_blocks import give_back_large_blocks
 from pylfr.cli.console import tell
 from pylfr.cli.output import surviving_output
 from pylfr.cli.present import print_alert, print_notice, print_notices, print_summary, running, say_runtime
@@ -53,6 +54,7 @@ def run(
 
 def _run(deployment: Path, summary_file: Path | None, *, debuggable: bool, lost: SimpleQueue[str]) -> None:
     console = Console(stderr=True)
+    give_back_large_blocks()
     if not debuggable:
         close_memory()
     tell(f"the memory of this process is {memory_state()}", console)

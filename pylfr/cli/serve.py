@@ -9,6 +9,7 @@ from typing import Annotated, get_args
 
 import typer
 
+from pylfr._internal.large_blocks import give_back_large_blocks
 from pylfr.cli.console import say
 from pylfr.cli.said import named
 from pylfr.deployment.open import engine_of
@@ -39,6 +40,7 @@ def serve(
     except ImportError as error:
         raise ConfigError(f'{error.name} is not installed: pip install "pylfr[service]"') from error
     close_memory()
+    give_back_large_blocks()
     say(f"the memory of this process is {memory_state()}")
     with open_resources(deployment) as resources:
         monitor, watch = Monitor(resources.deployment), CameraWatch()

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from pylfr._internal.atomic_file import write_result
+from pylfr._internal.large_blocks import give_back_large_blocks
 from pylfr.cli.console import escape, results, say, tell, warn
 from pylfr.cli.present import chosen_network, print_notices
 from pylfr.cli.result_files import require_result_files
@@ -80,6 +81,7 @@ def size(
     width, height = _resolution(resolution)
     if codec not in ("h264", "hevc"):
         raise UsageError(f"--codec must be h264 or hevc, got {codec!r}")
+    give_back_large_blocks()
     rates = read_gpu_rates(gpu) if gpu is not None else None
     require_result_files({"--json": json_file, "--plot": plot, "--trace": trace}, inputs=[video, portraits, gpu])
     # Every trial that is too much slows cameras down and says so: here that is counted, and shown as a trial's end.

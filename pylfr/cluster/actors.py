@@ -14,6 +14,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from pylfr._internal.large_blocks import give_back_large_blocks
 from pylfr.cluster.engine_slots import FOLDER, EngineSlot, slots_of
 from pylfr.cluster.metrics import ClusterCollector
 from pylfr.cluster.node import ClusterNode, HeadAwayError, UnknownNodeError
@@ -51,6 +52,7 @@ class HeadActor:
 
     def __init__(self, deployment: str) -> None:
         close_memory()
+        give_back_large_blocks()
         start_logging("info", "text")
         self._resources = open_resources(Path(deployment))
         try:
@@ -160,6 +162,7 @@ class EngineActor:
 
     def __init__(self, head: str, number: int, capacity: int) -> None:
         close_memory()
+        give_back_large_blocks()
         start_logging("info", "text")
         folders = [each for each in os.environ.get(FOLDER, "").split(os.pathsep) if each]
         if number >= len(folders):
