@@ -28,7 +28,8 @@ from pylfr.faces.detect import FaceDetector, open_detector
 from pylfr.faces.embed import FaceEmbedder, open_embedder
 from pylfr.faces.quality import measure_quality
 from pylfr.faces.track import FaceTracker, TrackRules
-from pylfr.sizing.load import Setting, decode_floor, run_load
+from pylfr.sizing.decode_floor import decode_floor
+from pylfr.sizing.load import Setting, run_load
 from pylfr.sizing.synthetic import random_templates
 from pylfr.types import FrameBatch
 from pylfr.video.open import open_file

@@ -19,7 +19,8 @@ from benchmarks.measure import print_machine, this_machine, write_results
 from pylfr.deployment.open import open_load
 from pylfr.engine.engine import Engine
 from pylfr.engine.observer import Observer
-from pylfr.sizing.load import STAGGER_S, Load, Setting, run_load
+from pylfr.sizing.load import STAGGER_S, Setting, run_load
+from pylfr.sizing.measured_load import Load
 from pylfr.types import Faces, FrameBatch
 from pylfr.video.sources.looped import LoopedRecording
 

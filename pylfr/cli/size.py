@@ -21,13 +21,16 @@ from pylfr.deployment.sections.recognition import BatchSection, RecognitionSecti
 from pylfr.errors import MediaError, UsageError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
-from pylfr.sizing.capacity import TRACED_S, Conditions, LoadTrial, Sizing, SizingRules, size_machine
+from pylfr.sizing.capacity import TRACED_S, size_machine
 from pylfr.sizing.footage import ClipRules, Codec, find_portraits, make_clip
 from pylfr.sizing.gpu_plan import Demand, GpuPlan, plan_for_gpu, read_gpu_rates
-from pylfr.sizing.load import Load, Moment, Setting
+from pylfr.sizing.load import Moment, Setting
+from pylfr.sizing.measured_load import Load
 from pylfr.sizing.report import as_json, sizing_plot
+from pylfr.sizing.result import Conditions, Sizing, SizingRules
 from pylfr.sizing.synthetic import synthetic_watchlist, walkers_templates
 from pylfr.sizing.trace import LoadTimeline, breakdown
+from pylfr.sizing.trials import LoadTrial
 
 
 def size(
@@ -177,7 +180,7 @@ class _Shown:
         load = trial.load
         became = f"too much: {trial.why_not}" if trial.why_not else "held"
         length = f"{load.seconds:.0f} s"
-        cameras = f"{load.cameras:4} camera{'' if load.cameras == 1 else 's'}"
+        cameras = f"{trial.cameras:4} camera{'' if trial.cameras == 1 else 's'}"
         tell(
             f"{cameras}, {length}: p50 {load.latency.p50_ms:.0f}, p99 {load.latency.p99_ms:.0f} ms, "
             f"processor {load.cores_busy:.0%}: {became}",

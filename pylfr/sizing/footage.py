@@ -20,11 +20,11 @@ from platformdirs import user_cache_path
 from pylfr._internal.private_folder import make_private_folder
 from pylfr.errors import ConfigError
 from pylfr.evaluation.images.people import IMAGE_SUFFIXES
+from pylfr.sizing.measured_load import RATE
 from pylfr.types import UInt8
 from pylfr.video.decoding.image_io import read_image
 
 Codec = Literal["h264", "hevc"]
-RATE = 25
 _ENCODERS: dict[Codec, tuple[str, dict[str, str]]] = {
     "h264": ("libx264", {"preset": "fast", "crf": "23", "g": "50"}),
     "hevc": ("libx265", {"preset": "fast", "crf": "26", "g": "50", "x265-params": "log-level=error"}),

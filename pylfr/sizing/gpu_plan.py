@@ -10,8 +10,8 @@ from pathlib import Path
 from pylfr._internal.printable import excerpt
 from pylfr._internal.regular_file import read_file
 from pylfr.errors import ConfigError
+from pylfr.sizing.measured_load import RATE
 
-RATE = 25
 _OWN_INDEX = "device-"
 _PIXELS_1080P = 1920 * 1080
 

@@ -16,7 +16,7 @@ from pylfr.faces.detect import FaceDetector, open_detector
 from pylfr.faces.embed import FaceEmbedder, open_embedder
 from pylfr.models.measured import Measured
 from pylfr.models.store import ModelStore
-from pylfr.sizing.load import decode_floor
+from pylfr.sizing.decode_floor import decode_floor
 from pylfr.types import Float32, UInt8
 
 # As the engine batches them.

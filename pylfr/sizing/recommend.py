@@ -16,8 +16,8 @@ from pylfr.errors import ConfigError
 from pylfr.models.manifest import ModelManifest
 from pylfr.models.measured import Measured, MeasuredPair, MeasuredSearch
 from pylfr.models.store import ModelStore
-from pylfr.sizing.load import RATE
 from pylfr.sizing.machine import Machine
+from pylfr.sizing.measured_load import RATE
 from pylfr.sizing.network_costs import Costs
 
 # A machine that decodes, detects and embeds for more than this share of its time has none left for the rest.

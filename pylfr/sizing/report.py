@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 
 from pylfr.evaluation.plots import blank_figure, figure_png
-from pylfr.sizing.capacity import Sizing, shares_of
+from pylfr.sizing.result import Sizing
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
@@ -21,7 +21,7 @@ def sizing_plot(sizing: Sizing) -> bytes:
     figure, axes = blank_figure()
     trials = sorted(sizing.trials, key=lambda each: each.load.cameras)
     for held, colour, marker, name in ((True, _COLOURS[2], "o", "held"), (False, _COLOURS[1], "x", "too much")):
-        chosen = [each for each in trials if (not each.why_not) == held]
+        chosen = [each for each in trials if each.held == held]
         axes.scatter(
             [each.load.cameras for each in chosen],
             [max(each.load.latency.p99_ms, 0.1) for each in chosen],
@@ -32,6 +32,6 @@ def sizing_plot(sizing: Sizing) -> bytes:
     axes.set_yscale("log")
     axes.set_xlabel("cameras at 25 frames a second")
     axes.set_ylabel("p99 capture to alert, ms (logarithmic)")
-    shares = ", ".join(f"{stage} {share:.0%}" for stage, share in shares_of(sizing.load).items() if share >= 0.005)
+    shares = ", ".join(f"{stage} {share:.0%}" for stage, share in sizing.shares.items() if share >= 0.005)
     axes.set_title(f"{sizing.answer.split(';')[0]}; processor time: {shares}", fontsize=8, wrap=True)
     return figure_png(figure, axes)

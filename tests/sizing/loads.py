@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pylfr.sizing.capacity import Conditions
-from pylfr.sizing.load import Latency, Load
+from pylfr.sizing.measured_load import Latency, Load
+from pylfr.sizing.result import Conditions
 from pylfr.sizing.stopwatch import Spent
 
 CONDITIONS = Conditions(

@@ -13,9 +13,11 @@ from pylfr.errors import MediaError
 from pylfr.faces.detect import open_detector
 from pylfr.faces.embed import open_embedder
 from pylfr.sizing import capacity
-from pylfr.sizing.capacity import Sizing, SizingRules, memory_a_camera, size_machine, what_binds
-from pylfr.sizing.load import Load, Setting
+from pylfr.sizing.capacity import size_machine
+from pylfr.sizing.load import Setting
+from pylfr.sizing.measured_load import Load
 from pylfr.sizing.report import as_json, sizing_plot
+from pylfr.sizing.result import Sizing, SizingRules
 from pylfr.sizing.synthetic import synthetic_watchlist
 from tests.sizing.loads import CONDITIONS, load_of
 
@@ -110,20 +112,6 @@ def test_one_number_of_cameras_alone_is_held_or_is_not(monkeypatch: pytest.Monke
     too_much = size_with(monkeypatch, setting, most=11, only=14)
     assert too_much.answer.startswith("This machine does not hold 14: p99 latency 900 ms")
     assert (too_much.cameras, len(too_much.trials)) == (0, 1)
-
-
-def test_what_binds_is_the_largest_part_and_an_idle_machine_is_said_to_be_idle() -> None:
-    assert what_binds(load_of(11, most=11))[0] == "decode"
-    idle = load_of(1, most=11)
-    assert "nothing is used up" in what_binds(idle)[1]
-
-
-def test_memory_a_camera_is_the_slope_and_not_the_base() -> None:
-    trials = [
-        capacity.LoadTrial(load=load_of(cameras, most=9), is_full_length=False, why_not="") for cameras in (1, 4, 8)
-    ]
-    assert memory_a_camera(trials) == 40
-    assert memory_a_camera(trials[:1]) == 90
 
 
 def test_a_video_that_cannot_be_read_is_named(setting: Setting) -> None:

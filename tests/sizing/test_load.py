@@ -10,7 +10,9 @@ import pytest
 
 from pylfr.engine.observer import Observer
 from pylfr.errors import MediaError
-from pylfr.sizing.load import STAGES, Load, Setting, decode_floor, run_load
+from pylfr.sizing.decode_floor import decode_floor
+from pylfr.sizing.load import Setting, run_load
+from pylfr.sizing.measured_load import STAGES, Load
 from pylfr.types import Faces, FrameBatch
 from pylfr.video.sources.looped import LoopedRecording
 from tests.sizing.loads import load_of

@@ -9,7 +9,9 @@ from itertools import pairwise
 
 import pytest
 
-from pylfr.sizing.load import Load, Setting, decode_floor, run_load
+from pylfr.sizing.decode_floor import decode_floor
+from pylfr.sizing.load import Setting, run_load
+from pylfr.sizing.measured_load import Load
 from pylfr.sizing.trace import LoadTimeline, Span, breakdown
 from pylfr.types import Faces, FrameBatch
 from tests.samples import sample_frame
