@@ -10,6 +10,7 @@ from typing import get_args
 from pylfr.governance.adjudication.hand_over import HAND_OVER
 from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.audit.chain import LogEntry
+from pylfr.governance.audit.follower import LogFollower
 from pylfr.service.deliveries import DELIVERY_KINDS, delivery_after
 from pylfr.service.deployment_views import DeliveryView
 from pylfr.video.sources.observer import EventKind
@@ -38,19 +39,15 @@ class RunLog:
     """Follows one log. Safe for many threads."""
 
     def __init__(self, audit: AuditLog) -> None:
-        self._audit = audit
+        self._log = LogFollower(audit, *_KINDS)
         self._lock = threading.Lock()
-        self._seen = 0
         self._facts = RunFacts()
 
     def read(self) -> RunFacts:
         """The facts now. Raises ``AuditError`` where the log is damaged."""
         with self._lock:
-            head = self._audit.head.sequence
-            for entry in self._audit.entries(*_KINDS, after=self._seen):
+            for entry in self._log.new_entries():
                 self._facts = _after(self._facts, entry)
-                self._seen = entry.sequence
-            self._seen = max(self._seen, head)
             return self._facts
 
 

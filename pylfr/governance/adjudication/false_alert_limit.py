@@ -10,6 +10,7 @@ from pylfr.errors import AuthorisationError
 from pylfr.governance.adjudication.replay import LogReplay
 from pylfr.governance.adjudication.review import DECIDING
 from pylfr.governance.audit.audit import AuditLog
+from pylfr.governance.audit.follower import LogFollower
 
 # One-sided: the rate is above the ceiling with this confidence.
 _CONFIDENCE = 0.95
@@ -41,13 +42,13 @@ class FalseAlertCeiling:
         every_s: float = 5.0,
     ) -> None:
         self._audit = audit
+        self._log = LogFollower(audit, *DECIDING)
         self._authorisation = authorisation
         self._since = since
         self._ceiling = ceiling
         self._every_s = every_s
         self._read_at = -math.inf
         self._replay = LogReplay({authorisation: words})
-        self._last = 0
         # Of each alert of the run the numbers of its entries, and which count as false.
         self._alerts: dict[str, tuple[int, ...]] = {}
         self._false: set[str] = set()
@@ -68,8 +69,8 @@ class FalseAlertCeiling:
     def count_false(self) -> int:
         """How many alerts of the run people have refuted, or found to be false afterwards."""
         decided = set()
-        for entry in self._audit.entries(*DECIDING, after=self._last):
-            self._last, id_ = entry.sequence, str(entry.details.get("alert", ""))
+        for entry in self._log.new_entries():
+            id_ = str(entry.details.get("alert", ""))
             if entry.kind == "alert":
                 if entry.details.get("authorisation") == self._authorisation and entry.at >= self._since:
                     self._alerts[id_] = (entry.sequence,)

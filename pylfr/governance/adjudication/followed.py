@@ -25,6 +25,7 @@ from pylfr.governance.adjudication.reviewed import AlertRow, Reviewed, cut_off, 
 from pylfr.governance.adjudication.stored import StoredRecords
 from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.audit.chain import LogEntry
+from pylfr.governance.audit.follower import LogFollower
 
 # The log is written first and the records right afterwards: for so long what the records lack is no difference.
 _WRITTEN_WITHIN = timedelta(seconds=2)
@@ -79,7 +80,7 @@ class FollowedReview:
             of_alerts = (each for found in self._differences.values() for each in found)
             waiting = (self._known[id_].entries[-1] - 1 for id_ in self._waiting)
             return Followed(
-                differences=(*self._cut, *self._faults, *of_alerts), sequence=min(waiting, default=self._seen)
+                differences=(*self._cut, *self._faults, *of_alerts), sequence=min(waiting, default=self._log.seen)
             )
 
     def count(self) -> int:
@@ -127,7 +128,7 @@ class FollowedReview:
         """Forget everything but the terms of deployments, which all else depends on."""
         self._words = words
         self._replay = LogReplay(words)
-        self._seen = 0
+        self._log = LogFollower(self._audit, *DECIDING)
         self._known: dict[str, _Known] = {}
         # Alerts that have yet to be made anew: something was logged of them that the records may not have yet.
         self._waiting: set[str] = set()
@@ -155,9 +156,7 @@ class FollowedReview:
             self._made.popitem(last=False)
 
     def _take_entries(self) -> None:
-        head = self._audit.head.sequence
-        for entry in self._audit.entries(*DECIDING, after=self._seen):
-            self._seen = entry.sequence
+        for entry in self._log.new_entries():
             if "alert" not in entry.details:
                 self._replay.take(entry)
                 continue
@@ -166,7 +165,6 @@ class FollowedReview:
             known.entries = (*known.entries, entry.sequence)
             self._made.pop(id_, None)
             self._waiting.add(id_)
-        self._seen = max(self._seen, head)
 
     def _compare_some(self) -> None:
         """Compare the next alerts with the records; before the first of them, look for what is in one place alone."""
