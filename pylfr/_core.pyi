@@ -396,10 +396,16 @@ def apply_linear(features: Float32, weight: Float32, bias: Float32, out: Float32
 def search_exact(probes: Float32, references: Float32, k: int) -> tuple[Float32, Int64]:
     """The k largest dot products a probe: scores [N, k] descending, rows [N, k]; -1 and -1 where references run out."""
 
-def search_entries(probes: Float32, references: Float32, entry: Int64, k: int) -> tuple[Float32, Int64]:
+class EntryNumbers:
+    """A copy of the entry's number of each reference, int64 [R]. Raises ``ValueError`` unless they are rising."""
+
+    def __init__(self, entry: Int64) -> None: ...
+    def __len__(self) -> int: ...
+
+def search_entries(probes: Float32, references: Float32, entry: EntryNumbers, k: int) -> tuple[Float32, Int64]:
     """The k best entries a probe, each by its best reference: scores [N, k] descending, entries [N, k], -1 for none.
 
-    ``entry`` [R] is in rising order, which is checked. Of equal scores the smaller entry comes first.
+    ``references`` is float32 [R, D], a row for each of ``entry``. Of equal scores the smaller entry comes first.
     """
 
 class Tracker:

@@ -14,6 +14,7 @@ import numpy as np
 from pylfr._core import (
     FOUND_NUMBERS,
     MOST_SHORTLISTED,
+    EntryNumbers,
     Event,
     Graph,
     MemoryCounts,
@@ -58,6 +59,7 @@ from pylfr.types import Device, Faces, Float32, Frame, Int32, UInt8
 __all__ = [
     "FOUND_NUMBERS",
     "MOST_SHORTLISTED",
+    "EntryNumbers",
     "Event",
     "Graph",
     "MemoryCounts",

@@ -65,13 +65,19 @@ py::tuple search_all(const py::array& probes, const py::array& references, std::
     return py::make_tuple(scores, found);
 }
 
-py::tuple search_by_entry(const py::array& probes, const py::array& references, const py::array& entry,
+std::unique_ptr<EntryNumbers> make_entry_numbers(const py::array& entry) {
+    const std::int64_t* numbers = values<std::int64_t>(entry, {any_length}, "entry");
+    const py::ssize_t count = entry.shape(0);
+    const py::gil_scoped_release release;
+    return std::make_unique<EntryNumbers>(numbers, count);
+}
+
+py::tuple search_by_entry(const py::array& probes, const py::array& references, const EntryNumbers& entry,
                           std::int64_t k) {
     const float* sought = values<float>(probes, {any_length, any_length}, "probes");
     const py::ssize_t count = probes.shape(0), dimension = probes.shape(1);
-    const float* rows = values<float>(references, {any_length, dimension}, "references");
-    const py::ssize_t reference_count = references.shape(0);
-    const std::int64_t* owner = values<std::int64_t>(entry, {reference_count}, "entry");
+    const auto reference_count = static_cast<py::ssize_t>(entry.count());
+    const float* rows = values<float>(references, {reference_count, dimension}, "references");
     require_numbers(reference_count, dimension);
     require_scores(count, k);
     py::array_t<float> scores({count, static_cast<py::ssize_t>(k)});
@@ -80,7 +86,7 @@ py::tuple search_by_entry(const py::array& probes, const py::array& references, 
     std::int64_t* number = found.mutable_data();
     {
         const py::gil_scoped_release release;
-        search_entries(sought, count, rows, owner, reference_count, dimension, k, score, number);
+        search_entries(sought, count, rows, entry, dimension, k, score, number);
     }
     return py::make_tuple(scores, found);
 }
@@ -107,6 +113,9 @@ void bind_templates(py::module_& module) {
     module.def("apply_linear", &apply_linear_layer, py::arg("features"), py::arg("weight"), py::arg("bias"),
                py::arg("out"));
     module.def("search_exact", &search_all, py::arg("probes"), py::arg("references"), py::arg("k"));
+    py::class_<EntryNumbers>(module, "EntryNumbers")
+        .def(py::init(&make_entry_numbers), py::arg("entry"))
+        .def("__len__", &EntryNumbers::count);
     module.def("search_entries", &search_by_entry, py::arg("probes"), py::arg("references"), py::arg("entry"),
                py::arg("k"));
     py::class_<TemplatePool>(module, "TemplatePool")

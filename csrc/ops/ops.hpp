@@ -90,10 +90,21 @@ void apply_linear(const float* features, std::int64_t count, const float* weight
 void search_exact(const float* probes, std::int64_t probe_count, const float* references, std::int64_t reference_count,
                   std::int64_t dimension, std::int64_t k, float* scores, std::int64_t* rows);
 
-// The same by entry: references of one entry lie together, entries rise, and each counts once by its best reference.
-// Throws std::invalid_argument where they do not rise.
-void search_entries(const float* probes, std::int64_t probe_count, const float* references, const std::int64_t* entry,
-                    std::int64_t reference_count, std::int64_t dimension, std::int64_t k, float* scores,
-                    std::int64_t* entries);
+// The entry of each reference, in rising order, which is checked once: not at every search.
+class EntryNumbers {
+ public:
+    // Copies the numbers. Throws std::invalid_argument where one is less than the one before.
+    EntryNumbers(const std::int64_t* numbers, std::int64_t count);
+
+    const std::int64_t* begin() const { return numbers_.data(); }
+    std::int64_t count() const { return static_cast<std::int64_t>(numbers_.size()); }
+
+ private:
+    std::vector<std::int64_t> numbers_;
+};
+
+// The same by entry: of `entry.count()` references, and each entry counts once, by its best reference.
+void search_entries(const float* probes, std::int64_t probe_count, const float* references, const EntryNumbers& entry,
+                    std::int64_t dimension, std::int64_t k, float* scores, std::int64_t* entries);
 
 }  // namespace pylfr

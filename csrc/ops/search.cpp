@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <limits>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "cpu/simd.hpp"
@@ -150,13 +151,18 @@ void search_exact(const float* probes, std::int64_t probe_count, const float* re
            scores, rows);
 }
 
-void search_entries(const float* probes, std::int64_t probe_count, const float* references, const std::int64_t* entry,
-                    std::int64_t reference_count, std::int64_t dimension, std::int64_t k, float* scores,
-                    std::int64_t* entries) {
-    if (!std::is_sorted(entry, entry + reference_count)) throw std::invalid_argument("entry must be in rising order");
-    const auto most = static_cast<std::size_t>(std::min(k, reference_count));
-    search(probes, probe_count, references, reference_count, dimension, k,
-           std::vector<BestEntries>(probe_count, BestEntries(most, entry)), scores, entries);
+EntryNumbers::EntryNumbers(const std::int64_t* numbers, std::int64_t count) : numbers_(numbers, numbers + count) {
+    const auto fall = std::is_sorted_until(numbers_.begin(), numbers_.end());
+    if (fall == numbers_.end()) return;
+    throw std::invalid_argument("entry must be in rising order, got " + std::to_string(*fall) + " after " +
+                                std::to_string(*(fall - 1)) + " at " + std::to_string(fall - numbers_.begin()));
+}
+
+void search_entries(const float* probes, std::int64_t probe_count, const float* references, const EntryNumbers& entry,
+                    std::int64_t dimension, std::int64_t k, float* scores, std::int64_t* entries) {
+    const auto most = static_cast<std::size_t>(std::min(k, entry.count()));
+    search(probes, probe_count, references, entry.count(), dimension, k,
+           std::vector<BestEntries>(probe_count, BestEntries(most, entry.begin())), scores, entries);
 }
 
 }  // namespace pylfr

@@ -138,7 +138,8 @@ def search(chance: Chance) -> object:
         kept = 2**62
     if chance.choice((False, True)):
         return _core.search_exact(probes, rows, kept)
-    return _core.search_entries(probes, rows, chance.int64s((references,), 5, is_sorted=True), kept)
+    entry = _core.EntryNumbers(chance.int64s((references,), 5, is_sorted=True))
+    return len(entry), _core.search_entries(probes, rows, entry, kept)
 
 
 def tracker(chance: Chance) -> object:

@@ -37,7 +37,7 @@ def test_a_misaligned_array_is_refused_with_its_name_and_the_fix() -> None:
     with pytest.raises(ValueError, match="misaligned view"):
         ops.search_exact(unit(2), misaligned(unit(3)), 1)
     with pytest.raises(ValueError, match=r"entry must be int64 .* multiple of 8"):
-        ops.search_entries(unit(2), unit(3), misaligned(np.arange(3, dtype=np.int64)), 1)
+        ops.EntryNumbers(misaligned(np.arange(3, dtype=np.int64)))
     with pytest.raises(ValueError, match="misaligned view"):
         ops.Staging(ops.Stream("cpu")).send(misaligned(unit(2)))
 

@@ -71,7 +71,7 @@ def test_search_refuses_what_does_not_fit() -> None:
 def test_entries_are_ranked_by_their_best_reference(references: int, k: int) -> None:
     probes, rows = unit_rows(5, 40, 1), unit_rows(references, 40, 2)
     entry = np.sort(np.random.default_rng(references).integers(3, 3 + max(1, references // 3), references))
-    scores, entries = ops.search_entries(probes, rows, entry, k)
+    scores, entries = ops.search_entries(probes, rows, ops.EntryNumbers(entry), k)
     every, order = ops.search_exact(probes, rows, max(1, references))
     for row in range(len(probes)):
         best: dict[int, float] = {}
@@ -85,11 +85,23 @@ def test_entries_are_ranked_by_their_best_reference(references: int, k: int) -> 
 
 
 def test_entries_that_do_not_rise_are_refused() -> None:
-    rows = unit_rows(3, 8)
-    with pytest.raises(ValueError, match="entry must be in rising order"):
-        ops.search_entries(rows, rows, np.array([1, 2, 1]), 2)
-    with pytest.raises(ValueError, match=r"entry must be int64 \[3\]"):
-        ops.search_entries(rows, rows, np.array([1, 2]), 2)
+    with pytest.raises(ValueError, match="entry must be in rising order, got 1 after 2 at 3"):
+        ops.EntryNumbers(np.array([1, 1, 2, 1]))
+    with pytest.raises(ValueError, match=r"entry must be int64 \[any\], got shape \[1, 2\]"):
+        ops.EntryNumbers(np.array([[1, 2]]))
+    with pytest.raises(TypeError, match="entry must be int64"):
+        ops.EntryNumbers(np.array([1, 2], np.int32))
+
+
+def test_every_reference_has_an_entry_and_entries_that_change_afterwards_change_no_search() -> None:
+    rows, numbers = unit_rows(3, 8), np.array([1, 2, 3])
+    entry = ops.EntryNumbers(numbers)
+    assert len(entry) == 3
+    with pytest.raises(ValueError, match=r"references must be float32 \[3, 8\], got shape \[2, 8\]"):
+        ops.search_entries(rows, rows[:2], entry, 2)
+    numbers[:] = 9, -9, 0
+    _, found = ops.search_entries(rows, rows, entry, 1)
+    assert found.tolist() == [[1], [2], [3]]
 
 
 @pytest.mark.parametrize("dimension", [1, 5, 128, 512])
@@ -123,4 +135,4 @@ def test_rows_of_no_numbers_are_refused_however_many_they_are() -> None:
     with pytest.raises(ValueError, match="one number a row or more"):
         ops.search_exact(np.zeros((2, 0), np.float32), endless, 1)
     with pytest.raises(ValueError, match="one number a row or more"):
-        ops.search_entries(np.zeros((2, 0), np.float32), endless[:3], np.arange(3), 1)
+        ops.search_entries(np.zeros((2, 0), np.float32), endless[:3], ops.EntryNumbers(np.arange(3)), 1)
