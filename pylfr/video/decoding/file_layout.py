@@ -41,7 +41,7 @@ class Part:
 class Layout:
     """``parts`` in order, one where the file is one recording. ``is_whole``: the first of them is the whole file.
 
-    ``damage``: what is wrong with the container, in words.
+    ``damage``: what the search for them found wrong with the container, in words; ``damage_of_packets`` says the rest.
     """
 
     parts: Sequence[Part]
@@ -72,8 +72,6 @@ def layout_of(descriptor: int) -> Layout:
         _places("its boxes do not follow one another", fragments.broken),
         _places("its tags do not follow one another", [in_flv[0]] if in_flv is not None else []),
         _places("its elements do not follow one another", torn_ebml(descriptor)),
-        damage_of_asf(descriptor),
-        damage_of_ivf(descriptor),
         _ends_early(descriptor, parts[-1]),
     )
     return Layout(
@@ -81,6 +79,14 @@ def layout_of(descriptor: int) -> Layout:
         is_whole=len(parts) == 1 and end == size,
         damage=[words for words in damage if words is not None],
     )
+
+
+def damage_of_packets(descriptor: int) -> list[str]:
+    """What is wrong with the packets of an open file, in words, where FFmpeg is silent about it.
+
+    It may read the whole file, as opening a recording must not.
+    """
+    return [words for words in (damage_of_asf(descriptor), damage_of_ivf(descriptor)) if words is not None]
 
 
 def _places(what: str, places: Sequence[int]) -> str | None:

@@ -99,7 +99,7 @@ class RecordingReader:
         layout = self._opened.layout
         for number in range(len(layout.parts)):
             yield from self._part(number, layout)
-        self._damage += layout.damage
+        self._damage += self._opened.damage()
         if self._damage:
             expected = " and ".join(dict.fromkeys(self._expected))
             raise MediaError(

@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 from pylfr.errors import MediaError
 from pylfr.video.decoding.backend import Decoding
 from pylfr.video.decoding.container import check_stream, choose_stream, is_raw, open_container, open_descriptor
-from pylfr.video.decoding.file_layout import Layout, Ranges, layout_of
+from pylfr.video.decoding.file_layout import Layout, Ranges, damage_of_packets, layout_of
 from pylfr.video.decoding.picture_options import PictureOptions
 
 # FFmpeg's own assumption where an elementary stream does not name its rate.
@@ -84,6 +84,7 @@ class OpenRecording:
         self._held = ExitStack()
         self._wound_back: tuple[InputContainer, VideoStream] | None = None
         self._descriptor = -1
+        self._damage: list[str] | None = None
         self.layout: Layout
 
     def __enter__(self) -> OpenRecording:
@@ -99,6 +100,12 @@ class OpenRecording:
         with self._held:
             if self._wound_back is not None:
                 self._wound_back[0].close()
+
+    def damage(self) -> list[str]:
+        """What is wrong with the file itself, in words. The first call may read all of it: ask at the end."""
+        if self._damage is None:
+            self._damage = [*self.layout.damage, *damage_of_packets(self._descriptor)]
+        return self._damage
 
     @contextmanager
     def part(self, number: int) -> Iterator[tuple[InputContainer, VideoStream]]:

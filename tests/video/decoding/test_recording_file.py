@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from pylfr.video.decoding import file_layout
+from pylfr.video.decoding.asf_packets import damage_of_asf
 from pylfr.video.decoding.backend import ON_CPU
 from pylfr.video.decoding.container import open_container
 from pylfr.video.decoding.picture_options import AS_SENT
 from pylfr.video.decoding.recording_file import OpenRecording, RecordingFile
+from tests.conditions.recordings import plain
 from tests.video.decoding.test_frame_skipping import write
 
 
@@ -53,3 +56,28 @@ def test_one_that_is_left_in_the_middle_is_opened_anew(tmp_path: Path) -> None:
             leave(recording)
         with recording.part(0) as (container, stream):
             assert sum(1 for _ in container.decode(stream)) == 30
+
+
+def test_the_packets_of_an_asf_file_are_read_once_and_only_when_its_damage_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = plain("a.asf", "mpeg4", coding={"bf": "0"})(tmp_path)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 8192] = bytes(8192)
+    path.write_bytes(content)
+    asked = []
+
+    def counted(descriptor: int) -> str | None:
+        asked.append(descriptor)
+        return damage_of_asf(descriptor)
+
+    monkeypatch.setattr(file_layout, "damage_of_asf", counted)
+    with OpenRecording(
+        RecordingFile(path=path, camera="gate", decoding=ON_CPU, options=AS_SENT, threads=1)
+    ) as recording:
+        with recording.part(0):
+            assert not asked
+        assert any("packets of the file are damaged" in words for words in recording.damage())
+        assert recording.damage() == recording.damage()
+    assert len(asked) == 1
