@@ -19,13 +19,12 @@ from pathlib import Path
 
 from pylfr.errors import MediaError
 from pylfr.video.decoding.decoder_log import hear_decoders
-from pylfr.video.decoding.frame_sampler import Sampler
 from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
 from pylfr.video.open import open_file
-from pylfr.video.sources.observer import CameraEvent
 from tests.conditions.recordings import Make, plain, with_sound
 from tests.samples import NOON
 from tests.video.clips import RATE_HZ
+from tests.video.watches import RecordingWatch
 
 _PACKET_BYTES = 188
 _PICTURES = 0x100
@@ -133,39 +132,15 @@ SOURCES: Mapping[str, Make] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Played:
-    """A digest of each picture that was due, how many were skipped, and the error at the end."""
+    """A digest of each picture that was due, how many were skipped or not due, and the error at the end."""
 
     pictures: tuple[str, ...]
     skipped: int
     error: str
 
 
-@dataclass
-class _Watch:
-    rate_hz: float | None
-    count: int = 0
-
-    def __post_init__(self) -> None:
-        self.rate_now_hz = self.rate_hz
-        self._sampler = Sampler(self.rate_hz)
-
-    def skipped(self, count: int) -> None:
-        self.count += count
-
-    def is_due(self, captured_at: object) -> bool:
-        is_due = self._sampler.is_due(captured_at)  # type: ignore[arg-type]
-        self.count += not is_due
-        return is_due
-
-    def report(self, event: CameraEvent) -> None:
-        pass
-
-    def lost(self, cause: str, count: int) -> None:
-        raise AssertionError(f"{count} frames of a recording were lost: {cause}")
-
-
 def play(path: Path, rate_hz: float | None) -> Played:
-    watch, error = _Watch(rate_hz), ""
+    watch, error = RecordingWatch(rate_hz), ""
     found: list[str] = []
     is_raw = path.suffix in (".h264", ".hevc", ".mjpeg", ".m2v")
     options = PictureOptions(rate_hz=RATE_HZ) if is_raw else AS_SENT
@@ -177,7 +152,8 @@ def play(path: Path, rate_hz: float | None) -> Played:
         )
     except MediaError as caught:
         error = str(caught)
-    return Played(pictures=tuple(found), skipped=watch.count, error=error)
+    not_due = len(watch.asked) - len(found)
+    return Played(pictures=tuple(found), skipped=watch.skipped_frames + not_due, error=error)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,17 +7,16 @@ missing, at every rate of detection.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from pylfr.errors import MediaError
-from pylfr.video.decoding.frame_sampler import Sampler
 from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
-from pylfr.video.open import Isolation, open_file
-from pylfr.video.sources.observer import CameraEvent
+from pylfr.video.open import open_file
+from tests.conditions.playing import play
 from tests.conditions.recordings import (
     FRAMES,
     HEIGHT,
@@ -274,48 +273,6 @@ DAMAGED = (
     ),
     damaged("AVI without some bytes", without_bytes(AVI), "are missing|are damaged"),
 )
-
-
-@dataclass
-class Watch:
-    """Wants ``rate_hz`` frames a second and counts what it is told."""
-
-    rate_hz: float | None
-    events: list[CameraEvent] = field(default_factory=list)
-    times_s: list[float] = field(default_factory=list)
-    skipped_frames: int = 0
-
-    def __post_init__(self) -> None:
-        self._sampler = Sampler(self.rate_hz)
-        self.rate_now_hz = self.rate_hz
-
-    def skipped(self, count: int) -> None:
-        self.skipped_frames += count
-
-    def is_due(self, captured_at: object) -> bool:
-        self.times_s.append((captured_at - NOON).total_seconds())  # type: ignore[operator]
-        return self._sampler.is_due(captured_at)  # type: ignore[arg-type]
-
-    def report(self, event: CameraEvent) -> None:
-        self.events.append(event)
-
-    def lost(self, cause: str, count: int) -> None:
-        raise AssertionError(f"{count} frames of a recording were lost: {cause}")
-
-
-def play(
-    path: Path, options: PictureOptions, rate_hz: float | None, isolation: Isolation = "none"
-) -> tuple[Watch, set[tuple[int, int]], int, str]:
-    """What a recording tells its reader, the sizes of its frames, how many were due, and its error."""
-    source = open_file(path, camera="gate", started_at=NOON, isolation=isolation, picture=options)
-    watch, sizes, due, error = Watch(rate_hz), set(), 0, ""
-    try:
-        for frame in source.watched(watch):
-            sizes.add((frame.width, frame.height))
-            due += 1
-    except MediaError as caught:
-        error = str(caught)
-    return watch, sizes, due, error
 
 
 REFUSED = (

@@ -8,8 +8,8 @@ import pytest
 
 from pylfr.video.decoding import decoder_log
 from pylfr.video.decoding.picture_options import AS_SENT
+from tests.conditions.playing import play
 from tests.conditions.recordings import FRAMES, plain
-from tests.conditions.test_recordings import play
 
 
 def test_the_decoding_process_hears_what_the_decoder_conceals(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -13,30 +12,9 @@ from pylfr.deployment.signed_settings import camera_digest
 from pylfr.errors import ConfigError, MediaError
 from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.open import Isolation, open_file
-from pylfr.video.sources.observer import CameraEvent
 from tests.samples import NOON
 from tests.video.clips import write_clip
-
-
-class Diary:
-    """Wants every frame and notes what is reported."""
-
-    rate_hz = rate_now_hz = None
-
-    def __init__(self) -> None:
-        self.events: list[CameraEvent] = []
-
-    def skipped(self, count: int) -> None:
-        raise AssertionError(f"every frame is wanted, got {count} skipped")
-
-    def is_due(self, captured_at: datetime) -> bool:
-        return True
-
-    def report(self, event: CameraEvent) -> None:
-        self.events.append(event)
-
-    def lost(self, cause: str, count: int) -> None:
-        raise AssertionError(f"nothing is lost here: {cause} {count}")
+from tests.video.watches import RecordingWatch
 
 
 @pytest.mark.parametrize(
@@ -79,11 +57,11 @@ def test_a_recording_of_another_stream_gives_no_frame(
 ) -> None:
     path = write_clip(tmp_path / "clip.mp4", frames=2)
     source = open_file(path, camera="gate", started_at=NOON, isolation=isolation, expect=ExpectedStream.parse(pin))
-    diary = Diary()
+    watch = RecordingWatch()
     words = f"authorised is {pin}, it sends {sent}"
     with pytest.raises(MediaError, match=words):
-        next(iter(source.watched(diary)))
-    assert [(event.camera, event.kind, event.detail) for event in diary.events] == [("gate", "mismatched", words)]
+        next(iter(source.watched(watch)))
+    assert [(event.camera, event.kind, event.detail) for event in watch.events] == [("gate", "mismatched", words)]
 
 
 @pytest.mark.parametrize("isolation", ["none", "process"])

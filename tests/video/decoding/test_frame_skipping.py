@@ -14,12 +14,12 @@ from av.video.stream import VideoStream
 from pylfr.types import Frame
 from pylfr.video.batching.batcher import Batcher
 from pylfr.video.decoding.droppable import DroppablePictures
-from pylfr.video.decoding.frame_sampler import Sampler, slot_of
+from pylfr.video.decoding.frame_sampler import slot_of
 from pylfr.video.decoding.frame_skipping import FrameSkipper
 from pylfr.video.open import Isolation, open_file
-from pylfr.video.sources.observer import CameraEvent
 from tests.samples import NOON
 from tests.video.clips import picture_of
+from tests.video.watches import RecordingWatch
 
 FRAMES = 120
 # What x264 is told, and whether that leaves frames that no other is made from.
@@ -29,30 +29,6 @@ CODINGS = {
     "no B-frames": ("libx264", "bframes=0:keyint=40:scenecut=0", False),
 }
 _H265 = ("libx265", "bframes=3:keyint=40:scenecut=0:log-level=error", True)
-
-
-class Sampling:
-    """A watch at ``rate_hz`` that does, or does not, say so in time."""
-
-    def __init__(self, rate_hz: float, *, says_so: bool) -> None:
-        self.rate_hz = self.rate_now_hz = rate_hz if says_so else None
-        self.asked = self.passed = 0
-        self.events: list[CameraEvent] = []
-        self._sampler = Sampler(rate_hz)
-
-    def skipped(self, count: int) -> None:
-        assert count > 0
-        self.passed += count
-
-    def is_due(self, captured_at: datetime) -> bool:
-        self.asked += 1
-        return self._sampler.is_due(captured_at)
-
-    def report(self, event: CameraEvent) -> None:
-        self.events.append(event)
-
-    def lost(self, cause: str, count: int) -> None:
-        raise AssertionError(f"{count} frames of a recording were lost: {cause}")
 
 
 def write(path: Path, coding: str, *, rate: int = 25, frames: int = FRAMES) -> Path:
@@ -68,7 +44,7 @@ def write(path: Path, coding: str, *, rate: int = 25, frames: int = FRAMES) -> P
     return path
 
 
-def look(path: Path, watch: Sampling, isolation: Isolation = "none") -> list[tuple[int, datetime, bytes]]:
+def look(path: Path, watch: RecordingWatch, isolation: Isolation = "none") -> list[tuple[int, datetime, bytes]]:
     source = open_file(path, camera="gate", started_at=NOON, isolation=isolation)
     return [kept(frame) for frame in source.watched(watch)]
 
@@ -84,11 +60,11 @@ def test_the_same_frames_are_looked_at_with_fewer_decoded(
     tmp_path: Path, coding: str, suffix: str, rate_hz: float
 ) -> None:
     path = write(tmp_path / f"a.{suffix}", coding)
-    told, untold = Sampling(rate_hz, says_so=True), Sampling(rate_hz, says_so=False)
+    told, untold = RecordingWatch(rate_hz), RecordingWatch(rate_hz, says_so=False)
     assert look(path, told) == look(path, untold)
-    assert (untold.asked, untold.passed) == (FRAMES, 0)
-    assert told.asked + told.passed == FRAMES
-    assert (told.passed > FRAMES // 8) == CODINGS[coding][2]
+    assert (len(untold.asked), untold.skipped_frames) == (FRAMES, 0)
+    assert len(told.asked) + told.skipped_frames == FRAMES
+    assert (told.skipped_frames > FRAMES // 8) == CODINGS[coding][2]
     assert [event.kind for event in told.events] == [event.kind for event in untold.events]
 
 
@@ -143,25 +119,26 @@ def test_a_picture_says_of_itself_whether_another_is_made_from_it(tmp_path: Path
 
 @pytest.mark.parametrize("rate_hz", [25.0, 60.0])
 def test_where_every_frame_is_wanted_every_frame_is_decoded(tmp_path: Path, rate_hz: float) -> None:
-    watch = Sampling(rate_hz, says_so=True)
+    watch = RecordingWatch(rate_hz)
     assert len(look(write(tmp_path / "a.mp4", "pyramid of B-frames"), watch)) == FRAMES
-    assert watch.passed == 0
+    assert watch.skipped_frames == 0
 
 
 def test_an_isolated_decoder_passes_over_the_same(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4", "pyramid of B-frames")
-    here, there = Sampling(8.0, says_so=True), Sampling(8.0, says_so=True)
+    here, there = RecordingWatch(8.0), RecordingWatch(8.0)
     assert look(path, here) == look(path, there, "process")
     # It asks about those frames alone that are due.
-    assert (there.asked, there.asked + there.passed) == (len(look(path, Sampling(8.0, says_so=False))), FRAMES)
-    assert 0 < here.passed < there.passed
+    assert len(there.asked) == len(look(path, RecordingWatch(8.0, says_so=False)))
+    assert len(there.asked) + there.skipped_frames == FRAMES
+    assert 0 < here.skipped_frames < there.skipped_frames
 
 
 def test_a_recording_that_plays_again_goes_on_evenly(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4", "pyramid of B-frames", frames=45)
     seen = []
     for says_so in (True, False):
-        watch = Sampling(8.0, says_so=says_so)
+        watch = RecordingWatch(8.0, says_so=says_so)
         source = open_file(path, camera="gate", started_at=NOON, isolation="none", loop=True)
         frames = source.watched(watch)
         seen.append([kept(next(frames)) for _ in range(60)])
@@ -180,5 +157,5 @@ def test_every_frame_that_came_is_counted(tmp_path: Path) -> None:
 
 
 def test_a_recording_of_one_frame_is_looked_at(tmp_path: Path) -> None:
-    watch = Sampling(1.0, says_so=True)
+    watch = RecordingWatch(1.0)
     assert len(look(write(tmp_path / "a.mp4", "pyramid of B-frames", frames=1), watch)) == 1
