@@ -14,8 +14,9 @@ from pathlib import Path
 from pylfr.deployment.config import read_deployment
 from pylfr.deployment.resources import Resources, open_resources
 from pylfr.deployment.sweep import forget_expired
+from tests.chaos.deployed import SECRETS
 from tests.chaos.scene import NAMES
-from tests.chaos.stand import SECRETS, Stand, alerts_of, entries_of
+from tests.chaos.stand import Stand, alerts_of, entries_of
 
 # A process that serves the same cameras for hours may grow by so much, and no more.
 MORE_DESCRIPTORS, MORE_THREADS, MORE_KIB = 16, 8, 200_000

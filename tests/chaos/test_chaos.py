@@ -18,7 +18,8 @@ import pytest
 from tests.chaos.faults import some
 from tests.chaos.oracle import Oracle
 from tests.chaos.scene import find_scene
-from tests.chaos.stand import PATIENCE_S, Stand, alerts_of
+from tests.chaos.stand import Stand, alerts_of
+from tests.chaos.supervised_run import PATIENCE_S
 from tests.video.camera_server import needs_server
 
 pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed: pip install 'pylfr[mqtt]'")
