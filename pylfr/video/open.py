@@ -175,6 +175,7 @@ def open_http(
 ) -> LiveSource:
     """A camera that sends over HTTP: JPEG pictures one after the other (MJPEG), or segments (HLS).
 
+    Pictures between which there are no multipart boundaries, or wrong ones, are told apart by their own markers.
     With ``https://`` the certificate must be signed by an authority of the system, or be in the file ``ca``.
     Redirects are not followed. Raises as ``open_rtsp``.
     """
@@ -194,7 +195,7 @@ def open_http(
     return LiveSource(
         url,
         camera=camera,
-        connection=Connection(input_format=None, ways=(options,)),
+        connection=Connection(input_format=None, second_format="mjpeg", ways=(options,)),
         patience=patience or ReconnectPolicy(),
         threads=threads,
         picture=picture,

@@ -62,6 +62,8 @@ CAMERAS: Sources = (
     ("over_tls", "tphakala/birdnet-go#2592"),
     ("over_https", "deepch/RTSPtoWeb#82"),
     ("in_its_own_manner", "janakj/py-mjpeg#2"),
+    ("without_boundaries", "arendst/Tasmota#12376"),
+    ("web_page", "RFC 9110, 8.3: what a server says of its content may be wrong"),
     ("jpeg", "opencv/opencv#27208"),
     ("hls", "RFC 8216, 6.3.3: segments are played at their own pace"),
     ("title", "ETSI EN 300 468, annex A: a title has one of many codings"),

@@ -14,9 +14,11 @@ from pylfr.deployment.sections.cameras import CameraSection
 from pylfr.errors import ConfigError, MediaError
 from pylfr.video.decoding.picture_options import AS_SENT
 from pylfr.video.open import open_device, open_http, open_rtsp
+from tests.conditions.motion_jpeg import MotionJpeg, web
 from tests.conditions.playing import play
 from tests.conditions.recordings import FRAMES, write
-from tests.conditions.test_cameras import SOON, WAIT_S, MotionJpeg, Witness, answering, reply, web
+from tests.conditions.test_cameras import answering, reply
+from tests.conditions.witness import SOON, WAIT_S, Witness
 from tests.samples import NOON
 
 Answer = Callable[[str], bytes]

@@ -3,81 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dates
-import io
-import ipaddress
 import signal
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
 import pytest
 from av.container import InputContainer
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
-from PIL import Image
 
 from pylfr.errors import MediaError
-from pylfr.types import Frame
 from pylfr.video.open import LiveSource, ReconnectPolicy, Transport, open_http, open_rtsp
 from pylfr.video.sources import camera_certificates
-from pylfr.video.sources.observer import CameraEvent
-from tests.video.camera_server import PASSWORD, SYSTEM_PYTHON, Server, needs_server
-
-WAIT_S = 30.0
-READ_S = 2.0
-SOON = ReconnectPolicy(open_s=4.0, read_s=READ_S, first_retry_s=0.1, longest_retry_s=0.3)
-
-
-@dataclass
-class Witness:
-    """Keeps what a camera reports, and closes it after ``frames`` frames or the event ``until``."""
-
-    source: LiveSource
-    until: str = ""
-    frames: int = 5
-    rate_hz: float | None = None
-    rate_now_hz: float | None = None
-    events: list[CameraEvent] = field(default_factory=list)
-    got: list[Frame] = field(default_factory=list)
-
-    def skipped(self, count: int) -> None:
-        pass
-
-    def is_due(self, captured_at: dates.datetime) -> bool:
-        return True
-
-    def lost(self, cause: str, count: int) -> None:
-        pass
-
-    def report(self, event: CameraEvent) -> None:
-        self.events.append(event)
-        if event.kind == self.until or time.monotonic() > self._over_s:
-            self.source.close()
-
-    def watch(self) -> Witness:
-        self._over_s = time.monotonic() + WAIT_S
-        timer = threading.Timer(WAIT_S, self.source.close)
-        timer.start()
-        for frame in self.source.watched(self):
-            self.got.append(frame)
-            if not self.until and len(self.got) >= self.frames:
-                self.source.close()
-        timer.cancel()
-        return self
-
-    def details(self, kind: str) -> str:
-        return " ".join(event.detail for event in self.events if event.kind == kind)
+from tests.conditions.certificates import certificate
+from tests.conditions.witness import READ_S, SOON, WAIT_S, Witness
+from tests.video.camera_server import PASSWORD, Server, needs_server
 
 
 @pytest.fixture(scope="module")
@@ -304,11 +247,11 @@ def test_a_camera_that_is_unavailable_for_a_moment_after_the_check_is_asked_agai
     """A server that has not yet taken down what the check made it set up answers 503."""
     connect, left = LiveSource._connect, [times]
 
-    def busy(source: LiveSource, file: str, further: Mapping[str, str]) -> InputContainer:
+    def busy(source: LiveSource, file: str, further: Mapping[str, str], warn: Callable[[str], None]) -> InputContainer:
         left[0] -= 1
         if left[0] >= 0:
             raise av.error.HTTPServerError(1, "Server returned 5XX Server Error reply")
-        return connect(source, file, further)
+        return connect(source, file, further, warn)
 
     monkeypatch.setattr(LiveSource, "_connect", busy)
     until = "" if times == 2 else "reconnecting"
@@ -363,33 +306,6 @@ def test_closing_a_camera_that_froze_ends_its_thread_within_a_second(server: Ser
         assert not thread.is_alive()
     finally:
         server.send(signal.SIGCONT)
-
-
-def certificate(
-    folder: Path, name: str, issuer: tuple[x509.Certificate, rsa.RSAPrivateKey] | None
-) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
-    """A certificate for ``name``, signed by ``issuer`` or by itself; with its key in ``folder/name.pem``."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dates.datetime.now(dates.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject if issuer is None else issuer[0].subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dates.timedelta(days=1))
-        .not_valid_after(now + dates.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=name == "authority", path_length=None), critical=True)
-    )
-    if name == "127.0.0.1":
-        address = x509.IPAddress(ipaddress.ip_address(name))
-        builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
-    made = builder.sign(key if issuer is None else issuer[1], hashes.SHA256())
-    (folder / f"{name}.crt").write_bytes(made.public_bytes(Encoding.PEM))
-    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (folder / f"{name}.pem").write_bytes(made.public_bytes(Encoding.PEM) + secret)
-    return made, key
 
 
 @needs_server
@@ -455,135 +371,3 @@ def test_a_file_without_a_certificate_and_udp_over_tls_are_refused(tmp_path: Pat
         open_rtsp("rtsps://host/camera", camera="gate", ca=tmp_path / "empty.pem")
     with pytest.raises(MediaError, match="UDP would not be encrypted"):
         open_rtsp("rtsps://host/camera", camera="gate", transport="udp")
-
-
-def jpeg(number: int) -> bytes:
-    content = io.BytesIO()
-    Image.new("RGB", (160, 120), (8 * number % 256, 90, 30)).save(content, "JPEG")
-    return content.getvalue()
-
-
-class MotionJpeg(BaseHTTPRequestHandler):
-    """A camera that sends ten JPEG pictures a second, as those of twenty years do.
-
-    ``named`` is how it names what is between two pictures, ``has_lengths`` whether it says how long each is.
-    """
-
-    named = "picture"
-    has_lengths = True
-
-    def do_GET(self) -> None:
-        if self.path != "/video.mjpg":
-            self.send_error(404)
-            return
-        self.send_response(200)
-        self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={self.named}")
-        self.end_headers()
-        with contextlib.suppress(OSError):
-            for number in range(300):
-                content = jpeg(number)
-                length = f"Content-Length: {len(content)}\r\n".encode() if self.has_lengths else b""
-                self.wfile.write(b"--picture\r\nContent-Type: image/jpeg\r\n" + length + b"\r\n" + content + b"\r\n")
-                time.sleep(0.1)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextlib.contextmanager
-def web(handler: type[BaseHTTPRequestHandler], shown: Path | None = None) -> Iterator[int]:
-    """A server on a port of its own; over TLS where it has a certificate with its key to show."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    if shown is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(shown)
-        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def test_a_camera_that_sends_jpeg_over_http_gives_every_frame() -> None:
-    with web(MotionJpeg) as port:
-        source = open_http(f"http://127.0.0.1:{port}/video.mjpg", camera="gate", patience=SOON)
-        witness = Witness(source, frames=25).watch()
-        assert len(witness.got) >= 25
-        assert [event.kind for event in witness.events] == ["opened"]
-        lost = Witness(open_http(f"http://127.0.0.1:{port}/no", camera="gate", patience=SOON), until="refused").watch()
-    assert "check the path" in lost.details("refused")
-
-
-@pytest.mark.parametrize(
-    "habit",
-    [
-        {"named": "--picture"},
-        {"named": '"picture"'},
-        {"has_lengths": False},
-    ],
-    ids=str,
-)
-def test_a_camera_that_sends_jpeg_in_its_own_manner_gives_every_frame(habit: dict[str, object]) -> None:
-    with web(type("Habit", (MotionJpeg,), habit)) as port:
-        source = open_http(f"http://127.0.0.1:{port}/video.mjpg", camera="gate", patience=SOON)
-        witness = Witness(source, frames=10).watch()
-    assert len(witness.got) >= 10, witness.events
-
-
-def test_a_camera_that_sends_over_https_is_verified(tmp_path: Path) -> None:
-    authority = certificate(tmp_path, "authority", None)
-    certificate(tmp_path, "127.0.0.1", authority)
-    with web(MotionJpeg, tmp_path / "127.0.0.1.pem") as port:
-        url = f"https://127.0.0.1:{port}/video.mjpg"
-        trusted = open_http(url, camera="gate", ca=tmp_path / "authority.crt", patience=SOON)
-        witness = Witness(trusted, frames=5).watch()
-        assert len(witness.got) >= 5, witness.events
-        unknown = Witness(open_http(url, camera="gate", patience=SOON), until="reconnecting").watch()
-    assert not unknown.got
-    assert unknown.details("disconnected") or unknown.details("refused")
-
-
-@needs_server
-def test_a_camera_of_hls_segments_gives_its_frames_at_their_own_pace(tmp_path: Path) -> None:
-    pipeline = (
-        "videotestsrc is-live=true num-buffers=400 ! video/x-raw,format=I420,width=160,height=120,framerate=25/1 "
-        "! openh264enc gop-size=25 ! h264parse ! hlssink2 target-duration=1 max-files=20 playlist-length=10 "
-        f"location={tmp_path}/%05d.ts playlist-location={tmp_path}/live.m3u8"
-    )
-    maker = subprocess.Popen(
-        [SYSTEM_PYTHON, "-c", f"""
-import gi
-gi.require_version("Gst", "1.0")
-from gi.repository import Gst
-Gst.init(None)
-pipeline = Gst.parse_launch({pipeline!r})
-pipeline.set_state(Gst.State.PLAYING)
-pipeline.get_bus().timed_pop_filtered(Gst.CLOCK_TIME_NONE, Gst.MessageType.EOS | Gst.MessageType.ERROR)
-"""]
-    )  # fmt: skip
-
-    class Files(SimpleHTTPRequestHandler):
-        def __init__(self, *given: object) -> None:
-            super().__init__(*given, directory=str(tmp_path))  # type: ignore[arg-type]
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    try:
-        until = time.monotonic() + WAIT_S
-        while not (tmp_path / "live.m3u8").exists() and time.monotonic() < until:
-            time.sleep(0.1)
-        with web(Files) as port:
-            source = open_http(f"http://127.0.0.1:{port}/live.m3u8", camera="gate", patience=SOON)
-            witness = Witness(source, frames=60).watch()
-    finally:
-        maker.kill()
-        maker.wait()
-    assert len(witness.got) >= 60, witness.events
-    times = [frame.captured_at for frame in witness.got]
-    assert (times[-1] - times[0]).total_seconds() > 1.5

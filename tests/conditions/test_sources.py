@@ -13,6 +13,7 @@ from tests.conditions import (
     test_camera_faults,
     test_cameras,
     test_commands,
+    test_http_cameras,
     test_pictures,
     test_recordings,
 )
@@ -44,7 +45,10 @@ def names_of(*modules: ModuleType) -> list[str]:
 CONDITIONS: dict[str, tuple[list[str], Sources]] = {
     "recordings": ([each.what for each in (*test_recordings.WHOLE, *test_recordings.DAMAGED)], RECORDINGS),
     "cameras": (
-        [*(f"srt: {name}" for name in names_of(test_srt)), *names_of(test_cameras, test_camera_faults)],
+        [
+            *(f"srt: {name}" for name in names_of(test_srt)),
+            *names_of(test_cameras, test_http_cameras, test_camera_faults),
+        ],
         CAMERAS,
     ),
     "pictures": ([*(each.what for each in test_pictures.READ), *test_pictures.REFUSED], PICTURES),

@@ -30,10 +30,15 @@ from pylfr.video.sources.observer import CameraEvent, FrameObserver
 # as a rule. It is asked again after these pauses before that counts.
 _BUSY_PAUSES_S = (0.1, 0.3, 0.9)
 
+# libavutil/error.h: AVERROR_INVALIDDATA.
+_INVALID_DATA = int.from_bytes(b"INDA", "little")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
     """How FFmpeg connects: the format of the stream, and one set of options for each way that is tried in turn.
+
+    Without an ``input_format`` FFmpeg recognises it. Where that gives no picture, ``second_format`` is tried.
 
     ``check`` is called with the resolved address before each attempt; it gives the address to connect to, which a
     redirect may have changed, and further options. It ends soon after the event that it is given is set, calls what it
@@ -43,6 +48,7 @@ class Connection:
     """
 
     input_format: str | None
+    second_format: str | None = None
     ways: Sequence[Mapping[str, str]] = ({},)
     check: Callable[[str, threading.Event, Callable[[str], None]], tuple[str, Mapping[str, str]]] | None = None
     dial: Callable[[str, threading.Event], io.RawIOBase] | None = None
@@ -139,27 +145,21 @@ class LiveSource(CameraSource):
         file = address if dial is None else line.enter_context(dial(address, self._closed))
         for pause_s in _BUSY_PAUSES_S if check is not None else ():
             try:
-                return self._connect(file, further)
+                return self._connect(file, further, warn)
             except av.error.HTTPServerError:
                 self._closed.wait(pause_s)
-        return self._connect(file, further)
+        return self._connect(file, further, warn)
 
-    def _connect(self, file: str | io.RawIOBase, further: Mapping[str, str]) -> InputContainer:
+    def _connect(
+        self, file: str | io.RawIOBase, further: Mapping[str, str], warn: Callable[[str], None]
+    ) -> InputContainer:
         with (
             self._settings.decoding.refusing(self._camera),
             hearing_redirects() as is_redirected,
             interrupted_by(lambda: self._closed.is_set() or is_redirected()),
         ):
             try:
-                return av.open(
-                    file,
-                    mode="r",
-                    format=self._connection.input_format,
-                    options={**self._connection.ways[self._way], **further},
-                    metadata_errors="replace",
-                    timeout=(self._settings.patience.open_s, self._settings.patience.read_s),
-                    hwaccel=self._settings.decoding.accelerator(),
-                )
+                return self._container(file, further, warn)
             except (av.error.FFmpegError, OSError) as error:
                 if is_redirected():
                     raise CameraRefusedError(
@@ -167,3 +167,42 @@ class LiveSource(CameraSource):
                         "is followed; if the camera is right, it is found at the next attempt"
                     ) from error
                 raise
+
+    def _container(
+        self, file: str | io.RawIOBase, further: Mapping[str, str], warn: Callable[[str], None]
+    ) -> InputContainer:
+        """What FFmpeg opens, in the second format where the first gives no picture. Raises as ``av.open``."""
+        second = self._connection.second_format
+        if second is None:
+            return self._opened(file, further, self._connection.input_format)
+        try:
+            container = self._opened(file, further, self._connection.input_format)
+        except (av.error.InvalidDataError, av.error.EOFError):
+            pass
+        else:
+            # FFmpeg has looked for pictures for seconds; other formats may yet show their size.
+            if container.format.name != "mpjpeg" or _has_size(container):
+                return container
+            container.close()
+        container = self._opened(file, further, second)
+        if not _has_size(container):
+            container.close()
+            raise av.error.InvalidDataError(_INVALID_DATA, "no picture was found")
+        warn("what it sends between its pictures is no multipart boundary: they are told apart by their own markers")
+        return container
+
+    def _opened(self, file: str | io.RawIOBase, further: Mapping[str, str], input_format: str | None) -> InputContainer:
+        return av.open(
+            file,
+            mode="r",
+            format=input_format,
+            options={**self._connection.ways[self._way], **further},
+            metadata_errors="replace",
+            timeout=(self._settings.patience.open_s, self._settings.patience.read_s),
+            hwaccel=self._settings.decoding.accelerator(),
+        )
+
+
+def _has_size(container: InputContainer) -> bool:
+    """Whether a video stream says how large its pictures are."""
+    return any(stream.width > 0 and stream.height > 0 for stream in container.streams.video)

@@ -14,7 +14,7 @@ import pytest
 from pylfr.errors import ConfigError, MediaError
 from pylfr.video.open import ReconnectPolicy, open_srt
 from pylfr.video.sources.srt import SrtAddress
-from tests.conditions.test_cameras import SOON, WAIT_S, Witness
+from tests.conditions.witness import SOON, WAIT_S, Witness
 from tests.video.camera_server import SYSTEM_PYTHON, free_udp_port, needs_server
 
 SECRET = "a passphrase & more?"
