@@ -1,4 +1,4 @@
-// What the bindings share: NumPy arrays checked and seen as plain memory. Only bind*.cpp include this.
+// What the bindings share: NumPy arrays checked and seen as plain memory. Only bindings/ includes this.
 #pragma once
 
 #include <pybind11/functional.h>
@@ -22,7 +22,7 @@ namespace py = pybind11;
 
 constexpr py::ssize_t any_length = -1;
 
-// Whether the end of an object waits for the device; its type may say that this one's does not.
+// Whether the destructor waits for the device; overloads say of which objects it does not.
 template <class T>
 bool may_wait(const T&) {
     return true;
@@ -34,7 +34,7 @@ inline bool may_wait(const Readback& readback) {
     return !readback.is_done();
 }
 
-// Ends a Python object's inside; other threads of Python go on where that waits for the device.
+// Deletes what a Python object holds, without the GIL where that waits for the device.
 template <class T>
 struct EndWithoutGil {
     void operator()(T* object) const {
@@ -50,7 +50,7 @@ struct EndWithoutGil {
 template <class T>
 using Held = std::unique_ptr<T, EndWithoutGil<T>>;
 
-// "float32 [N, 4]", from a dtype and lengths; any_length reads "any".
+// "float32 [N, 4]", from a dtype and lengths; any_length is written "any".
 std::string shape_text(const char* dtype, const py::ssize_t* lengths, std::size_t axes);
 inline std::string shape_text(const char* dtype, std::initializer_list<py::ssize_t> shape) {
     return shape_text(dtype, shape.begin(), shape.size());

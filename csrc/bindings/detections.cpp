@@ -1,4 +1,4 @@
-// Detection heads into faces, and the suppression of doubles.
+// Detection heads into faces, and the suppression of duplicates.
 #include "bindings/checks.hpp"
 
 namespace pylfr {

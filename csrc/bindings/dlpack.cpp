@@ -1,4 +1,4 @@
-// DLPack, both ways: records of other libraries become tensors, tensors become records.
+// DLPack, both ways: other libraries' managed tensors become tensors, tensors become managed tensors.
 #include <utility>
 
 #include "bindings/exchange.hpp"
@@ -36,7 +36,7 @@ Element element_of(const dlpack::Type& type) {
                          std::to_string(type.code) + " of " + std::to_string(type.bits) + " bits");
 }
 
-// What both DLPack records hold in common, as a tensor.
+// What both kinds of managed tensor have in common, as a tensor.
 Tensor tensor_of(const dlpack::Array& array, const SharedStream& stream, std::shared_ptr<void> owner, bool read_only) {
     const bool is_cpu = array.device.type == dlpack::on_cpu || array.device.type == dlpack::on_cuda_host;
     const bool is_cuda = array.device.type == dlpack::on_cuda || array.device.type == dlpack::on_cuda_managed;
@@ -77,8 +77,8 @@ py::object capsule_from(const py::object& array, const Stream& stream) {
     }
 }
 
-// Gives a record back. Whoever made it may use its memory again at once, on a stream of theirs: our work there is
-// waited for.
+// Gives a managed tensor back. Its producer may use the memory again at once, on a stream of its own: our work there
+// is waited for.
 template <class Managed>
 struct LetGo {
     SharedStream stream;
@@ -110,7 +110,7 @@ Tensor from_dlpack(const py::object& array, const SharedStream& stream) {
     const bool is_cuda = device.first == dlpack::on_cuda || device.first == dlpack::on_cuda_managed;
     require_home(is_cuda ? Device::cuda : Device::cpu, *stream);
     const py::object capsule = capsule_from(array, *stream);
-    // From here the record is ours to delete: the capsule is renamed, as the protocol asks.
+    // From here the managed tensor is ours to delete: the capsule is renamed, as the protocol asks.
     if (PyCapsule_IsValid(capsule.ptr(), versioned_capsule) != 0) {
         auto* managed = static_cast<dlpack::ManagedVersioned*>(PyCapsule_GetPointer(capsule.ptr(), versioned_capsule));
         if (managed->major != dlpack::major_version) {
@@ -129,7 +129,7 @@ Tensor from_dlpack(const py::object& array, const SharedStream& stream) {
 
 namespace {
 
-// What a DLPack record of ours keeps alive.
+// What a managed tensor of ours keeps alive.
 template <class Managed>
 struct Lent {
     Tensor tensor;
@@ -188,7 +188,7 @@ py::capsule to_dlpack(const Tensor& tensor, const py::object& stream, const py::
         lent->record.minor = 0;
         lent->record.flags = tensor.is_read_only() ? dlpack::read_only_flag : 0;
         return py::capsule(&lent->record, versioned_capsule, [](PyObject* capsule) {
-            if (PyCapsule_IsValid(capsule, versioned_capsule) == 0) return;  // somebody took it
+            if (PyCapsule_IsValid(capsule, versioned_capsule) == 0) return;  // it was consumed
             auto* record = static_cast<dlpack::ManagedVersioned*>(PyCapsule_GetPointer(capsule, versioned_capsule));
             record->deleter(record);
         });

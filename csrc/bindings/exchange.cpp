@@ -8,7 +8,7 @@ namespace pylfr {
 
 namespace {
 
-// A Python object as an owner: let go under the GIL, from whatever thread.
+// A Python object as an owner: released under the GIL, from whatever thread.
 std::shared_ptr<void> kept_alive(const py::object& object) {
     if (object.is_none()) return nullptr;
     return {object.inc_ref().ptr(), [](void* held) {
@@ -42,7 +42,7 @@ class Loan {
     Loan& operator=(const Loan&) = delete;
 
  private:
-    std::vector<std::shared_ptr<void>> owners_;  // let go at the end, in order
+    std::vector<std::shared_ptr<void>> owners_;  // released at the end, in order
     SharedStream stream_;
     void* theirs_;
     std::unique_ptr<void, void (*)(void*)> event_{nullptr, &cuda::destroy_event};

@@ -1,5 +1,5 @@
 // Arrays of other libraries as tensors, and tensors as theirs, without a copy; what DLPack and
-// __cuda_array_interface__ have in common. Only bind*.cpp include this.
+// __cuda_array_interface__ have in common. Only bindings/ includes this.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ struct ForeignArray {
 // Throws TypeError for another kind of object or number, ValueError unless it is row-major (rows may be padded).
 ForeignArray described(const py::object& array);
 
-// Somebody else's stream on CUDA, by its handle; `owner` is kept alive.
+// Another library's CUDA stream, by its handle; `owner` is kept alive.
 SharedStream borrowed_stream(std::intptr_t handle, const py::object& owner);
 
 // The array's memory, its rows perhaps padded; what is queued on `stream` comes after what made it.
@@ -47,8 +47,8 @@ py::dict to_cuda_array(const Tensor& tensor);
 // How other libraries number streams: 1 is the legacy default stream, 2 the calling thread's, 0 is ambiguous.
 std::intptr_t number_of(const Stream& stream);
 
-// Work that is queued on stream `number` of somebody else comes before what we queue on `stream`, or after it. Nobody
-// waits for it: 1 and 2 are CUDA's own handles for the two default streams.
+// Orders work on another library's stream `number` before what is queued on `stream`, or after it, without blocking the
+// host. 1 and 2 are CUDA's own handles for the two default streams.
 void order(const Stream& stream, std::intptr_t number, bool ours_first);
 
 // The bytes from one row to the next. Throws unless the axes after the first lie without gaps.

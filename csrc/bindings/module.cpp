@@ -50,7 +50,7 @@ void require_packed(const py::array& array, const char* name, const std::string&
         throw py::value_error(std::string(name) + " must be " + wanted +
                               " and C-contiguous, got a strided view: pass numpy.ascontiguousarray of it");
     }
-    // A view into bytes may begin anywhere; reading its numbers where no number may begin is undefined.
+    // A view into bytes may begin anywhere; reading misaligned numbers is undefined behaviour.
     const auto bytes = static_cast<std::uintptr_t>(array.itemsize());
     if (array.size() > 0 && reinterpret_cast<std::uintptr_t>(array.data()) % bytes != 0) {
         throw py::value_error(std::string(name) + " must be " + wanted + " at a multiple of " + std::to_string(bytes) +

@@ -24,7 +24,7 @@ void require_like(const ForeignArray& values, const ForeignArray& array, const L
     }
 }
 
-// The memory of an array of this shape, which others may not have; null for None.
+// The memory of an array, which must have this shape; null for None.
 const void* memory_of(const ForeignArray& values, const py::object& array, const Lengths& shape, const char* name) {
     if (array.is_none()) return nullptr;
     const ForeignArray given = described(array);
@@ -32,8 +32,8 @@ const void* memory_of(const ForeignArray& values, const py::object& array, const
     return given.memory;
 }
 
-// Arrays as others have them and a stream by its handle: while a network is recorded as a graph nothing may wait, which
-// a Tensor and a Stream of ours would at their end.
+// Takes other libraries' arrays, and a stream by its handle: nothing may wait while a network is captured as a graph,
+// and destroying a Tensor or a Stream of ours would.
 void finish_all(const py::object& values, const py::object& bias, const py::object& shortcut, const py::object& slope,
                 std::intptr_t stream) {
     const ForeignArray given = described(values);

@@ -40,7 +40,7 @@ void require_scores(py::ssize_t probes, std::int64_t k) {
     }
 }
 
-// Rows of no numbers take no memory, so that there may be more of them than anybody waits for.
+// Rows of no numbers take no memory: there may be more of them than a search would ever end with.
 void require_numbers(py::ssize_t rows, py::ssize_t dimension) {
     if (rows == 0 || dimension > 0) return;
     throw py::value_error("references must have one number a row or more, got " + std::to_string(rows) +

@@ -29,7 +29,7 @@ void require_device(const Tensor& tensor, const Stream& stream) {
                           name_of(stream.device()));
 }
 
-// Throws unless the array is what the tensor is, value for value.
+// Throws unless the array has the tensor's dtype and shape, both without padding.
 void require_like(const Tensor& tensor, const py::array& array) {
     const std::string wanted = std::string(name_of(tensor.element())) + " " + text_of(tensor.shape());
     require_dtype(array, py::dtype(name_of(tensor.element())), "array", wanted);

@@ -1,5 +1,5 @@
-// The memory layout of DLPack 1.0's records, by which arrays pass between libraries without a copy
-// (dmlc.github.io/dlpack; the old record without a version is what consumers before 1.0 ask for).
+// The memory layout of DLPack 1.0's managed tensors, which libraries exchange arrays by without a copy
+// (dmlc.github.io/dlpack; the one without a version is what consumers before 1.0 ask for).
 #pragma once
 
 #include <cstdint>

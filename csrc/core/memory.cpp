@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t smallest_bucket = 512;
 constexpr std::size_t alignment = 256;
 
-// The stream of blocks that no stream's work can touch any more. No stream has this address.
+// Stands for any stream, in blocks that no queued work touches any more. No stream has this address.
 int retired_mark = 0;
 void* const nobody = &retired_mark;
 

@@ -6,13 +6,13 @@
 #ifdef __CUDACC__
 #define PYLFR_HD __host__ __device__ __forceinline__
 #else
-// Always inlined, so that a function takes the instruction set of the loop that it stands in.
+// Always inlined, so that a function is compiled for the instruction set of the loop around it.
 #define PYLFR_HD inline __attribute__((always_inline))
 #endif
 
 namespace pylfr {
 
-// std::min and its kind are not callable on the device.
+// std::min and the like cannot be called on the device.
 template <class T>
 PYLFR_HD T smaller(T a, T b) {
     return b < a ? b : a;
@@ -39,7 +39,7 @@ PYLFR_HD std::int64_t quotient(std::int64_t a, std::int64_t b) {
     return a / b;
 }
 
-// The next free place of a list that many threads append to.
+// The next free place in a list that many threads append to.
 PYLFR_HD std::int32_t take_place(std::int32_t* count) {
 #ifdef __CUDA_ARCH__
     return atomicAdd(count, 1);
@@ -48,7 +48,7 @@ PYLFR_HD std::int32_t take_place(std::int32_t* count) {
 #endif
 }
 
-// Raises a number that is 0 or more; the bits of such numbers are in their order.
+// The maximum of numbers from 0 up, on a device atomic: the bits of such floats, as integers, are in the same order.
 PYLFR_HD void raise_to(float* most, float value) {
 #ifdef __CUDA_ARCH__
     atomicMax(reinterpret_cast<int*>(most), __float_as_int(value));
@@ -73,7 +73,7 @@ PYLFR_HD float float_of(std::uint32_t bits) {
 #endif
 }
 
-// What one thread loads or stores at once, whatever it means.
+// What one thread loads or stores at once, of whatever type.
 struct __attribute__((may_alias, aligned(16))) Chunk {
     std::uint32_t word[4];
 };

@@ -20,8 +20,8 @@
 namespace pylfr {
 
 // A ring of pinned buffers. A buffer is written again only after the copy from it has ended, so the host prepares the
-// next batch while the last one is being copied. One thread at a time: a second one at
-// the same time is an error.
+// next batch while the last one is being copied. For one thread at a time: a
+// second one is an error.
 class Staging {
  public:
     // Pictures are packed by this many threads, including the caller's; 0: up to four, one per core.
@@ -34,7 +34,7 @@ class Staging {
     ThreadPool& packers() { return packers_; }
 
     // New memory on the device, uint8 [bytes]; `fill` writes its content on the host, given its address on the device.
-    // Throws std::runtime_error where another thread is in here.
+    // Throws std::runtime_error while another thread does the same.
     Tensor send(std::size_t bytes, const std::function<void(std::uint8_t* host, std::uint8_t* device)>& fill);
 
  private:
@@ -59,8 +59,8 @@ struct PictureSource {
     std::vector<Tensor> surfaces;
 };
 
-// The last reads of pictures whose planes belong to others. At its end the owners' streams wait for these reads, and
-// for nothing queued after them.
+// The last reads of pictures whose planes belong to others. When it is destroyed, the owners' streams wait for
+// these reads, and for nothing queued after them.
 class LastReads {
  public:
     explicit LastReads(std::vector<std::shared_ptr<Stream>> lenders) : lenders_(std::move(lenders)) {}

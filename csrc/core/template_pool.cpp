@@ -32,7 +32,7 @@ TemplatePool::~TemplatePool() {
 
 void TemplatePool::wipe() {
     std::memset(pages_, 0, bytes_);
-    // The compiler must take it that somebody reads these zeros, so it cannot leave them out.
+    // Tells the compiler that these zeros are read, so that it cannot optimise them away.
     __asm__ __volatile__("" : : "r"(pages_) : "memory");
 }
 

@@ -180,7 +180,7 @@ Tensor Tensor::seen_as(Lengths shape, Element element) const {
     return view;
 }
 
-// Reading a number where none may begin is undefined.
+// Reading a misaligned number is undefined behaviour.
 void Tensor::require_aligned() const {
     const auto item = static_cast<std::int64_t>(size_of(element_));
     if (product(shape_) == 0) return;

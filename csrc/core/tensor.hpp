@@ -35,8 +35,8 @@ class Block {
 
     void* memory() const { return memory_; }
 
-    // Somebody outside may have queued work on streams that are not known here: before the memory is lent again, the
-    // whole device is waited for.
+    // Another library may have queued work on streams that are not known here: the whole device is synchronised before
+    // the memory is used again.
     void mark_shared() { is_shared_ = true; }
 
     // Whether giving the memory back waits for the device.
@@ -50,10 +50,10 @@ class Block {
     void* memory_;
 };
 
-// Row-major; only what lies along the first axis may have gaps between (padded rows of a decoder's picture).
+// Row-major; along the first axis rows may be padded, as in a decoder's picture.
 class Tensor {
  public:
-    // New memory, whatever it holds.
+    // New memory, not initialised.
     Tensor(Lengths shape, Element element, std::shared_ptr<Stream> stream, bool is_pooled = true);
 
     // Somebody else's memory; `owner` keeps it alive, `row_bytes` lie from one row to the next.
@@ -77,7 +77,7 @@ class Tensor {
     Tensor reshaped(Lengths shape) const;
     Tensor seen_as(Lengths shape, Element element) const;  // the same bytes as other numbers
 
-    // The memory is shown to somebody who may queue work on other streams.
+    // Call it before another library sees the memory: that may queue work on other streams.
     void mark_shared() const {
         if (block_ != nullptr) block_->mark_shared();
     }
@@ -96,8 +96,8 @@ class Tensor {
     Element element_;
     std::int64_t row_bytes_ = 0;
     std::shared_ptr<Stream> stream_;
-    std::shared_ptr<Block> block_;  // where it is ours
-    std::shared_ptr<void> owner_;   // where it is not
+    std::shared_ptr<Block> block_;  // null where the memory is borrowed
+    std::shared_ptr<void> owner_;   // null where it is not
     void* memory_;
     int device_index_ = 0;
     bool is_read_only_ = false;

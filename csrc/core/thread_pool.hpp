@@ -1,4 +1,4 @@
-// A few threads that share one job at a time with whoever has it.
+// A few threads that share one job at a time with the thread that has it.
 #pragma once
 
 #include <atomic>
@@ -12,7 +12,7 @@
 
 namespace pylfr {
 
-// Threads start with the first job of several parts, and end with the team. One caller at a time.
+// Threads start with the first job of several parts, and end with the pool. One caller at a time.
 class ThreadPool {
  public:
     // `threads` in all, the caller among them.
@@ -36,8 +36,8 @@ class ThreadPool {
     std::vector<std::thread> others_;
     std::mutex busy_;
     std::condition_variable changed_;
-    std::size_t job_ = 0;      // counts jobs, so that nobody does one twice
-    std::size_t working_ = 0;  // of the others
+    std::size_t job_ = 0;      // counts jobs, so that no thread does one twice
+    std::size_t working_ = 0;  // of the pool's own threads
     bool is_ending_ = false;
     std::exception_ptr error_;
     const std::function<void(std::size_t)>* work_ = nullptr;

@@ -18,7 +18,7 @@ namespace pylfr {
 
 static_assert(std::endian::native == std::endian::little, "a pair of 16-bit taps is loaded as one 32-bit word");
 
-// Vectors wider than the instruction set has would be returned in another way there; none leaves this file.
+// The ABI of vectors wider than the instruction set differs between compilers' settings; none leaves this file.
 #pragma GCC diagnostic ignored "-Wpsabi"
 
 namespace {

@@ -204,7 +204,7 @@ void zero_bytes(void* memory, Device device, std::size_t bytes, void* stream) {
         return;
     }
     std::memset(memory, 0, bytes);
-    // The compiler must take it that somebody reads these zeros, so it cannot leave them out.
+    // Tells the compiler that these zeros are read, so that it cannot optimise them away.
     __asm__ __volatile__("" : : "r"(memory) : "memory");
 }
 

@@ -50,7 +50,7 @@ __global__ void __launch_bounds__(scan_threads, probes_at_once == 1 ? 4 : 2)
 
     const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
     constexpr int rows_a_warp = 32 / lanes, turn = rows_at_once * rows_a_warp;
-    // Neighbouring turns are other blocks': a block's list has room for few of neighbouring rows, and there may be few.
+    // Neighbouring turns go to different blocks, so that many good rows side by side do not compete for one list.
     const std::int64_t turn_rows = static_cast<std::int64_t>(turn) * gridDim.x;
     Key lists[probes_at_once];
 #pragma unroll

@@ -46,7 +46,7 @@ __host__ __device__ inline int tile_stride(int chunks) {
 }
 
 // No row below the worst of the warps' `list_length / tile_warps`-th best is among the block's best: so many are above
-// it. With the warps in step.
+// it. With the warps synchronised.
 __device__ inline void share_limits(const TilesMemory& memory, int probes_at_once) {
     constexpr int place = list_length / tile_warps - 1;
     __syncthreads();
@@ -172,7 +172,7 @@ __global__ void __launch_bounds__(tile_threads, 2) scan_tiles(Scan scan, int fir
                 __syncwarp();
             }
         }
-        // Ever more rarely: what half of the rows have shown is known.
+        // At turns 1, 2, 4, 8, ...: the limits rise ever more slowly.
         if ((turn & (turn - 1)) == 0) share_limits(memory, probes_at_once);
     }
 

@@ -84,7 +84,7 @@ Choice choose(Precision precision, Precision sought, int chunks, int probes) {
                          : rows_choice<Bytes, 32>(probes);
 }
 
-// More shared memory than 48 KB is had only by those who ask.
+// A kernel gets more than 48 KB of shared memory only on request.
 void allow_shared_bytes(const Choice& choice) {
     check(cudaFuncSetAttribute(choice.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, choice.shared_bytes),
           "asking for a scan's shared memory");

@@ -1,4 +1,4 @@
-// What follows a convolution in a network, in one pass over what it has made.
+// What follows a convolution in a network, in one pass over its output.
 #pragma once
 
 #include "kernels/half.hpp"

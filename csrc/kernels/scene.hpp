@@ -1,4 +1,4 @@
-// How light a picture is on a coarse grid: enough to tell one scene from another, and nobody in it.
+// How light a picture is on a coarse grid: enough to tell scenes apart, and not people.
 #pragma once
 
 #include "kernels/picture.hpp"

@@ -93,13 +93,13 @@ struct Bytes {
     }
 };
 
-// In which precision so many probes of a search are brought to the scan of an index.
+// The precision in which so many probes are scanned for in an index.
 PYLFR_HD Precision precision_of_probes(Precision index, int probes) {
     return index == Precision::float16 && probes <= few_probes ? Precision::float32 : index;
 }
 
-// Neighbouring lanes that read a row together, so many that each has a chunk: 8 to 32, as a template of 128 numbers or
-// more needs.
+// How many neighbouring lanes read a row together: one for each chunk, from 8, as a template of 128 numbers needs, to
+// 32.
 PYLFR_HD int scan_lanes(Precision precision, int chunks) {
     const int fewest = precision == Precision::float32 ? 32 : precision == Precision::float16 ? 16 : 8;
     return clamped(power_of_two_from(chunks), fewest, 32);
@@ -111,7 +111,7 @@ struct Quantise {
     std::int64_t row_numbers, dimension, padded;
     Precision precision;
     void* out;          // [N, padded] float32, uint16 halves or int8
-    float* scales;      // [N], int8: what a step is worth
+    float* scales;      // [N], int8: the value of one step
     float* errors;      // [N]: the length of what rounding took from a row; or null
     float* most_error;  // the largest of them, raised from 0; or null
 

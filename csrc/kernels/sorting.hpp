@@ -28,8 +28,8 @@ PYLFR_HD int power_of_two_from(int count) {
     return power;
 }
 
-// Largest first; `count` is a power of two. Bitonic (Batcher 1968): every step compares pairs that nobody else touches.
-// Begins and ends with the threads in step.
+// Largest first; `count` is a power of two. Bitonic (Batcher 1968): every step compares pairs that no other thread
+// touches. Begins and ends with the threads synchronised.
 template <class Block>
 PYLFR_HD void sort_keys(const Block& block, std::uint64_t* keys, int count) {
     for (int size = 2; size <= count; size *= 2) {

@@ -98,7 +98,7 @@ PYLFR_HD void correct(Motion& motion, const Box& box) {
     correct(motion.aspect, seen.aspect, squared(measured_aspect));
 }
 
-// Squared distance of a box's centre from where it is awaited, in standard deviations.
+// Squared distance of a box's centre from the predicted one, in standard deviations.
 PYLFR_HD float surprise(const Motion& motion, const Box& box) {
     const Shape seen = shape_of(box);
     const float noise = squared(measured_centre * seen.size);

@@ -1,11 +1,11 @@
-// Who goes with whom, best on the whole.
+// Pairs rows with columns, optimally.
 #pragma once
 
 #include <vector>
 
 namespace pylfr {
 
-// A table of how well each row goes with each column; 0 or less: not at all.
+// The affinity of each row to each column; 0 or less: they are never paired.
 struct Affinity {
     int rows, columns;
     std::vector<float> value;

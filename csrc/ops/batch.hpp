@@ -1,5 +1,5 @@
-// What is done with the pictures of a batch where they lie, each in one launch for the whole batch, in the order of the
-// stream of what is written. What is sent along goes the way of that stream.
+// What is done with the pictures of a batch on their device, each in one launch for the whole batch, on the stream of
+// the tensor that is written. Arguments from the host are copied on that stream too.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// From detection heads to faces: score every cell, pick the good ones, decode those, suppress doubles.
+// From detection heads to faces: score every cell, pick the good ones, decode those, suppress duplicates.
 #include "kernels/detections.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// What the core can do. Shapes are checked at the boundary (bind_*.cpp); these split the work and launch it at a place.
+// What the core can do. Shapes are checked at the boundary (bindings/); these split the work and launch it at a place.
 #pragma once
 
 #include <array>
@@ -41,8 +41,8 @@ void measure_quality(const PictureView* pictures, const std::int32_t* picture_in
 // Into float32 [count, 18, 32]: see MeasureScene.
 void measure_scenes(const PictureView* pictures, std::int64_t count, float* out, Place place);
 
-// What a convolution has made, [rows, channels] with channels a multiple of what 16 bytes hold, and what follows it:
-// each null where it is left out.
+// A convolution's output, [rows, channels] with channels a multiple of what 16 bytes hold, and what is applied to it:
+// null leaves a step out.
 struct Finish {
     void* values;
     const void *bias, *shortcut, *slope;

@@ -93,7 +93,8 @@ class BestEntries {
     float score_ = none;
 };
 
-// Offers the scores of the rows from `first` on. Most do not reach what is kept already: that is seen for some at once.
+// Offers the scores of the rows from `first` on. Most are below what is kept already, which is tested for several at
+// once.
 template <typename Collector>
 void offer_all(Collector& best, const float* scores, std::int64_t count, std::int64_t first) {
     constexpr std::int64_t stride = 16;
@@ -109,9 +110,9 @@ void offer_all(Collector& best, const float* scores, std::int64_t count, std::in
     for (; r < count; ++r) best.offer(scores[r], first + r);
 }
 
-constexpr std::int64_t block_floats = 32 * 1024;  // references that stay in the second cache while probes pass
+constexpr std::int64_t block_floats = 32 * 1024;  // references that stay in the L2 cache while probes pass
 
-// Offers every score to the collector of its probe, and writes what the collectors kept: k scores and numbers a probe.
+// Offers every score to its probe's collector, and writes what the collectors kept: k scores and numbers a probe.
 template <typename Collector>
 void search(const float* probes, std::int64_t probe_count, const float* references, std::int64_t reference_count,
             std::int64_t dimension, std::int64_t k, std::vector<Collector> best, float* scores, std::int64_t* numbers) {

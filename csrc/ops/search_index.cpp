@@ -78,7 +78,7 @@ void scan_cpu(const Scan& scan, int lanes_a_row) {
     }
 }
 
-// Lists of a probe: one a block, and not more than have a row.
+// Lists of a probe: one a block, and no more blocks than have a row.
 std::int32_t blocks_of(Precision precision, int chunks, int probes, std::int64_t count, Place place) {
     if (place.device == Device::cuda) return scan_blocks_cuda(precision, chunks, probes, count);
     constexpr std::int64_t most = 70;

@@ -9,11 +9,11 @@ namespace pylfr {
 namespace {
 
 // The third stage's gate. 9.21 is the 99 % quantile of chi-squared with two degrees of freedom; beyond so many sizes
-// from where it is awaited, or if it grew or shrank by half, a face is rather somebody else's.
+// from the prediction, or if it grew or shrank by half, a face is more likely another person's.
 constexpr float most_surprise = 9.21f;
 constexpr float farthest_sizes = 1.5f;
 constexpr float doubtful_growth = 1.5f;
-// A face that overlaps is somebody else's if it is so many times as large or small.
+// An overlapping face is another person's if it is so many times as large or small.
 constexpr float most_growth = 2.5f;
 
 // How much a face's look changes from one analysed frame to the next while it is the same person: standard deviations
@@ -21,11 +21,11 @@ constexpr float most_growth = 2.5f;
 constexpr float brightness_change = 0.05f;
 constexpr float contrast_change = 0.03f;
 constexpr float sharpness_change = 0.5f;
-// From here on, in such units squared, a face that overlaps may be somebody else who has taken the place.
+// From here on, in such units squared, an overlapping face may be of another person who took the first one's place.
 constexpr float other_look = 16.0f;
 constexpr float look_weight = 0.2f;  // how much less a face fits whose look is off by one unit squared
 constexpr float look_gain = 0.5f;    // how fast a track's look follows
-// A track that was out of sight for longer may come back as somebody else.
+// A track that was out of sight for longer may come back as another person.
 constexpr std::int64_t longest_gap_ms = 400;
 // Two tracks whose boxes share so much may be confused with each other.
 constexpr float confusing_overlap = 0.15f;
@@ -62,7 +62,7 @@ void Tracker::report(std::int32_t camera, std::int64_t id) {
     ended_.push_back({camera, id});
 }
 
-// Moves every track to `time_ms`. Time that runs backwards passes as no time at all.
+// Predicts every track at `time_ms`. Time that runs backwards counts as no time.
 void Tracker::advance(std::int32_t number, Camera& camera, std::int64_t time_ms) {
     const std::int64_t elapsed = camera.has_started ? std::max<std::int64_t>(0, time_ms - camera.now_ms) : 0;
     camera.elapsed_ms = elapsed;
@@ -154,7 +154,7 @@ void Tracker::see(std::int32_t number, Camera& camera, std::vector<int> faces, c
     };
     match(camera, tracks, strong, sighting, followed, false, by_overlap);
     match(camera, tracks, weak, sighting, followed, false, by_overlap);
-    // Small fast faces at low frame rates do not overlap where they are awaited.
+    // Small fast faces at low frame rates do not overlap their predicted boxes.
     match(camera, tracks, strong, sighting, followed, true, nearness);
     for (const int face : strong) {
         if (!make_room(number, camera)) break;
@@ -165,7 +165,7 @@ void Tracker::see(std::int32_t number, Camera& camera, std::vector<int> faces, c
     note_overlaps(camera, followed);
 }
 
-// Tracks whose boxes overlap may have taken each other's faces: whoever comes out of it alone is uncertain.
+// Tracks whose boxes overlap may have swapped faces: one that comes out of it alone is uncertain.
 void Tracker::note_overlaps(Camera& camera, Followed& followed) {
     std::vector<bool> is_overlapped(camera.tracks.size(), false);
     for (std::size_t i = 0; i < camera.tracks.size(); ++i) {

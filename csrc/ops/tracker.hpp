@@ -1,4 +1,4 @@
-// Which face is the one of the frame before: Kalman prediction and association in stages, camera by camera.
+// Which face continues which track: Kalman prediction and association in stages, camera by camera.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace pylfr {
 struct TrackerSettings {
     float high_score;  // faces from here on are matched first and may start tracks
     float low_score;   // faces from here on may continue a track
-    float iou;         // least overlap of a face with where its track is awaited
+    float iou;         // least overlap of a face with its track's predicted box
     float max_age_ms;  // a track that is not seen for longer has ended
     std::int64_t max_tracks_per_camera;
 };
@@ -30,7 +30,7 @@ struct EndedTrack {
 // How a face's picture looks, apart from whose face it is: light and focus.
 struct Look {
     float brightness, contrast;  // 0 to 1
-    float sharpness;             // natural logarithm of one more than it
+    float sharpness;             // ln(1 + sharpness)
 };
 
 // One call's frames and faces, as memory of the caller.
