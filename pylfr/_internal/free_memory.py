@@ -1,4 +1,4 @@
-"""How much memory this process may still take, as the system says it."""
+"""How much more memory this process can allocate, as the system reports it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def free_memory_bytes(*, proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What is left of the machine, of the control groups that the process is in, and of its own limit: the least.
+    """The least of what is left on the machine, in the control groups of the process, and under its own limit.
 
-    None where the system says nothing of it.
+    None where the system reports none of these.
     """
     known = [*_of_machine(proc), *_of_groups(proc, groups), *_of_process(proc)]
     return max(0, min(known)) if known else None
@@ -24,7 +24,7 @@ def _of_machine(proc: Path) -> Iterator[int]:
 
 
 def _of_groups(proc: Path, groups: Path) -> Iterator[int]:
-    """Of version 2: a group, and each group above it, may have a limit. Pages that are only cached count as free."""
+    """Control groups v2: each, and each above it, may have a limit. Pages that are only cached count as free."""
     for line in _lines(proc / "self/cgroup"):
         number, _, place = line.split(":", 2)
         if number != "0":

@@ -1,4 +1,4 @@
-"""What the system refused for want of files, memory or threads, as one line that names the limit."""
+"""Errors of a process that ran out of files, memory or threads, as one line that names the limit."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import os
 import resource
 from collections.abc import Iterator
 
-# How libraries say that there was no memory, no thread or no file, in errors of their own.
+# How libraries word a lack of memory, threads or files in errors of their own.
 _NO_MEMORY = (
     *("bad_alloc", "bad allocation", "cannot allocate memory", "failed to map segment", "out of memory"),
     *("failed to allocate", "malloc failure", "unable to allocate", "memory exhausted", "std::length_error"),
 )
 _NO_THREAD = ("can't start new thread", "resource temporarily unavailable", "pthread_create failed")
 _NO_FILE = ("too many open files", "unable to open database file")
-# So many more files a command needs for a moment, whatever it does.
+# Files that any command opens for a moment.
 _A_FEW = 4
 # A library may ask for so much at once. Where that was always left, it was not refused any.
 _AT_ONCE_MB = 1000.0
 
 
 def limit_met(error: BaseException) -> str:
-    """Which limit is behind an error, with what raises it; "" where none is."""
+    """The limit behind an error, and how it is raised; "" where there is none."""
     for each in _chain(error):
         words = str(each).lower()
         number = each.errno if isinstance(each, OSError) else None
@@ -31,7 +31,7 @@ def limit_met(error: BaseException) -> str:
             return memory_is_used_up()
         if any(sign in words for sign in _NO_THREAD):
             most = resource.getrlimit(resource.RLIMIT_NPROC)[0]
-            # Also where there is no memory for another stack, which the system says in the same words.
+            # The system uses these words too where there is no memory for another stack.
             return f"no further thread can be started, of {_number(most)}{_memory()} (`ulimit -u` shows and raises it)"
         # Where no file can be opened, Python finds no module, and SQLite no database: neither says why.
         if (isinstance(each, ImportError) or _NO_FILE[1] in words) and not _can_open():
@@ -40,12 +40,12 @@ def limit_met(error: BaseException) -> str:
 
 
 def memory_is_used_up() -> str:
-    """The line for that."""
+    """The line for a process without memory."""
     return f"out of memory{_memory()} (`ulimit -v` shows a limit; fewer cameras or a smaller batch need less)"
 
 
 def files_are_used_up() -> str:
-    """The line for that."""
+    """The line for a process that may open no more files."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return f"too many open files, the limit is {_number(most)} (`ulimit -n` shows and raises it)"
 
@@ -95,7 +95,7 @@ def _can_open() -> bool:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what it came of."""
+    """The error and its causes, the nearest first."""
     seen: set[int] = set()
     each: BaseException | None = error
     while each is not None and id(each) not in seen:

@@ -1,7 +1,7 @@
-"""Under a limit on memory a command runs in a child process, and its parent says what the child could not say any more.
+"""Under a memory limit a command runs in a child process, and its parent reports an end that the child could not.
 
-A library that gets no memory ends the process where it stands, with some lines of its own: OpenBLAS does, and C++ does
-where nothing catches. Python then says nothing. Nothing here is imported that takes memory.
+A library that gets no memory aborts the process, with some lines of its own: OpenBLAS does, and so does C++ where
+nothing catches the error. Python then prints nothing. This module imports nothing that takes much memory.
 """
 
 from __future__ import annotations
@@ -21,120 +21,120 @@ from typing import NoReturn
 from pylfr._internal.limits import memory_is_used_up, memory_limit_mb
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
-# What is handed on to the child where somebody sends it to the parent alone; a terminal sends to both.
-_HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-# How a process ends that a library ended, or the kernel where memory ran out.
+# Forwarded to the child when they were sent to the parent alone; a terminal sends them to both.
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+# They end a process that a library aborts, or that the kernel kills for want of memory.
 _OF_A_LIBRARY = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGKILL)
-_LONGEST_CHATTER = 8192
-_LOOK_S = 0.2
+_MOST_OUTPUT_BYTES = 8192
+_POLL_S = 0.2
 _SAID, _SAID_LIMIT = b"s", b"l"
 
 
 @dataclass(slots=True)
 class _Parent:
-    """Of a child: where it tells its parent that it has said why it ends, and where it says so itself."""
+    """A child's descriptors: to tell its parent that the reason of the end was printed, and to print it."""
 
-    line: int = -1
-    voice: int = 2
+    told: int = -1
+    stderr: int = 2
 
 
 _parent = _Parent()
 
 
 def speak(line: str) -> None:
-    """One line on stderr, where not even Python's own may work."""
+    """Write one line to stderr, past Python's own stream, which may not work any more."""
     with contextlib.suppress(OSError):
-        os.write(_parent.voice, f"{line}\n".encode())
+        os.write(_parent.stderr, f"{line}\n".encode())
 
 
 def say_ended(*, of_a_limit: bool) -> None:
     """Tell a parent that the reason of the end has been printed, so that it adds nothing."""
-    if _parent.line >= 0:
+    if _parent.told >= 0:
         with contextlib.suppress(OSError):
-            os.write(_parent.line, _SAID_LIMIT if of_a_limit else _SAID)
+            os.write(_parent.told, _SAID_LIMIT if of_a_limit else _SAID)
 
 
 def run_under_limit(command: Callable[[], None]) -> None:
-    """Run ``command``, in a child where memory is limited; the parent does not come back.
+    """Run ``command``, in a child process where memory is limited; the parent does not return.
 
-    A service that systemd watches stays the process that it started.
+    A service of systemd stays in the process that systemd started.
     """
     if memory_limit_mb() is None or "NOTIFY_SOCKET" in os.environ:
         command()
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*_HANDED_ON, signal.SIGCHLD})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*_FORWARDED, signal.SIGCHLD})
     parent = os.getpid()
     try:
-        chatter, chatter_end = os.pipe()
+        output, output_end = os.pipe()
         told, told_end = os.pipe()
         child = os.fork()
     except OSError:
-        # Then nobody adds anything.
+        # Then no parent reports anything.
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         command()
         return
     if child:
-        os.close(chatter_end)
+        os.close(output_end)
         os.close(told_end)
-        _stay(child, chatter, told)
-    _be_child(parent, chatter_end)
-    _parent.line = told_end
-    os.close(chatter)
+        _wait(child, output, told)
+    _be_child(parent, output_end)
+    _parent.told = told_end
+    os.close(output)
     os.close(told)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     command()
 
 
-def _be_child(parent: int, chatter: int) -> None:
-    """Die with the parent, and speak past what libraries write to the second descriptor."""
+def _be_child(parent: int, output: int) -> None:
+    """End with the parent, and send what libraries write to stderr to ``output`` instead."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
         os._exit(1)
-    voice = _parent.voice = os.dup(2)
-    os.dup2(chatter, 2)
-    os.close(chatter)
+    stderr = _parent.stderr = os.dup(2)
+    os.dup2(output, 2)
+    os.close(output)
     if isinstance(sys.stderr, TextIOWrapper):
-        sys.stderr = open(voice, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: SIM115, PTH123 - it lives as long as the process
+        sys.stderr = open(stderr, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: SIM115, PTH123 - it lives as long as the process
 
 
-def _stay(child: int, chatter: int, told: int) -> NoReturn:
-    """Wait for the child, hand signals on, and end as it ended."""
-    # What is in the environment is as secret here as there.
+def _wait(child: int, output: int, told: int) -> NoReturn:
+    """Wait for the child, forward signals, and end as it ended."""
+    # The environment holds the same secrets here as in the child.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     _prctl(_PR_SET_DUMPABLE, 0)
-    os.set_blocking(chatter, False)
-    heard = b""
+    os.set_blocking(output, False)
+    printed = b""
     status = None
     while status is None:
-        got = signal.sigtimedwait({*_HANDED_ON, signal.SIGCHLD}, _LOOK_S)
-        if got is not None and got.si_signo in _HANDED_ON and got.si_code <= 0:
+        got = signal.sigtimedwait({*_FORWARDED, signal.SIGCHLD}, _POLL_S)
+        if got is not None and got.si_signo in _FORWARDED and got.si_code <= 0:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, got.si_signo)
-        heard = (heard + _read(chatter))[-_LONGEST_CHATTER:]
+        printed = (printed + _read(output))[-_MOST_OUTPUT_BYTES:]
         ended, how = os.waitpid(child, os.WNOHANG)
         status = how if ended else None
-    heard = (heard + _read(chatter))[-_LONGEST_CHATTER:]
+    printed = (printed + _read(output))[-_MOST_OUTPUT_BYTES:]
     is_there = select.select([told], [], [], 0)[0]
     said = os.read(told, 100) if is_there else b""
-    _end_as(os.waitstatus_to_exitcode(status), heard, said)
+    _end_as(os.waitstatus_to_exitcode(status), printed, said)
 
 
-def _end_as(code: int, heard: bytes, said: bytes) -> NoReturn:
+def _end_as(code: int, printed: bytes, said: bytes) -> NoReturn:
     if code < 0 and -code not in _OF_A_LIBRARY:
         signal.signal(-code, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {-code})
         os.kill(os.getpid(), -code)
     if code == 0 or _SAID in said:
-        os.write(2, heard)
+        os.write(2, printed)
     elif not said:
-        os.write(2, f"error: {_last_words(code, heard)}\n".encode())
+        os.write(2, f"error: {_reason(code, printed)}\n".encode())
     os._exit(code if code >= 0 else 1)
 
 
-def _last_words(code: int, heard: bytes) -> str:
-    """Why a child ended that did not say it."""
+def _reason(code: int, printed: bytes) -> str:
+    """Why a child ended that did not say so itself."""
     how = f"{signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-    lines = [line.strip() for line in heard.decode("utf-8", "replace").splitlines() if line.strip()]
+    lines = [line.strip() for line in printed.decode("utf-8", "replace").splitlines() if line.strip()]
     quoted = "".join(each if each.isprintable() else " " for each in lines[0][:120]) if lines else ""
     words = f"{how}: {quoted}" if quoted else how
     return f"{memory_is_used_up()}; a library ended the process ({words})"
@@ -145,7 +145,7 @@ def _read(descriptor: int) -> bytes:
     with contextlib.suppress(BlockingIOError):
         while part := os.read(descriptor, 65536):
             content += part
-            content = content[-_LONGEST_CHATTER:]
+            content = content[-_MOST_OUTPUT_BYTES:]
     return content
 
 

@@ -1,4 +1,4 @@
-"""Alerts on a node until the head has recorded them: sealed, on its disk, through a kill, a crash and a cut."""
+"""A node's alerts until the head has recorded them: sealed on its disk, through a kill, a crash and a cut."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _DRAFT, _ALERT = ".draft", ".alert"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """An alert that waits: its id, and the bytes for ``unpack_alert``."""
+    """A queued alert: its id, and the bytes for ``unpack_alert``."""
 
     id: str
     packed: bytes
 
 
 class Outbox:
-    """A ``Sink`` into a folder. Files are sealed under the watchlist's key: they are lost when that is destroyed.
+    """A ``Sink`` into a folder. Files are sealed under the watchlist's key: destroying it destroys them.
 
-    Each alert is written as a draft before it enters the engine's log, and queued for the head afterwards. If a kill
-    comes in between, ``finish_drafts`` does the rest, so that no alert is in the log alone.
+    Each alert is written as a draft before it enters the engine's log, and queued for the head afterwards. If the
+    engine is killed in between, ``finish_drafts`` does the rest, so that no alert is in the log alone.
     """
 
     def __init__(self, folder: Path, key: VaultKey, *, wake: threading.Event) -> None:
@@ -45,7 +45,7 @@ class Outbox:
         self._wake = wake
 
     def draft(self, alert: Alert) -> None:
-        """Store an alert that is about to be logged. Raises ``AuditError`` if that fails: then do not log it."""
+        """Store an alert that is about to be logged. Raises ``AuditError`` if that fails: it must not be logged."""
         path = self._folder / f"{time.time_ns():020d}-{alert.id}{_DRAFT}"
         try:
             make_private_folder(self._folder)
@@ -65,7 +65,8 @@ class Outbox:
             self._queue(drafts[0])
         except OSError as error:
             raise SinkError(
-                f"alert {id_} is recorded but could not be queued for the head ({error.strerror}): the next start does"
+                f"alert {id_} is recorded but could not be queued for the head ({error.strerror}): "
+                "the next start queues it"
             ) from error
         self._wake.set()
 
@@ -94,22 +95,22 @@ class Outbox:
                 raise AuditError(f"alert {alert.id} could not be queued for the head ({error.strerror})") from error
 
     def waiting(self, most: int) -> tuple[Waiting, ...]:
-        """The oldest alerts that wait, at most ``most``. One that was changed on the disk is set aside and logged."""
+        """The oldest queued alerts, at most ``most``. One that was changed on the disk is set aside, and logged."""
         opened = [self._opened(path) for path in sorted(self._folder.glob(f"*{_ALERT}"))[:most]]
         return tuple(each for each in opened if each is not None)
 
     def count(self) -> int:
-        """How many wait."""
+        """How many alerts are queued."""
         return sum(1 for _ in self._folder.glob(f"*{_ALERT}"))
 
     def taken(self, ids: Collection[str]) -> None:
-        """The head has recorded these: they need not wait."""
+        """Remove alerts that the head has recorded."""
         for path in self._folder.glob(f"*{_ALERT}") if ids else ():
             if _id_of(path) in ids:
                 path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """What waits, waits on the disk."""
+        """Nothing is open: queued alerts stay on the disk."""
 
     def _queue(self, draft: Path) -> None:
         # If a power cut undoes this, the next start finishes the draft.

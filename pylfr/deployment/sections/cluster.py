@@ -18,5 +18,5 @@ class ClusterSection(ConfigModel):
         default=None, description="folder for the checkpoints of engines' logs; unset: engines, beside the audit log"
     )
     lease_s: float = Field(
-        default=5.0, ge=1, le=60, description="an engine without word from the head stops recognising after this, s"
+        default=5.0, ge=1, le=60, description="an engine that the head does not reach stops recognising after this, s"
     )

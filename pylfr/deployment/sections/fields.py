@@ -1,4 +1,4 @@
-"""What fields of many sections are made of: paths beside the deployment file, secrets by variable."""
+"""Types of fields in many sections: paths relative to the deployment file, secrets by variable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sections on monitoring: where Prometheus finds the numbers of `pylfr run`, and where traces go."""
+"""The sections on monitoring: where Prometheus finds the metrics of `pylfr run`, and where traces go."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pylfr._internal.toml_model import ConfigModel
 
 
 class MonitoringSection(ConfigModel):
-    """Numbers for Prometheus while `pylfr run` runs. Nothing listens unless a port is given.
+    """Metrics for Prometheus while `pylfr run` runs. Nothing listens unless a port is given.
 
-    `pylfr serve` has the same numbers at its own address, for programs whose token has the scope metrics.
+    `pylfr serve` has the same metrics at its own address, for programs whose token has the scope metrics.
     """
 
     host: Literal["127.0.0.1", "::1"] = Field(
@@ -24,7 +24,7 @@ class MonitoringSection(ConfigModel):
 
 
 class TracingSection(ConfigModel):
-    """Traces of batches, as OpenTelemetry has them: when each stage began and how much it was given. No person."""
+    """OpenTelemetry traces of batches: when each stage began and how much it was given. No person."""
 
     endpoint: str = Field(
         pattern="^https?://",

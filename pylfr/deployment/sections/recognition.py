@@ -42,12 +42,15 @@ class WatchlistSection(ConfigModel):
     device_mib: int | None = Field(
         default=None,
         ge=1,
-        description="MiB of the device that a device-... index may take, the rest is searched on the host with the "
+        description="MiB of device memory that a device-... index may take; the rest is searched on the host, with the "
         "same candidates; unset: all of it is on the device",
     )
     poll_ms: float = Field(default=500.0, gt=0, le=60_000, description="how often the file is checked for changes, ms")
     grace_s: float = Field(
-        default=60.0, ge=0, le=600, description="how long a run goes on with the last revision of a lost watchlist, s"
+        default=60.0,
+        ge=0,
+        le=600,
+        description="how long a run goes on with the last revision of a watchlist that it cannot read, s",
     )
 
     @model_validator(mode="after")
@@ -80,7 +83,8 @@ class RecognitionSection(ConfigModel):
         default=0.0,
         ge=0,
         le=10,
-        description="longest time in which only what has changed of a picture is analysed, s, on the CPU; 0: off",
+        description="longest time between two analyses of whole pictures, s: in between only what has changed is "
+        "analysed, on the CPU; 0: off",
     )
     smallest_face_px: float | None = Field(
         default=None,
@@ -105,10 +109,13 @@ class RecognitionSection(ConfigModel):
         "quarter of compare_ms",
     )
     best_scores: int = Field(
-        default=2, ge=1, description="the mean of so many best scores of a track must reach the threshold"
+        default=2, ge=1, description="the mean of a track's best scores, this many, must reach the threshold"
     )
     lone_margin: float = Field(
-        default=0.01, ge=0, le=2, description="the best score alone also alerts if it is higher by this much, cosine"
+        default=0.01,
+        ge=0,
+        le=2,
+        description="a single score also alerts if it is above the threshold by this much, cosine",
     )
     cooldown_s: float = Field(default=60.0, ge=0, description="an entry alerts at most once per camera in this time, s")
     candidates: int = Field(default=5, ge=1, description="watchlist entries ranked for each compared face")

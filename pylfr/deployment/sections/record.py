@@ -78,8 +78,8 @@ class RecordsSection(ConfigModel):
     )
     keys: FilePath | None = Field(
         default=None,
-        description="folder of keys under which names are encrypted in the database, each destroyed at its time: what "
-        "the database has copied elsewhere by then is read by nobody",
+        description="folder of keys under which names are encrypted in the database, each destroyed at its deadline: "
+        "copies that the database has made elsewhere become unreadable too",
     )
 
     @model_validator(mode="after")

@@ -50,7 +50,7 @@ class ServiceSection(ConfigModel):
 
     @property
     def address(self) -> str:
-        """Where people's browsers find it."""
+        """The address for people's browsers."""
         scheme = "http" if self.certificate is None else "https"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.origin or f"{scheme}://{host}:{self.port}"
