@@ -11,7 +11,7 @@ export PYLFR_MODELS PYLFR_MEDIA
 # `make wheels PYTHONS="python3.11 python3.12 python3.13"` builds for each of them.
 PYTHONS ?= $(BIN)/python
 
-.PHONY: demo build test chaos chaos-cluster fuzz fuzz-guided lint scripts format floors docs wheels cuda rtx openvino torch bench bench-quick clean fuzz-native fuzz-core sanitize
+.PHONY: demo build test chaos chaos-cluster fuzz fuzz-guided fuzz-native fuzz-core sanitize lint scripts format floors docs wheels cuda stand-in gpu-bundle rtx openvino torch bench bench-quick clean
 .DEFAULT_GOAL := build
 
 $(VENV)/.dev: pyproject.toml

@@ -44,7 +44,7 @@ class ZoneSection(ConfigModel):
 
 
 class CameraSection(ConfigModel):
-    """One camera: a recording, an RTSP address or a V4L2 device."""
+    """One camera: a recording, a network camera or a device of this machine."""
 
     name: Name = Field(description="unique name, as it appears in alerts and in the authorisation")
     source: str = Field(
