@@ -25,7 +25,7 @@ from pylfr.sizing.capacity import TRACED_S, size_machine
 from pylfr.sizing.footage import ClipRules, Codec, find_portraits, make_clip
 from pylfr.sizing.gpu_plan import Demand, GpuPlan, plan_for_gpu, read_gpu_rates
 from pylfr.sizing.load import Moment, Setting
-from pylfr.sizing.measured_load import Load
+from pylfr.sizing.measured_load import RATE, Load
 from pylfr.sizing.report import as_json, sizing_plot
 from pylfr.sizing.result import Conditions, Sizing, SizingRules
 from pylfr.sizing.synthetic import synthetic_watchlist, walkers_templates
@@ -76,7 +76,7 @@ def size(
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a figure (PNG); needs the extra evaluation.")] = None,
 ) -> None:
-    """Measure how many 25-fps cameras this machine can run: recordings play as live cameras until it falls behind.
+    """Measure how many cameras this machine can run: a recording plays as ever more live ones until it falls behind.
 
     Takes three to five minutes. Ctrl-C prints what is known by then. The exit status is 1 where not one camera is held.
     """
@@ -118,6 +118,7 @@ def size(
         )  # fmt: skip
         setting = Setting(
             video=clip,
+            rate_hz=conditions.rate_hz,
             detector=finds,
             embedder=compares,
             gallery=gallery,
@@ -132,6 +133,7 @@ def size(
                 codec=conditions.codec,
                 width=conditions.width,
                 height=conditions.height,
+                rate_hz=conditions.rate_hz,
                 detect_hz=detect_hz,
                 embed_hz=load.recognised / max(load.seconds * load.cameras, 1e-6),
                 watchlist=watchlist,
@@ -211,8 +213,8 @@ def print_sizing(sizing: Sizing) -> None:
         "power": f"{load.watts:.0f} W" if load.watts is not None else f"not readable: {load.watts_missing}",
         "seen": f"{load.faces_a_frame:.1f} faces per analysed frame, {load.recognised:,} compared, "
         f"{load.not_compared:,} not in time ({load.not_compared_share:.0%}), {load.alerts} alerts",
-        "cameras": f"{conditions.width}x{conditions.height} {conditions.codec} at 25 frames a second, "
-        f"{conditions.megabits_a_second:.1f} Mbit/s; {conditions.made_of}",
+        "cameras": f"{conditions.width}x{conditions.height} {conditions.codec} at {conditions.rate_hz:g} frames a "
+        f"second, {conditions.megabits_a_second:.1f} Mbit/s; {conditions.made_of}",
         "networks": f"{conditions.detector} at {conditions.detect_hz:g} Hz, {conditions.embedder}, "
         f"in {conditions.runtime}",
         "machine": sizing.machine.in_words(),
@@ -265,10 +267,11 @@ def _conditions(
             stream = container.streams.video[0]
             seconds = float(container.duration or 0) / av.time_base
             codec, width, height = stream.codec_context.name, stream.width, stream.height
+            rate_hz = float(stream.average_rate or RATE)
     except (av.error.FFmpegError, OSError, IndexError) as error:
         raise MediaError(f"video {clip} cannot be read ({error}): give a recording that FFmpeg can play") from error
     return Conditions(
-        video=clip.name, made_of=made_of, codec=codec, width=width, height=height,
+        video=clip.name, made_of=made_of, codec=codec, width=width, height=height, rate_hz=rate_hz,
         megabits_a_second=8 * clip.stat().st_size / 1e6 / seconds if seconds else 0.0,
         watchlist=watchlist, enrolled=enrolled, detector=detector, embedder=embedder, detect_hz=detect_hz,
         runtime=runtime, threads=threads,

@@ -11,7 +11,7 @@ import numpy as np
 
 from pylfr.engine.summary import Summary
 from pylfr.sizing.machine import resident_mb
-from pylfr.sizing.measured_load import RATE, Latency, Load
+from pylfr.sizing.measured_load import Latency, Load
 from pylfr.sizing.stopwatch import CpuTimes, Spent
 from pylfr.video.batching.closer_look import CLOSER_LOOK_SHED
 
@@ -27,13 +27,14 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
-    """What was read while a load of ``cameras`` ran between two marks.
+    """What was read while ``cameras``, of ``rate_hz`` frames a second, ran between two marks.
 
     ``decided`` and ``seen`` are latencies, each with the moment at which it was taken: seconds of the monotonic clock,
     and milliseconds. ``memory_mb`` was read again and again, ``memory_before_mb`` before the engine was opened.
     """
 
     cameras: int
+    rate_hz: float
     first: Mark
     last: Mark
     decided: Sequence[tuple[float, float]]
@@ -63,7 +64,7 @@ def load_from(readings: Readings, *, decode_floor_ms: float) -> Load:
         decided=_latency(readings.decided, since_s, until_s),
         seen=_latency(readings.seen, since_s, until_s),
         frames=frames,
-        late=max(0.0, 1 - frames / max(1.0, cameras * RATE * seconds)),
+        late=max(0.0, 1 - frames / max(1.0, cameras * readings.rate_hz * seconds)),
         looked_at=sum(looked_at),
         faces=last.summary.faces - first.summary.faces,
         recognised=last.summary.recognised - first.summary.recognised,

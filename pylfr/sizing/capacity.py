@@ -10,7 +10,7 @@ from pylfr.sizing.decode_floor import decode_floor
 from pylfr.sizing.gpu_plan import GpuPlan
 from pylfr.sizing.load import Moment, Setting, run_load
 from pylfr.sizing.machine import this_machine
-from pylfr.sizing.measured_load import RATE, Load
+from pylfr.sizing.measured_load import Load
 from pylfr.sizing.result import Conditions, Sizing, SizingRules
 from pylfr.sizing.search import Largest, confirm, find_largest
 from pylfr.sizing.trace import LoadTimeline
@@ -57,7 +57,7 @@ def size_machine(
         binds=bottleneck.stage,
         shares=shares_of(load),
         memory_mb_a_camera=memory_a_camera(trials.made),
-        decode_only_cameras=round(1000 * machine.cores / (floor_ms * RATE), 1),
+        decode_only_cameras=round(1000 * machine.cores / (floor_ms * setting.rate_hz), 1),
         load=load,
         trials=tuple(trials.made),
         conditions=conditions,

@@ -47,6 +47,7 @@ class Demand:
     embed_hz: float
     watchlist: int
     dimension: int
+    rate_hz: float = RATE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +122,7 @@ def plan_for_gpu(rates: GpuRates, demand: Demand, *, detector: str, embedder: st
     """What the rates would carry if nothing else stood in the way; a part without a figure is named as missing."""
     by_part: dict[str, float] = {}
     missing = []
-    per_camera = RATE * demand.width * demand.height / _PIXELS_1080P
+    per_camera = demand.rate_hz * demand.width * demand.height / _PIXELS_1080P
     decoded = rates.decoded_a_second.get(demand.codec) or _published(rates.device, demand.codec)
     if decoded is None:
         missing.append(f"decode: not measured, and no published decoder figure is known here for {rates.device!r}")

@@ -22,7 +22,7 @@ from pylfr.faces.embed import FaceEmbedder
 from pylfr.protocols import GallerySource
 from pylfr.sizing.accounting import Mark, Readings, frames_dropped, load_from
 from pylfr.sizing.machine import PowerMeter, give_memory_back, resident_mb
-from pylfr.sizing.measured_load import Load
+from pylfr.sizing.measured_load import RATE, Load
 from pylfr.sizing.stopwatch import Stopwatch, cpu_times
 from pylfr.sizing.timed_gallery import TimedGallery
 from pylfr.sizing.trace import LoadTimeline
@@ -40,9 +40,10 @@ _GOLDEN = 0.618034
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Setting:
-    """What every camera of a load plays, and the networks and rules that analyse it."""
+    """What every camera of a load plays, at how many frames a second, and the networks and rules that analyse it."""
 
     video: Path
+    rate_hz: float = RATE
     detector: FaceDetector
     embedder: FaceEmbedder
     gallery: GallerySource
@@ -138,6 +139,7 @@ def run_load(
     first, last = supervisor.marks()
     readings = Readings(
         cameras=cameras,
+        rate_hz=setting.rate_hz,
         first=first,
         last=last,
         decided=latencies.decided,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pylfr.sizing.stopwatch import Spent
 
-# Frames a second of every camera.
+# Frames a second of a camera, where its footage does not say another rate.
 RATE = 25
 # Stages in the order in which a frame meets them. What the engine's thread does besides is Python's.
 STAGES = ("decode", "detect", "track", "embed", "search", "Python")

@@ -30,7 +30,7 @@ def sizing_plot(sizing: Sizing) -> bytes:
         )  # fmt: skip
     axes.axhline(sizing.rules.bound_ms, color="#444444", linewidth=0.9, linestyle="--")
     axes.set_yscale("log")
-    axes.set_xlabel("cameras at 25 frames a second")
+    axes.set_xlabel(f"cameras at {sizing.conditions.rate_hz:g} frames a second")
     axes.set_ylabel("p99 capture to alert, ms (logarithmic)")
     shares = ", ".join(f"{stage} {share:.0%}" for stage, share in sizing.shares.items() if share >= 0.005)
     axes.set_title(f"{sizing.answer.split(';')[0]}; processor time: {shares}", fontsize=8, wrap=True)

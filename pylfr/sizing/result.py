@@ -40,6 +40,7 @@ class Conditions:
     codec: str
     width: int
     height: int
+    rate_hz: float
     megabits_a_second: float
     watchlist: int
     enrolled: int

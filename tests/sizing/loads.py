@@ -7,9 +7,9 @@ from pylfr.sizing.result import Conditions
 from pylfr.sizing.stopwatch import Spent
 
 CONDITIONS = Conditions(
-    video="clip.mp4", made_of="3 walking faces", codec="h264", width=1920, height=1080, megabits_a_second=4.0,
-    watchlist=10_000, enrolled=3, detector="yunet_n", embedder="face_reid_0095", detect_hz=8.0, runtime="onnx",
-    threads=0,
+    video="clip.mp4", made_of="3 walking faces", codec="h264", width=1920, height=1080, rate_hz=25.0,
+    megabits_a_second=4.0, watchlist=10_000, enrolled=3, detector="yunet_n", embedder="face_reid_0095", detect_hz=8.0,
+    runtime="onnx", threads=0,
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from pylfr.sizing.measured_load import STAGES, Load
 from pylfr.types import Faces, FrameBatch
 from pylfr.video.sources.looped import LoopedRecording
 from tests.sizing.loads import load_of
+from tests.video.clips import RATE_HZ, write_clip
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +94,12 @@ def test_a_recording_closed_before_it_was_read_gives_nothing(setting: Setting) -
     camera.close()
     assert list(camera.frames()) == []
     assert camera.is_live
+
+
+def test_a_recording_of_few_frames_a_second_is_not_taken_for_one_that_is_decoded_late(
+    setting: Setting, tmp_path: Path
+) -> None:
+    clip = write_clip(tmp_path / "slow.mp4", frames=20)
+    load = run_load(replace(setting, video=clip, rate_hz=RATE_HZ), 1, seconds=1.5, stagger_s=0.1, decode_floor_ms=1.0)
+    assert load.frames == pytest.approx(RATE_HZ * load.seconds, abs=2)
+    assert load.late < 0.15
