@@ -120,7 +120,7 @@ class Decoder:
                 case "open":
                     raise MediaError(
                         f"{self._job.name} cannot be decoded in isolation on this system ({plain(message['why'])}): "
-                        'mend that, or set isolation = "none" in [decode] where you trust what it decodes'
+                        'fix that, or set isolation = "none" in [decode] where you trust what it decodes'
                     )
                 case _ if not self._is_held:
                     raise self.malformed(message)

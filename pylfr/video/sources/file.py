@@ -114,7 +114,9 @@ class FileSource(CameraSource):
             difference = self._expect.difference(codec, size_px) if self._expect is not None else None
             if difference is not None:
                 report("mismatched", difference)
-                raise MediaError(f"video {self._path}: {difference}; have the camera authorised as it is, or mend it")
+                raise MediaError(
+                    f"video {self._path}: {difference}; have it authorised as it is, or correct the camera"
+                )
 
         return RecordingReader(
             self._file,
