@@ -49,6 +49,8 @@ _RESAMPLES = 200
 _NEVER = -1.0
 # A face that nearer heads cover by more than the rest of this share is not its owner's to answer for.
 _LEAST_VISIBLE = 0.4
+# A track outlives the face that it follows by less than this.
+_SAME_TIME_S = 1.0
 
 Floats = npt.NDArray[np.float64]
 
@@ -95,7 +97,8 @@ def pass_scores(recording: Recording, truth: Sequence[SubjectPass], rules: Alert
     """float64 [P, E]: the highest fused score of every pass for every entry, followed and fused as the engine does it.
 
     For everybody's own entry too. -1 where nothing was compared. A track that goes over to somebody else keeps its
-    scores, as in the engine, where they raise nothing more: a score counts for whose face made it higher.
+    scores, as in the engine, where they raise nothing more: a score counts for whose face made it higher. Whoever walks
+    in the same picture at the same time is left out, -1: an alert for somebody who is in view is no false one.
     """
     owner = owners(recording, truth)
     number = {name: place for place, name in enumerate(recording.people)}
@@ -126,7 +129,16 @@ def pass_scores(recording: Recording, truth: Sequence[SubjectPass], rules: Alert
             fused = np.maximum(first - rules.lone_margin, (first + second) / 2)
             mine = best[owner[row]]
             np.maximum(mine, fused, out=mine, where=fused > before)
+    for place, each in enumerate(truth):
+        for other in truth:
+            if other is not each and _meet(each, other):
+                best[place, number[other.subject]] = _NEVER
     return best
+
+
+def _meet(one: SubjectPass, other: SubjectPass) -> bool:
+    apart_s = max(one.starts_s, other.starts_s) - min(one.ends_s, other.ends_s)
+    return one.camera == other.camera and apart_s < _SAME_TIME_S
 
 
 def thresholds_of(

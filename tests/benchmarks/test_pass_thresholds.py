@@ -66,8 +66,19 @@ def test_a_pass_has_the_mean_of_its_two_best_scores_for_every_entry() -> None:
 def test_a_track_that_goes_over_to_somebody_else_does_not_count_their_neighbours_scores_as_theirs() -> None:
     recording = recording_of([[0.9, 0.1], [0.9, 0.1], [0.1, 0.8], [0.2, 0.8]])
     paths = [tuple((number / 8, 100.0, 100.0, 180.0, 180.0) for number in numbers) for numbers in ((0, 1), (2, 3))]
-    truth = [replace(walk(name, is_mated=True), path=path) for name, path in zip(("own", "other"), paths, strict=True)]
+    # As if they met nobody: who is in view at the same time is left out, which is another rule.
+    truth = [
+        replace(walk(name, is_mated=True), starts_s=start, ends_s=start, path=path)
+        for name, start, path in zip(("own", "other"), (0.0, 9.0), paths, strict=True)
+    ]
     best = pass_scores(recording, truth, AlertRules(threshold=0.95))
     assert best[0, 0] == pytest.approx(0.9, abs=1e-6)
     assert best[1, 1] == pytest.approx(0.8, abs=1e-6)
     assert best[1, 0] == -1.0
+
+
+def test_somebody_who_is_in_view_at_the_same_time_is_no_false_alert() -> None:
+    recording = recording_of([[0.9, 0.8], [0.9, 0.8]])
+    path = tuple((number / 8, 100.0, 100.0, 180.0, 180.0) for number in (0, 1))
+    truth = [replace(walk("own", is_mated=True), path=path), walk("other", is_mated=True)]
+    assert pass_scores(recording, truth, AlertRules(threshold=0.95))[0].tolist() == pytest.approx([0.9, -1.0])

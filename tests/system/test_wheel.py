@@ -53,6 +53,10 @@ def test_a_wheel_holds_the_core_the_networks_and_the_profiles_and_nothing_else(w
     assert strange == []
 
 
+def test_a_wheel_is_small_enough_to_be_fetched_by_everybody(wheel: Path) -> None:
+    assert wheel.stat().st_size < 9_000_000
+
+
 @pytest.mark.slow
 def test_a_wheel_works_in_an_empty_environment_without_a_compiler(wheel: Path, street: Path, tmp_path: Path) -> None:
     venv.create(tmp_path / "empty", with_pip=True)
