@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -95,8 +95,15 @@ class ClockTrust:
 
     def __init__(self, audit: Path, clocks: ClockReading | None) -> None:
         """``audit`` is the log beside which readings are stored; None for ``clocks`` turns the check off."""
+        self._audit = audit
         self._path = clock_path(audit)
         self._clocks = clocks
+
+    def of_run(self, now: datetime) -> ClockTrust:
+        """The same of ``now``, by which a run goes: the system's clock may have been set since it was read."""
+        if self._clocks is None:
+            return self
+        return ClockTrust(self._audit, replace(read_clocks(), at=now))
 
     @cached_property
     def doubt(self) -> str:

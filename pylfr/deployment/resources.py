@@ -117,6 +117,7 @@ class Resources:
         """
         self.run = secrets.token_hex(4)
         self._opened.enter_context(STEADY.held())
+        self._clock_trust = self._clock_trust.of_run(steady_now())
         lock = lock_instance(self.deployment.audit.path, name=self.deployment.name, run=self.run, now=self.now)
         self.closes(lock.release)
 

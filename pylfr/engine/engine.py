@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from pylfr._internal.limits import limit_met
 from pylfr._internal.steady_clock import STEADY, steady_now
 from pylfr.engine.account import Account
 from pylfr.engine.alert_policy import PossibleMatch, compose_alert
@@ -194,7 +195,7 @@ class Engine:
 
     def _fail(self, error: BaseException) -> None:
         """Remember what ended the run: the first failure is raised, every one is in the summary."""
-        words = str(error) if isinstance(error, PylfrError) else f"{type(error).__name__}: {error}"
+        words = str(error) if isinstance(error, PylfrError) else limit_met(error) or f"{type(error).__name__}: {error}"
         self._failure = self._failure or error
         self._account.note(words)
         self.stop(f"failed: {words}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pylfr._internal.steady_clock import STEADY, system_now
 from pylfr.deployment.clock import (
     ClockReading,
     clock_path,
@@ -23,6 +24,7 @@ from pylfr.errors import AuditError
 from pylfr.governance.audit.audit import open_audit, read_audit
 from pylfr.governance.keys.keys import make_key, read_signing_key
 from tests.deployment.test_sweep import deployed, left
+from tests.governance.reviews import signed_log
 from tests.governance.samples import NOON
 
 HOUR = timedelta(hours=1)
@@ -91,6 +93,27 @@ def test_a_clock_27_hours_ahead_destroys_no_key_until_a_person_says_that_it_is_r
     [confirmed] = [each for each in read_audit(tmp_path / "audit.log").entries if each.kind == "clock-confirmed"]
     assert confirmed.details["by"] == "Ann Example"
     assert "somebody set it forward" in str(confirmed.details["doubt"])
+
+
+def test_a_clock_that_is_set_forward_between_the_look_and_the_start_of_a_run_dates_no_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pylfr.deployment.clock.is_synchronised", lambda: False)
+    log = signed_log(tmp_path)
+    deployment = deployed(tmp_path, log, urgent=False)
+    log.close()
+    before = (tmp_path / "audit.log").read_bytes()
+    write_last(clock_path(tmp_path / "audit.log"), read_clocks())
+    looked = read_clocks()
+    with Resources(deployment, now=looked.at, clocks=looked) as resources:
+        with monkeypatch.context() as set_forward:
+            set_forward.setattr(STEADY, "_system", lambda: system_now() + 2 * HOUR)
+            resources.begin_run()
+        with pytest.raises(AuditError, match=r"somebody set it forward\. Nothing is recorded or erased"):
+            assert resources.audit
+    with STEADY.held():
+        assert abs(STEADY.step_s()) < 60, "the next test has the clock as it was"
+    assert (tmp_path / "audit.log").read_bytes() == before
 
 
 def test_a_reading_is_remembered_and_one_that_makes_no_sense_is_none(tmp_path: Path) -> None:

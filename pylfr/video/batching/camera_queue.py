@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
+from pylfr._internal.limits import limit_met
 from pylfr._internal.log_context import logged_as
 from pylfr.errors import PylfrError
 from pylfr.protocols import Source
@@ -283,7 +284,7 @@ class CameraQueue:
         except PylfrError as caught:
             error = str(caught)
         except Exception as caught:  # one camera's failure must not reach the others
-            error = f"{type(caught).__name__}: {caught}"
+            error = limit_met(caught) or f"{type(caught).__name__}: {caught}"
         self._finish(error)
 
     def _put(self, frame: Frame) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -217,6 +218,13 @@ def test_a_failing_camera_is_reported_and_the_others_go_on() -> None:
         ("good", "ended", "after 40 frames"),
     }
     assert batcher.take_events() == ()
+
+
+def test_a_camera_for_which_no_file_can_be_opened_names_the_limit_and_the_others_go_on() -> None:
+    sources = [Recording("bad", 3, error=OSError(errno.EMFILE, "Too many open files")), Recording("good", 40)]
+    batcher = Batcher(sources, detect_hz=None)
+    assert Counter(frame.camera for batch in run(batcher) for frame in batch.frames) == {"bad": 3, "good": 40}
+    assert "(`ulimit -n` shows and raises it)" in (batcher.counts()["bad"].error or "")
 
 
 def test_a_mistake_in_one_source_does_not_end_the_others() -> None:
