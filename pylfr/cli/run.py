@@ -66,11 +66,12 @@ def _run(deployment: Path, summary_file: Path | None, *, debuggable: bool, lost:
         say_runtime(resources.runtime, console)
     for line in (*officers_of(resources), *measurements_of(resources)):
         tell(line, console)
-    print_notice(threshold_notice(resources), console)
     monitor = _monitor(resources.deployment)
     tracers = tracers_of(resources.deployment.tracing, deployment=resources.deployment.name)
     observers = (*(() if monitor is None else (monitor.run,)), *tracers)
     engine = engine_of(resources, debuggable=debuggable, observers=observers)
+    # It reads the watchlist, and so the audit log, which must be opened by the run.
+    print_notice(threshold_notice(resources), console)
 
     def reload() -> None:
         tell(reload_deployment(engine, deployment, resources.deployment), console)

@@ -110,7 +110,7 @@ def test_a_clock_that_is_set_forward_between_the_look_and_the_start_of_a_run_dat
             set_forward.setattr(STEADY, "_system", lambda: system_now() + 2 * HOUR)
             resources.begin_run()
         with pytest.raises(AuditError, match=r"somebody set it forward\. Nothing is recorded or erased"):
-            assert resources.audit
+            resources.audit.close()
     with STEADY.held():
         assert abs(STEADY.step_s()) < 60, "the next test has the clock as it was"
     assert (tmp_path / "audit.log").read_bytes() == before
