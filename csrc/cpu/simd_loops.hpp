@@ -3,6 +3,11 @@
 
 using Lanes = float __attribute__((vector_size(row_lanes * sizeof(float)), aligned(4), may_alias));
 
+// Lanes wherever a row begins: where a template reads through a pointer, Clang forgets the alignment of Lanes itself.
+struct __attribute__((packed, aligned(4), may_alias)) LooseLanes {
+    Lanes lanes;
+};
+
 // Two rows blended, the channels of packed pixels set apart. 255 * 128 fits in 16 bits.
 template <int channels>
 void blend_rows(const std::uint8_t* upper, const std::uint8_t* lower, std::int32_t weight, std::int64_t columns,
@@ -234,7 +239,8 @@ void dot_tile(const float* probes, const float* references, std::int64_t dimensi
     };
     const std::int64_t rest = dimension % row_lanes, whole = dimension - rest;
     for (std::int64_t d = 0; d < whole; d += row_lanes) {
-        add(d, [](const float* row) __attribute__((always_inline)) { return *reinterpret_cast<const Lanes*>(row); });
+        add(d, [](const float* row)
+                   __attribute__((always_inline)) { return reinterpret_cast<const LooseLanes*>(row)->lanes; });
     }
     if (rest > 0) add(whole, [rest](const float* row) { return lanes_at(row, rest); });
 #pragma GCC unroll 4
