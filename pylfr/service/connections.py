@@ -12,14 +12,27 @@ from typing import Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from pylfr.errors import ConfigError
+
 log = logging.getLogger(__name__)
 
 _MOST_CONNECTIONS: Final = 512
+# The records, the log, the event loop and a few connections; with less the loop itself breaks off.
+_LEAST_FILES: Final = 64
 
 
 def most_connections() -> int:
-    """How many may be open at once: half of the descriptors that the process may have, at most 512."""
-    return min(_MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+    """How many may be open at once: half of the descriptors that the process may have, at most 512.
+
+    Raises ``ConfigError`` where that leaves too few to serve at all.
+    """
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if 0 <= files < _LEAST_FILES:  # RLIM_INFINITY is negative on some systems
+        raise ConfigError(
+            f"the service needs at least {_LEAST_FILES} open files, and the limit is {files}: raise it with "
+            f"`ulimit -n {16 * _LEAST_FILES}`, or LimitNOFILE of its systemd unit"
+        )
+    return min(_MOST_CONNECTIONS, files // 2) if files >= 0 else _MOST_CONNECTIONS
 
 
 def listening(host: str, port: int, *, most: int) -> list[socket.socket]:

@@ -44,9 +44,10 @@ def serve(
     again: the watchlist and the certificate are taken in, all else is named and waits for a restart. ``ready`` is
     called with the address once people can connect.
 
-    Raises ``ConfigError`` where nobody could sign in, ``OSError`` where the address is taken.
+    Raises ``ConfigError`` where nobody could sign in or too few files may be open, ``OSError`` where the address is
+    taken.
     """
-    section = resources.deployment.service
+    section, most = resources.deployment.service, most_connections()
     control = RunControl(resources, path=path)
     if engine is not None:
         control.attach(engine, watch)
@@ -57,7 +58,7 @@ def serve(
         runner.start()
     try:
         with _signals_end_it_once(), _hangup_reloads(lambda: _reload(control, config, section)):
-            server.run(sockets=listening(section.host, section.port, most=most_connections()))
+            server.run(sockets=listening(section.host, section.port, most=most))
     finally:
         _tell_systemd("STOPPING=1")
         if engine is not None and runner is not None:

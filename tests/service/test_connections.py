@@ -14,7 +14,8 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
-from pylfr.service.connections import ImpatientConnection, listening
+from pylfr.errors import ConfigError
+from pylfr.service.connections import ImpatientConnection, listening, most_connections
 from tests.service.stand import PATIENCE_S
 
 FEW = 5
@@ -22,6 +23,22 @@ FEW = 5
 
 class Hurried(ImpatientConnection):
     silence_s = 0.2
+
+
+@pytest.mark.parametrize(("files", "most"), [(64, 32), (1024, 512), (1_000_000, 512), (-1, 512)])
+def test_connections_take_half_of_the_open_files_at_most(
+    files: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (files, files))
+    assert most_connections() == most
+
+
+def test_a_limit_under_which_nothing_can_be_served_is_named_before_anything_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (8, 8))
+    with pytest.raises(ConfigError, match=r"needs at least 64 open files, and the limit is 8: raise it with `ulimit"):
+        most_connections()
 
 
 def pages() -> FastAPI:
