@@ -53,7 +53,7 @@ fuzz-core: build ## as fuzz-native, after coverage of the core's own code, with 
 
 fuzz-guided: build ## as fuzz, one READER after coverage, with atheris
 	@$(BIN)/python -m pip install --quiet --group fuzz
-	@$(BIN)/python -m tests.readers.fuzz --guided --seconds $(SECONDS) --reader "$(READER)"
+	@$(BIN)/python -m tests.readers.guided --seconds $(SECONDS) --reader "$(READER)"
 
 chaos: build ## hurt a complete deployment for PYLFR_CHAOS_SECONDS (an hour) from PYLFR_CHAOS_SEED, and judge what is left
 	@PYLFR_CHAOS_SECONDS=$${PYLFR_CHAOS_SECONDS:-3600} $(BIN)/python -m pytest tests/chaos

@@ -1,7 +1,7 @@
 """Damage what every reader is given, for as long as it is told: ``python -m tests.readers.fuzz --seconds 60``.
 
-With atheris installed coverage guides it; otherwise a seeded stream of mutations does without. What breaks a reader is
-left in build/fuzz, one file for each kind of failure, and the exit status is 1. Put it into tests/readers/corpus.
+What breaks a reader is left in build/fuzz, one file for each kind of failure, and the exit status is 1. Put it into
+tests/readers/corpus. ``tests.readers.guided`` is guided by coverage.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.readers.damage import mutated
@@ -31,15 +31,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--reader", action="append", choices=sorted(READERS))
-    parser.add_argument("--guided", action="store_true", help="one reader with atheris, until interrupted")
     given = parser.parse_args()
     names = given.reader or sorted(READERS)
     with tempfile.TemporaryDirectory(prefix="pylfr-fuzz-") as place:
         folder = Path(place)
         make_whole(folder)
         (folder / "attacked").mkdir(mode=0o700)
-        if given.guided:
-            return _guided(names[0], folder, given.seconds)
         failures = 0
         for name in names:
             failures += _attack_for(given.seconds / len(names), name, folder, random.Random(f"{given.seed} {name}"))
@@ -73,32 +70,6 @@ def _attack_for(seconds: float, name: str, folder: Path, chance: random.Random) 
                 print(f"{name}: {kind}\n{traceback.format_exc(limit=-4)}input: {_keep(name, content)}", file=sys.stderr)
     print(f"{name}: {tried:,} inputs, {len(kinds)} kinds of failure", flush=True)
     return len(kinds)
-
-
-def _guided(name: str, folder: Path, seconds: float) -> int:
-    """One reader, guided by coverage."""
-    try:
-        import atheris
-    except ImportError:
-        print("atheris is not installed: pip install atheris, or leave out --guided", file=sys.stderr)
-        return 2
-    place, corpus = folder / "attacked", folder / "corpus"
-    corpus.mkdir()
-    (corpus / "whole").write_bytes((folder / READERS[name].whole).read_bytes())
-    one: Callable[[bytes], None] = lambda content: attack(READERS[name], content, place, folder)  # noqa: E731
-    _OUT.mkdir(parents=True, exist_ok=True)
-    atheris.instrument_all()
-    atheris.Setup(
-        [
-            sys.argv[0],
-            str(corpus),
-            f"-max_total_time={round(seconds)}",
-            f"-artifact_prefix={_OUT}/{folder_name(name)}-",
-        ],
-        one,
-    )
-    atheris.Fuzz()
-    return 0
 
 
 def _kind_of(error: Exception) -> str:
