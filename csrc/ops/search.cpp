@@ -111,18 +111,25 @@ void offer_all(Collector& best, const float* scores, std::int64_t count, std::in
 }
 
 constexpr std::int64_t block_floats = 32 * 1024;  // references that stay in the L2 cache while probes pass
+constexpr std::int64_t probes_at_once = 256;      // so that their scores of one block take bounded memory
 
 // Offers every score to its probe's collector, and writes what the collectors kept: k scores and numbers a probe.
 template <typename Collector>
 void search(const float* probes, std::int64_t probe_count, const float* references, std::int64_t reference_count,
             std::int64_t dimension, std::int64_t k, std::vector<Collector> best, float* scores, std::int64_t* numbers) {
-    const std::int64_t block = std::max<std::int64_t>(8, block_floats / std::max<std::int64_t>(1, dimension));
-    std::vector<float> products(probe_count * block);
-    for (std::int64_t start = 0; start < reference_count; start += block) {
-        const std::int64_t count = std::min(block, reference_count - start);
-        hot_loops().dot_products(probes, probe_count, references + start * dimension, count, dimension, products.data(),
-                                 block);
-        for (std::int64_t p = 0; p < probe_count; ++p) offer_all(best[p], products.data() + p * block, count, start);
+    const std::int64_t fitting = std::max<std::int64_t>(8, block_floats / std::max<std::int64_t>(1, dimension));
+    const std::int64_t block = std::min(fitting, std::max<std::int64_t>(1, reference_count));
+    std::vector<float> products(std::min(probe_count, probes_at_once) * block);
+    for (std::int64_t first = 0; first < probe_count; first += probes_at_once) {
+        const std::int64_t together = std::min(probes_at_once, probe_count - first);
+        for (std::int64_t start = 0; start < reference_count; start += block) {
+            const std::int64_t count = std::min(block, reference_count - start);
+            hot_loops().dot_products(probes + first * dimension, together, references + start * dimension, count,
+                                     dimension, products.data(), block);
+            for (std::int64_t p = 0; p < together; ++p) {
+                offer_all(best[first + p], products.data() + p * block, count, start);
+            }
+        }
     }
     for (std::int64_t p = 0; p < probe_count; ++p) {
         std::fill(scores + p * k, scores + (p + 1) * k, -1.0f);

@@ -38,6 +38,15 @@ def test_a_probe_scores_the_same_bits_alone_and_among_others() -> None:
         assert alone_rows.tobytes() == rows[index].tobytes()
 
 
+def test_of_more_probes_than_are_scored_at_once_each_finds_what_it_finds_alone() -> None:
+    probes, references = unit_rows(600, 3, 3), unit_rows(30_000, 3, 4)
+    together, rows = ops.search_exact(probes, references, 4)
+    for index in (0, 255, 256, 511, 512, 599):
+        alone, alone_rows = ops.search_exact(probes[index : index + 1], references, 4)
+        assert alone.tobytes() == together[index].tobytes()
+        assert alone_rows.tobytes() == rows[index].tobytes()
+
+
 def test_of_equal_scores_the_earlier_reference_comes_first() -> None:
     references = np.tile(unit_rows(1, 64), (200, 1))
     _, rows = ops.search_exact(references[:1], references, 6)
