@@ -56,7 +56,7 @@ def test_show_gives_the_licence_and_the_input(
 ) -> None:
     assert pylfr(monkeypatch, "models", "show", "face_reid_0095") == 0
     shown = capsys.readouterr().out
-    for part in ("Apache-2.0, any use", "128 px", "256 numbers", "0.478 cosine", "BGR"):
+    for part in ("Apache-2.0, any use", "128 px", "256 numbers", "0.478 for up to 500", "BGR"):
         assert part in shown
 
 
