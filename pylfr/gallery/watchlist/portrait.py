@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from pylfr import ops
 from pylfr.errors import WatchlistError
@@ -46,6 +46,8 @@ def decode_jpeg(content: bytes) -> UInt8:
             if max(picture.size) > MAX_SIDE_PX:
                 raise ValueError(f"it has {picture.width}x{picture.height} pixels, at most {MAX_SIDE_PX} a side")
             return np.array(picture.convert("RGB"))
+    except UnidentifiedImageError as error:  # its words name an object of this process
+        raise WatchlistError("a portrait is damaged: it is no JPEG") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise WatchlistError(f"a portrait is damaged: {error}") from error
 
