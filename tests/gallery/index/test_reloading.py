@@ -182,7 +182,8 @@ def test_searches_go_on_while_another_process_enrols_and_removes(path: Path, ind
 
     def search() -> None:
         last = 0
-        while not done.is_set():
+        # SQLite lets nobody write for as long as somebody reads: on a busy machine the others would never have a turn.
+        while not done.wait(0.005):
             snapshot = gallery.snapshot()
             candidates = snapshot.search(probe_of(1), 50)
             found = candidates.entry[candidates.entry >= 0].tolist()
