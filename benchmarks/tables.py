@@ -150,7 +150,6 @@ def sizing() -> list[str]:
         f"| networks | {asked['detector']} at {asked['detect_hz']:g} Hz, {asked['embedder']}, in {asked['runtime']} |",
         f"| p99 capture to alert | {latency['p99_ms']:.0f} ms at {load['cameras']} cameras |",
         f"| processor time | {shares} |",
-        f"| memory per camera | {found['memory_mb_a_camera']:.0f} MB |",
         f"| decoding alone would allow | {found['decode_only_cameras']:.0f} cameras |",
         "",
     ]
