@@ -57,7 +57,7 @@ def memory_limit_mb() -> float | None:
 
 
 def memory_may_be_short() -> bool:
-    """Whether the limit on memory is so near that a library may have been refused some, whatever it then said."""
+    """Whether the limit on memory is so near that a library may have been refused some, whatever its error says."""
     most = memory_limit_mb()
     return most is not None and most - _peak_mb() < _AT_ONCE_MB
 

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from pylfr._internal.atomic_file import write_result
-from pylfr._internal.large_blocks import give_back_large_blocks
+from pylfr._internal.heap import give_back_large_blocks
 from pylfr.cli.console import tell
 from pylfr.cli.output import surviving_output
 from pylfr.cli.present import print_alert, print_notice, print_notices, print_summary, running, say_runtime

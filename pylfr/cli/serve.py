@@ -9,7 +9,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from pylfr._internal.large_blocks import give_back_large_blocks
+from pylfr._internal.heap import give_back_large_blocks
 from pylfr.cli.console import say
 from pylfr.cli.said import named
 from pylfr.deployment.open import engine_of

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from pylfr._internal.atomic_file import write_result
-from pylfr._internal.large_blocks import give_back_large_blocks
+from pylfr._internal.heap import give_back_large_blocks
 from pylfr.cli.console import escape, results, say, tell, warn
 from pylfr.cli.present import chosen_network, print_notices
 from pylfr.cli.result_files import require_result_files

@@ -14,7 +14,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pylfr._internal.large_blocks import give_back_large_blocks
+from pylfr._internal.heap import give_back_large_blocks
 from pylfr.cluster.engine_slots import FOLDER, EngineSlot, slots_of
 from pylfr.cluster.metrics import ClusterCollector
 from pylfr.cluster.node import ClusterNode, HeadAwayError, UnknownNodeError

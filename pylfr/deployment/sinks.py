@@ -29,7 +29,7 @@ from pylfr.sinks.webhook import webhook_of
 def open_sinks(resources: Resources, terms: Terms) -> list[Sink]:
     """Every sink of the deployment; they are closed with ``resources``. Raises ``SinkError``.
 
-    Pictures are sealed first, so that they are there when the records put an alert before people. The records, webhooks
+    Pictures are sealed first, so that they are there when the records queue an alert for review. The records, webhooks
     and brokers follow the audit log, each on a thread of its own: what one has not confirmed is carried on later.
     """
     sections = resources.deployment.sinks
@@ -73,7 +73,7 @@ def _opened(sections: Sequence[SinkSection], resources: Resources, terms: Terms)
 
 
 def _review_sink(resources: Resources, records: Records, terms: Terms) -> Sink:
-    """Puts alerts before people; what earlier runs left in the log alone is there by now (``require_whole_record``)."""
+    """Queues alerts for review; what earlier runs left in the log alone is there by now (``require_whole_record``)."""
     authorisation = terms.authority.reference
     records.add_deployment(
         authorisation, name=resources.deployment.name, profile=terms.profile.name, words=terms.words()

@@ -1,4 +1,4 @@
-"""No alert is in the log and never before people: what is in the log alone is found, and queued from there."""
+"""Every alert in the log reaches review: one that is in the log alone is found, and queued from there."""
 
 from __future__ import annotations
 

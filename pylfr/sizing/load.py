@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pylfr._internal.heap import give_memory_back
 from pylfr.deployment.open import open_load
 from pylfr.deployment.sections.recognition import BatchSection, RecognitionSection
 from pylfr.engine.alert_policy import PossibleMatch
@@ -21,7 +22,7 @@ from pylfr.faces.detect import FaceDetector
 from pylfr.faces.embed import FaceEmbedder
 from pylfr.protocols import GallerySource
 from pylfr.sizing.accounting import Mark, Readings, frames_dropped, load_from
-from pylfr.sizing.machine import PowerMeter, give_memory_back, resident_mb
+from pylfr.sizing.machine import PowerMeter, resident_mb
 from pylfr.sizing.measured_load import RATE, Load
 from pylfr.sizing.stopwatch import Stopwatch, cpu_times
 from pylfr.sizing.timed_gallery import TimedGallery

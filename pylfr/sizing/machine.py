@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import importlib.metadata
 import os
 import platform
@@ -63,15 +61,6 @@ def resident_mb() -> float:
     """Memory of this process that is in RAM now, in megabytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def give_memory_back() -> None:
-    """Return what is free to the system, so that the next ``resident_mb`` counts what is in use."""
-    gc.collect()
-    try:
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-    except (OSError, AttributeError):  # another C library keeps what it has
-        return
 
 
 class PowerMeter:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 
+from pylfr.gallery.index.wrapped import WrappedGallery
 from pylfr.protocols import Gallery, GallerySource
 from pylfr.sizing.stopwatch import Stopwatch
 from pylfr.sizing.trace import LoadTimeline
-from pylfr.types import Candidates, Reference, Templates
+from pylfr.types import Candidates, Templates
 
 
 class TimedGallery:
@@ -32,27 +33,13 @@ class TimedGallery:
         self._source.close()
 
 
-class _TimedSearch:
+class _TimedSearch(WrappedGallery):
     def __init__(self, gallery: Gallery, stopwatch: Stopwatch, timeline: LoadTimeline | None) -> None:
-        self._gallery = gallery
+        super().__init__(gallery)
         self._stopwatch = stopwatch
         self._timeline = timeline
-
-    @property
-    def model(self) -> str:
-        return self._gallery.model
-
-    @property
-    def revision(self) -> int:
-        return self._gallery.revision
-
-    def __len__(self) -> int:
-        return len(self._gallery)
 
     def search(self, probes: Templates, k: int) -> Candidates:
         traced = self._timeline.inside("search") if self._timeline is not None else nullcontext()
         with self._stopwatch.inside("search"), traced:
             return self._gallery.search(probes, k)
-
-    def reference(self, entry: int) -> Reference:
-        return self._gallery.reference(entry)

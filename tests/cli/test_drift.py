@@ -90,7 +90,7 @@ def seen(media_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
         watchlist_size=4,
         threshold=0.5,
         fpir=CertifiedRate(value=0.001, numerator=0, denominator=65, low=0, high=0.05),
-        material="65 made-up passes",
+        material="65 synthetic passes",
         non_mated_best=histogram_of(material.non_mated.best),
         conditions=dict(material.conditions),
         issued_at=now,

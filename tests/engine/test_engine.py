@@ -464,7 +464,7 @@ def test_a_run_that_does_too_much_harm_pauses_itself() -> None:
 
 @pytest.mark.parametrize("verdict", ["different person", "same person"])
 def test_what_people_say_while_it_runs_pauses_it_where_it_is_too_often_no(tmp_path: Path, verdict: Verdict) -> None:
-    """The whole way: an alert is recorded and put before people, who refute it or do not; the next batch asks."""
+    """The whole way: an alert is recorded and queued for people, who refute it or do not; the next batch asks."""
     records = open_records(f"sqlite:///{tmp_path / 'records.sqlite'}")
     audit = open_audit(tmp_path / "audit.log")
     terms = authorisation(people={}, profile="research")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from types import ModuleType
 
-import faiss as on_cpu  # noqa: TID251 - the arithmetic below the made-up GPU
+import faiss as on_cpu  # noqa: TID251 - the arithmetic below the simulated GPU
 import numpy as np
 
 from pylfr.types import Float32, Int64

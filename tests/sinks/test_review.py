@@ -1,4 +1,4 @@
-"""Whatever happens to a real database, every alert is before people in the end, once; the engine never waits for it."""
+"""Whatever happens to a real database, every alert is queued for review once; the engine never waits for it."""
 
 from __future__ import annotations
 

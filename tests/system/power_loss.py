@@ -47,7 +47,7 @@ from tests.samples import sample_alert
 from tests.system.power_loss_check import Acknowledged, flaws_of
 
 STAGES = (
-    "opening", "note", "run", "alert", "evidence", "put before people", "line", "first verdict", "second verdict",
+    "opening", "note", "run", "alert", "evidence", "queued for review", "line", "first verdict", "second verdict",
     "engagement", "outcome", "key", "sealing", "vault opened", "withdrawal", "expiry", "sweep",
 )  # fmt: skip
 RETENTION, OUTCOMES = timedelta(hours=24), timedelta(days=31)
@@ -121,7 +121,7 @@ class Child:
             said["sequence"] = recorded.sequence
         with self.stage("evidence", alert=alert.id):
             evidence.send(recorded)
-        with self.stage("put before people", alert=alert.id):
+        with self.stage("queued for review", alert=alert.id):
             enter(records, recorded, retention=RETENTION, outcomes=OUTCOMES)
         with self.stage("line", alert=alert.id):
             lines.send(recorded)

@@ -55,7 +55,7 @@ pytestmark = [
 
 
 class Chaos:
-    """What is done to the cluster: each fault lasts for some seconds, and is mended."""
+    """What is done to the cluster: each fault lasts for some seconds, and is repaired."""
 
     def __init__(self, stage: Stage, cluster: RunningCluster, server: Postgres, chance: random.Random) -> None:
         self._stage = stage
@@ -107,7 +107,7 @@ class Chaos:
         self._last(8)
         self._server.start()
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Start what Ray has given up, and wait until every camera is analysed again."""
         self.is_whole_within(25)
         for name in NODES:
@@ -190,7 +190,7 @@ def test_what_was_recorded_is_whole_after_chaos(media_dir: Path, tmp_path: Path)
             fault, act = chance.choice(list(chaos.faults().items()))
             began = time.monotonic()
             act()
-            chaos.mend()
+            chaos.repair()
             done[fault] += 1
             took_s.append(time.monotonic() - began)
             memory.append(memory_of(stage.nodes["head"]))

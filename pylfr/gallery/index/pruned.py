@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
+from pylfr.gallery.index.wrapped import WrappedGallery
 from pylfr.gallery.watchlist.snapshot import WatchlistSnapshot
 from pylfr.ops import Tensor
 from pylfr.protocols import DeviceGallery, Gallery
 from pylfr.types import Candidates, Reference, Templates
 
 
-class PrunedGallery:
+class PrunedGallery(WrappedGallery):
     """A ``Gallery`` over the index of ``gallery``, which was built from ``snapshot``, without the entries ``gone``.
 
     Their templates stay in memory as long as that index does. Every search asks for as many more candidates.
     """
 
     def __init__(self, gallery: Gallery, snapshot: WatchlistSnapshot, gone: frozenset[int]) -> None:
-        self._gallery = gallery
+        super().__init__(gallery)
         self._gone = gone
         self._numbers = np.array(sorted(gone), np.int64)
         first, last = (np.searchsorted(snapshot.entry, self._numbers, side=side) for side in ("left", "right"))
         self._references = len(gallery) - int((last - first).sum())
-
-    @property
-    def model(self) -> str:
-        return self._gallery.model
-
-    @property
-    def revision(self) -> int:
-        return self._gallery.revision
 
     def __len__(self) -> int:
         return self._references
@@ -40,7 +33,7 @@ class PrunedGallery:
     def reference(self, entry: int) -> Reference:
         if entry in self._gone:
             raise KeyError(f"the watchlist has no entry {entry} any more")
-        return self._gallery.reference(entry)
+        return super().reference(entry)
 
     def _pruned(self, found: Candidates, k: int) -> Candidates:
         is_here = (found.entry >= 0) & ~np.isin(found.entry, self._numbers)

@@ -1,4 +1,4 @@
-"""FAISS on a GPU: with a made-up GPU the candidates of the native gallery, with the real FAISS the refusals."""
+"""FAISS on a GPU: with a simulated GPU the candidates of the native gallery, with the real FAISS the refusals."""
 
 from __future__ import annotations
 
