@@ -43,6 +43,7 @@ class SameFaces:
     def __init__(self, faces_a_frame: int) -> None:
         self._faces = faces_a_frame
         self._scene = np.random.default_rng(0).uniform(0, 255, SCENE_SHAPE).astype(np.float32)
+        self._given = 0
 
     def begin(self, images: Sequence[Frame | UInt8]) -> Callable[[], Faces]:
         count = len(images)
@@ -53,13 +54,18 @@ class SameFaces:
 
     def _of(self, frames: int) -> Faces:
         count = frames * self._faces
+        # The noise of a sensor: none of them is taken for a camera that stands still.
+        scenes = np.tile(self._scene, (frames, 1, 1))
+        number = np.arange(self._given, self._given + frames)
+        scenes[:, SCENE_SHAPE[0] // 2, 0], scenes[:, SCENE_SHAPE[0] // 2, 1] = number % 256, number // 256 % 256
+        self._given += frames
         return Faces(
             frame_index=np.arange(count, dtype=np.int32),
             boxes=np.tile(np.array(_BOX, np.float32), (count, 1)),
             scores=np.full(count, 0.9, np.float32),
             landmarks=np.tile(np.array(_LANDMARKS, np.float32), (count, 1, 1)),
             measures=np.tile(np.array(_MEASURES, np.float32), (count, 1)),
-            scenes=np.tile(self._scene, (frames, 1, 1)),
+            scenes=scenes,
         )
 
 

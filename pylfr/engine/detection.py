@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from queue import SimpleQueue
 
+from pylfr import ops
 from pylfr.protocols import AheadDetector, Detector
 from pylfr.types import Faces, FrameBatch
 
@@ -34,7 +36,7 @@ def detect_ahead(
         if not begun:
             return
         earliest, faces_of = begun.popleft()
-        faces = faces_of()
+        faces = _with_scenes(earliest, faces_of())
         found(earliest, faces)
         yield earliest, faces
 
@@ -54,7 +56,7 @@ def detect_beside(
     def detect() -> None:
         try:
             while room.acquire() and not is_over.is_set() and (batch := take(_WAIT)) is not None:
-                faces = detector.detect(batch.frames)
+                faces = _with_scenes(batch, detector.detect(batch.frames))
                 found(batch, faces)
                 ready.put((batch, faces))
             ready.put(None)
@@ -73,3 +75,8 @@ def detect_beside(
         is_over.set()
         room.release()
         thread.join()
+
+
+def _with_scenes(batch: FrameBatch, faces: Faces) -> Faces:
+    """The faces with the scene of every frame, which a detector on a device has measured already."""
+    return faces if faces.scenes is not None else replace(faces, scenes=ops.measure_scenes(batch.frames))

@@ -253,6 +253,8 @@ class Engine:
         stages = self._stages
         gallery = self._gallery = stages.gallery.snapshot()
         self._incidents.note_gallery()
+        if detected.scenes is not None:
+            stages.batches.shown(batch.frames, detected.scenes)
         faces = self._account.followed(
             batch, detected, low_score=stages.tracker.low_score, most=self._limits.max_faces_a_frame
         )

@@ -11,7 +11,7 @@ from itertools import islice
 from types import TracebackType
 
 from pylfr.protocols import Source
-from pylfr.types import Frame, FrameBatch
+from pylfr.types import Float32, Frame, FrameBatch
 from pylfr.video.batching.backlog import Backlog
 from pylfr.video.batching.camera_queue import CameraCounts, CameraQueue
 from pylfr.video.batching.load_shedding import LoadShedder
@@ -38,7 +38,8 @@ class Batcher:
     Where live frames come faster than batches are taken, all live cameras are analysed less often, down to
     ``min_detect_hz`` (None: never less often): an event says so, and ``rate_lowered`` counts what was skipped.
     With ``closer_hz`` a camera is analysed so often while somebody in view is undecided (``CloserLook``): whoever
-    takes batches must say of each what it has ``decided``, or recordings wait for it.
+    takes batches must say of each what it has ``decided``, or recordings wait for it. What it has ``shown`` tells
+    whether a live camera replays something.
     A camera that fails is reported, and the others go on. The iteration ends when all cameras have, or after ``stop``;
     one that ``stays_open`` waits for further cameras instead.
     """
@@ -208,6 +209,21 @@ class Batcher:
             for frame, is_open in zip(frames, left_undecided, strict=True):
                 if frame.camera in self._lanes:
                     self._lanes[frame.camera].decided(frame.captured_at, left_undecided=is_open)
+
+    def shown(self, frames: Sequence[Frame], scenes: Float32) -> None:
+        """Say what frames that were taken show, float32 [N, 18, 32]; those of one camera in order.
+
+        Cameras that are watched for signs of a replay (``ReplayCheckedSource``) are judged by it.
+        """
+        with self._lock:
+            events = [
+                event
+                for frame, scene in zip(frames, scenes, strict=True)
+                if frame.camera in self._lanes
+                for event in self._lanes[frame.camera].shown(scene, frame.captured_at)
+            ]
+        for event in events:
+            self._note(event)
 
     def _admit(self, source: Source) -> CameraQueue:
         if source.camera in self._lanes:

@@ -18,13 +18,14 @@ from pylfr._internal.limits import limit_met
 from pylfr._internal.log_context import logged_as
 from pylfr.errors import PylfrError
 from pylfr.protocols import Source
-from pylfr.types import Frame
+from pylfr.types import Float32, Frame
 from pylfr.video.batching.backlog import Backlog
 from pylfr.video.batching.closer_look import CLOSER_LOOK_SHED, CloserLook
 from pylfr.video.batching.load_shedding import LoadShedder
 from pylfr.video.decoding.frame_sampler import Sampler
 from pylfr.video.sources.base import due_frames
 from pylfr.video.sources.observer import CameraEvent
+from pylfr.video.sources.replay_detection import ReplayDetector, replay_rules_of
 
 CameraState = Literal["waiting", "running", "reconnecting", "ended", "failed", "stopped"]
 
@@ -117,6 +118,8 @@ class CameraQueue:
         self._closer: CloserLook | None = None
         if detect_hz is not None and closer_hz is not None and closer_hz > detect_hz:
             self._closer = CloserLook(detect_hz=detect_hz, hz=closer_hz, is_live=source.is_live)
+        rules = replay_rules_of(source)
+        self._replay = None if rules is None else ReplayDetector(source.camera, rules)
         self._pace = pace
         self._due = 0
         self._depth = depth
@@ -210,12 +213,18 @@ class CameraQueue:
             self._closer.decided(captured_at, left_undecided=left_undecided)
             self._known.notify()
 
+    def shown(self, scene: Float32, captured_at: datetime) -> list[CameraEvent]:
+        """What the scene of a frame that was taken says of a replay. Holds the lock."""
+        return [] if self._replay is None else list(self._replay.look(scene, captured_at))
+
     def skipped(self, count: int) -> None:
         self._came += count
         self._not_due += count
 
     def is_due(self, captured_at: datetime) -> bool:
         """Count a decoded frame and say whether it is wanted."""
+        if self._replay is not None and (turn := self._replay.note_time(captured_at)) is not None:
+            self.report(turn)
         # Whether a frame is decoded in this process or in another, the same ones are to choose from.
         is_apart = self._closer is None or self._closer.is_apart(captured_at)
         is_due = (is_apart or self.is_live) and self._sampler.is_due(captured_at)

@@ -1,7 +1,8 @@
 """Signs of a replay: a live camera's pictures stand still or come again, or its time runs backwards.
 
-The noise of a sensor makes each of its pictures differ from all others. What is compared is a thousand points
-of frames that are analysed anyway; all that is retained is one salted number of 64 bits, for minutes.
+The noise of a sensor makes each of its pictures differ from all others. What is compared is the scene of frames that
+are analysed (``ops.measure_scenes``), which tracking measures anyway, wherever their pixels are; all that is retained
+is one salted number of 64 bits, for minutes.
 This finds a stuck camera, a still picture and a loop of the same decoded pictures. It does not find a loop that was
 coded anew, and it claims no liveness.
 """
@@ -14,17 +15,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
-
-from pylfr import ops
 from pylfr.protocols import Source
-from pylfr.types import Frame, UInt8
+from pylfr.types import SCENE_SHAPE, Float32, Frame
 from pylfr.video.sources.base import WrappedSource, due_frames
 from pylfr.video.sources.observer import CameraEvent, EventKind, FrameObserver
 
-# Points along a side. Rows near the edges are left out: there cameras write the time, which goes on by itself.
-_GRID = 32
-_EDGE_SHARE = 1 / 8
+# Rows of a scene near the edges are left out: there cameras write the time, which goes on by itself.
+_EDGE_ROWS = SCENE_SHAPE[0] // 6
 
 # A loop is seldom cut where frames are picked, so that of a second round only some pictures meet themselves again.
 _LAST_PICTURES = 40
@@ -76,7 +73,7 @@ class StampOrder:
 
 
 class ReplayDetector:
-    """Looks at one camera's frames, in order. One thread at a time."""
+    """Looks at one camera's times and scenes, each in order; each is one thread's at a time."""
 
     def __init__(self, camera: str, rules: ReplayRules) -> None:
         self._camera = camera
@@ -88,15 +85,22 @@ class ReplayDetector:
         self._seen: dict[int, datetime] = {}
         self._order: deque[tuple[datetime, int]] = deque()
         self._known: deque[bool] = deque(maxlen=_LAST_PICTURES)
+        self._times = StampOrder()
 
-    def look(self, frame: Frame) -> Iterator[CameraEvent]:
-        """What this frame shows to be wrong, or over."""
-        mark, at = _mark(frame), frame.captured_at
+    def note_time(self, at: datetime) -> CameraEvent | None:
+        """What the capture time of a frame shows to be wrong, or over; of frames that are not analysed, too."""
+        turn = self._times.take(at.timestamp(), time.monotonic())
+        return None if turn is None else self._event(*turn)
+
+    def look(self, scene: Float32, at: datetime) -> Iterator[CameraEvent]:
+        """What a frame's scene, float32 [18, 32], shows to be wrong, or over."""
+        # A number that stands for the picture in this process alone: Python salts it at every start.
+        mark = hash(scene[_EDGE_ROWS:-_EDGE_ROWS].tobytes())
         if mark == self._mark and self._since is not None:
             still_s = (at - self._since).total_seconds()
             if not self._is_unchanged and still_s >= self._rules.unchanged_s:
                 self._is_unchanged = True
-                yield self._event("unchanged", f"the same picture, to the last point, for {still_s:.0f} s")
+                yield self._event("unchanged", f"exactly the same picture for {still_s:.0f} s")
             return
         if self._is_unchanged and self._since is not None:
             self._is_unchanged = False
@@ -134,70 +138,24 @@ class ReplayDetector:
 
 
 class ReplayCheckedSource(WrappedSource):
-    """A live camera whose pictures and times are watched for signs of a replay; its frames are what it gives."""
+    """A live camera that its batcher watches for signs of a replay, by ``rules``; its frames are what it gives."""
 
     def __init__(self, source: Source, rules: ReplayRules) -> None:
         super().__init__(source)
-        self._rules = rules
+        self.rules = rules
 
     def __repr__(self) -> str:
         return f"ReplayCheckedSource({self._source!r})"
 
     def watched(self, watch: FrameObserver) -> Iterator[Frame]:
-        """Frames that are due; what is found is reported before the frame that shows it is given."""
-        timed = _TimedWatch(self.camera, watch)
-        scrutiny = ReplayDetector(self.camera, self._rules)
-        for frame in due_frames(self._source, timed):
-            for event in scrutiny.look(frame):
-                watch.report(event)
-            yield frame
+        """Frames that are due."""
+        return due_frames(self._source, watch)
 
 
-class _TimedWatch:
-    """A watch that also looks at the capture time of every frame: those that are not due, too."""
-
-    def __init__(self, camera: str, watch: FrameObserver) -> None:
-        self._camera = camera
-        self._watch = watch
-        self._stamps = StampOrder()
-
-    @property
-    def rate_hz(self) -> float | None:
-        return self._watch.rate_hz
-
-    @property
-    def rate_now_hz(self) -> float | None:
-        return self._watch.rate_now_hz
-
-    def skipped(self, count: int) -> None:
-        self._watch.skipped(count)
-
-    def is_due(self, captured_at: datetime) -> bool:
-        turn = self._stamps.take(captured_at.timestamp(), time.monotonic())
-        if turn is not None:
-            self._watch.report(CameraEvent.now(self._camera, *turn))
-        return self._watch.is_due(captured_at)
-
-    def report(self, event: CameraEvent) -> None:
-        self._watch.report(event)
-
-    def lost(self, cause: str, count: int) -> None:
-        self._watch.lost(cause, count)
-
-
-def _mark(frame: Frame) -> int:
-    """A number that stands for the picture in this process alone: Python salts it at every start."""
-    if not frame.surfaces:
-        return hash(tuple(_points(plane) for plane in frame.planes))
-    step_x, step_y = frame.width / _GRID, frame.height * (1 - 2 * _EDGE_SHARE) / _GRID
-    first_y = frame.height * _EDGE_SHARE
-    to_frame = np.array([[step_x, 0, step_x / 2 - 0.5], [0, step_y, first_y + step_y / 2 - 0.5]], np.float32)
-    return hash(ops.crop_rgb(frame, to_frame, width=_GRID, height=_GRID).tobytes())
-
-
-def _points(plane: UInt8) -> bytes:
-    """A thousand points of a plane, or a few more, just as they were decoded: nothing is computed."""
-    height, width = plane.shape[:2]
-    edge = int(height * _EDGE_SHARE)
-    rows = plane[edge : height - edge : max(1, (height - 2 * edge) // _GRID)]
-    return rows[:, :: max(1, width // _GRID)].tobytes()
+def replay_rules_of(source: Source) -> ReplayRules | None:
+    """By which rules ``source``, or what it wraps, is to be watched; None where it is not."""
+    while isinstance(source, WrappedSource):
+        if isinstance(source, ReplayCheckedSource):
+            return source.rules
+        source = source.inner
+    return None

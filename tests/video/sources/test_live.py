@@ -17,6 +17,7 @@ from pathlib import Path
 import av.logging
 import pytest
 
+from pylfr import ops
 from pylfr.video.batching.batcher import Batcher
 from pylfr.video.decoding.expected_stream import ExpectedStream
 from pylfr.video.open import ReconnectPolicy, open_rtsp
@@ -67,8 +68,8 @@ class Reader:
 
     def _read(self) -> None:
         with self.batcher as batches:
-            for _ in batches:
-                pass
+            for batch in batches:
+                self.batcher.shown(batch.frames, ops.measure_scenes(batch.frames))
 
     def passed_on(self, camera: str) -> int:
         return self.batcher.counts()[camera].passed_on

@@ -8,10 +8,18 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
-from pylfr.types import Frame, Layout, UInt8
+from pylfr import ops
+from pylfr.types import Float32, Frame, Layout, UInt8
 from pylfr.video.batching.batcher import Batcher
 from pylfr.video.sources.observer import CameraEvent
-from pylfr.video.sources.replay_detection import ReplayCheckedSource, ReplayDetector, ReplayRules, StampOrder
+from pylfr.video.sources.replay_detection import (
+    ReplayCheckedSource,
+    ReplayDetector,
+    ReplayRules,
+    StampOrder,
+    replay_rules_of,
+)
+from pylfr.video.sources.zone import Zone, ZonedSource
 from tests.samples import NOON
 
 RATE_HZ = 8
@@ -34,6 +42,10 @@ def frame_of(luma: UInt8, at: datetime, layout: Layout = "i420") -> Frame:
     return Frame(camera="gate", sequence=0, captured_at=at, planes=planes[layout], layout=layout)
 
 
+def scene_of(frame: Frame) -> Float32:
+    return np.asarray(ops.measure_scenes([frame])[0])
+
+
 def look(
     pictures: Sequence[UInt8], *, rules: ReplayRules | None = None, layout: Layout = "i420"
 ) -> list[tuple[str, float]]:
@@ -42,7 +54,7 @@ def look(
     found: list[tuple[str, float]] = []
     for number, luma in enumerate(pictures):
         frame = frame_of(luma, NOON + timedelta(seconds=number / RATE_HZ), layout)
-        found += [(event.kind, number / RATE_HZ) for event in scrutiny.look(frame)]
+        found += [(event.kind, number / RATE_HZ) for event in scrutiny.look(scene_of(frame), frame.captured_at)]
     return found
 
 
@@ -107,7 +119,8 @@ def test_a_picture_that_flickers_to_and_fro_for_long_is_one() -> None:
 def test_what_is_kept_is_bounded_and_no_picture() -> None:
     scrutiny = ReplayDetector("gate", ReplayRules(remembered_s=10))
     for number in range(40 * RATE_HZ):
-        assert not list(scrutiny.look(frame_of(noisy(number), NOON + timedelta(seconds=number / RATE_HZ))))
+        at = NOON + timedelta(seconds=number / RATE_HZ)
+        assert not list(scrutiny.look(scene_of(frame_of(noisy(number), at)), at))
     assert len(scrutiny._seen) == len(scrutiny._order) <= 10 * RATE_HZ + 1
     assert all(isinstance(mark, int) for mark in scrutiny._seen)
 
@@ -120,7 +133,8 @@ def test_pictures_of_every_size_are_compared(size: tuple[int, int]) -> None:
         Frame(camera="gate", sequence=0, captured_at=NOON + timedelta(seconds=at), planes=(luma,), layout="rgb")
         for at in range(3)
     ]
-    assert [[event.kind for event in scrutiny.look(frame)] for frame in frames] == [[], ["unchanged"], []]
+    found = [[event.kind for event in scrutiny.look(scene_of(frame), frame.captured_at)] for frame in frames]
+    assert found == [[], ["unchanged"], []]
 
 
 def test_stamps_that_grow_are_in_order_also_with_gaps() -> None:
@@ -172,8 +186,8 @@ def events_of(source: Replayed) -> list[CameraEvent]:
     assert (scrutinised.camera, scrutinised.is_live) == ("gate", True)
     batcher = Batcher([scrutinised], detect_hz=None)
     with batcher as batches:
-        for _ in batches:
-            pass
+        for batch in batches:
+            batcher.shown(batch.frames, ops.measure_scenes(batch.frames))
     assert batcher.counts()["gate"].came == source._count
     assert source.is_closed
     return [event for event in batcher.take_events() if event.kind != "ended"]
@@ -191,7 +205,7 @@ def test_no_frame_and_a_single_one_are_no_event(count: int) -> None:
 def test_a_camera_that_stands_still_and_one_that_loops_are_events_of_the_run() -> None:
     [still] = events_of(Replayed(80, lambda _: noisy(3), lambda number: number / 8))
     assert (still.camera, still.kind) == ("gate", "unchanged")
-    assert still.detail == "the same picture, to the last point, for 5 s"
+    assert still.detail == "exactly the same picture for 5 s"
     [loop] = events_of(Replayed(160, lambda number: noisy(number % 40), lambda number: number / 8))
     assert (loop.kind, loop.detail) == ("repeating", "8 of its last 40 pictures came before, 5 s ago")
 
@@ -205,3 +219,22 @@ def test_a_clock_that_is_set_back_is_an_event_also_between_frames_that_are_looke
 def test_a_time_stamp_that_comes_twice_is_an_event() -> None:
     [event] = events_of(Replayed(40, noisy, lambda number: (number - (number == 7)) / 8))
     assert (event.kind, event.detail) == ("backwards", "a time stamp came twice")
+
+
+def test_the_rules_of_a_camera_are_found_behind_its_zone_and_nowhere_where_there_are_none() -> None:
+    rules = ReplayRules(unchanged_s=5)
+    street = Replayed(1, noisy, lambda number: number / 8)
+    zone = Zone(watch=((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)))
+    assert replay_rules_of(ZonedSource(ReplayCheckedSource(street, rules), zone)) is rules
+    assert replay_rules_of(ZonedSource(street, zone)) is None
+    assert replay_rules_of(street) is None
+
+
+def test_a_camera_that_nobody_watches_and_one_that_was_removed_are_no_events() -> None:
+    batcher = Batcher([Replayed(80, lambda _: noisy(3), lambda number: number / 8)], detect_hz=None)
+    with batcher as batches:
+        for batch in batches:
+            batcher.shown(batch.frames, ops.measure_scenes(batch.frames))
+        batcher.remove("gate")
+        batcher.shown(batch.frames, ops.measure_scenes(batch.frames))
+    assert [event.kind for event in batcher.take_events()] == ["ended"]
