@@ -29,6 +29,21 @@ def ffmpeg_listener() -> int:
 def take_redirect() -> bool:
     """Whether FFmpeg was about to follow a redirect on this thread, since this was asked last."""
 
+class Interruption:
+    """Ends what FFmpeg does for the threads that are interrupted by it."""
+
+    def interrupt(self) -> None:
+        """End it, for good. May be called from any thread, more than once."""
+
+    @property
+    def is_over(self) -> bool: ...
+
+def interrupted_by(interruption: Interruption | None) -> Interruption | None:
+    """Let ``interruption`` interrupt this thread from now on, None for nothing; what interrupted it before."""
+
+def waiting_clock() -> float:
+    """As ``time.monotonic``; far ahead, and further with every call, once this thread is interrupted or redirected."""
+
 class Event:
     """Where a stream stood when ``Stream.record`` was called."""
 

@@ -17,6 +17,7 @@ from pylfr._core import (
     EntryNumbers,
     Event,
     Graph,
+    Interruption,
     MemoryCounts,
     Picture,
     Pictures,
@@ -35,6 +36,7 @@ from pylfr._core import (
     decode_yunet,
     ffmpeg_listener,
     finish_convolution,
+    interrupted_by,
     memory_counts,
     nms,
     normalise,
@@ -45,6 +47,7 @@ from pylfr._core import (
     simd_level,
     similarity,
     take_redirect,
+    waiting_clock,
 )
 from pylfr._core import coarse_luma as _coarse_luma
 from pylfr._core import crop_rgb as _crop_rgb
@@ -62,6 +65,7 @@ __all__ = [
     "EntryNumbers",
     "Event",
     "Graph",
+    "Interruption",
     "MemoryCounts",
     "Pictures",
     "Readback",
@@ -81,6 +85,7 @@ __all__ = [
     "decode_yunet",
     "ffmpeg_listener",
     "finish_convolution",
+    "interrupted_by",
     "letterbox",
     "measure_quality",
     "measure_scenes",
@@ -96,6 +101,7 @@ __all__ = [
     "similarity",
     "take_redirect",
     "upload",
+    "waiting_clock",
     "warp",
 ]
 

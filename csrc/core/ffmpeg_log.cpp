@@ -18,6 +18,10 @@ void hear_ffmpeg(void*, int, const char* format, std::va_list) noexcept {
     if (format != nullptr && std::strstr(format, redirect_words) != nullptr) has_redirect = true;
 }
 
+bool is_redirected() noexcept {
+    return has_redirect;
+}
+
 bool take_redirect() noexcept {
     return std::exchange(has_redirect, false);
 }

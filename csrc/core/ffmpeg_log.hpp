@@ -9,7 +9,10 @@ namespace pylfr {
 // For av_log_set_callback: notes a redirect for the calling thread and drops everything else. Takes no lock and no GIL.
 void hear_ffmpeg(void* source, int level, const char* format, std::va_list words) noexcept;
 
-// Whether a redirect was noted for this thread since this was asked last.
+// Whether a redirect was noted for this thread since it was last taken.
+bool is_redirected() noexcept;
+
+// As is_redirected, and takes it.
 bool take_redirect() noexcept;
 
 }  // namespace pylfr

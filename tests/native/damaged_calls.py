@@ -300,11 +300,20 @@ def streams(chance: Chance) -> object:
     )
 
 
+def interruptions(chance: Chance) -> object:
+    interruption = _core.Interruption()
+    if chance.choice((False, True)):
+        interruption.interrupt()
+    before = _core.interrupted_by(chance if chance.is_wild() else interruption)
+    later = _core.waiting_clock()
+    return _core.interrupted_by(before), later, interruption.is_over
+
+
 CALLS: dict[str, Callable[[Chance], object]] = {
     call.__name__: call
     for call in (
         letterbox, similarity, warp, crop_rgb, measure_quality, scenes, decode_yunet, decode_scrfd, nms, normalise,
         search, tracker, template_pool, tensor, borrowed, staged, batch, find_faces, crop_surface, normalise_on,
-        search_index, finish_convolution, apply_linear, streams,
+        search_index, finish_convolution, apply_linear, streams, interruptions,
     )
 }  # fmt: skip

@@ -23,7 +23,7 @@ from pylfr.video.decoding.container import choose_stream, describe_streams, is_r
 from pylfr.video.decoding.expected_stream import ExpectedStream, codec_of, described
 from pylfr.video.decoding.frame_builder import reason_of
 from pylfr.video.decoding.frame_skipping import FrameSkipper
-from pylfr.video.decoding.interruption import interrupted_by
+from pylfr.video.decoding.interruption import Closing, interrupted_by
 from pylfr.video.decoding.latency_catchup import LatencyCatchup
 from pylfr.video.decoding.picture_options import PictureOptions
 from pylfr.video.sources.observer import CameraEvent, EventKind, FrameObserver
@@ -84,7 +84,7 @@ class _NoPictureError(Exception):
 class Attempt:
     """One connection: its pictures until it breaks, each with how many were skipped before it, and how it broke."""
 
-    def __init__(self, settings: LiveSettings, closed: threading.Event, watch: FrameObserver) -> None:
+    def __init__(self, settings: LiveSettings, closed: Closing, watch: FrameObserver) -> None:
         self._settings = settings
         self._closed = closed
         self._watch = watch
@@ -130,10 +130,10 @@ class Attempt:
 
     @contextlib.contextmanager
     def _closing(self, container: InputContainer) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            with interrupted_by(self._closed.is_set):
+        with interrupted_by(self._closed):
+            try:
+                yield
+            finally:
                 container.close()
 
     def _stream(self, container: InputContainer) -> VideoStream | None:
@@ -153,14 +153,6 @@ class Attempt:
         stream.codec_context.thread_count = self._settings.threads
         return stream
 
-    def _packets(self, container: InputContainer) -> Iterator[Packet[Stream]]:
-        """Packets of every stream, so that sound alone cannot hide that no picture comes."""
-        with interrupted_by(self._closed.is_set):
-            for packet in container.demux():
-                if self._closed.is_set():
-                    return
-                yield packet
-
     def _decode(
         self, container: InputContainer, stream: VideoStream, tick_s: float
     ) -> Iterator[tuple[VideoFrame, int]]:
@@ -171,7 +163,10 @@ class Attempt:
         decoding = self._settings.decoding
         has_picture, keys, index = False, 0, stream.index
         deadline = _PictureDeadline(self._settings.patience.read_s)
-        for packet in self._packets(container):
+        # Packets of every stream, so that sound alone cannot hide that no picture comes.
+        for packet in container.demux():
+            if self._closed.is_set():
+                return
             is_key, now_s, stamp = packet.is_keyframe, time.monotonic(), packet.dts
             is_video = packet.stream_index == index
             deadline.packet(now_s, is_video=is_video, is_key=is_key)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from pylfr.protocols import Source
 from pylfr.types import Frame
+from pylfr.video.decoding.interruption import Closing
 from pylfr.video.sources.observer import AcceptAll, FrameObserver, WatchedSource
 
 
@@ -16,7 +16,7 @@ class CameraSource(ABC):
 
     def __init__(self, camera: str) -> None:
         self._camera = camera
-        self._closed = threading.Event()
+        self._closed = Closing()
 
     @property
     def camera(self) -> str:

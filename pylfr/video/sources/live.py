@@ -156,7 +156,7 @@ class LiveSource(CameraSource):
         with (
             self._settings.decoding.refusing(self._camera),
             hearing_redirects() as is_redirected,
-            interrupted_by(lambda: self._closed.is_set() or is_redirected()),
+            interrupted_by(self._closed),
         ):
             try:
                 return self._container(file, further, warn)
