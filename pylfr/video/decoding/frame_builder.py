@@ -150,13 +150,14 @@ def colour_of(picture: VideoFrame) -> tuple[ColourMatrix, bool]:
 
 def _view(plane: VideoPlane, layout: Layout, index: int) -> UInt8:
     """A read-only view of the plane's pixels; rows keep the decoder's padding."""
-    rows: UInt8 = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, abs(plane.line_size))[: plane.height]
-    rows.flags.writeable = False
-    if layout == "rgb":
-        return rows[:, : 3 * plane.width].reshape(plane.height, plane.width, 3)
-    if layout == "nv12" and index == 1:
-        return rows[:, : 2 * plane.width].reshape(plane.height, plane.width, 2)
-    return rows[:, : plane.width]
+    values = 3 if layout == "rgb" else 2 if layout == "nv12" and index == 1 else 1
+    inner = () if values == 1 else (values,)
+    shape = plane.height, plane.width, *inner
+    strides = abs(plane.line_size), values, *(1 for _ in inner)
+    # Made at once: views of views cost as much as to decode a small picture.
+    view: UInt8 = np.ndarray(shape, np.uint8, memoryview(plane), 0, strides)
+    view.flags.writeable = False
+    return view
 
 
 def reason_of(error: Exception) -> str:

@@ -40,17 +40,25 @@ class FrameSkipper:
         self._context = stream.codec_context
         self._droppable = DroppablePictures(self._context) if any_of_slot else None
         self._needed: list[int] = []
+        self._all_are_needed = any_of_slot
         self._rate_hz = rate_hz
         self._from_s = from_s
         self._tick_s = float(stream.time_base or 0)
         self._all_hz = float(stream.average_rate or 0) if self._tick_s else 0.0
         self._is_skipping = False
+        # The pass of a loop before this one may have ended with a picture that was skipped.
+        self._context.skip_frame = "DEFAULT"
         self._first: int | None = None
         self._known: list[int] = []
         self._passed: list[int] = []
 
     def before(self, packet: Packet[VideoStream] | None) -> None:
         """Set the decoder for this packet; None is the end."""
+        if self._all_are_needed and packet is not None:
+            # Most cameras send no picture that nobody refers to: then there is nothing to choose.
+            if self._droppable is None or not self._droppable.has(packet):
+                return
+            self._all_are_needed = False
         rate_hz = self._rate_hz()
         pts = None if packet is None else packet.pts
         if rate_hz is None or rate_hz >= self._all_hz or packet is None or pts is None:

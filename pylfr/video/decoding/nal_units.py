@@ -1,10 +1,8 @@
-"""The units of an H.264 or H.265 packet: behind start codes (Annex B), or behind their lengths (ISO/IEC 14496-15)."""
+"""The units of an H.264 or H.265 packet behind their lengths (ISO/IEC 14496-15)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-_START = b"\0\0\1"
 
 
 def length_bytes_of(codec: str, extradata: bytes | None) -> int:
@@ -22,11 +20,3 @@ def units_behind_lengths(content: bytes, length_bytes: int) -> Iterator[tuple[in
         start = at + length_bytes
         at = start + int.from_bytes(content[at:start], "big")
         yield start, at
-
-
-def starts_behind_codes(content: bytes) -> Iterator[int]:
-    """Where each unit begins."""
-    at = content.find(_START)
-    while 0 <= at < len(content) - len(_START):
-        yield at + len(_START)
-        at = content.find(_START, at + len(_START))

@@ -117,6 +117,19 @@ def test_a_picture_says_of_itself_whether_another_is_made_from_it(tmp_path: Path
     assert bool(said) == (coding != "no B-frames")
 
 
+def test_a_decoder_that_was_left_skipping_decodes_again_for_who_comes_next(tmp_path: Path) -> None:
+    path = write(tmp_path / "clip.mp4", "pyramid of B-frames")
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.skip_frame = "NONREF"
+        skipper = FrameSkipper(stream, rate_hz=lambda: 100.0, any_of_slot=True)
+        decoded = 0
+        for packet in container.demux(stream):
+            skipper.before(packet if packet.size else None)
+            decoded += len(packet.decode())
+    assert decoded == FRAMES
+
+
 @pytest.mark.parametrize("rate_hz", [25.0, 60.0])
 def test_where_every_frame_is_wanted_every_frame_is_decoded(tmp_path: Path, rate_hz: float) -> None:
     watch = RecordingWatch(rate_hz)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pylfr.video.decoding.nal_units import length_bytes_of, starts_behind_codes, units_behind_lengths
+from pylfr.video.decoding.nal_units import length_bytes_of, units_behind_lengths
 
 
 @pytest.mark.parametrize(
@@ -24,4 +24,3 @@ def test_the_header_of_a_codec_says_how_long_lengths_are(codec: str, extradata: 
 def test_units_are_found_even_where_the_last_is_cut_off() -> None:
     assert list(units_behind_lengths(b"\0\2ab\0\3c", 2)) == [(2, 4), (6, 9)]
     assert list(units_behind_lengths(b"\0\0", 2)) == []
-    assert list(starts_behind_codes(b"\0\0\1a\0\0\0\1b\0\0\1")) == [3, 8]
