@@ -1,13 +1,16 @@
-"""Decoding beside decoding: pictures a second of one clip, by NVDEC or by the CPU, in one stream and in many."""
+"""Decoding beside decoding: pictures a second of one clip, by NVDEC or by the CPU, in streams and in processes."""
 
 from __future__ import annotations
 
+import multiprocessing
 import tempfile
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime
 from itertools import product
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import cast
 
@@ -18,13 +21,15 @@ from av.video.stream import VideoStream
 
 from benchmarks.gpu_results import Results, Size
 from pylfr import ops
-from pylfr.errors import CudaError, PylfrError
+from pylfr.errors import CudaError, MediaError, PylfrError
 from pylfr.video.decoding.nvdec import require_nvdec
 from pylfr.video.open import DecodeOn, open_file
 
 ENCODERS = {"h264": "libx264", "hevc": "libx265"}
 BITS_A_SECOND = 4_000_000
 TURNS = 3
+# Where one process fails the others do not wait for it for ever.
+PATIENCE_S = 30.0
 
 
 def measure_decoding(results: Results, stream: ops.Stream, size: Size) -> None:
@@ -42,14 +47,22 @@ def measure_decoding(results: Results, stream: ops.Stream, size: Size) -> None:
         for codec, encoder in ENCODERS.items():
             clip = Path(folder) / f"{codec}.mp4"
             _write_clip(clip, encoder, size)
-        for codec, streams in product(ENCODERS, size.streams):
+        for codec, (streams, processes) in product(ENCODERS, size.streams):
             clip = Path(folder) / f"{codec}.mp4"
             try:
-                rates = [_pictures_a_second(clip, decode, streams) for _ in range(TURNS)]
-            except PylfrError as error:
-                results.leave_out(f"decoding {codec}, {streams} at once: {error}")
+                rates = _rates(clip, decode, streams, processes)
+            except (PylfrError, BrokenProcessPool) as error:
+                results.leave_out(f"decoding {codec}, {streams} at once in {processes} processes: {error}")
                 continue
-            results.add_decoding(decode, codec=codec, width=width, height=height, streams=streams, rates=rates)
+            results.add_decoding(
+                decode,
+                codec=codec,
+                width=width,
+                height=height,
+                streams=streams,
+                rates=rates,
+                processes=processes,
+            )
 
 
 def _write_clip(path: Path, encoder: str, size: Size) -> None:
@@ -69,10 +82,41 @@ def _write_clip(path: Path, encoder: str, size: Size) -> None:
         container.mux(stream.encode())
 
 
-def _pictures_a_second(clip: Path, decode: DecodeOn, streams: int) -> float:
-    """Of all streams together, from when each has given its first picture."""
+def _rates(clip: Path, decode: DecodeOn, streams: int, processes: int) -> list[float]:
+    """Pictures a second, turn by turn, of all processes together."""
+    if processes == 1:
+        return [_pictures_a_second(clip, decode, streams) for _ in range(TURNS)]
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(processes)
+    with ProcessPoolExecutor(processes, context, initializer=_Begun.together, initargs=(barrier,)) as pool:
+        parts = [pool.submit(_turns, clip, decode, streams // processes) for _ in range(processes)]
+        return [sum(each) for each in zip(*(part.result() for part in parts), strict=True)]
+
+
+class _Begun:
+    """Lets processes wait for each other, before each turn."""
+
+    barrier: Barrier
+
+    @classmethod
+    def together(cls, barrier: Barrier) -> None:
+        cls.barrier = barrier
+
+
+def _turns(clip: Path, decode: DecodeOn, streams: int) -> list[float]:
+    return [_pictures_a_second(clip, decode, streams, _Begun.barrier) for _ in range(TURNS)]
+
+
+def _pictures_a_second(clip: Path, decode: DecodeOn, streams: int, others: Barrier | None = None) -> float:
+    """Of all streams together, from when each, and each of ``others``, has given its first picture."""
     began: list[float] = []
-    ready = threading.Barrier(streams, action=lambda: began.append(time.perf_counter()))
+
+    def begin() -> None:
+        if others is not None:
+            others.wait(PATIENCE_S)
+        began.append(time.perf_counter())
+
+    ready = threading.Barrier(streams, action=begin)
 
     def run(number: int) -> int:
         source = open_file(
@@ -97,4 +141,6 @@ def _pictures_a_second(clip: Path, decode: DecodeOn, streams: int) -> float:
 
     with ThreadPoolExecutor(streams) as pool:
         decoded = sum(pool.map(run, range(streams)))
+    if not began:
+        raise MediaError("the streams of another process did not begin: its own words say why")
     return decoded / (time.perf_counter() - began[0])

@@ -22,7 +22,8 @@ class Size:
     references: tuple[int, ...] = (10_000, 1_000_000, 10_000_000)
     probes: tuple[int, ...] = (1, 8, 64)
     cameras: tuple[int, ...] = (64, 128, 180, 256)
-    streams: tuple[int, ...] = (1, 8, 32)
+    # Of decoding: how many streams in how many processes.
+    streams: tuple[tuple[int, int], ...] = ((1, 1), (8, 1), (32, 1), (32, 4))
     clip_frames: int = 200
     seconds: float = 6.0
     repeats: int = 20
@@ -35,7 +36,7 @@ QUICK = Size(
     references=(100, 1000),
     probes=(1, 9),
     cameras=(1, 2),
-    streams=(1, 2),
+    streams=((1, 1), (2, 1), (2, 2)),
     clip_frames=10,
     seconds=0.2,
     repeats=2,
@@ -102,7 +103,10 @@ class CameraLoad:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeRate:
-    """Pictures a second of ``streams`` at once, all together; ``decoder`` is as a deployment names it: cpu or nvdec."""
+    """Pictures a second of ``streams`` at once, all together; ``decoder`` is as a deployment names it: cpu or nvdec.
+
+    The streams are shared out over ``processes``, as those of several nodes on one machine are.
+    """
 
     decoder: str
     codec: str
@@ -110,6 +114,7 @@ class DecodeRate:
     height: int
     streams: int
     pictures_a_second: Spread
+    processes: int = 1
 
 
 Row = TypeVar("Row", Timing, NetworkRate, SearchRate, CameraLoad, DecodeRate)
@@ -124,7 +129,7 @@ def _subject(row: Timing | NetworkRate | SearchRate | CameraLoad | DecodeRate) -
     if isinstance(row, SearchRate):
         return row.index, row.references, row.dimension, row.probes
     if isinstance(row, DecodeRate):
-        return row.decoder, row.codec, row.width, row.height, row.streams
+        return row.decoder, row.codec, row.width, row.height, row.streams, row.processes
     return row.cameras
 
 
@@ -202,17 +207,33 @@ class Results:
         _say(f"search {index} {references:,} x {dimension}", probes, ms, share)
 
     def add_decoding(
-        self, decoder: str, *, codec: str, width: int, height: int, streams: int, rates: Sequence[float]
+        self,
+        decoder: str,
+        *,
+        codec: str,
+        width: int,
+        height: int,
+        streams: int,
+        rates: Sequence[float],
+        processes: int = 1,
     ) -> None:
         """Pictures a second, turn by turn."""
         spread = spread_of(rates)
         _replace(
             self.decoding,
             DecodeRate(
-                decoder=decoder, codec=codec, width=width, height=height, streams=streams, pictures_a_second=spread
+                decoder=decoder,
+                codec=codec,
+                width=width,
+                height=height,
+                streams=streams,
+                pictures_a_second=spread,
+                processes=processes,
             ),
         )
         what = f"decode {codec} {width}x{height} by {decoder}, {streams} at once"
+        if processes > 1:
+            what += f" in {processes} processes"
         print(f"{what:60} {spread.median:12.1f} /s ({spread.min:.0f} to {spread.max:.0f})", flush=True)
 
     def add_load(self, load: CameraLoad) -> None:

@@ -1,11 +1,14 @@
 """What Python costs where a GPU decodes: so many live cameras of tiny pictures, from the network to decisions.
 
-    python -m benchmarks.many_cameras [--cameras 180] [--seconds 10] [--dry-run]
+    python -m benchmarks.many_cameras [--cameras 180] [--processes 1 2 4] [--rounds 5] [--seconds 4] [--dry-run]
 
-Another process sends 25 pictures of 64 x 64 a second to each camera's port, MPEG-TS by UDP. This one demultiplexes,
-decodes, samples at 8 Hz and batches, a thread per camera, as a deployment does: what remains of decoding pictures this
-small is about what NVDEC leaves to the CPU. The engine's own loop takes the batches, with networks that do nothing
-(``benchmarks.idle_stages``): once without faces, once with one in every frame. Processor time, not elapsed time.
+Another process sends 25 pictures of 64 x 64 a second to each camera's port, MPEG-TS by UDP: one camera after the other,
+as cameras know nothing of each other, or all of them at one moment, as where one clock triggers them. This one
+demultiplexes, decodes, samples at 8 Hz and batches, a thread per camera, as a deployment does: what remains of decoding
+pictures this small is about what NVDEC leaves to the CPU. The engine's own loop takes the batches, with networks that
+do nothing (``benchmarks.idle_stages``), without faces and with one in every frame. Where there are several processes,
+as of several nodes on one machine, each has an engine and its share of the cameras, and they are measured together.
+Processor time, not elapsed time; PyAV alone and the engines take turns, because machines change their speed.
 Writes benchmarks/results/many_cameras.json.
 """
 
@@ -18,9 +21,14 @@ import multiprocessing
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing.synchronize import Event
+from functools import reduce
+from itertools import pairwise, product
+from multiprocessing.synchronize import Barrier, Event
+from statistics import median
+from typing import Literal, get_args
 
 import av
 import numpy as np
@@ -28,7 +36,6 @@ from av.video.frame import VideoFrame
 
 from benchmarks.idle_stages import idle_engine
 from benchmarks.measure import print_machine, this_machine, write_results
-from pylfr.engine.engine import Engine
 from pylfr.engine.observer import Observer
 from pylfr.sizing.stopwatch import thread_cpu_s
 from pylfr.types import FrameBatch
@@ -44,45 +51,70 @@ BATCH = 64
 WARM_UP_S = 3.0
 LOOP = "pylfr-engine"
 
+Sent = Literal["in turn", "at once"]
+
+# No sleep is shorter than this.
+LEAST_WAIT_S = 0.0005
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneRun:
-    """Processor time while an engine ran, by what it was spent on.
+    """Processor time while engines ran, by what it was spent on: medians over the rounds.
 
-    ``us_a_picture`` is that of decoding, sampling and queueing a picture, of ``decoded_hz`` a second of all cameras;
-    ``loop_us_a_frame`` what the engine's loop needs for a frame that is analysed, of ``analysed_hz`` a second.
-    ``own_cores`` is pylfr's own part, PyAV's left out, for the rates that the cameras have, whatever was lost here.
+    ``pyav_us_a_picture`` is the processor time of threads in which PyAV receives and decodes, and nothing else, in the
+    same round. ``us_a_picture`` is that of decoding, sampling and queueing a picture, of ``decoded_hz`` a second of all
+    cameras; ``loop_us_a_frame`` what the engine's loop needs for a frame that is analysed, of ``analysed_hz`` a second.
+    ``own_cores`` is pylfr's own part, PyAV's left out, for the rates that the cameras have, whatever was lost here, and
+    ``own_cores_range`` its least and its most of any round.
     """
 
+    processes: int
+    sent: Sent
     faces_a_frame: int
-    seconds: float
+    pyav_us_a_picture: float
     decoded_hz: float
     analysed_hz: float
     frames_a_batch: float
     us_a_picture: float
     loop_us_a_frame: float
     own_cores: float
+    own_cores_range: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManyCameras:
-    """``pyav_us_a_picture`` is the processor time of threads in which PyAV receives and decodes, and nothing else."""
+    """What so many cameras cost, as they may send."""
 
     cameras: int
-    pyav_us_a_picture: float
     runs: tuple[OneRun, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Reading:
-    """What was counted and spent until a moment."""
+class _Spent:
+    """What was counted and spent, until a moment or between two, in one process or in several."""
 
-    at_s: float
-    spent_s: float
-    loop_s: float
+    seconds: float
+    cpu_s: float
     decoded: int
-    analysed: int
-    batches: int
+    loop_s: float = 0.0
+    analysed: int = 0
+    batches: int = 0
+
+    def since(self, before: _Spent) -> _Spent:
+        return self._with(before, -1, self.seconds - before.seconds)
+
+    def beside(self, other: _Spent) -> _Spent:
+        return self._with(other, 1, self.seconds)
+
+    def _with(self, other: _Spent, sign: int, seconds: float) -> _Spent:
+        return _Spent(
+            seconds=seconds,
+            cpu_s=self.cpu_s + sign * other.cpu_s,
+            decoded=self.decoded + sign * other.decoded,
+            loop_s=self.loop_s + sign * other.loop_s,
+            analysed=self.analysed + sign * other.analysed,
+            batches=self.batches + sign * other.batches,
+        )
 
 
 def pieces() -> Iterator[bytes]:
@@ -103,17 +135,20 @@ def pieces() -> Iterator[bytes]:
             buffer.truncate()
 
 
-def send(cameras: int, is_over: Event) -> None:
-    """Sends one stream to every port, evenly in time."""
+def send(cameras: int, sent: Sent, is_over: Event) -> None:
+    """Sends one stream to every port: a picture to one camera after the other, or to all of them at once."""
     out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     began = time.monotonic()
-    for turn, piece in enumerate(pieces(), 1):
+    for turn, piece in enumerate(pieces()):
         if is_over.is_set():
             return
         for camera in range(cameras):
+            share = camera / cameras if sent == "in turn" else 0.0
+            wait_s = began + (turn + share) / RATE_HZ - time.monotonic()
+            if wait_s > LEAST_WAIT_S:
+                time.sleep(wait_s)
             for start in range(0, len(piece), 1316):
                 out.sendto(piece[start : start + 1316], ("127.0.0.1", FIRST_PORT + camera))
-        time.sleep(max(0.0, began + turn / RATE_HZ - time.monotonic()))
 
 
 OPTIONS = {"probesize": "20000", "analyzeduration": "500000", "fflags": "nobuffer"}
@@ -135,10 +170,10 @@ def source_of(camera: int) -> ReplayCheckedSource:
 
 
 @contextlib.contextmanager
-def sending(cameras: int) -> Iterator[None]:
+def sending(cameras: int, sent: Sent) -> Iterator[None]:
     context = multiprocessing.get_context("spawn")
     is_over = context.Event()
-    sender = context.Process(target=send, args=(cameras, is_over), daemon=True)
+    sender = context.Process(target=send, args=(cameras, sent, is_over), daemon=True)
     sender.start()
     try:
         yield
@@ -147,33 +182,57 @@ def sending(cameras: int) -> Iterator[None]:
         sender.join()
 
 
-def pyav_us(cameras: int, seconds: float) -> float:
-    """Processor time a picture of threads in which PyAV alone works."""
-    counts = [0] * cameras
+class _Together:
+    """Lets the processes of one measurement wait for each other."""
+
+    barrier: Barrier
+
+    @classmethod
+    def join(cls, barrier: Barrier) -> None:
+        cls.barrier = barrier
+
+
+def measured(read: Callable[[], _Spent], counts: Callable[[], Sequence[int]], seconds: float) -> _Spent:
+    """What ``read`` counts in so many seconds, from when every camera of every process has sent pictures."""
+    while not all(counts()):
+        time.sleep(0.1)
+    _Together.barrier.wait()
+    time.sleep(WARM_UP_S)
+    before = read()
+    time.sleep(seconds)
+    spent = read().since(before)
+    # Whoever ended would leave the cores to the others.
+    _Together.barrier.wait()
+    return spent
+
+
+def pyav_alone(cameras: range, seconds: float) -> _Spent:
+    """Threads in which PyAV alone works."""
+    counts = dict.fromkeys(cameras, 0)
     is_over = threading.Event()
 
     def decode(camera: int) -> None:
         with av.open(address_of(camera), format="mpegts", options=OPTIONS, timeout=(30.0, 10.0)) as container:
             container.streams.video[0].codec_context.thread_count = 1
             for packet in container.demux(container.streams.video[0]):
-                counts[camera] += len(packet.decode())
+                # Who joins in the middle is sent pictures that are made from others first.
+                with contextlib.suppress(av.error.InvalidDataError):
+                    counts[camera] += len(packet.decode())
                 if is_over.is_set():
                     return
 
-    threads = [threading.Thread(target=decode, args=(camera,)) for camera in range(cameras)]
-    with sending(cameras):
-        for thread in threads:
-            thread.start()
-        while not all(counts):
-            time.sleep(0.1)
-        time.sleep(WARM_UP_S)
-        before, spent = sum(counts), time.process_time()
-        time.sleep(seconds)
-        decoded, spent = sum(counts) - before, time.process_time() - spent
+    def read() -> _Spent:
+        return _Spent(seconds=time.monotonic(), cpu_s=time.process_time(), decoded=sum(counts.values()))
+
+    threads = [threading.Thread(target=decode, args=(camera,)) for camera in cameras]
+    for thread in threads:
+        thread.start()
+    try:
+        return measured(read, lambda: tuple(counts.values()), seconds)
+    finally:
         is_over.set()
         for thread in threads:
             thread.join()
-    return spent / decoded * 1e6
 
 
 def loop_seconds() -> float:
@@ -193,68 +252,97 @@ class _Batches(Observer):
         self.ended += 1
 
 
-def read(engine: Engine, batches: _Batches) -> _Reading:
-    counts = engine.cameras().values()
-    return _Reading(
-        at_s=time.monotonic(),
-        spent_s=time.process_time(),
-        loop_s=loop_seconds(),
-        decoded=sum(each.came for each in counts),
-        analysed=sum(each.passed_on for each in counts),
-        batches=batches.ended,
-    )
-
-
-def run(cameras: int, seconds: float, *, faces_a_frame: int, pyav_us_a_picture: float) -> OneRun:
-    """An engine over live cameras for so long, from when each of them has sent pictures."""
+def engine_over(cameras: range, seconds: float, faces_a_frame: int) -> _Spent:
+    """An engine over live cameras."""
     batches = _Batches()
-    batcher = Batcher(
-        [source_of(number) for number in range(cameras)], size=BATCH, detect_hz=DETECT_HZ, closer_hz=CLOSER_HZ
-    )
-    with sending(cameras), idle_engine(batcher, faces_a_frame=faces_a_frame, observers=(batches,)) as engine:
+    batcher = Batcher([source_of(number) for number in cameras], size=BATCH, detect_hz=DETECT_HZ, closer_hz=CLOSER_HZ)
+
+    def read() -> _Spent:
+        counts = engine.cameras().values()
+        return _Spent(
+            seconds=time.monotonic(),
+            cpu_s=time.process_time(),
+            decoded=sum(each.came for each in counts),
+            loop_s=loop_seconds(),
+            analysed=sum(each.passed_on for each in counts),
+            batches=batches.ended,
+        )
+
+    with idle_engine(batcher, faces_a_frame=faces_a_frame, observers=(batches,)) as engine:
         reader = threading.Thread(target=lambda: list(engine.run()))
         reader.start()
-        while not all(each.came for each in engine.cameras().values()):
-            time.sleep(0.1)
-        time.sleep(WARM_UP_S)
-        before = read(engine, batches)
-        time.sleep(seconds)
-        after = read(engine, batches)
-        engine.stop()
-        reader.join()
-    lasted = after.at_s - before.at_s
-    decoded, analysed = after.decoded - before.decoded, after.analysed - before.analysed
-    loop_s = after.loop_s - before.loop_s
-    us_a_picture = (after.spent_s - before.spent_s - loop_s) / decoded * 1e6
-    loop_us = loop_s / analysed * 1e6
+        try:
+            return measured(read, lambda: [each.came for each in engine.cameras().values()], seconds)
+        finally:
+            engine.stop()
+            reader.join()
+
+
+def in_processes(processes: int, cameras: int, sent: Sent, work: Callable[..., _Spent], *further: float) -> _Spent:
+    """What ``work`` spends in so many processes together, each with its share of the cameras."""
+    context = multiprocessing.get_context("spawn")
+    edges = [cameras * number // processes for number in range(processes + 1)]
+    with (
+        sending(cameras, sent),
+        ProcessPoolExecutor(
+            processes, context, initializer=_Together.join, initargs=(context.Barrier(processes),)
+        ) as pool,
+    ):
+        begun = [pool.submit(work, range(*part), *further) for part in pairwise(edges)]
+        return reduce(_Spent.beside, (each.result() for each in begun))
+
+
+def of_rounds(
+    cameras: int, processes: int, sent: Sent, faces_a_frame: int, rounds: Sequence[tuple[_Spent, _Spent]]
+) -> OneRun:
+    """The medians of rounds: what PyAV alone has spent, and what engines have."""
+    plain = [alone.cpu_s / alone.decoded * 1e6 for alone, _ in rounds]
+    picture = [(spent.cpu_s - spent.loop_s) / spent.decoded * 1e6 for _, spent in rounds]
+    loop = [spent.loop_s / spent.analysed * 1e6 for _, spent in rounds]
+    own = [
+        cameras * (RATE_HZ * (each - alone) + DETECT_HZ * in_loop) * 1e-6
+        for alone, each, in_loop in zip(plain, picture, loop, strict=True)
+    ]
     return OneRun(
+        processes=processes,
+        sent=sent,
         faces_a_frame=faces_a_frame,
-        seconds=lasted,
-        decoded_hz=decoded / lasted,
-        analysed_hz=analysed / lasted,
-        frames_a_batch=analysed / (after.batches - before.batches),
-        us_a_picture=us_a_picture,
-        loop_us_a_frame=loop_us,
-        own_cores=cameras * (RATE_HZ * (us_a_picture - pyav_us_a_picture) + DETECT_HZ * loop_us) * 1e-6,
+        pyav_us_a_picture=median(plain),
+        decoded_hz=median(spent.decoded / spent.seconds for _, spent in rounds),
+        analysed_hz=median(spent.analysed / spent.seconds for _, spent in rounds),
+        frames_a_batch=median(spent.analysed / spent.batches for _, spent in rounds),
+        us_a_picture=median(picture),
+        loop_us_a_frame=median(loop),
+        own_cores=median(own),
+        own_cores_range=(min(own), max(own)),
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cameras", type=int, default=180)
-    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--sent", nargs="+", choices=get_args(Sent), default=get_args(Sent))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     parser.add_argument("--dry-run", action="store_true", help="write no results")
     given = parser.parse_args()
     machine = this_machine()
     print_machine(machine)
-    plain = pyav_us(given.cameras, given.seconds)
-    print(f"PyAV alone: {plain:.1f} us a picture", flush=True)
     runs = []
-    for faces in (0, 1):
-        runs.append(run(given.cameras, given.seconds, faces_a_frame=faces, pyav_us_a_picture=plain))
-        print(runs[-1], flush=True)
+    for processes, sent in product(given.processes, given.sent):
+        rounds: list[list[tuple[_Spent, _Spent]]] = [[], []]
+        for number in range(given.rounds):
+            alone = in_processes(processes, given.cameras, sent, pyav_alone, given.seconds)
+            for faces, found in enumerate(rounds):
+                spent = in_processes(processes, given.cameras, sent, engine_over, given.seconds, faces)
+                found.append((alone, spent))
+            print(f"{processes} processes, {sent}: round {number + 1} of {given.rounds}", flush=True)
+        for faces, found in enumerate(rounds):
+            runs.append(of_rounds(given.cameras, processes, sent, faces, found))
+            print(runs[-1], flush=True)
     if not given.dry_run:
-        result = ManyCameras(cameras=given.cameras, pyav_us_a_picture=plain, runs=tuple(runs))
+        result = ManyCameras(cameras=given.cameras, runs=tuple(runs))
         print(write_results("many_cameras", machine, result))
 
 

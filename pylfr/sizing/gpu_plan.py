@@ -98,7 +98,8 @@ def read_gpu_rates(path: Path) -> GpuRates:
                 searches[numbers] = max(searches.get(numbers, 0.0), float(search["searches_a_second"]))
         decoded: dict[str, float] = {}
         for decoding in results["decoding"]:
-            if decoding["decoder"] == "nvdec":
+            # What several processes decode together is no single engine's.
+            if decoding["decoder"] == "nvdec" and decoding.get("processes", 1) == 1:
                 share = int(decoding["width"]) * int(decoding["height"]) / _PIXELS_1080P
                 rate = float(decoding["pictures_a_second"]["median"]) * share
                 decoded[str(decoding["codec"])] = max(decoded.get(str(decoding["codec"]), 0.0), rate)

@@ -89,6 +89,7 @@ def test_decoding_that_was_measured_there_counts_and_not_what_is_published() -> 
         ("nvdec", "hevc", 32, [5000.0]),
     ):
         results.add_decoding(decoder, codec=codec, width=1920, height=1080, streams=streams, rates=turns)
+    results.add_decoding("nvdec", codec="h264", width=1920, height=1080, streams=32, rates=[20_000.0], processes=4)
     rates = read_gpu_rates(written(results))
     assert plan_for_gpu(rates, DEMAND, detector="find", embedder="compare").by_part["decode"] == 120
     halved = replace(DEMAND, codec="hevc", width=960)
