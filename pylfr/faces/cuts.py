@@ -46,10 +46,15 @@ def _shared(before: Float32, after: Float32) -> float:
 
 
 class CutDetector:
-    """Remembers the scene of each camera's last analysed frame on its coarse grid, and no more."""
+    """Remembers the scene of each camera's last analysed frame on its coarse grid, and no more.
+
+    All of them lie in one array, and are read and written a batch at a time: NumPy lets go of Python's lock for every
+    copy, and the threads of many cameras wait for it.
+    """
 
     def __init__(self) -> None:
-        self._last: dict[str, Float32] = {}
+        self._last = np.empty((0, 0), np.float32)
+        self._places: dict[str, int] = {}
 
     def are_cuts(self, cameras: Sequence[str], scenes: Float32) -> Bool:
         """Whether pictures have changed to others since their cameras' last frames: bool [N], of the first one not.
@@ -57,10 +62,30 @@ class CutDetector:
         ``scenes`` is float32 [N, rows, columns], one for each of ``cameras``; those of one camera in order of time.
         """
         flat = scenes.reshape(len(scenes), scenes.shape[1] * scenes.shape[2])
-        before = flat.copy()
-        for row, camera in enumerate(cameras):
-            # Of one camera, not the whole batch.
-            last, self._last[camera] = self._last.get(camera), flat[row].copy()
-            if last is not None:
-                before[row] = last
+        if not len(flat):
+            return np.zeros(0, np.bool_)
+        known = len(self._places)
+        places = [self._places.setdefault(camera, len(self._places)) for camera in cameras]
+        self._grow(flat.shape[1])
+        # A camera's scenes are those of an earlier batch, or of this one; its first is its own predecessor.
+        latest: dict[int, int] = {}
+        remembered: list[int] = []
+        predecessor = np.arange(len(flat))
+        for row, place in enumerate(places):
+            if place in latest:
+                predecessor[row] = latest[place]
+            elif place < known:
+                remembered.append(row)
+            latest[place] = row
+        before = flat[predecessor]
+        before[remembered] = self._last[[places[row] for row in remembered]]
+        self._last[list(latest)] = flat[list(latest.values())]
         return are_cuts_between(before, flat)
+
+    def _grow(self, cells: int) -> None:
+        """Make room for every camera that has a place."""
+        if len(self._places) > len(self._last):
+            room = np.empty((2 * len(self._places), cells), np.float32)
+            if len(self._last):
+                room[: len(self._last)] = self._last
+            self._last = room

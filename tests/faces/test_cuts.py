@@ -40,6 +40,16 @@ def test_frames_of_one_camera_in_one_batch_are_compared_with_each_other() -> Non
     assert CutDetector().are_cuts(cameras, scenes).tolist() == [False, False, False, True, False]
 
 
+def test_many_cameras_that_come_one_after_the_other_are_each_compared_with_themselves() -> None:
+    cuts, seen = CutDetector(), {seed: scene(picture(seed)) for seed in range(1, 8)}
+    for turn in range(1, 8):
+        # A further camera in every turn; each shows its own scene, and the first is cut in the last turn.
+        cameras = [f"camera {number}" for number in range(turn)]
+        shown = [7 if turn == 7 and number == 0 else number + 1 for number in range(turn)]
+        found = cuts.are_cuts(cameras, np.stack([seen[each] for each in shown]))
+        assert found.tolist() == [turn == 7 and number == 0 for number in range(turn)]
+
+
 def test_a_batch_of_no_frames_has_no_cut() -> None:
     assert len(CutDetector().are_cuts([], np.empty((0, 18, 32), np.float32))) == 0
 
