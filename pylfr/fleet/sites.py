@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from pydantic import Field
 from pylfr._internal.printable import excerpt
 from pylfr._internal.secrets import resolve_secrets
 from pylfr._internal.toml_model import ConfigModel, Name, read_tables, record_from
+from pylfr._internal.trusted import client_context
 from pylfr.deployment.sections.fields import REFERENCE, FilePath
 from pylfr.errors import ConfigError
 from pylfr.governance.audit.log_files import LogHead
@@ -146,7 +146,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 def _get(site: SiteSection, path: str, token: str) -> _Answer:
     """What a site answers. Raises ``OSError`` if it does not, ``HTTPException`` or ``ValueError`` if malformed."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    context = ssl.create_default_context(cafile=site.ca) if site.url.startswith("https") else None
+    context = client_context(site.ca) if site.url.startswith("https") else None
     opener = urllib.request.build_opener(_Stay, urllib.request.HTTPSHandler(context=context))
     request = urllib.request.Request(site.url + path, headers=headers)
     try:

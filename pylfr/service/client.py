@@ -11,7 +11,6 @@ import base64
 import http.client
 import json
 import secrets
-import ssl
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pylfr._internal.canonical_json import utc_text
 from pylfr._internal.strict_json import parse_json, parse_object
+from pylfr._internal.trusted import client_context
 from pylfr.errors import PylfrError
 from pylfr.governance.adjudication.case import Decision, Finding, State, Verdict
 from pylfr.governance.adjudication.signatures import sign_decision
@@ -69,7 +69,7 @@ class Client:
             raise ValueError(f"origin must be an address such as https://desk.example, got {origin!r}")
         self._origin = origin.rstrip("/")
         self._host, self._port, self._is_tls = parts.hostname, parts.port, parts.scheme == "https"
-        self._context = ssl.create_default_context(cafile=ca) if self._is_tls else None
+        self._context = client_context(ca) if self._is_tls else None
         self._headers = {"Origin": self._origin}
         if token is not None:
             self._headers["Authorization"] = f"Bearer {token}"

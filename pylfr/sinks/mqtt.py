@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pylfr._internal.secrets import resolve_secrets
+from pylfr._internal.trusted import client_context
 from pylfr.errors import ConfigError
 from pylfr.sinks.delivery import DeliveryError
 from pylfr.sinks.record import AlertMessage
@@ -125,7 +126,7 @@ class MqttTls:
         if (self.certificate is None) != (self.private_key is None):
             raise ConfigError(f"{owner} needs certificate and private_key, or neither")
         try:
-            context = ssl.create_default_context(cafile=None if self.ca is None else str(self.ca))
+            context = client_context(self.ca)
         except OSError as error:
             raise ConfigError(f"{owner}: no certificates can be read from {self.ca}: {_why(error)}") from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2

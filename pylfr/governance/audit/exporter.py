@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import http.client
 import logging
-import ssl
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pylfr._internal.trusted import client_context
 from pylfr.errors import AuditError
 from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.audit.chain import parse_checkpoint
@@ -58,9 +58,7 @@ class ReceiverClient:
         try:
             host, port = parts.hostname or "", parts.port
             connection = (
-                http.client.HTTPSConnection(
-                    host, port, timeout=self.timeout_s, context=ssl.create_default_context(cafile=self.ca)
-                )
+                http.client.HTTPSConnection(host, port, timeout=self.timeout_s, context=client_context(self.ca))
                 if parts.scheme == "https"
                 else http.client.HTTPConnection(host, port, timeout=self.timeout_s)
             )

@@ -11,7 +11,9 @@ needed, and nothing that is sent is secret. Checkpoints are only ever added.
 from __future__ import annotations
 
 import os
+import socket
 import ssl
+import sys
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,6 +34,12 @@ from pylfr.governance.keys.keys import PublicKey
 MOST_BYTES = 1 << 20
 _LARGEST_STORE = 1 << 32
 _PATIENCE_S = 10.0
+
+# Each takes a thread. A sender needs one for moments.
+MOST_CONNECTIONS = 256
+
+_Request = socket.socket | tuple[bytes, socket.socket]
+_Address = tuple[str, int] | str
 
 
 class ConflictError(Exception):
@@ -133,6 +141,25 @@ class CheckpointReceiver(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], stores: dict[str, CheckpointStore]) -> None:
         super().__init__(address, _Handler)
         self.stores = stores
+        self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
+
+    def process_request(self, request: _Request, client_address: _Address) -> None:
+        """Serve a connection on a thread of its own; one too many is closed, and its sender tries again."""
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: _Request, client_address: _Address) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
+
+    def handle_error(self, request: _Request, client_address: _Address) -> None:
+        """Say nothing of a connection that broke, or was no TLS; anything else is a mistake of this program."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -205,7 +232,8 @@ def open_receiver(
         if tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(tls.certificate, tls.private_key)
-            receiver.socket = context.wrap_socket(receiver.socket, server_side=True)
+            # Whoever connects and says nothing must not keep the others waiting: its own thread shakes hands.
+            receiver.socket = context.wrap_socket(receiver.socket, server_side=True, do_handshake_on_connect=False)
     except OSError as error:
         raise AuditError(f"checkpoints cannot be received at {host}:{port} into {folder}: {error}") from error
     return receiver

@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from pylfr._internal.regular_file import read_file
+from pylfr._internal.trusted import client_context
 from pylfr.errors import MediaError
 
 # What a damaged certificate makes of cryptography.
@@ -29,8 +30,8 @@ def trusted_certificates(ca: Path | None) -> Path:
 def require_readable(ca: Path, camera: str) -> None:
     """Raises ``MediaError`` where ``ca`` holds no certificate, or a single one that is damaged."""
     try:
-        content = read_file(ca)  # before OpenSSL, which waits for a pipe
-        ssl.create_default_context(cafile=str(ca))
+        content = read_file(ca)
+        client_context(ca)
         single = _single(content)
         if single is not None:
             _name_of(single)

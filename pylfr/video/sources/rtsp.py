@@ -21,6 +21,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pylfr._internal.secrets import redact
+from pylfr._internal.trusted import client_context
 from pylfr.errors import MediaError
 from pylfr.video.sources.attempt import CameraRefusedError
 from pylfr.video.sources.camera_certificates import only_certificate, trusted_certificates
@@ -94,7 +95,7 @@ class RtspCheck:
     @contextlib.contextmanager
     def _secured(self, host: str, port: int, ca: Path, patience: Patience) -> Iterator[tuple[ssl.SSLSocket, str]]:
         """A verified connection, and the name in the certificate that it was verified against."""
-        context = ssl.create_default_context(cafile=str(ca))
+        context = client_context(ca)
         name = host
         try:
             pinned, pinned_name = (only_certificate(ca) if self._trust.ca is not None else None) or (None, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 import threading
 import time
@@ -190,3 +191,28 @@ def test_a_log_is_sent_whole_when_it_had_grown_before(tmp_path: Path) -> None:
             exporter.start()
             exporter.close()
             assert client(receiver, public).head() == log.head
+
+
+def test_whoever_connects_and_says_nothing_keeps_nobody_waiting(tmp_path: Path) -> None:
+    tls = made_certificate(tmp_path)
+    with serving(tmp_path / "store", KEY.public, tls=tls) as receiver:
+        address = "127.0.0.1", receiver.server_port
+        with socket.create_connection(address), socket.create_connection(address) as plain:
+            plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            url = f"https://127.0.0.1:{receiver.server_port}"
+            assert ReceiverClient(url=url, key=KEY.public, ca=tls.certificate).head().sequence == 0
+
+
+def test_one_connection_too_many_is_closed_and_there_is_room_again_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pylfr.governance.audit.receiver.MOST_CONNECTIONS", 2)
+    with serving(tmp_path, KEY.public) as receiver:
+        address = "127.0.0.1", receiver.server_port
+        held = [socket.create_connection(address) for _ in range(2)]
+        with socket.create_connection(address, timeout=20) as refused:
+            assert refused.recv(1) == b""
+        for each in held:
+            each.close()
+        until(lambda: receiver._room._value == 2)
+        assert client(receiver).head().sequence == 0
