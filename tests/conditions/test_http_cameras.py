@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import time
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pylfr.video.open import open_http
 from tests.conditions.certificates import certificate
@@ -91,6 +93,28 @@ def test_a_web_page_in_place_of_a_camera_is_called_no_stream(kind: str) -> None:
     assert not witness.got
     assert [event.kind for event in witness.events] == ["disconnected", "reconnecting"]
     assert witness.details("disconnected") == "it sends no video stream that FFmpeg can read"
+
+
+def test_the_address_of_single_pictures_is_told_from_that_of_video() -> None:
+    content = io.BytesIO()
+    Image.new("RGB", (320, 240), (90, 120, 40)).save(content, "JPEG")
+
+    class Snapshot(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "image/jpeg")
+            self.send_header("Content-Length", str(len(content.getvalue())))
+            self.end_headers()
+            self.wfile.write(content.getvalue())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with web(Snapshot) as port:
+        source = open_http(f"http://127.0.0.1:{port}/snapshot.jpg", camera="gate", patience=SOON)
+        witness = Witness(source, until="reconnecting").watch()
+    assert not witness.got
+    assert "if its address gives single pictures, name that of its video" in witness.details("disconnected")
 
 
 def test_a_camera_that_sends_over_https_is_verified(tmp_path: Path) -> None:

@@ -145,10 +145,14 @@ class CheckpointReceiver(ThreadingHTTPServer):
 
     def process_request(self, request: _Request, client_address: _Address) -> None:
         """Serve a connection on a thread of its own; one too many is closed, and its sender tries again."""
-        if self._room.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if not self._room.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread could be started
+            self._room.release()
+            raise
 
     def process_request_thread(self, request: _Request, client_address: _Address) -> None:
         try:

@@ -242,6 +242,10 @@ class Attempt:
             self._report("refused", f"it has no such stream: check the path of its address ({reason_of(error)})")
         elif isinstance(error, av.error.InvalidDataError):
             self._report("disconnected", "it sends no video stream that FFmpeg can read")
+        elif isinstance(error, av.error.ArgumentError):
+            # So FFmpeg refuses a format that we do not let it read.
+            reason = f"it cannot be read as video ({reason_of(error)})"
+            self._report("disconnected", f"{reason}: if its address gives single pictures, name that of its video")
         else:
             self._report("disconnected", reason_of(error))
 
