@@ -82,6 +82,7 @@ class _Sampled:
 
     def __init__(self, rate_hz: float | None) -> None:
         self.rate_hz = self.rate_now_hz = rate_hz
+        self.due = None
         self._sampler = Sampler(rate_hz)
 
     def skipped(self, count: int) -> None:

@@ -41,6 +41,27 @@ class Interruption:
 def interrupted_by(interruption: Interruption | None) -> Interruption | None:
     """Let ``interruption`` interrupt this thread from now on, None for nothing; what interrupted it before."""
 
+class DueTime:
+    """From when on pictures of a camera are wanted, in monotonic seconds; 0 at first. Any thread may say so."""
+
+    @property
+    def at_s(self) -> float: ...
+    def set(self, at_s: float) -> None: ...
+
+class UndueReader:
+    """Reads packets of an open container, and decodes those that come before their pictures are wanted.
+
+    ``calls`` has the addresses of FFmpeg's functions by their names; ``container`` and ``decoder`` are those of the
+    contexts, which must outlive it. Nothing here can tell a wrong address from a right one.
+    """
+
+    def __init__(self, *, calls: dict[str, int], container: int, decoder: int, stream: int) -> None: ...
+    def read(self, packet: int, due: DueTime) -> int:
+        """Read into the empty packet at this address the first one that comes once pictures are due; FFmpeg's error."""
+
+    def take_passed(self) -> tuple[int, int, int, int]:
+        """Read since this was asked last and not given: packets of the stream, key frames, other packets; pictures."""
+
 def waiting_clock() -> float:
     """As ``time.monotonic``; far ahead, and further with every call, once this thread is interrupted or redirected."""
 

@@ -14,6 +14,7 @@ import numpy as np
 from pylfr._core import (
     FOUND_NUMBERS,
     MOST_SHORTLISTED,
+    DueTime,
     EntryNumbers,
     Event,
     Graph,
@@ -28,6 +29,7 @@ from pylfr._core import (
     TemplatePool,
     Tensor,
     Tracker,
+    UndueReader,
     apply_linear,
     built_with_cuda,
     cuda_device_count,
@@ -62,6 +64,7 @@ from pylfr.types import Device, Faces, Float32, Frame, Int32, UInt8
 __all__ = [
     "FOUND_NUMBERS",
     "MOST_SHORTLISTED",
+    "DueTime",
     "EntryNumbers",
     "Event",
     "Graph",
@@ -75,6 +78,7 @@ __all__ = [
     "TemplatePool",
     "Tensor",
     "Tracker",
+    "UndueReader",
     "apply_linear",
     "built_with_cuda",
     "coarse_luma",

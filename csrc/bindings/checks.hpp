@@ -156,6 +156,7 @@ void require_finite(const float* numbers, py::ssize_t length, const char* name);
 void bind_batch(py::module_& module);
 void bind_detections(py::module_& module);
 void bind_networks(py::module_& module);
+void bind_video(py::module_& module);
 void bind_pictures(py::module_& module);
 void bind_search(py::module_& module);
 void bind_templates(py::module_& module);

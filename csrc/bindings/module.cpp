@@ -4,8 +4,6 @@
 #include <cmath>
 #include <cstdint>
 
-#include "core/ffmpeg_log.hpp"
-#include "core/interruption.hpp"
 #include "cpu/simd.hpp"
 
 namespace pylfr {
@@ -147,14 +145,6 @@ PYBIND11_MODULE(_core, module) {
     module.def("built_with_cuda", &pylfr::built_with_cuda);
     module.def("cuda_device_count", &pylfr::cuda_device_count, py::call_guard<py::gil_scoped_release>());
     module.def("simd_level", [] { return pylfr::hot_loops().simd_level; });
-    module.def("ffmpeg_listener", [] { return reinterpret_cast<std::uintptr_t>(&pylfr::hear_ffmpeg); });
-    module.def("take_redirect", &pylfr::take_redirect);
-    py::class_<pylfr::Interruption, std::shared_ptr<pylfr::Interruption>>(module, "Interruption")
-        .def(py::init<>())
-        .def("interrupt", &pylfr::Interruption::interrupt)
-        .def_property_readonly("is_over", &pylfr::Interruption::is_over);
-    module.def("interrupted_by", &pylfr::interrupted_by, py::arg("interruption").none(true));
-    module.def("waiting_clock", &pylfr::waiting_clock);
     pylfr::bind_pictures(module);
     pylfr::bind_detections(module);
     pylfr::bind_tracker(module);
@@ -163,4 +153,5 @@ PYBIND11_MODULE(_core, module) {
     pylfr::bind_batch(module);
     pylfr::bind_search(module);
     pylfr::bind_networks(module);
+    pylfr::bind_video(module);
 }

@@ -64,6 +64,7 @@ CAMERAS: Sources = (
     ("in_its_own_manner", "janakj/py-mjpeg#2"),
     ("without_boundaries", "arendst/Tasmota#12376"),
     ("web_page", "RFC 9110, 8.3: what a server says of its content may be wrong"),
+    ("single_pictures", "ONVIF Media Service, GetSnapshotUri (one picture, not a stream)"),
     ("jpeg", "opencv/opencv#27208"),
     ("hls", "RFC 8216, 6.3.3: segments are played at their own pace"),
     ("title", "ETSI EN 300 468, annex A: a title has one of many codings"),

@@ -25,6 +25,7 @@ class Witness:
     frames: int = 5
     rate_hz: float | None = None
     rate_now_hz: float | None = None
+    due: None = None
     events: list[CameraEvent] = field(default_factory=list)
     got: list[Frame] = field(default_factory=list)
 

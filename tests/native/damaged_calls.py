@@ -301,12 +301,14 @@ def streams(chance: Chance) -> object:
 
 
 def interruptions(chance: Chance) -> object:
+    due = _core.DueTime()
+    due.set(float(chance.number(0, 5)))
     interruption = _core.Interruption()
     if chance.choice((False, True)):
         interruption.interrupt()
     before = _core.interrupted_by(chance if chance.is_wild() else interruption)
     later = _core.waiting_clock()
-    return _core.interrupted_by(before), later, interruption.is_over
+    return _core.interrupted_by(before), later, interruption.is_over, due.at_s
 
 
 CALLS: dict[str, Callable[[Chance], object]] = {

@@ -32,6 +32,7 @@ class Diary:
 
     rate_hz: float | None = None
     rate_now_hz: float | None = None
+    due: None = None
 
     def skipped(self, count: int) -> None:
         raise AssertionError(f"{count} frames were skipped, though every one is asked about")

@@ -17,6 +17,7 @@ class RecordingWatch:
 
     def __init__(self, rate_hz: float | None = None, *, says_so: bool = True) -> None:
         self.rate_hz = self.rate_now_hz = rate_hz if says_so else None
+        self.due = None
         self.events: list[CameraEvent] = []
         self.asked: list[datetime] = []
         self.skipped_frames = 0

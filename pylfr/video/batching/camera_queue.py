@@ -17,6 +17,7 @@ from typing import Literal
 from pylfr._internal.limits import limit_met
 from pylfr._internal.log_context import logged_as
 from pylfr.errors import PylfrError
+from pylfr.ops import DueTime
 from pylfr.protocols import Source
 from pylfr.types import Float32, Frame
 from pylfr.video.batching.backlog import Backlog
@@ -121,7 +122,8 @@ class CameraQueue:
         rules = replay_rules_of(source)
         self._replay = None if rules is None else ReplayDetector(source.camera, rules)
         self._pace = pace
-        self._due = 0
+        self._due_frames_seen = 0
+        self._due = DueTime() if source.is_live else None
         self._depth = depth
         self._on_event = on_event
         self._stopping = False
@@ -207,10 +209,16 @@ class CameraQueue:
             is_closer = at is not None and self._pace.has_time_left and self._closer.wants(at)
             return self._closer.hz if is_closer else self._sampler.rate_hz
 
+    @property
+    def due(self) -> DueTime | None:
+        return self._due
+
     def decided(self, captured_at: datetime, *, left_undecided: bool) -> None:
         """What the engine says of a frame that it took: whether it leaves somebody undecided. Holds the lock."""
         if self._closer is not None:
             self._closer.decided(captured_at, left_undecided=left_undecided)
+            if left_undecided and self._due is not None:
+                self._due.set(0.0)
             self._known.notify()
 
     def shown(self, scene: Float32, captured_at: datetime) -> list[CameraEvent]:
@@ -230,6 +238,7 @@ class CameraQueue:
         is_due = (is_apart or self.is_live) and self._sampler.is_due(captured_at)
         self._came += 1
         self._last_frame_at = captured_at
+        self._say_when_due(captured_at)
         if self.is_live and not is_due and not (self._closer is not None and self._closer.has_undecided):
             self._not_due += 1
             return False
@@ -242,6 +251,13 @@ class CameraQueue:
             if (is_due or is_closer) and self._closer is not None:
                 self._closer.handed_on(captured_at)
         return is_due or is_closer
+
+    def _say_when_due(self, captured_at: datetime) -> None:
+        """When the next frame is wanted; at once where a closer look is. Whoever is undecided may be so since now."""
+        if self._due is not None:
+            self._due.set(time.monotonic() + self._sampler.seconds_to_next(captured_at))
+            if self._closer is not None and self._closer.has_undecided:
+                self._due.set(0.0)
 
     def _deserves_closer_look(self, captured_at: datetime) -> bool:
         """Whether an earlier frame has left somebody undecided; waits until that is known. Holds the lock."""
@@ -259,8 +275,8 @@ class CameraQueue:
     def _has_time(self, *, is_due: bool, is_closer: bool) -> bool:
         """Whether a frame of a live camera is taken under the present load, counted where not. Holds the lock."""
         if is_due:
-            self._due += 1
-            if not self._pace.takes(self._due - 1):
+            self._due_frames_seen += 1
+            if not self._pace.takes(self._due_frames_seen - 1):
                 self._dropped["rate_lowered"] += 1
                 return False
         elif is_closer and (self._waiting or not self._pace.takes_closer()):

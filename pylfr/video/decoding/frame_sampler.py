@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
+# Of a slot, for time stamps that were rounded.
+_FORGIVEN = 0.01
+
 
 class Sampler:
     """Picks frames at ``rate_hz`` by their capture time, evenly and without drift; None picks every frame.
@@ -33,7 +36,13 @@ class Sampler:
         self._first, self._slot = captured_at, 0
         return True
 
+    def seconds_to_next(self, captured_at: datetime) -> float:
+        """How long after a frame that was asked about the next slot begins; 0 or less where every frame is due."""
+        if self.rate_hz is None or self._first is None:
+            return 0.0
+        return (self._slot + 1 - _FORGIVEN) / self.rate_hz - (captured_at - self._first).total_seconds()
+
 
 def slot_of(at_s: float, rate_hz: float) -> int:
     """The slot of a time, for ``rate_hz`` slots a second from 0; a hundredth of a slot forgives rounded time stamps."""
-    return math.floor(at_s * rate_hz + 0.01)
+    return math.floor(at_s * rate_hz + _FORGIVEN)

@@ -27,6 +27,7 @@ class FrameSkipper:
     ``rate_hz`` says how many frames a second are wanted at the moment (None: all): the first one of each slot of that
     length. Slots are counted from the first picture, which is ``from_s`` into the first of them. With ``any_of_slot``,
     as of a live camera, any frame of a slot will do: where one of them is decoded in any case, it is that one.
+    ``all_are_needed`` until a picture has come that no other is made from: then all are decoded.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class FrameSkipper:
         self._context = stream.codec_context
         self._droppable = DroppablePictures(self._context) if any_of_slot else None
         self._needed: list[int] = []
-        self._all_are_needed = any_of_slot
+        self.all_are_needed = any_of_slot
         self._rate_hz = rate_hz
         self._from_s = from_s
         self._tick_s = float(stream.time_base or 0)
@@ -54,11 +55,11 @@ class FrameSkipper:
 
     def before(self, packet: Packet[VideoStream] | None) -> None:
         """Set the decoder for this packet; None is the end."""
-        if self._all_are_needed and packet is not None:
+        if self.all_are_needed and packet is not None:
             # Most cameras send no picture that nobody refers to: then there is nothing to choose.
             if self._droppable is None or not self._droppable.has(packet):
                 return
-            self._all_are_needed = False
+            self.all_are_needed = False
         rate_hz = self._rate_hz()
         pts = None if packet is None else packet.pts
         if rate_hz is None or rate_hz >= self._all_hz or packet is None or pts is None:

@@ -29,6 +29,11 @@ class LatencyCatchup:
         self._seen_s = 0.0
         self._behind_since_s: float | None = None
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether packets are left out until it is at the live edge again."""
+        return self._behind_since_s is not None
+
     def wants(self, stamp_s: float, now_s: float, *, is_key: bool) -> bool:
         """Whether a packet with the camera's time stamp, taken up at ``now_s``, both in seconds, should be decoded."""
         distance_s = now_s - stamp_s
@@ -44,6 +49,5 @@ class LatencyCatchup:
             self._behind_since_s = now_s
         elif is_key and lag_s <= _CLOSE_S:
             self._behind_since_s = None
-        is_behind = self._behind_since_s is not None
-        self.skipped += is_behind
-        return not is_behind
+        self.skipped += self.is_behind
+        return not self.is_behind

@@ -65,6 +65,7 @@ class _AskingWatch:
     def __init__(self, channel: Channel, rate_hz: float | None) -> None:
         self._channel = channel
         self.rate_hz = self.rate_now_hz = rate_hz
+        self.due = None
         self._sampler = Sampler(rate_hz)
         self._skipped = 0
 

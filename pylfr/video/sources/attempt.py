@@ -26,6 +26,7 @@ from pylfr.video.decoding.frame_skipping import FrameSkipper
 from pylfr.video.decoding.interruption import Closing, interrupted_by
 from pylfr.video.decoding.latency_catchup import LatencyCatchup
 from pylfr.video.decoding.picture_options import PictureOptions
+from pylfr.video.decoding.undue_packets import PacketReader, Passed
 from pylfr.video.sources.observer import CameraEvent, EventKind, FrameObserver
 from pylfr.video.sources.replay_detection import StampOrder
 
@@ -111,8 +112,11 @@ class Attempt:
                 return
             self._report("opened", described(codec, size))
             tick_s = float(stream.time_base or 0)  # once: fractions cost as much as to demultiplex a packet
+            # Segments come many at once: what is wanted of them is not known by the time.
+            due = None if container.format.name == "hls" else self._watch.due
+            reader = PacketReader(container, stream, due=due, deadline_s=self._settings.patience.read_s)
             try:
-                for picture, skipped in self._decode(container, stream, tick_s):
+                for picture, skipped in self._decode(container, stream, tick_s, reader):
                     # The size may change in the middle of a stream.
                     if (picture.width, picture.height) != size:
                         size = picture.width, picture.height
@@ -127,6 +131,9 @@ class Attempt:
             else:
                 if not self._closed.is_set():
                     self._report("disconnected", "the other side ended the stream")
+            finally:
+                if passed := reader.take_passed():
+                    self._watch.skipped(passed)
 
     @contextlib.contextmanager
     def _closing(self, container: InputContainer) -> Iterator[None]:
@@ -154,7 +161,7 @@ class Attempt:
         return stream
 
     def _decode(
-        self, container: InputContainer, stream: VideoStream, tick_s: float
+        self, container: InputContainer, stream: VideoStream, tick_s: float, reader: PacketReader
     ) -> Iterator[tuple[VideoFrame, int]]:
         edge, told = LatencyCatchup(), 0
         has_times, comes_in_segments = not is_raw(container), container.format.name == "hls"
@@ -163,10 +170,13 @@ class Attempt:
         decoding = self._settings.decoding
         has_picture, keys, index = False, 0, stream.index
         deadline = _PictureDeadline(self._settings.patience.read_s)
+
+        def is_steady() -> bool:
+            return has_picture and not edge.is_behind and skipper.all_are_needed
+
         # Packets of every stream, so that sound alone cannot hide that no picture comes.
-        for packet in container.demux():
-            if self._closed.is_set():
-                return
+        while (packet := reader.read(may_pass=is_steady())) is not None and not self._closed.is_set():
+            deadline.passed(reader.passed)
             is_key, now_s, stamp = packet.is_keyframe, time.monotonic(), packet.dts
             is_video = packet.stream_index == index
             deadline.packet(now_s, is_video=is_video, is_key=is_key)
@@ -200,7 +210,7 @@ class Attempt:
             for picture in pictures:
                 if comes_in_segments and picture.time is not None:
                     pace.wait(picture.time)
-                yield picture, skipper.skipped_before(picture)
+                yield picture, skipper.skipped_before(picture) + reader.take_passed()
             if pictures:
                 deadline.reset()
 
@@ -280,6 +290,13 @@ class _PictureDeadline:
     def reset(self) -> None:
         self._since_s = time.monotonic()
         self._video = self._keys = 0
+
+    def passed(self, passed: Passed) -> None:
+        """These packets were read before the one that is taken up next."""
+        if passed.pictures:
+            self.reset()
+        self._video += passed.packets
+        self._keys += passed.keys
 
     def packet(self, now_s: float, *, is_video: bool, is_key: bool) -> None:
         """A packet was taken up at ``now_s``, on the monotonic clock."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 
 from pylfr._internal.steady_clock import steady_now
+from pylfr.ops import DueTime
 from pylfr.protocols import Source
 from pylfr.types import Frame
 
@@ -80,8 +81,13 @@ class FrameObserver(Protocol):
         """How many of them are wanted at the moment. Asked for each packet."""
         ...
 
+    @property
+    def due(self) -> DueTime | None:
+        """When the next frame of a live camera is wanted, which may change; None where it asks of every frame."""
+        ...
+
     def skipped(self, count: int) -> None:
-        """Count frames that came, were not wanted by ``rate_now_hz`` and never decoded: no other is made from them."""
+        """Count frames that came and were not wanted, by ``rate_now_hz`` or before they were ``due``: nobody asks."""
         ...
 
     def is_due(self, captured_at: datetime) -> bool:
@@ -109,6 +115,7 @@ class AcceptAll:
 
     rate_hz = None
     rate_now_hz = None
+    due = None
 
     def skipped(self, count: int) -> None:
         raise AssertionError(f"every frame is wanted, got {count} skipped")

@@ -172,6 +172,26 @@ def test_a_live_camera_decodes_more_frames_only_while_they_are_wanted_and_can_be
         assert queue.rate_now_hz == 5.0
 
 
+def test_a_live_camera_is_told_when_its_next_frame_is_due_and_at_once_where_somebody_is_undecided() -> None:
+    camera = Stepped()
+    batcher = Batcher([camera], size=1, wait_ms=0, detect_hz=5.0, closer_hz=RATE)
+    with batcher:
+        due = batcher._lanes["gate"].due
+        assert due is not None
+        assert due.at_s == 0.0
+        before_s = time.monotonic()
+        camera.send()
+        first = batcher.take()
+        assert first is not None
+        assert before_s + 0.19 < due.at_s < time.monotonic() + 0.2
+        batcher.decided(first.frames, [False])
+        assert due.at_s > before_s
+        batcher.decided(first.frames, [True])
+        assert due.at_s == 0.0
+        camera.send()
+        assert due.at_s == 0.0
+
+
 def test_live_frames_for_a_closer_look_are_given_up_first_and_counted() -> None:
     camera = Stepped()
     batcher = Batcher([camera], size=1, wait_ms=0, detect_hz=5.0, closer_hz=RATE)

@@ -27,5 +27,19 @@ def test_a_clock_that_is_set_back_does_not_silence_a_camera() -> None:
     assert sampler.is_due(NOON - timedelta(minutes=59))
 
 
+def test_no_frame_is_due_before_the_next_slot_begins_and_the_first_one_then_is() -> None:
+    sampler = Sampler(8.0)
+    assert sampler.seconds_to_next(NOON) == 0.0
+    for at in (NOON + timedelta(seconds=number / 25) for number in range(500)):
+        sampler.is_due(at)
+        next_at = at + timedelta(seconds=sampler.seconds_to_next(at))
+        assert at < next_at <= at + timedelta(seconds=1 / 8)
+        ahead = Sampler(8.0)
+        ahead._first, ahead._slot = sampler._first, sampler._slot
+        assert not ahead.is_due(next_at - timedelta(milliseconds=1))
+        assert ahead.is_due(next_at + timedelta(milliseconds=1))
+    assert Sampler(None).seconds_to_next(NOON) == 0.0
+
+
 def test_without_a_rate_every_frame_is_due() -> None:
     assert all(Sampler(None).is_due(datetime(2026, 1, 1, tzinfo=UTC)) for _ in range(3))

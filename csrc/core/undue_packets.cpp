@@ -1,0 +1,71 @@
+#include "core/undue_packets.hpp"
+
+#include <cerrno>
+#include <chrono>
+#include <new>
+#include <utility>
+
+namespace pylfr {
+
+namespace {
+
+// As libavutil/error.h and libavcodec/packet.h have them.
+constexpr int again = -EAGAIN;
+constexpr int end_of_file = -('E' | ('O' << 8) | ('F' << 16) | (' ' << 24));
+constexpr int invalid_data = -('I' | ('N' << 8) | ('D' << 16) | ('A' << 24));
+constexpr std::int32_t key_flag = 1;
+
+double monotonic_s() noexcept {
+    const std::chrono::duration<double> now = std::chrono::steady_clock::now().time_since_epoch();
+    return now.count();
+}
+
+// A packet that was damaged on its way costs its pictures and nothing else.
+bool is_harmless(int error) noexcept {
+    return error >= 0 || error == again || error == end_of_file || error == invalid_data;
+}
+
+}  // namespace
+
+UndueReader::UndueReader(const FfmpegCalls& calls, void* format, void* codec, std::int32_t stream)
+    : calls_(calls), format_(format), codec_(codec), frame_(calls.alloc_frame()), stream_(stream) {
+    if (frame_ == nullptr) throw std::bad_alloc();
+}
+
+UndueReader::~UndueReader() {
+    calls_.free_frame(&frame_);
+}
+
+int UndueReader::read(PacketHead* packet, const DueTime& due) {
+    for (;;) {
+        const int error = calls_.read_frame(format_, packet);
+        if (error < 0 || monotonic_s() >= due.at_s()) return error < 0 ? error : 0;
+        int decoded = 0;
+        if (packet->stream == stream_) {
+            ++passed_.video;
+            passed_.keys += packet->flags & key_flag;
+            decoded = decode(*packet);
+        } else {
+            ++passed_.others;
+        }
+        calls_.unref_packet(packet);
+        if (!is_harmless(decoded)) return decoded;
+    }
+}
+
+int UndueReader::decode(const PacketHead& packet) {
+    const int sent = calls_.send_packet(codec_, &packet);
+    if (!is_harmless(sent)) return sent;
+    for (;;) {
+        const int error = calls_.receive_frame(codec_, frame_);
+        if (error < 0) return error;
+        calls_.unref_frame(frame_);
+        ++passed_.pictures;
+    }
+}
+
+PassedPackets UndueReader::take_passed() noexcept {
+    return std::exchange(passed_, PassedPackets{});
+}
+
+}  // namespace pylfr

@@ -1,0 +1,179 @@
+"""Reads a live camera's packets; those that come before a picture is wanted are decoded by the core, without Python.
+
+Two of three pictures of a camera are decoded only because later ones are made from them. With hundreds of cameras each
+of them would make a thread wait for Python's lock some ten times. PyAV has opened the container, and the core reads on
+in it, by the functions that PyAV is linked with (``csrc/core/undue_packets.cpp``). That takes the addresses of PyAV's
+contexts, which are looked for only in versions whose objects are known, and checked there. With any other version PyAV
+reads every packet by itself: more processor time, the same frames.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import logging
+import os
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import av
+import av.codec.context
+import av.container.core
+import av.error
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from pylfr.ops import DueTime, UndueReader
+
+log = logging.getLogger(__name__)
+
+# Versions of PyAV whose objects begin with their context: behind the reference count, the type and the methods.
+_KNOWN_PYAV = (18,)
+_CONTEXT_AT = 24
+
+_CALLS = (
+    *("av_read_frame", "av_packet_unref"),
+    *("avcodec_send_packet", "avcodec_receive_frame", "av_frame_alloc", "av_frame_unref", "av_frame_free"),
+)
+_MODULES = (av.container.core, av.codec.context)
+
+# libavutil/error.h: AVERROR_EOF.
+_END_OF_FILE = -int.from_bytes(b"EOF ", "little")
+
+# PyAV counts its deadline from when it last read itself: so long it may be too short, as a share of the deadline.
+_DEADLINE_SHARE = 0.1
+
+
+class Passed(NamedTuple):
+    """What was read and not given: packets of the video stream, key frames among them, other packets; its pictures."""
+
+    packets: int
+    keys: int
+    others: int
+    pictures: int
+
+
+NOTHING_PASSED = Passed(0, 0, 0, 0)
+
+
+class PacketReader:
+    """Packets of every stream of an open container. ``due`` says when a picture of ``stream`` is wanted; None: always.
+
+    Where nothing is read for ``deadline_s``, PyAV ends it.
+    """
+
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, *, due: DueTime | None, deadline_s: float
+    ) -> None:
+        self._packets: Iterator[Packet[Stream]] = container.demux()
+        self._due = due
+        self._core = None if due is None else _reader_of(container, stream)
+        self._core_for_s = deadline_s * _DEADLINE_SHARE
+        self._by_pyav_s = 0.0
+        self._pictures = 0
+        self.passed = NOTHING_PASSED
+
+    def read(self, *, may_pass: bool) -> Packet[Stream] | None:
+        """The next packet, None after the last; with ``may_pass`` the next one that comes when a picture is wanted.
+
+        What was read before it is ``passed``. Raises what PyAV raises.
+        """
+        now_s = time.monotonic()
+        if not may_pass or self._core is None or self._due is None or now_s >= self._due.at_s or self._is_pyavs(now_s):
+            self._by_pyav_s, self.passed = now_s, NOTHING_PASSED
+            return next(self._packets, None)
+        packet: Packet[Stream] = Packet()
+        error = self._core.read(_address_of(packet), self._due)
+        self.passed = Passed(*self._core.take_passed())
+        self._pictures += self.passed.pictures
+        if error == _END_OF_FILE:
+            # PyAV has the decoder's last pictures.
+            return next(self._packets, None)
+        av.error.err_check(error)
+        return packet
+
+    def take_passed(self) -> int:
+        """How many pictures were passed since this was asked last."""
+        count, self._pictures = self._pictures, 0
+        return count
+
+    def _is_pyavs(self, now_s: float) -> bool:
+        return now_s - self._by_pyav_s > self._core_for_s
+
+
+def _reader_of(container: InputContainer, stream: VideoStream) -> UndueReader | None:
+    """What reads in the place of PyAV; None where its objects are not as they are known."""
+    calls = _calls()
+    if calls is None:
+        return None
+    contexts = (container, "avformat_get_class"), (stream.codec_context, "avcodec_get_class")
+    if any(_word_at(_address_of(owner)) != _call(_address(get_class)) for owner, get_class in contexts):
+        return None
+    return UndueReader(
+        calls=calls, container=_address_of(container), decoder=_address_of(stream.codec_context), stream=stream.index
+    )
+
+
+@functools.cache
+def _calls() -> dict[str, int] | None:
+    """The addresses of FFmpeg's functions; None, said once, where PyAV is of a version that is not known."""
+    version = av.__version__
+    found: dict[str, int] | None = None
+    if int(version.split(".")[0]) in _KNOWN_PYAV and _packets_are_known():
+        found = {name: _address(name) for name in _CALLS}
+    if found is None or not all(found.values()):
+        log.info("PyAV %s is not known well enough: it reads every packet of live cameras by itself", version)
+        return None
+    return found
+
+
+class _Head(ctypes.Structure):
+    """``AVPacket``, as libavcodec/packet.h has its beginning."""
+
+    _fields_ = (
+        ("buffer", ctypes.c_void_p),
+        ("pts", ctypes.c_int64),
+        ("dts", ctypes.c_int64),
+        ("data", ctypes.c_void_p),
+        ("size", ctypes.c_int),
+        ("stream", ctypes.c_int),
+        ("flags", ctypes.c_int),
+    )
+
+
+def _packets_are_known() -> bool:
+    """Whether a packet lies in memory as the core reads it."""
+    if Packet.__basicsize__ < _CONTEXT_AT + ctypes.sizeof(ctypes.c_void_p):
+        return False
+    packet: Packet[Stream] = Packet(b"five!")
+    packet.pts, packet.dts, packet.is_keyframe = 0x123456789, 0x987654321, True
+    head = _Head.from_address(_address_of(packet))
+    return (head.pts, head.dts, head.data, head.size, head.stream, head.flags & 1) == (
+        packet.pts, packet.dts, packet.buffer_ptr, packet.buffer_size, packet.stream_index, 1,
+    )  # fmt: skip
+
+
+def _address_of(owner: object) -> int:
+    """The address of the context or the packet that an object of PyAV is about."""
+    return _word_at(id(owner) + _CONTEXT_AT)
+
+
+def _word_at(address: int) -> int:
+    return ctypes.c_void_p.from_address(address).value or 0
+
+
+def _call(function: int) -> int:
+    return ctypes.CFUNCTYPE(ctypes.c_void_p)(function)() or 0
+
+
+@functools.cache
+def _address(name: str) -> int:
+    """The address of a function of the FFmpeg that PyAV is linked with; 0 where it has none of that name."""
+    for module in _MODULES:
+        library = ctypes.CDLL(str(module.__file__), mode=os.RTLD_NOW | getattr(os, "RTLD_NOLOAD", 0))
+        if (function := getattr(library, name, None)) is not None:
+            return ctypes.cast(function, ctypes.c_void_p).value or 0
+    return 0
