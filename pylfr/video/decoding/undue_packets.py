@@ -30,8 +30,9 @@ from pylfr.ops import DueTime, UndueReader
 
 log = logging.getLogger(__name__)
 
-# Versions of PyAV whose objects begin with their context: behind the reference count, the type and the methods.
-_KNOWN_PYAV = (18,)
+# Versions of PyAV whose objects begin with their context: behind the reference count, the type and the methods. Each
+# was tried: of another one even the checks below might read what is no address.
+_KNOWN_PYAV = ("18.1",)
 _CONTEXT_AT = 24
 
 _CALLS = (
@@ -122,7 +123,7 @@ def _calls() -> dict[str, int] | None:
     """The addresses of FFmpeg's functions; None, said once, where PyAV is of a version that is not known."""
     version = av.__version__
     found: dict[str, int] | None = None
-    if int(version.split(".")[0]) in _KNOWN_PYAV and _packets_are_known():
+    if version.rpartition(".")[0] in _KNOWN_PYAV and _packets_are_known():
         found = {name: _address(name) for name in _CALLS}
     if found is None or not all(found.values()):
         log.info("PyAV %s is not known well enough: it reads every packet of live cameras by itself", version)
