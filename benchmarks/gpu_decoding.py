@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import tempfile
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime
 from itertools import product
@@ -20,6 +19,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from benchmarks.gpu_results import Results, Size
+from benchmarks.together import Together, processes_together
 from pylfr import ops
 from pylfr.errors import CudaError, MediaError, PylfrError
 from pylfr.video.decoding.nvdec import require_nvdec
@@ -86,25 +86,13 @@ def _rates(clip: Path, decode: DecodeOn, streams: int, processes: int) -> list[f
     """Pictures a second, turn by turn, of all processes together."""
     if processes == 1:
         return [_pictures_a_second(clip, decode, streams) for _ in range(TURNS)]
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(processes)
-    with ProcessPoolExecutor(processes, context, initializer=_Begun.together, initargs=(barrier,)) as pool:
+    with processes_together(processes) as pool:
         parts = [pool.submit(_turns, clip, decode, streams // processes) for _ in range(processes)]
         return [sum(each) for each in zip(*(part.result() for part in parts), strict=True)]
 
 
-class _Begun:
-    """Lets processes wait for each other, before each turn."""
-
-    barrier: Barrier
-
-    @classmethod
-    def together(cls, barrier: Barrier) -> None:
-        cls.barrier = barrier
-
-
 def _turns(clip: Path, decode: DecodeOn, streams: int) -> list[float]:
-    return [_pictures_a_second(clip, decode, streams, _Begun.barrier) for _ in range(TURNS)]
+    return [_pictures_a_second(clip, decode, streams, Together.barrier) for _ in range(TURNS)]
 
 
 def _pictures_a_second(clip: Path, decode: DecodeOn, streams: int, others: Barrier | None = None) -> float:

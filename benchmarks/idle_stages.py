@@ -54,7 +54,7 @@ class SameFaces:
 
     def _of(self, frames: int) -> Faces:
         count = frames * self._faces
-        # The noise of a sensor: none of them is taken for a camera that stands still.
+        # The noise of a sensor, so that no camera looks frozen.
         scenes = np.tile(self._scene, (frames, 1, 1))
         number = np.arange(self._given, self._given + frames)
         scenes[:, SCENE_SHAPE[0] // 2, 0], scenes[:, SCENE_SHAPE[0] // 2, 1] = number % 256, number // 256 % 256

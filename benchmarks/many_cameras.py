@@ -22,11 +22,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise, product
-from multiprocessing.synchronize import Barrier, Event
+from multiprocessing.synchronize import Event
 from statistics import median
 from typing import Literal, get_args
 
@@ -36,6 +35,7 @@ from av.video.frame import VideoFrame
 
 from benchmarks.idle_stages import idle_engine
 from benchmarks.measure import print_machine, this_machine, write_results
+from benchmarks.together import Together, processes_together
 from pylfr.engine.observer import Observer
 from pylfr.sizing.stopwatch import thread_cpu_s
 from pylfr.types import FrameBatch
@@ -182,27 +182,17 @@ def sending(cameras: int, sent: Sent) -> Iterator[None]:
         sender.join()
 
 
-class _Together:
-    """Lets the processes of one measurement wait for each other."""
-
-    barrier: Barrier
-
-    @classmethod
-    def join(cls, barrier: Barrier) -> None:
-        cls.barrier = barrier
-
-
 def measured(read: Callable[[], _Spent], counts: Callable[[], Sequence[int]], seconds: float) -> _Spent:
     """What ``read`` counts in so many seconds, from when every camera of every process has sent pictures."""
     while not all(counts()):
         time.sleep(0.1)
-    _Together.barrier.wait()
+    Together.barrier.wait()
     time.sleep(WARM_UP_S)
     before = read()
     time.sleep(seconds)
     spent = read().since(before)
     # Whoever ended would leave the cores to the others.
-    _Together.barrier.wait()
+    Together.barrier.wait()
     return spent
 
 
@@ -280,14 +270,8 @@ def engine_over(cameras: range, seconds: float, faces_a_frame: int) -> _Spent:
 
 def in_processes(processes: int, cameras: int, sent: Sent, work: Callable[..., _Spent], *further: float) -> _Spent:
     """What ``work`` spends in so many processes together, each with its share of the cameras."""
-    context = multiprocessing.get_context("spawn")
     edges = [cameras * number // processes for number in range(processes + 1)]
-    with (
-        sending(cameras, sent),
-        ProcessPoolExecutor(
-            processes, context, initializer=_Together.join, initargs=(context.Barrier(processes),)
-        ) as pool,
-    ):
+    with sending(cameras, sent), processes_together(processes) as pool:
         begun = [pool.submit(work, range(*part), *further) for part in pairwise(edges)]
         return reduce(_Spent.beside, (each.result() for each in begun))
 

@@ -46,6 +46,6 @@ def interrupted_by(closing: Closing) -> Iterator[None]:
 
 
 def _install() -> None:
-    if getattr(core, "time", time) is time:
+    if getattr(core, "time", None) is time:
         # A name of PyAV's own module, which its stub does not list.
         setattr(core, "time", SimpleNamespace(monotonic=ops.waiting_clock))  # noqa: B010

@@ -120,7 +120,7 @@ def _reader_of(container: InputContainer, stream: VideoStream) -> UndueReader | 
 
 @functools.cache
 def _calls() -> dict[str, int] | None:
-    """The addresses of FFmpeg's functions; None, said once, where PyAV is of a version that is not known."""
+    """The addresses of FFmpeg's functions; None, logged once, for a version of PyAV that is not known."""
     version = av.__version__
     found: dict[str, int] | None = None
     if version.rpartition(".")[0] in _KNOWN_PYAV and _packets_are_known():

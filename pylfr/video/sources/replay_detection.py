@@ -94,7 +94,7 @@ class ReplayDetector:
 
     def look(self, scene: Float32, at: datetime) -> Iterator[CameraEvent]:
         """What a frame's scene, float32 [18, 32], shows to be wrong, or over."""
-        # A number that stands for the picture in this process alone: Python salts it at every start.
+        # A number that identifies the picture in this process alone: Python salts it at every start.
         mark = hash(scene[_EDGE_ROWS:-_EDGE_ROWS].tobytes())
         if mark == self._mark and self._since is not None:
             still_s = (at - self._since).total_seconds()
