@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from pylfr.governance.keys.keys import make_key, read_public_key
 from pylfr.sizing.footage import ClipRules, find_portraits, make_clip
 from pylfr.video.decoding.image_io import write_png
 from tests.deployment_text import SIGNED_DEPLOYMENT
+from tests.open_files import nothing_left_open
 
 ROOT = Path(__file__).parents[2]
 
@@ -108,24 +108,6 @@ def test_from_the_deployment_file_to_the_first_batch_each_file_is_opened_once(go
     }  # fmt: skip
     assert {name: count for name, count in own.items() if count != 1} == {}
     assert sum(path.name == "uk-police.toml" for path in opened) == 1
-
-
-@contextmanager
-def nothing_left_open() -> Iterator[None]:
-    before = open_files()
-    yield
-    assert open_files() == before
-
-
-def open_files() -> list[str]:
-    """What the descriptors of this process lead to."""
-    led = []
-    for each in Path("/proc/self/fd").iterdir():
-        try:
-            led.append(str(each.readlink()))
-        except FileNotFoundError:  # the listing's own
-            continue
-    return sorted(name for name in led if name.startswith("/") and not name.startswith(("/dev", "/proc")))
 
 
 @pytest.mark.parametrize(

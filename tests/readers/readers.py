@@ -73,6 +73,7 @@ from tests.governance.samples import NOON, authorisation, calibration, cohorts
 from tests.governance.security_key import SecurityKey
 from tests.models.manifests import DETECTOR, EMBEDDER
 from tests.models.test_last_layer import network, node, weights
+from tests.open_files import open_files
 from tests.samples import sample_alert
 from tests.sinks.certificates import certificates
 from tests.video.clips import write_clip
@@ -427,7 +428,7 @@ def folder_name(reader: str) -> str:
 def attack(reader: Reader, content: bytes, place: Path, folder: Path) -> None:
     """Read ``content`` from a file in the folder ``place``.
 
-    Raises ``AssertionError`` unless it is read, or refused in one plain error that names the file.
+    Raises ``AssertionError`` unless it is read, or refused in one plain error that names the file, which is closed.
     """
     path = place / reader.file
     path.write_bytes(content)
@@ -436,6 +437,8 @@ def attack(reader: Reader, content: bytes, place: Path, folder: Path) -> None:
         reader.read(path, folder)
     except PylfrError as error:
         message = str(error)
+        if str(path) in open_files():
+            raise AssertionError(f"a file that is left open after: {message}") from error
         if len(message) > 5000:
             raise AssertionError(f"a message of {len(message)} characters: {message[:200]}") from error
         if reader.names_the_file and path.stem not in message:

@@ -26,6 +26,7 @@ from pylfr.governance.audit.receiver import parse_head
 from pylfr.governance.keys.keys import PublicKey
 from pylfr.video.isolation.wire import parse_message
 from tests.governance.security_key import SecurityKey
+from tests.open_files import nothing_left_open
 from tests.readers.damage import NASTY, damaged
 from tests.readers.readers import READERS, attack, folder_name, make_whole, read_watchlist
 from tests.samples import sample_alert
@@ -107,7 +108,7 @@ def test_what_is_no_file_is_refused_without_waiting(name: str, kind: str, folder
         os.mkfifo(path, 0o600)
     elif kind == "empty":
         path.touch(0o600)
-    with suppress(PylfrError):
+    with nothing_left_open(), suppress(PylfrError):
         reader.read(path, folder)
 
 

@@ -16,6 +16,7 @@ from pylfr.sinks.evidence import open_evidence
 from pylfr.types import Alert, UInt8
 from pylfr.video.decoding.image_io import read_image
 from tests.footage import BOTH, MAN, NOBODY, TRUTH, WALKING, WALKING_AND_PAUSE, WOMAN, save_references, video
+from tests.open_files import open_files
 
 ALL = [WALKING_AND_PAUSE, WALKING, WOMAN, MAN, BOTH, NOBODY]
 PAIRS = [
@@ -184,7 +185,3 @@ def test_enrolment_for_a_rehearsal_never_touches_a_disk(
     open_rehearsal([video(media_dir, MAN)], people, detector=PAIRS[0][0], embedder=PAIRS[0][1])
     assert found == []
     assert list(temporary.iterdir()) == []
-
-
-def open_files() -> list[str]:
-    return [str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]

@@ -296,7 +296,11 @@ def _schema_of(connection: sqlite3.Connection) -> dict[str, tuple[str, str]]:
 def _open(path: Path, *, busy_s: float = BUSY_S) -> sqlite3.Connection:
     # mode=rw creates nothing, and lets a reader roll back what a killed writer left.
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=busy_s, isolation_level=None)
-    _prepare(connection)
+    try:
+        _prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

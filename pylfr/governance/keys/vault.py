@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from pylfr._internal.atomic_file import write_new
 from pylfr._internal.canonical_json import Plain, canonical, utc_text
+from pylfr._internal.regular_file import reading_file
 from pylfr._internal.strict_json import moment_of, parse_json, parse_object, text_of
 from pylfr.errors import VaultError
 from pylfr.governance.keys.keyring import find_key, forget_key, keep_key
@@ -159,11 +160,8 @@ class VaultKeyFile:
 def read_key_file(path: Path) -> VaultKeyFile:
     """The file of a key, read once. Raises ``VaultError`` where there is no key."""
     try:
-        # A pipe in its place is not waited for.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        with reading_file(path) as file:
             mode = os.fstat(file.fileno()).st_mode
-            if not stat.S_ISREG(mode):
-                raise ValueError("no file")
             record = parse_object(file.read(_LARGEST_BYTES + 1))
         format_, keyring = text_of(record.get("format"), "format"), record.get("keyring")
         if format_ not in (_FORMAT, _FORMAT_1):
