@@ -52,12 +52,25 @@ class UndueReader:
     """Reads packets of an open container, and decodes those that come before their pictures are wanted.
 
     ``calls`` has the addresses of FFmpeg's functions by their names; ``container`` and ``decoder`` are those of the
-    contexts, which must outlive it. Nothing here can tell a wrong address from a right one.
+    contexts, and ``deadline`` that of PyAV's deadline, two doubles: they must outlive it. Nothing here can tell a wrong
+    address from a right one.
     """
 
-    def __init__(self, *, calls: dict[str, int], container: int, decoder: int, stream: int) -> None: ...
+    def __init__(
+        self,
+        *,
+        calls: dict[str, int],
+        container: int,
+        decoder: int,
+        deadline: int,
+        stream: int,
+        interruption: Interruption | None,
+    ) -> None: ...
     def read(self, packet: int, due: DueTime) -> int:
-        """Read into the empty packet at this address the first one that comes once pictures are due; FFmpeg's error."""
+        """Read into the packet at this address the first one that comes once pictures are due; FFmpeg's error.
+
+        A read ends after the deadline's seconds, as they were when this was made, and once ``interruption`` says so.
+        """
 
     def take_passed(self) -> tuple[int, int, int, int]:
         """Read since this was asked last and not given: packets of the stream, key frames, other packets; pictures."""

@@ -1,6 +1,7 @@
 // What FFmpeg calls while it reads a camera, and what reads on in its place where no picture is wanted.
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "bindings/checks.hpp"
 #include "core/ffmpeg_log.hpp"
@@ -22,7 +23,8 @@ Function function(const py::dict& calls, const char* name) {
 }
 
 std::unique_ptr<UndueReader> reader_of(const py::dict& calls, std::uintptr_t container, std::uintptr_t decoder,
-                                       std::int32_t stream) {
+                                       std::uintptr_t deadline, std::int32_t stream,
+                                       std::shared_ptr<Interruption> interruption) {
     const FfmpegCalls found{
         function<decltype(FfmpegCalls::read_frame)>(calls, "av_read_frame"),
         function<decltype(FfmpegCalls::send_packet)>(calls, "avcodec_send_packet"),
@@ -32,7 +34,9 @@ std::unique_ptr<UndueReader> reader_of(const py::dict& calls, std::uintptr_t con
         function<decltype(FfmpegCalls::unref_frame)>(calls, "av_frame_unref"),
         function<decltype(FfmpegCalls::free_frame)>(calls, "av_frame_free"),
     };
-    return std::make_unique<UndueReader>(found, address(container, "container"), address(decoder, "decoder"), stream);
+    const PyavContexts contexts{address(container, "container"), address(decoder, "decoder"),
+                                static_cast<PyavDeadline*>(address(deadline, "deadline"))};
+    return std::make_unique<UndueReader>(found, contexts, stream, std::move(interruption));
 }
 
 int read_packet(UndueReader& reader, std::uintptr_t packet, const DueTime& due) {
@@ -63,7 +67,7 @@ void bind_video(py::module_& module) {
         .def("set", &DueTime::set, py::arg("at_s"));
     py::class_<UndueReader>(module, "UndueReader")
         .def(py::init(&reader_of), py::kw_only(), py::arg("calls"), py::arg("container"), py::arg("decoder"),
-             py::arg("stream"))
+             py::arg("deadline"), py::arg("stream"), py::arg("interruption").none(true))
         .def("read", &read_packet, py::arg("packet"), py::arg("due"))
         .def("take_passed", &take_passed);
 }

@@ -1,9 +1,9 @@
 #include "core/interruption.hpp"
 
-#include <chrono>
 #include <utility>
 
 #include "core/ffmpeg_log.hpp"
+#include "core/monotonic.hpp"
 
 namespace pylfr {
 
@@ -21,11 +21,10 @@ std::shared_ptr<Interruption> interrupted_by(std::shared_ptr<Interruption> inter
 }
 
 double waiting_clock() noexcept {
-    const std::chrono::duration<double> now = std::chrono::steady_clock::now().time_since_epoch();
-    if (current == nullptr || !(current->is_over() || is_redirected())) return now.count();
+    if (current == nullptr || !(current->is_over() || is_redirected())) return monotonic_s();
     // A deadline that is set after the leap must be over too.
     leaps += 1;
-    return now.count() + leap_s * leaps;
+    return monotonic_s() + leap_s * leaps;
 }
 
 }  // namespace pylfr

@@ -1,7 +1,6 @@
 #include "core/undue_packets.hpp"
 
 #include <cerrno>
-#include <chrono>
 #include <new>
 #include <utility>
 
@@ -15,11 +14,6 @@ constexpr int end_of_file = -('E' | ('O' << 8) | ('F' << 16) | (' ' << 24));
 constexpr int invalid_data = -('I' | ('N' << 8) | ('D' << 16) | ('A' << 24));
 constexpr std::int32_t key_flag = 1;
 
-double monotonic_s() noexcept {
-    const std::chrono::duration<double> now = std::chrono::steady_clock::now().time_since_epoch();
-    return now.count();
-}
-
 // A packet that was damaged on its way costs its pictures and nothing else.
 bool is_harmless(int error) noexcept {
     return error >= 0 || error == again || error == end_of_file || error == invalid_data;
@@ -27,8 +21,13 @@ bool is_harmless(int error) noexcept {
 
 }  // namespace
 
-UndueReader::UndueReader(const FfmpegCalls& calls, void* format, void* codec, std::int32_t stream)
-    : calls_(calls), format_(format), codec_(codec), frame_(calls.alloc_frame()), stream_(stream) {
+UndueReader::UndueReader(const FfmpegCalls& calls, const PyavContexts& contexts, std::int32_t stream,
+                         std::shared_ptr<Interruption> interruption)
+    : calls_(calls),
+      contexts_(contexts),
+      reads_(contexts.deadline, std::move(interruption)),
+      frame_(calls.alloc_frame()),
+      stream_(stream) {
     if (frame_ == nullptr) throw std::bad_alloc();
 }
 
@@ -37,9 +36,18 @@ UndueReader::~UndueReader() {
 }
 
 int UndueReader::read(PacketHead* packet, const DueTime& due) {
+    reads_.begin();
+    const int error = read_due(packet, due);
+    reads_.end();
+    return error;
+}
+
+int UndueReader::read_due(PacketHead* packet, const DueTime& due) {
     for (;;) {
-        const int error = calls_.read_frame(format_, packet);
+        calls_.unref_packet(packet);
+        const int error = calls_.read_frame(contexts_.format, packet);
         if (error < 0 || monotonic_s() >= due.at_s()) return error < 0 ? error : 0;
+        reads_.go_on();
         int decoded = 0;
         if (packet->stream == stream_) {
             ++passed_.video;
@@ -48,16 +56,15 @@ int UndueReader::read(PacketHead* packet, const DueTime& due) {
         } else {
             ++passed_.others;
         }
-        calls_.unref_packet(packet);
         if (!is_harmless(decoded)) return decoded;
     }
 }
 
 int UndueReader::decode(const PacketHead& packet) {
-    const int sent = calls_.send_packet(codec_, &packet);
+    const int sent = calls_.send_packet(contexts_.codec, &packet);
     if (!is_harmless(sent)) return sent;
     for (;;) {
-        const int error = calls_.receive_frame(codec_, frame_);
+        const int error = calls_.receive_frame(contexts_.codec, frame_);
         if (error < 0) return error;
         calls_.unref_frame(frame_);
         ++passed_.pictures;

@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <memory>
 
+#include "core/interruption.hpp"
+#include "core/read_watch.hpp"
+
 namespace pylfr {
 
 // From when on pictures of a camera are wanted, in monotonic seconds. Any thread may say so, at any time.
@@ -36,31 +39,41 @@ struct FfmpegCalls {
     void (*free_frame)(void** frame);
 };
 
+// What PyAV has opened, and the deadline by which it ends FFmpeg's reads.
+struct PyavContexts {
+    void* format;
+    void* codec;
+    PyavDeadline* deadline;
+};
+
 // What was read since this was asked last, and not handed on.
 struct PassedPackets {
     std::int64_t video = 0, keys = 0, others = 0, pictures = 0;
 };
 
-// One stream of an open container, whose owner keeps both contexts. One thread at a time.
+// One stream of an open container, whose owner keeps the contexts. One thread at a time; `interruption` may be none.
 class UndueReader {
  public:
-    UndueReader(const FfmpegCalls& calls, void* format, void* codec, std::int32_t stream);
+    UndueReader(const FfmpegCalls& calls, const PyavContexts& contexts, std::int32_t stream,
+                std::shared_ptr<Interruption> interruption);
     ~UndueReader();
     UndueReader(const UndueReader&) = delete;
     UndueReader& operator=(const UndueReader&) = delete;
 
-    // Reads into an empty `packet` the first one that comes once pictures are due, of any stream; those that come
-    // before are decoded, and their pictures let go. 0, or FFmpeg's error.
+    // Reads into `packet` the first one that comes once pictures are due, of any stream; those that come before are
+    // decoded, and their pictures let go. 0, or FFmpeg's error: also where nothing comes for as long as PyAV would
+    // wait, and once it is interrupted.
     int read(PacketHead* packet, const DueTime& due);
 
     PassedPackets take_passed() noexcept;
 
  private:
+    int read_due(PacketHead* packet, const DueTime& due);
     int decode(const PacketHead& packet);
 
     FfmpegCalls calls_;
-    void* format_;
-    void* codec_;
+    PyavContexts contexts_;
+    WatchedReads reads_;
     void* frame_;
     std::int32_t stream_;
     PassedPackets passed_;

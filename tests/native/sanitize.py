@@ -17,7 +17,10 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
 # What has the core do work from several threads; the other tests tell ThreadSanitizer nothing.
-_THREADED = ("test_threads.py", "test_checks.py", "test_batch.py", "test_tracker.py", "test_template_pool.py")
+_THREADED = (
+    *("test_threads.py", "test_checks.py", "test_batch.py", "test_tracker.py", "test_template_pool.py"),
+    "test_undue_reader.py",
+)
 
 # How many times in a row a program must start before it counts as reliable.
 _PROBES = 5

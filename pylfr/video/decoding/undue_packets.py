@@ -1,10 +1,11 @@
 """Reads a live camera's packets; those that come before a picture is wanted are decoded by the core, without Python.
 
 Two of three pictures of a camera are decoded only because later ones are made from them. With hundreds of cameras each
-of them would make a thread wait for Python's lock some ten times. PyAV has opened the container, and the core reads on
-in it, by the functions that PyAV is linked with (``csrc/core/undue_packets.cpp``). That takes the addresses of PyAV's
-contexts, which are looked for only in versions whose objects are known, and checked there. With any other version PyAV
-reads every packet by itself: more processor time, the same frames.
+of them would make a thread wait for Python's lock some ten times: PyAV takes it even to say, whenever FFmpeg asks,
+that it should go on waiting. PyAV has opened the container, and the core reads on in it, by the functions that PyAV is
+linked with (``csrc/core/undue_packets.cpp``), and keeps PyAV's deadline (``csrc/core/read_watch.cpp``). That takes the
+addresses of PyAV's contexts and of its deadline, which are looked for only in versions whose objects are known, and
+checked there. With any other version PyAV reads every packet by itself: more processor time, the same frames.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from pylfr.ops import DueTime, UndueReader
+from pylfr.ops import DueTime, Interruption, UndueReader
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +45,8 @@ _MODULES = (av.container.core, av.codec.context)
 # libavutil/error.h: AVERROR_EOF.
 _END_OF_FILE = -int.from_bytes(b"EOF ", "little")
 
-# PyAV counts its deadline from when it last read itself: so long it may be too short, as a share of the deadline.
-_DEADLINE_SHARE = 0.1
+# Its context names its deadline for FFmpeg among its first fields.
+_CONTEXT_BYTES = 512
 
 
 class Passed(NamedTuple):
@@ -59,63 +60,88 @@ class Passed(NamedTuple):
 
 NOTHING_PASSED = Passed(0, 0, 0, 0)
 
+_NOW = DueTime()
+
 
 class PacketReader:
     """Packets of every stream of an open container. ``due`` says when a picture of ``stream`` is wanted; None: always.
 
-    Where nothing is read for ``deadline_s``, PyAV ends it.
+    What it waits for ends as PyAV's own reads do: after the container's timeout, and once ``interruption`` says so.
     """
 
     def __init__(
-        self, container: InputContainer, stream: VideoStream, *, due: DueTime | None, deadline_s: float
+        self, container: InputContainer, stream: VideoStream, *, due: DueTime | None, interruption: Interruption | None
     ) -> None:
+        self._container = container
+        self._stream = stream
         self._packets: Iterator[Packet[Stream]] = container.demux()
         self._due = due
-        self._core = None if due is None else _reader_of(container, stream)
-        self._core_for_s = deadline_s * _DEADLINE_SHARE
-        self._by_pyav_s = 0.0
+        self._interruption = interruption
+        self._core: UndueReader | None = None
+        self._cores_packet: Packet[Stream] = Packet()
         self._pictures = 0
         self.passed = NOTHING_PASSED
 
     def read(self, *, may_pass: bool) -> Packet[Stream] | None:
         """The next packet, None after the last; with ``may_pass`` the next one that comes when a picture is wanted.
 
-        What was read before it is ``passed``. Raises what PyAV raises.
+        It holds its content until the next call. What was read before it is ``passed``. Raises what PyAV raises.
         """
-        now_s = time.monotonic()
-        if not may_pass or self._core is None or self._due is None or now_s >= self._due.at_s or self._is_pyavs(now_s):
-            self._by_pyav_s, self.passed = now_s, NOTHING_PASSED
-            return next(self._packets, None)
-        packet: Packet[Stream] = Packet()
-        error = self._core.read(_address_of(packet), self._due)
+        if self._core is None or self._due is None:
+            return self._read_by_pyav()
+        error = self._core.read(_address_of(self._cores_packet), self._due if may_pass else _NOW)
         self.passed = Passed(*self._core.take_passed())
         self._pictures += self.passed.pictures
         if error == _END_OF_FILE:
             # PyAV has the decoder's last pictures.
             return next(self._packets, None)
         av.error.err_check(error)
-        return packet
+        return self._cores_packet
 
     def take_passed(self) -> int:
         """How many pictures were passed since this was asked last."""
         count, self._pictures = self._pictures, 0
         return count
 
-    def _is_pyavs(self, now_s: float) -> bool:
-        return now_s - self._by_pyav_s > self._core_for_s
+    def _read_by_pyav(self) -> Packet[Stream] | None:
+        packet = next(self._packets, None)
+        if self._due is not None and self._core is None:
+            self._core = _reader_of(self._container, self._stream, self._interruption)
+            if self._core is None:
+                self._due = None
+        return packet
 
 
-def _reader_of(container: InputContainer, stream: VideoStream) -> UndueReader | None:
-    """What reads in the place of PyAV; None where its objects are not as they are known."""
+def _reader_of(container: InputContainer, stream: VideoStream, interruption: Interruption | None) -> UndueReader | None:
+    """What reads in the place of PyAV, which has begun to; None where its objects are not as they are known."""
     calls = _calls()
-    if calls is None:
+    deadline = _deadline_of(container) if calls is not None else 0
+    if calls is None or not deadline:
         return None
     contexts = (container, "avformat_get_class"), (stream.codec_context, "avcodec_get_class")
     if any(_word_at(_address_of(owner)) != _call(_address(get_class)) for owner, get_class in contexts):
         return None
     return UndueReader(
-        calls=calls, container=_address_of(container), decoder=_address_of(stream.codec_context), stream=stream.index
+        calls=calls,
+        container=_address_of(container),
+        decoder=_address_of(stream.codec_context),
+        deadline=deadline,
+        stream=stream.index,
+        interruption=interruption,
     )
+
+
+def _deadline_of(container: InputContainer) -> int:
+    """The address of the deadline of PyAV's reads, which is in the container's object; 0 where it is not found."""
+    if not container.read_timeout:
+        return 0
+    first, last = id(container) + _CONTEXT_AT, id(container) + type(container).__basicsize__ - 16
+    words = (_word_at(_address_of(container) + at) for at in range(0, _CONTEXT_BYTES, 8))
+    found = [word for word in words if first < word <= last]
+    if len(found) != 1:
+        return 0
+    since_s, timeout_s = (ctypes.c_double * 2).from_address(found[0])
+    return found[0] if timeout_s == container.read_timeout and since_s <= time.monotonic() else 0
 
 
 @functools.cache

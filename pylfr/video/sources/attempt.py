@@ -114,7 +114,7 @@ class Attempt:
             tick_s = float(stream.time_base or 0)  # once: fractions cost as much as to demultiplex a packet
             # Segments come many at once: what is wanted of them is not known by the time.
             due = None if container.format.name == "hls" else self._watch.due
-            reader = PacketReader(container, stream, due=due, deadline_s=self._settings.patience.read_s)
+            reader = PacketReader(container, stream, due=due, interruption=self._closed.interruption)
             try:
                 for picture, skipped in self._decode(container, stream, tick_s, reader):
                     # The size may change in the middle of a stream.

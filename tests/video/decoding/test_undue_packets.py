@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import logging
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import cast
 
 import av
@@ -20,11 +22,13 @@ from av.video.stream import VideoStream
 
 from pylfr.ops import DueTime, UndueReader
 from pylfr.video.decoding import undue_packets
+from pylfr.video.decoding.interruption import Closing, interrupted_by
 from pylfr.video.decoding.undue_packets import PacketReader
 from tests.video.clips import picture_of
 
 FRAMES = 60
 NEVER = float("inf")
+SOON_S, LONG_S = 5.0, 60.0
 
 needs_known_pyav = pytest.mark.skipif(
     undue_packets._calls() is None, reason=f"PyAV {av.__version__} is not known: it reads every packet by itself"
@@ -49,20 +53,23 @@ def clip(bframes: int = 0) -> bytes:
     return content.getvalue()
 
 
-def opened(content: bytes | io.RawIOBase) -> tuple[InputContainer, VideoStream]:
-    container = av.open(io.BytesIO(content) if isinstance(content, bytes) else content, "r", format="mpegts")
+def opened(content: bytes | io.RawIOBase | str, timeout_s: float = LONG_S) -> tuple[InputContainer, VideoStream]:
+    source = io.BytesIO(content) if isinstance(content, bytes) else content
+    container = av.open(source, "r", format="mpegts", timeout=(LONG_S, timeout_s))
     stream = container.streams.video[0]
     stream.codec_context.open()
     return container, stream
 
 
-def reader_of(container: InputContainer, stream: VideoStream, due: DueTime | None) -> PacketReader:
-    return PacketReader(container, stream, due=due, deadline_s=60.0)
+def reader_of(
+    container: InputContainer, stream: VideoStream, due: DueTime | None, closing: Closing | None = None
+) -> PacketReader:
+    return PacketReader(container, stream, due=due, interruption=closing.interruption if closing is not None else None)
 
 
-def all_of(reader: PacketReader) -> list[Packet[Stream]]:
-    """What is left to be read, and may be passed."""
-    return list(iter(lambda: reader.read(may_pass=True), None))
+def all_of(reader: PacketReader) -> list[tuple[int | None, int]]:
+    """Stamps and sizes of what is left to be read, and may be passed."""
+    return [(packet.dts, packet.size) for packet in iter(lambda: reader.read(may_pass=True), None)]
 
 
 def decoded(stream: VideoStream, packet: Packet[Stream]) -> list[VideoFrame]:
@@ -103,7 +110,7 @@ def test_while_pictures_are_wanted_every_packet_is_given(due: DueTime | None) ->
     container, stream = opened(content)
     with container:
         reader = reader_of(container, stream, due)
-        assert [(packet.dts, packet.size) for packet in all_of(reader)] == packets_of(content)
+        assert all_of(reader) == packets_of(content)
         assert reader.take_passed() == 0
 
 
@@ -198,16 +205,107 @@ def test_with_a_pyav_that_is_not_known_pyav_reads_every_packet_and_that_is_said(
         with container:
             reader = reader_of(container, stream, due_at(NEVER))
             packets = all_of(reader)
-        assert len([packet for packet in packets if packet.size]) >= FRAMES
+        assert len([size for _, size in packets if size]) >= FRAMES
         assert reader.take_passed() == 0
     assert [record.getMessage() for record in caplog.records] == [
         "PyAV 99.0.0 is not known well enough: it reads every packet of live cameras by itself"
     ]
 
 
+@contextmanager
+def camera(content: bytes, pause_s: float) -> Iterator[str]:
+    """The address of a camera that sends ``content`` at once, then nothing for ``pause_s``, and so on."""
+    is_over = threading.Event()
+
+    def send(listening: socket.socket) -> None:
+        sending, _ = listening.accept()
+        with sending, suppress(OSError):
+            while not is_over.is_set():
+                sending.sendall(content)
+                is_over.wait(pause_s)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=send, args=(listening,))
+        thread.start()
+        try:
+            yield f"tcp://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            is_over.set()
+            thread.join()
+
+
+def read_on(reader: PacketReader) -> float:
+    """Read until FFmpeg gives up; how long the last read took, which is the core's."""
+    while True:
+        began = time.monotonic()
+        try:
+            packet = reader.read(may_pass=True)
+        except (av.error.ExitError, TimeoutError):
+            assert reader.passed.packets > 0
+            return time.monotonic() - began
+        assert packet is not None
+
+
+@needs_known_pyav
+def test_a_camera_that_falls_silent_is_given_up_after_the_deadline() -> None:
+    with camera(clip(), LONG_S) as address:
+        container, stream = opened(address, timeout_s=0.7)
+        with container:
+            assert 0.7 <= read_on(reader_of(container, stream, due_at(NEVER))) < SOON_S
+
+
+@needs_known_pyav
+def test_every_packet_begins_the_deadline_anew() -> None:
+    with camera(clip()[: 20 * 1024 // 188 * 188], 0.3) as address:
+        container, stream = opened(address, timeout_s=1.0)
+        due = due_at(time.monotonic() + 2.5)
+        with container:
+            reader = reader_of(container, stream, due)
+            assert reader.read(may_pass=True) is not None
+            began = time.monotonic()
+            assert reader.read(may_pass=True) is not None
+            assert 1.5 < time.monotonic() - began < SOON_S
+
+
+@needs_known_pyav
+def test_what_waits_ends_soon_after_the_camera_is_closed() -> None:
+    closing = Closing()
+    with camera(clip(), LONG_S) as address:
+        container, stream = opened(address)
+        with container, interrupted_by(closing):
+            threading.Timer(0.3, closing.set).start()
+            assert read_on(reader_of(container, stream, due_at(NEVER), closing)) < SOON_S
+
+
+@needs_known_pyav
+def test_pyavs_own_deadline_holds_again_after_the_core_has_read() -> None:
+    with camera(clip(), LONG_S) as address:
+        container, stream = opened(address, timeout_s=0.7)
+        with container:
+            due = due_at(NEVER)
+            reader = reader_of(container, stream, due)
+            assert reader.read(may_pass=True) is not None
+            threading.Timer(0.2, lambda: due.set(0.0)).start()
+            deadline = undue_packets._deadline_of(container)
+            with pytest.raises((av.error.ExitError, TimeoutError)):
+                all_of(reader)
+            assert undue_packets._deadline_of(container) == deadline != 0
+
+
+def test_a_container_without_a_deadline_is_read_by_pyav() -> None:
+    content = clip()
+    with av.open(io.BytesIO(content), "r", format="mpegts") as container:
+        stream = container.streams.video[0]
+        reader = reader_of(container, stream, due_at(NEVER))
+        assert all_of(reader) == packets_of(content)
+        assert reader.take_passed() == 0
+
+
 def test_no_address_is_refused() -> None:
     calls = dict.fromkeys(undue_packets._CALLS, 1)
-    with pytest.raises(ValueError, match="container must be an address, got 0"):
-        UndueReader(calls=calls, container=0, decoder=1, stream=0)
+    addresses = {"container": 1, "decoder": 1, "deadline": 1}
+    for name in addresses:
+        with pytest.raises(ValueError, match=f"{name} must be an address, got 0"):
+            UndueReader(calls=calls, **{**addresses, name: 0}, stream=0, interruption=None)
     with pytest.raises(ValueError, match="av_read_frame must be an address, got 0"):
-        UndueReader(calls=dict.fromkeys(undue_packets._CALLS, 0), container=1, decoder=1, stream=0)
+        UndueReader(calls=dict.fromkeys(undue_packets._CALLS, 0), **addresses, stream=0, interruption=None)
