@@ -20,6 +20,7 @@ import av.logging
 
 from pylfr.errors import MediaError
 from pylfr.ops import ffmpeg_listener, take_redirect
+from pylfr.video.decoding.loaded_library import loaded_library
 
 # What opens cameras in PyAV.
 _CONTAINERS = Path(av.container.core.__file__)
@@ -84,11 +85,10 @@ def libavutil(containers: Path = _CONTAINERS) -> ctypes.CDLL:
 
     Raises ``MediaError`` where FFmpeg was built into the module: then nobody can listen.
     """
-    loaded = os.RTLD_NOW | getattr(os, "RTLD_NOLOAD", 0)
     found = _Symbol()
     try:
         # The linker looks in the module and in what it is linked with, nowhere else.
-        logs = ctypes.CDLL(str(containers), mode=loaded).av_log_set_callback
+        logs = loaded_library(containers).av_log_set_callback
         ctypes.CDLL(None).dladdr(logs, ctypes.byref(found))
     except (OSError, AttributeError):
         pass
@@ -98,4 +98,4 @@ def libavutil(containers: Path = _CONTAINERS) -> ctypes.CDLL:
             "this PyAV has FFmpeg built in, so that nothing keeps it from following an RTSP camera's redirect with the "
             "camera's password: install the wheel (pip install --force-reinstall --only-binary av av)"
         )
-    return ctypes.CDLL(library, mode=loaded)
+    return loaded_library(library)

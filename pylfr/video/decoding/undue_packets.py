@@ -13,7 +13,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import logging
-import os
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -28,6 +27,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from pylfr.ops import DueTime, Interruption, UndueReader
+from pylfr.video.decoding.loaded_library import loaded_library
 
 log = logging.getLogger(__name__)
 
@@ -200,7 +200,6 @@ def _call(function: int) -> int:
 def _address(name: str) -> int:
     """The address of a function of the FFmpeg that PyAV is linked with; 0 where it has none of that name."""
     for module in _MODULES:
-        library = ctypes.CDLL(str(module.__file__), mode=os.RTLD_NOW | getattr(os, "RTLD_NOLOAD", 0))
-        if (function := getattr(library, name, None)) is not None:
+        if (function := getattr(loaded_library(str(module.__file__)), name, None)) is not None:
             return ctypes.cast(function, ctypes.c_void_p).value or 0
     return 0
