@@ -16,38 +16,40 @@ import pytest
 from pylfr.errors import MediaError
 from pylfr.video.decoding.picture_options import AS_SENT, PictureOptions
 from pylfr.video.open import open_file
+from tests.conditions.damaged_recordings import (
+    altered,
+    cut,
+    followed_by,
+    fragments,
+    in_blocks_of_192,
+    jpeg_without_end,
+    overlapping,
+    trimmed,
+    without_bytes,
+    without_packets,
+    without_pictures,
+    without_sixteen,
+    zeroed,
+)
 from tests.conditions.playing import play
 from tests.conditions.recordings import (
     FRAMES,
     HEIGHT,
     WIDTH,
     Make,
-    altered,
     anamorphic,
-    cut,
     displayed,
-    followed_by,
-    fragments,
     in_av1,
-    in_blocks_of_192,
     joined,
-    jpeg_without_end,
     jumping,
     late,
     negative,
-    overlapping,
     pausing,
     plain,
     programmes,
-    trimmed,
     two_streams,
     with_sound,
-    without_bytes,
-    without_packets,
-    without_pictures,
-    without_sixteen,
     written,
-    zeroed,
 )
 from tests.samples import NOON
 from tests.video.clips import RATE_HZ
