@@ -35,7 +35,10 @@ class Packet(ctypes.Structure):
 
 @dataclass
 class Camera:
-    """Packets of these streams, one for each call, then nothing until FFmpeg is told to give up."""
+    """Packets of these streams, one for each call, then nothing until FFmpeg is told to give up.
+
+    The reader must go before the functions that it calls: ``with camera:``.
+    """
 
     streams: list[int]
     timeout_s: float = LONG_S
@@ -71,6 +74,12 @@ class Camera:
             interruption=self.interruption,
         )
 
+    def __enter__(self) -> Camera:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        del self.reader
+
     def read(self) -> int:
         return self.reader.read(ctypes.addressof(self.packet), self.due)
 
@@ -81,6 +90,8 @@ class Camera:
                 time.sleep(0.01)
             return EXIT
         time.sleep(self.pause_s)
+        if self.deadline[1] >= 0:
+            return EXIT
         self.held = 1
         self.sent += 1
         if self.wanted_after == self.sent:
@@ -109,68 +120,67 @@ class Camera:
 
 
 def test_what_is_passed_is_decoded_let_go_of_and_counted() -> None:
-    camera = Camera([VIDEO, SOUND, VIDEO, VIDEO, SOUND], wanted_after=5)
-    assert camera.read() == 0
-    assert (camera.packet.stream, camera.held) == (SOUND, 1)
-    assert camera.reader.take_passed() == (3, 1, 1, 3)
-    assert camera.reader.take_passed() == (0, 0, 0, 0)
+    with Camera([VIDEO, SOUND, VIDEO, VIDEO, SOUND], wanted_after=5) as camera:
+        assert camera.read() == 0
+        assert (camera.packet.stream, camera.held) == (SOUND, 1)
+        assert camera.reader.take_passed() == (3, 1, 1, 3)
+        assert camera.reader.take_passed() == (0, 0, 0, 0)
 
 
 def test_a_packet_that_is_wanted_now_is_given_at_once_and_let_go_of_by_the_next_read() -> None:
-    camera = Camera([VIDEO, VIDEO], wanted_after=1)
-    for sent in (1, 2):
-        assert camera.read() == 0
-        assert (camera.sent, camera.held) == (sent, 1)
-    assert camera.reader.take_passed() == (0, 0, 0, 0)
+    with Camera([VIDEO, VIDEO], wanted_after=1) as camera:
+        for sent in (1, 2):
+            assert camera.read() == 0
+            assert (camera.sent, camera.held) == (sent, 1)
+        assert camera.reader.take_passed() == (0, 0, 0, 0)
 
 
 def test_pyav_is_not_asked_for_its_clock_while_the_core_reads_and_is_afterwards() -> None:
-    camera = Camera([], timeout_s=0.2)
-    began = time.monotonic()
-    assert camera.read() == EXIT
-    assert 0.2 <= time.monotonic() - began < SOON_S
-    assert tuple(camera.deadline) == (0.0, 0.2)
+    with Camera([], timeout_s=0.2) as camera:
+        began = time.monotonic()
+        assert camera.read() == EXIT
+        assert 0.2 <= time.monotonic() - began < SOON_S
+        assert tuple(camera.deadline) == (0.0, 0.2)
 
 
 def test_every_packet_begins_the_deadline_anew() -> None:
-    camera = Camera([VIDEO] * 6, timeout_s=0.4, pause_s=0.15, wanted_after=6)
-    assert camera.read() == 0
+    with Camera([VIDEO] * 5, timeout_s=1.5, pause_s=0.5, wanted_after=5) as camera:
+        assert camera.read() == 0
 
 
 def test_time_between_reads_is_nobodys_waiting() -> None:
-    camera = Camera([VIDEO] * 2, timeout_s=0.2, wanted_after=1)
-    assert camera.read() == 0
-    time.sleep(0.5)
-    assert tuple(camera.deadline) == (0.0, 0.2)
-    assert camera.read() == 0
+    with Camera([VIDEO] * 2, timeout_s=0.2, wanted_after=1) as camera:
+        assert camera.read() == 0
+        time.sleep(0.5)
+        assert tuple(camera.deadline) == (0.0, 0.2)
+        assert camera.read() == 0
 
 
 def test_a_camera_that_is_closed_is_waited_for_no_longer_and_others_are() -> None:
-    closed, other = Camera([]), Camera([])
     ended: list[int] = []
-    waiting = threading.Thread(target=lambda: ended.append(other.read()))
-    waiting.start()
-    threading.Timer(0.1, closed.interruption.interrupt).start()
-    began = time.monotonic()
-    assert closed.read() == EXIT
-    assert time.monotonic() - began < SOON_S
-    assert not ended
-    other.interruption.interrupt()
-    waiting.join()
-    assert ended == [EXIT]
+    with Camera([]) as closed, Camera([]) as other:
+        waiting = threading.Thread(target=lambda: ended.append(other.read()))
+        waiting.start()
+        threading.Timer(0.1, closed.interruption.interrupt).start()
+        began = time.monotonic()
+        assert closed.read() == EXIT
+        assert time.monotonic() - began < SOON_S
+        assert not ended
+        other.interruption.interrupt()
+        waiting.join()
+        assert ended == [EXIT]
 
 
 @pytest.mark.parametrize(("error", "ends"), [(AGAIN, False), (INVALID, False), (NO_MEMORY, True)])
 def test_a_packet_that_cannot_be_decoded_costs_its_pictures_and_other_errors_end_the_read(
     error: int, ends: bool
 ) -> None:
-    camera = Camera([VIDEO, VIDEO], wanted_after=2, send_error=error)
-    assert camera.read() == (error if ends else 0)
-    assert camera.reader.take_passed() == (1, 1, 0, 0)
+    with Camera([VIDEO, VIDEO], wanted_after=2, send_error=error) as camera:
+        assert camera.read() == (error if ends else 0)
+        assert camera.reader.take_passed() == (1, 1, 0, 0)
 
 
 def test_the_decoders_frame_is_given_back() -> None:
-    camera = Camera([])
-    assert camera.frames == 1
-    del camera.reader
+    with Camera([]) as camera:
+        assert camera.frames == 1
     assert camera.frames == 0
