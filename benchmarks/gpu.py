@@ -23,6 +23,7 @@ import numpy as np
 
 from benchmarks.gpu_cameras import MEAN, SCALE, NoNetwork, measure_cameras, surfaces
 from benchmarks.gpu_decoding import measure_decoding
+from benchmarks.gpu_live import measure_live
 from benchmarks.gpu_profiles import profile, profile_networks
 from benchmarks.gpu_results import QUICK, Results, Size, device_ms, has_torch
 from benchmarks.gpu_searches import measure_peers, measure_search
@@ -220,6 +221,7 @@ PARTS: Mapping[str, Callable[[Results, ops.Stream, Size], None]] = {
     "search": measure_search,
     "peers": measure_peers,
     "decoding": measure_decoding,
+    "live": measure_live,
     "loads": measure_loads,
     "installed": measure_installed,
     "networks": measure_networks,

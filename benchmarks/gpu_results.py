@@ -23,7 +23,7 @@ class Size:
     probes: tuple[int, ...] = (1, 8, 64)
     cameras: tuple[int, ...] = (64, 128, 180, 256)
     # Of decoding: how many streams in how many processes.
-    streams: tuple[tuple[int, int], ...] = ((1, 1), (8, 1), (32, 1), (32, 4))
+    streams: tuple[tuple[int, int], ...] = ((1, 1), (32, 1), (32, 4))
     clip_frames: int = 200
     seconds: float = 6.0
     repeats: int = 20
@@ -117,10 +117,34 @@ class DecodeRate:
     processes: int = 1
 
 
-Row = TypeVar("Row", Timing, NetworkRate, SearchRate, CameraLoad, DecodeRate)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveLoad:
+    """So many live cameras of 25 pictures a second, H.264, received, decoded, batched and decided on.
+
+    Networks that do nothing stand in for those of a deployment. ``sent_hz`` is what was sent to all of them together,
+    ``decoded_hz`` what was decoded, and ``analysed_hz`` those of the pictures that were due; ``lost`` were dropped
+    after they were decoded. A picture waits from when it is decoded to when it is decided on. ``cores`` counts this
+    process's processor time, the senders' left out.
+    """
+
+    decoder: str
+    width: int
+    height: int
+    cameras: int
+    sent_hz: float
+    decoded_hz: float
+    analysed_hz: float
+    lost: int
+    p50_ms: float
+    p99_ms: float
+    cores: float
+    is_held: bool
 
 
-def _subject(row: Timing | NetworkRate | SearchRate | CameraLoad | DecodeRate) -> Hashable:
+Row = TypeVar("Row", Timing, NetworkRate, SearchRate, CameraLoad, DecodeRate, LiveLoad)
+
+
+def _subject(row: Timing | NetworkRate | SearchRate | CameraLoad | DecodeRate | LiveLoad) -> Hashable:
     """What a row is about; of two about the same the newer one counts."""
     if isinstance(row, Timing):
         return row.what, row.batch
@@ -130,6 +154,8 @@ def _subject(row: Timing | NetworkRate | SearchRate | CameraLoad | DecodeRate) -
         return row.index, row.references, row.dimension, row.probes
     if isinstance(row, DecodeRate):
         return row.decoder, row.codec, row.width, row.height, row.streams, row.processes
+    if isinstance(row, LiveLoad):
+        return row.decoder, row.width, row.height, row.cameras
     return row.cameras
 
 
@@ -155,6 +181,7 @@ class Results:
     fused_over_torch: Spread | None = None
     decoding: list[DecodeRate] = field(default_factory=list)
     loads: list[CameraLoad] = field(default_factory=list)
+    live: list[LiveLoad] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
     def add(self, what: str, batch: int, ms: Spread, *, moved: int) -> None:
@@ -241,6 +268,11 @@ class Results:
         _replace(self.loads, load)
         print(load, flush=True)
 
+    def add_live(self, load: LiveLoad) -> None:
+        """What so many live cameras took."""
+        _replace(self.live, load)
+        print(load, flush=True)
+
     def leave_out(self, what: str) -> None:
         """Say now, and in the results, what is not measured and why."""
         if what not in self.left_out:
@@ -263,6 +295,8 @@ class Results:
             _replace(self.decoding, decoded)
         for load in newer.loads:
             _replace(self.loads, load)
+        for live in newer.live:
+            _replace(self.live, live)
         self.copy_gigabytes_a_second = newer.copy_gigabytes_a_second or self.copy_gigabytes_a_second
         self.fp16_teraflops = newer.fp16_teraflops or self.fp16_teraflops
         self.fused_over_torch = newer.fused_over_torch or self.fused_over_torch

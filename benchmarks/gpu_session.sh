@@ -5,7 +5,7 @@ usage() {
 benchmarks/gpu_session.sh [--list] [PLAN] [FOLDER_FOR_RESULTS]
 
 PLAN is proof (300 s: the core loads, kernels, stages, cameras, NVDEC, ceilings, search, simulated cameras, races) or depth
-(330 s: the tests again, networks, streams of NVDEC, memcheck, a profile, FAISS). --list prints a plan's steps and their
+(330 s: the tests again, networks, live cameras and streams of NVDEC, memcheck, a profile, FAISS). --list prints a plan's steps and their
 limits and runs nothing. Results go to FOLDER, gpu-results where none is named: results.txt, every step with its output and
 exit status, and gpu.json, what was measured; both are written after every step. Fails where a step that must pass did not.
 
@@ -203,16 +203,17 @@ if [ "$plan" = proof ]; then
 else
     again=("${kernels[@]}" tests/faces/device tests/system/test_interop.py tests/system/test_rehearsal_on_device.py)
     if [ "${PYLFR_QUICK:-0}" = 1 ]; then kernels=(tests/system/test_cuda.py) again=(tests/system/test_cuda.py); fi
-    must 55 "the tests again" "${pytest[@]}" "${again[@]}"
+    must 50 "the tests again" "${pytest[@]}" "${again[@]}"
     must 45 "simulated cameras again" "${measure[@]}" ceilings,loads --cameras 180 64 128 256
     # What proof looks at with eight probes at most, here with all that tensor cores take at once.
     may 20 "races of scans by tensor cores" compute-sanitizer --tool racecheck --error-exitcode 9 \
         "${pytest[@]}" tests/native/test_search_index.py -k "best_by and 41-3000 and not float32"
     must 50 "networks" "${measure[@]}" ceilings,networks,installed
     may 20 "kernels of networks" "${measure[@]}" profile-networks
-    may 60 "streams of NVDEC" "${measure[@]}" ceilings,decoding
+    may 30 "live cameras by NVDEC" "${measure[@]}" live --cameras 180 64
+    may 40 "streams of NVDEC" "${measure[@]}" ceilings,decoding
     # The largest searches are left out: memcheck is some fifty times slower.
-    may 45 "memory errors" compute-sanitizer --error-exitcode 9 "${pytest[@]}" "${kernels[@]}" -k "not 6000 and not 3000 and not lent"
+    may 40 "memory errors" compute-sanitizer --error-exitcode 9 "${pytest[@]}" "${kernels[@]}" -k "not 6000 and not 3000 and not lent"
     may 30 "a profile of the scan and the letterbox" ncu --clock-control none --set basic --kernel-name-base demangled \
         -k "regex:scan_|LetterboxTiles|FinishConvolution" --launch-count 6 python3 -m benchmarks.gpu "${quick[@]}" --only profile
     if python3 -c 'import faiss, sys; sys.exit(not hasattr(faiss, "StandardGpuResources"))' 2>/dev/null || [ "$is_list" = 1 ]; then

@@ -16,45 +16,31 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
-import multiprocessing
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise, product
-from multiprocessing.synchronize import Event
 from statistics import median
-from typing import Literal, get_args
+from typing import get_args
 
 import av
-import numpy as np
-from av.video.frame import VideoFrame
 
 from benchmarks.idle_stages import idle_engine
+from benchmarks.live_streams import OPEN_S, OPTIONS, RATE_HZ, READ_S, Pictures, Sent, address_of, sending, source_of
 from benchmarks.measure import print_machine, this_machine, write_results
 from benchmarks.together import Together, processes_together
 from pylfr.engine.observer import Observer
 from pylfr.sizing.stopwatch import thread_cpu_s
 from pylfr.types import FrameBatch
 from pylfr.video.batching.batcher import Batcher
-from pylfr.video.sources.attempt import ReconnectPolicy
-from pylfr.video.sources.live import Connection, LiveSource
-from pylfr.video.sources.replay_detection import ReplayCheckedSource, ReplayRules
 
-SIDE_PX = 64
-RATE_HZ, DETECT_HZ, CLOSER_HZ = 25, 8.0, 30.0
-FIRST_PORT = 23_000
+PICTURES = Pictures()
+DETECT_HZ, CLOSER_HZ = 8.0, 30.0
 BATCH = 64
 WARM_UP_S = 3.0
 LOOP = "pylfr-engine"
-
-Sent = Literal["in turn", "at once"]
-
-# No sleep is shorter than this.
-LEAST_WAIT_S = 0.0005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,71 +103,6 @@ class _Spent:
         )
 
 
-def pieces() -> Iterator[bytes]:
-    """MPEG-TS without end, a piece per picture; somebody who joins can decode within a second."""
-    draw = np.random.default_rng(0)
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mpegts") as container:
-        options = {"preset": "ultrafast", "tune": "zerolatency", "g": str(RATE_HZ)}
-        stream = container.add_stream("libx264", rate=RATE_HZ, options=options)
-        stream.width = stream.height = SIDE_PX
-        stream.pix_fmt = "yuv420p"
-        while True:
-            coarse = draw.integers(0, 256, (SIDE_PX * 3 // 16, SIDE_PX // 8), np.uint8)
-            picture = VideoFrame.from_ndarray(np.kron(coarse, np.ones((8, 8), np.uint8)), "yuv420p")
-            container.mux(stream.encode(picture))
-            yield buffer.getvalue()
-            buffer.seek(0)
-            buffer.truncate()
-
-
-def send(cameras: int, sent: Sent, is_over: Event) -> None:
-    """Sends one stream to every port: a picture to one camera after the other, or to all of them at once."""
-    out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    began = time.monotonic()
-    for turn, piece in enumerate(pieces()):
-        if is_over.is_set():
-            return
-        for camera in range(cameras):
-            share = camera / cameras if sent == "in turn" else 0.0
-            wait_s = began + (turn + share) / RATE_HZ - time.monotonic()
-            if wait_s > LEAST_WAIT_S:
-                time.sleep(wait_s)
-            for start in range(0, len(piece), 1316):
-                out.sendto(piece[start : start + 1316], ("127.0.0.1", FIRST_PORT + camera))
-
-
-OPTIONS = {"probesize": "20000", "analyzeduration": "500000", "fflags": "nobuffer"}
-
-
-def address_of(camera: int) -> str:
-    return f"udp://127.0.0.1:{FIRST_PORT + camera}?fifo_size=200&overrun_nonfatal=1"
-
-
-def source_of(camera: int) -> ReplayCheckedSource:
-    source = LiveSource(
-        address_of(camera),
-        camera=f"camera {camera}",
-        connection=Connection(input_format="mpegts", ways=(OPTIONS,)),
-        patience=ReconnectPolicy(open_s=30.0, read_s=10.0),
-        threads=1,
-    )
-    return ReplayCheckedSource(source, ReplayRules())
-
-
-@contextlib.contextmanager
-def sending(cameras: int, sent: Sent) -> Iterator[None]:
-    context = multiprocessing.get_context("spawn")
-    is_over = context.Event()
-    sender = context.Process(target=send, args=(cameras, sent, is_over), daemon=True)
-    sender.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        sender.join()
-
-
 def measured(read: Callable[[], _Spent], counts: Callable[[], Sequence[int]], seconds: float) -> _Spent:
     """What ``read`` counts in so many seconds, from when every camera of every process has sent pictures."""
     while not all(counts()):
@@ -202,7 +123,7 @@ def pyav_alone(cameras: range, seconds: float) -> _Spent:
     is_over = threading.Event()
 
     def decode(camera: int) -> None:
-        with av.open(address_of(camera), format="mpegts", options=OPTIONS, timeout=(30.0, 10.0)) as container:
+        with av.open(address_of(camera), format="mpegts", options=OPTIONS, timeout=(OPEN_S, READ_S)) as container:
             container.streams.video[0].codec_context.thread_count = 1
             for packet in container.demux(container.streams.video[0]):
                 # Who joins in the middle is sent pictures that are made from others first.
@@ -271,7 +192,7 @@ def engine_over(cameras: range, seconds: float, faces_a_frame: int) -> _Spent:
 def in_processes(processes: int, cameras: int, sent: Sent, work: Callable[..., _Spent], *further: float) -> _Spent:
     """What ``work`` spends in so many processes together, each with its share of the cameras."""
     edges = [cameras * number // processes for number in range(processes + 1)]
-    with sending(cameras, sent), processes_together(processes) as pool:
+    with sending(cameras, sent, PICTURES), processes_together(processes) as pool:
         begun = [pool.submit(work, range(*part), *further) for part in pairwise(edges)]
         return reduce(_Spent.beside, (each.result() for each in begun))
 

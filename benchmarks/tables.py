@@ -219,6 +219,23 @@ def gpu() -> list[str]:
             ),
             "",
         ]
+    if live := found.get("live"):
+        lines += [
+            "Live cameras of 25 pictures a second, H.264 by UDP in MPEG-TS, received, decoded, sampled at 8 Hz, "
+            "batched, and taken by the engine's loop with networks that do nothing. A picture waits from when it is "
+            "decoded. Held means that 98 % of the pictures were decoded, none of them was dropped, and 99 % of those "
+            "analysed waited less than 250 ms.",
+            "",
+            "| decoder | pictures | cameras | sent per second | decoded per second | p50 ms | p99 ms | cores | held |",
+            "|---|---|---:|---:|---:|---:|---:|---:|---|",
+            *(
+                f"| {each['decoder']} | {each['width']}x{each['height']} | {each['cameras']} | {each['sent_hz']:,.0f} "
+                f"| {each['decoded_hz']:,.0f} | {each['p50_ms']:.0f} | {each['p99_ms']:.0f} | {each['cores']:.1f} "
+                f"| {'yes' if each['is_held'] else 'no'} |"
+                for each in sorted(live, key=lambda load: load["cameras"])
+            ),
+            "",
+        ]
     lines += [
         "Simulated cameras: 1080p25 as NV12 surfaces on the device, every frame analysed, ten faces a frame of which "
         "one in fifteen is embedded, a detector of SCRFD-10G's size and IResNet-50 with random weights, int8 index of "

@@ -31,6 +31,7 @@ def test_the_gpu_benchmark_runs_dry_on_the_cpu() -> None:
         "search device-int8 1,000 x 512",
         "decode hevc 160x96 by cpu, 2 at once",
         "CameraLoad(cameras=2",
+        "LiveLoad(decoder='CPU', width=160, height=96, cameras=2",
         "pylfr_nano_embed 112x112",
     ):
         assert part in done.stdout, part
