@@ -44,7 +44,7 @@ class Pictures:
 
     width: int = 64
     height: int = 64
-    kilobits_a_second: int = 1_000
+    kilobits_a_second: int = 250
 
 
 def pieces(pictures: Pictures) -> Iterator[bytes]:
@@ -56,7 +56,7 @@ def pieces(pictures: Pictures) -> Iterator[bytes]:
     width, height = pictures.width, pictures.height
     coarse = draw.integers(40, 200, (height // 16 + 1, width // 16 + 1), np.uint8)
     blocks = np.kron(coarse, np.ones((16, 16), np.uint8))[:height, :width]
-    noise = draw.integers(0, 4, (8, height, width), np.uint8)
+    noise = draw.integers(0, 7, (8, height, width), np.uint8)
     colour = np.full((height // 2, width), 128, np.uint8)
     # Also key frames fit into what a socket holds.
     rate = f"vbv-maxrate={pictures.kilobits_a_second}:vbv-bufsize={pictures.kilobits_a_second // 12}"
