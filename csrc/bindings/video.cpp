@@ -1,4 +1,4 @@
-// What FFmpeg calls while it reads a camera, and what reads on in its place where no picture is wanted.
+// What FFmpeg calls while it reads a camera, and what reads a camera's packets in PyAV's place.
 #include <cstdint>
 #include <memory>
 #include <utility>

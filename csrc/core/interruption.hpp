@@ -1,5 +1,6 @@
-// Ends what FFmpeg waits for. PyAV gives up once a clock says that its deadline is over, and asks it for every packet
-// of every camera: this is that clock, which leaps ahead once the thread that asks is over with its camera.
+// Ends what FFmpeg waits for. PyAV gives up once a clock says that its deadline is over, and asks it whenever FFmpeg
+// asks while PyAV opens, reads or closes a camera: this is that clock, which leaps ahead once the thread that asks is
+// over with its camera. Where the core reads, `read_watch.hpp` does so.
 #pragma once
 
 #include <atomic>

@@ -1,113 +1,108 @@
 #include "core/read_watch.hpp"
 
-#include <unistd.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "core/monotonic.hpp"
 
 namespace pylfr {
 
 namespace {
 
-// FFmpeg itself asks every tenth of a second: so late a read may end at most, and half of this more.
+// FFmpeg asks ten times a second, so that a read may end a tenth of a second late; this adds half as much at most.
 constexpr std::chrono::milliseconds pause{50};
 
-}  // namespace
-
-// The thread, for as long as there is anything to watch.
+// All reads of this process. Its thread runs while there are any.
 class ReadWatch {
  public:
-    // That of this process: a fork takes over what it was, and no thread.
-    static std::shared_ptr<ReadWatch> shared() {
-        // Never destroyed: cameras may be read until the process is gone.
-        static auto* const mutex = new std::mutex;
-        static auto* const current = new std::weak_ptr<ReadWatch>;
-        const std::lock_guard guard(*mutex);
-        std::shared_ptr<ReadWatch> watch = current->lock();
-        if (watch == nullptr || watch->process_ != ::getpid()) *current = watch = std::make_shared<ReadWatch>();
-        return watch;
-    }
-
-    ReadWatch() : process_(::getpid()), thread_([this] { watch(); }) {}
-
-    ~ReadWatch() {
-        if (process_ != ::getpid()) {
-            // The thread is the other process's.
-            thread_.detach();
-            return;
-        }
-        {
-            const std::lock_guard guard(mutex_);
-            is_over_ = true;
-        }
-        changed_.notify_one();
-        thread_.join();
+    // Never destroyed: cameras may be read until the process is gone.
+    static ReadWatch& shared() {
+        static auto* const watch = new ReadWatch;
+        return *watch;
     }
 
     void add(WatchedReads* reads) {
         const std::lock_guard guard(mutex_);
+        if (!is_running_) {
+            std::thread([this] { watch(); }).detach();
+            is_running_ = true;
+        }
         watched_.push_back(reads);
     }
 
     void remove(WatchedReads* reads) noexcept {
-        if (process_ != ::getpid()) return;
         const std::lock_guard guard(mutex_);
         watched_.erase(std::remove(watched_.begin(), watched_.end(), reads), watched_.end());
     }
 
  private:
+    ReadWatch() {
+        // A fork takes over neither the thread nor the cameras.
+        ::pthread_atfork([] { shared().mutex_.lock(); }, [] { shared().mutex_.unlock(); }, [] { shared().forget(); });
+    }
+
+    void forget() noexcept {
+        watched_.clear();
+        is_running_ = false;
+        mutex_.unlock();
+    }
+
     void watch() {
-        std::unique_lock guard(mutex_);
-        while (!is_over_) {
-            changed_.wait_for(guard, pause);
+        for (;;) {
+            // Not by a clock that somebody may set.
+            std::this_thread::sleep_for(pause);
+            const std::lock_guard guard(mutex_);
+            if (watched_.empty()) {
+                is_running_ = false;
+                return;
+            }
             const double now_s = monotonic_s();
             for (WatchedReads* reads : watched_) reads->check(now_s);
         }
     }
 
-    const ::pid_t process_;
     std::mutex mutex_;
-    std::condition_variable changed_;
-    bool is_over_ = false;
+    bool is_running_ = false;
     std::vector<WatchedReads*> watched_;
-    // Last: it uses all of the above.
-    std::thread thread_;
 };
 
+}  // namespace
+
 WatchedReads::WatchedReads(PyavDeadline* deadline, std::shared_ptr<Interruption> interruption)
-    : deadline_(deadline),
-      timeout_s_(deadline->timeout_s),
-      interruption_(std::move(interruption)),
-      watch_(ReadWatch::shared()) {
-    watch_->add(this);
+    : deadline_(deadline), timeout_s_(deadline->timeout_s), interruption_(std::move(interruption)) {
+    ReadWatch::shared().add(this);
 }
 
 WatchedReads::~WatchedReads() {
-    watch_->remove(this);
+    ReadWatch::shared().remove(this);
 }
 
 void WatchedReads::begin() noexcept {
-    go_on();
     const std::lock_guard guard(mutex_);
+    since_s_ = monotonic_s();
     is_reading_ = true;
+    is_ended_ = false;
     set_timeout(-1);
 }
 
 void WatchedReads::end() noexcept {
     const std::lock_guard guard(mutex_);
     is_reading_ = false;
+    // FFmpeg may have to take leave of the camera; of one that is silent it need not.
+    if (!is_ended_) deadline_->since_s = monotonic_s();
     set_timeout(timeout_s_);
 }
 
 void WatchedReads::check(double now_s) noexcept {
     const std::lock_guard guard(mutex_);
-    if (!is_reading_) return;
-    const bool is_interrupted = interruption_ != nullptr && interruption_->is_over();
-    if (is_interrupted || now_s > since_s_.load(std::memory_order_relaxed) + timeout_s_) set_timeout(0);
+    if (!is_reading_ || !(is_interrupted() || now_s > since_s_ + timeout_s_)) return;
+    is_ended_ = true;
+    set_timeout(0);
 }
 
 // FFmpeg's thread reads it through PyAV at any time.

@@ -4,6 +4,8 @@
 #include <new>
 #include <utility>
 
+#include "core/monotonic.hpp"
+
 namespace pylfr {
 
 namespace {
@@ -11,6 +13,7 @@ namespace {
 // As libavutil/error.h and libavcodec/packet.h have them.
 constexpr int again = -EAGAIN;
 constexpr int end_of_file = -('E' | ('O' << 8) | ('F' << 16) | (' ' << 24));
+constexpr int told_to_end = -('E' | ('X' << 8) | ('I' << 16) | ('T' << 24));
 constexpr int invalid_data = -('I' | ('N' << 8) | ('D' << 16) | ('A' << 24));
 constexpr std::int32_t key_flag = 1;
 
@@ -36,18 +39,13 @@ UndueReader::~UndueReader() {
 }
 
 int UndueReader::read(PacketHead* packet, const DueTime& due) {
-    reads_.begin();
-    const int error = read_due(packet, due);
-    reads_.end();
-    return error;
-}
-
-int UndueReader::read_due(PacketHead* packet, const DueTime& due) {
-    for (;;) {
+    // FFmpeg does not ask whether to go on wherever it waits.
+    while (!reads_.is_interrupted()) {
         calls_.unref_packet(packet);
+        reads_.begin();
         const int error = calls_.read_frame(contexts_.format, packet);
+        reads_.end();
         if (error < 0 || monotonic_s() >= due.at_s()) return error < 0 ? error : 0;
-        reads_.go_on();
         int decoded = 0;
         if (packet->stream == stream_) {
             ++passed_.video;
@@ -58,6 +56,7 @@ int UndueReader::read_due(PacketHead* packet, const DueTime& due) {
         }
         if (!is_harmless(decoded)) return decoded;
     }
+    return told_to_end;
 }
 
 int UndueReader::decode(const PacketHead& packet) {

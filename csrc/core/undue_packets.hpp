@@ -1,5 +1,6 @@
-// Packets whose pictures nobody wants, read and decoded without Python: of hundreds of cameras each would otherwise
-// wait for its lock some ten times a picture. Works on what PyAV has opened, by the functions that PyAV is linked with.
+// Reads a camera's packets in PyAV's place, and decodes those whose pictures nobody wants, without Python: of hundreds
+// of cameras each would otherwise wait for its lock some ten times a picture. Works on what PyAV has opened, by the
+// functions that PyAV is linked with.
 #pragma once
 
 #include <atomic>
@@ -68,7 +69,6 @@ class UndueReader {
     PassedPackets take_passed() noexcept;
 
  private:
-    int read_due(PacketHead* packet, const DueTime& due);
     int decode(const PacketHead& packet);
 
     FfmpegCalls calls_;

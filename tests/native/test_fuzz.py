@@ -22,7 +22,7 @@ def test_every_function_and_class_of_the_core_is_among_them() -> None:
     facts = {
         *("built_with_cuda", "cuda_device_count", "cuda_launches", "simd_level", "release_memory"),
         *("ffmpeg_listener", "take_redirect", "waiting_clock"),
-        # It takes addresses, of which nobody can tell a wrong one from a right one: test_undue_reader.py gives it some.
+        # It takes addresses, of which nobody can tell a wrong one from a right one: test_undue_reader.py has its tests.
         "UndueReader",
     }
     results = {"Event", "MemoryCounts", "Pictures"}

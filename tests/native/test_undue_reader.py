@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import signal
 import threading
 import time
 from dataclasses import dataclass, field
@@ -43,10 +45,12 @@ class Camera:
     streams: list[int]
     timeout_s: float = LONG_S
     pause_s: float = 0.0
+    decoding_s: float = 0.0
     sent: int = 0
     held: int = 0
     frames: int = 0
     send_error: int = 0
+    asks: bool = True
     wanted_after: int | None = None
     due: DueTime = field(default_factory=DueTime)
     interruption: Interruption = field(default_factory=Interruption)
@@ -90,7 +94,7 @@ class Camera:
                 time.sleep(0.01)
             return EXIT
         time.sleep(self.pause_s)
-        if self.deadline[1] >= 0:
+        if self.asks and self.deadline[1] >= 0:
             return EXIT
         self.held = 1
         self.sent += 1
@@ -101,6 +105,7 @@ class Camera:
         return 0
 
     def _send(self, _: int, __: int) -> int:
+        time.sleep(self.decoding_s)
         self._pictures += not self.send_error
         return self.send_error
 
@@ -149,11 +154,43 @@ def test_every_packet_begins_the_deadline_anew() -> None:
 
 
 def test_time_between_reads_is_nobodys_waiting() -> None:
-    with Camera([VIDEO] * 2, timeout_s=0.2, wanted_after=1) as camera:
+    with Camera([VIDEO] * 2, timeout_s=0.5, pause_s=0.2, wanted_after=1) as camera:
         assert camera.read() == 0
-        time.sleep(0.5)
-        assert tuple(camera.deadline) == (0.0, 0.2)
+        time.sleep(0.8)
         assert camera.read() == 0
+
+
+def test_decoding_is_nobodys_waiting() -> None:
+    with Camera([VIDEO] * 3, timeout_s=0.5, pause_s=0.2, decoding_s=0.8, wanted_after=3) as camera:
+        assert camera.read() == 0
+
+
+def test_pyavs_deadline_begins_anew_after_each_read() -> None:
+    with Camera([VIDEO], timeout_s=0.5, wanted_after=1) as camera:
+        assert camera.read() == 0
+        since_s, timeout_s = camera.deadline
+        assert 0 <= time.monotonic() - since_s < SOON_S
+        assert timeout_s == 0.5
+
+
+def test_a_camera_that_never_asks_is_left_with_its_next_packet() -> None:
+    with Camera([VIDEO] * 1000, pause_s=0.02, asks=False) as camera:
+        threading.Timer(0.1, camera.interruption.interrupt).start()
+        assert camera.read() == EXIT
+        assert 0 < camera.sent < 1000
+
+
+def test_a_fork_has_neither_the_reads_nor_the_thread_of_its_parent() -> None:
+    with Camera([], timeout_s=0.2) as camera:
+        child = os.fork()
+        if not child:
+            # Whatever hangs is ended, and nothing of pytest runs here.
+            signal.alarm(int(LONG_S))
+            del camera.reader
+            with Camera([], timeout_s=0.2) as own:
+                os._exit(0 if own.read() == EXIT else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert camera.read() == EXIT
 
 
 def test_a_camera_that_is_closed_is_waited_for_no_longer_and_others_are() -> None:

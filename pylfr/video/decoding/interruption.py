@@ -3,7 +3,8 @@
 FFmpeg asks ten times a second whether it should go on, and before it connects or sends anything. PyAV answers with a
 deadline, by the clock of its module ``av.container.core``, on the thread that waits. The core gives it a clock that
 leaps ahead once that thread is over with its camera (``csrc/core/interruption.cpp``), so that every deadline is over. A
-PyAV that keeps its deadlines otherwise waits until they are over by themselves.
+PyAV that keeps its deadlines otherwise waits until they are over by themselves. While the core reads in PyAV's place,
+it ends its reads itself (``csrc/core/read_watch.cpp``).
 """
 
 from __future__ import annotations
@@ -20,15 +21,16 @@ from pylfr import ops
 
 
 class Closing(threading.Event):
-    """Set once a camera is to be closed: then what FFmpeg does for it ends within a tenth of a second."""
+    """Set once a camera is to be closed: then what FFmpeg does for it ends within two tenths of a second."""
 
     def __init__(self) -> None:
         super().__init__()
         self.interruption = ops.Interruption()
 
     def set(self) -> None:
-        self.interruption.interrupt()
+        # Whoever is interrupted finds it set.
         super().set()
+        self.interruption.interrupt()
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ checked there. With any other version PyAV reads every packet by itself: more pr
 from __future__ import annotations
 
 import ctypes
+import errno
 import functools
 import logging
 import time
@@ -85,7 +86,8 @@ class PacketReader:
     def read(self, *, may_pass: bool) -> Packet[Stream] | None:
         """The next packet, None after the last; with ``may_pass`` the next one that comes when a picture is wanted.
 
-        It holds its content until the next call. What was read before it is ``passed``. Raises what PyAV raises.
+        It holds its content until the next call. The core's have no time base, nor have their pictures. What was read
+        before it is ``passed``. Raises what PyAV raises, and ``OSError`` where no thread can be started.
         """
         if self._core is None or self._due is None:
             return self._read_by_pyav()
@@ -115,20 +117,24 @@ class PacketReader:
 def _reader_of(container: InputContainer, stream: VideoStream, interruption: Interruption | None) -> UndueReader | None:
     """What reads in the place of PyAV, which has begun to; None where its objects are not as they are known."""
     calls = _calls()
-    deadline = _deadline_of(container) if calls is not None else 0
-    if calls is None or not deadline:
+    if calls is None:
         return None
+    deadline = _deadline_of(container)
     contexts = (container, "avformat_get_class"), (stream.codec_context, "avcodec_get_class")
-    if any(_word_at(_address_of(owner)) != _call(_address(get_class)) for owner, get_class in contexts):
+    if not deadline or any(_word_at(_address_of(owner)) != _call(_address(name)) for owner, name in contexts):
+        log.info("PyAV's objects are not as they are known: it reads every packet of a camera by itself")
         return None
-    return UndueReader(
-        calls=calls,
-        container=_address_of(container),
-        decoder=_address_of(stream.codec_context),
-        deadline=deadline,
-        stream=stream.index,
-        interruption=interruption,
-    )
+    try:
+        return UndueReader(
+            calls=calls,
+            container=_address_of(container),
+            decoder=_address_of(stream.codec_context),
+            deadline=deadline,
+            stream=stream.index,
+            interruption=interruption,
+        )
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, f"no thread can watch the camera's reads: {error}") from error
 
 
 def _deadline_of(container: InputContainer) -> int:

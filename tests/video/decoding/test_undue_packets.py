@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import cast
+from urllib.parse import quote
 
 import av
 import numpy as np
@@ -24,6 +25,7 @@ from pylfr.ops import DueTime, UndueReader
 from pylfr.video.decoding import undue_packets
 from pylfr.video.decoding.interruption import Closing, interrupted_by
 from pylfr.video.decoding.undue_packets import PacketReader
+from tests.video.camera_server import PASSWORD, USER, Server, needs_server
 from tests.video.clips import picture_of
 
 FRAMES = 60
@@ -218,6 +220,7 @@ def camera(content: bytes, pause_s: float) -> Iterator[str]:
     is_over = threading.Event()
 
     def send(listening: socket.socket) -> None:
+        listening.settimeout(LONG_S)
         sending, _ = listening.accept()
         with sending, suppress(OSError):
             while not is_over.is_set():
@@ -277,19 +280,63 @@ def test_what_waits_ends_soon_after_the_camera_is_closed() -> None:
             assert read_on(reader_of(container, stream, due_at(NEVER), closing)) < SOON_S
 
 
+class Listening:
+    """Passes on what goes between a camera and whoever connects to ``port``, and remembers what the camera was sent."""
+
+    def __init__(self, camera_port: int) -> None:
+        self.said = b""
+        self._camera_port = camera_port
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening.settimeout(LONG_S)
+        self.port = int(self._listening.getsockname()[1])
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> Listening:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join()
+        self._listening.close()
+
+    def _serve(self) -> None:
+        asking, _ = self._listening.accept()
+        with asking, socket.create_connection(("127.0.0.1", self._camera_port)) as camera:
+            back = threading.Thread(target=self._pass_on, args=(camera, asking))
+            back.start()
+            while content := asking.recv(65536):
+                self.said += content
+                camera.sendall(content)
+            camera.shutdown(socket.SHUT_RDWR)
+            back.join()
+
+    def _pass_on(self, camera: socket.socket, asking: socket.socket) -> None:
+        with suppress(OSError):
+            while content := camera.recv(65536):
+                asking.sendall(content)
+
+
 @needs_known_pyav
-def test_pyavs_own_deadline_holds_again_after_the_core_has_read() -> None:
-    with camera(clip(), LONG_S) as address:
-        container, stream = opened(address, timeout_s=0.7)
-        with container:
-            due = due_at(NEVER)
-            reader = reader_of(container, stream, due)
-            assert reader.read(may_pass=True) is not None
-            threading.Timer(0.2, lambda: due.set(0.0)).start()
-            deadline = undue_packets._deadline_of(container)
-            with pytest.raises((av.error.ExitError, TimeoutError)):
-                all_of(reader)
-            assert undue_packets._deadline_of(container) == deadline != 0
+@needs_server
+def test_a_camera_is_told_that_nobody_watches_it_any_more_however_long_it_was_read() -> None:
+    server, due = Server(), due_at(NEVER)
+    server.start()
+    try:
+        with Listening(server.port) as between:
+            address = f"rtsp://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{between.port}/camera"
+            timeout_s = 1.0
+            container = av.open(address, options={"rtsp_transport": "tcp"}, timeout=(LONG_S, timeout_s))
+            with container:
+                stream = container.streams.video[0]
+                stream.codec_context.open()
+                reader = reader_of(container, stream, due)
+                assert reader.read(may_pass=True) is not None
+                threading.Timer(2 * timeout_s, lambda: due.set(0.0)).start()
+                assert reader.read(may_pass=True) is not None
+                assert reader.passed.packets > 0
+        assert b"TEARDOWN" in between.said
+    finally:
+        server.kill()
 
 
 def test_a_container_without_a_deadline_is_read_by_pyav() -> None:
