@@ -88,7 +88,16 @@ def test_help_shows_every_word_that_was_written(path: tuple[str, ...], command: 
     assert command.help
 
 
-def test_a_shell_can_complete_commands() -> None:
-    done = CliRunner().invoke(command_line(), ["--show-completion", "bash"])
-    assert done.exit_code == 0
-    assert "_PYLFR_COMPLETE" in done.output or "complete" in done.output
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ({"_PYLFR_COMPLETE": "source_bash"}, "complete -o default -F _pylfr_completion pylfr"),
+        ({"_PYLFR_COMPLETE": "complete_bash", "COMP_WORDS": "pylfr watchl", "COMP_CWORD": "1"}, "watchlist\n"),
+    ],
+    ids=["how", "what"],
+)
+def test_a_shell_can_complete_commands(asked: dict[str, str], answer: str) -> None:
+    """As the shell itself asks: which one runs the tests, if any, makes no difference."""
+    done = run(environment=asked)
+    assert done.returncode == 0
+    assert answer in done.stdout
