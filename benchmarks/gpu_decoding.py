@@ -8,17 +8,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime
-from itertools import product
+from itertools import islice, product
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import cast
 
 import av
-import numpy as np
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from benchmarks.gpu_results import Results, Size
+from benchmarks.live_streams import moving_blocks
 from benchmarks.together import Together, processes_together
 from pylfr import ops
 from pylfr.errors import CudaError, MediaError, PylfrError
@@ -34,14 +33,9 @@ PATIENCE_S = 30.0
 
 def measure_decoding(results: Results, stream: ops.Stream, size: Size) -> None:
     """What NVDEC gives, where there is one; the CPU's decoder with ``--device cpu``."""
-    decode: DecodeOn = "cpu"
-    if stream.device == "cuda":
-        decode = "nvdec"
-        try:
-            require_nvdec()
-        except CudaError as error:
-            results.leave_out(f"decoding: {error}")
-            return
+    decode = decoder_on(stream, results, "decoding")
+    if decode is None:
+        return
     width, height = size.frame
     with tempfile.TemporaryDirectory(prefix="pylfr-clips-") as folder:
         for codec, encoder in ENCODERS.items():
@@ -65,20 +59,26 @@ def measure_decoding(results: Results, stream: ops.Stream, size: Size) -> None:
             )
 
 
+def decoder_on(stream: ops.Stream, results: Results, what: str) -> DecodeOn | None:
+    """What decodes for this device; None where it has no NVDEC, so that ``what`` is left out of the results."""
+    if stream.device == "cpu":
+        return "cpu"
+    try:
+        require_nvdec()
+    except CudaError as error:
+        results.leave_out(f"{what}: {error}")
+        return None
+    return "nvdec"
+
+
 def _write_clip(path: Path, encoder: str, size: Size) -> None:
-    """Blocks that move a little each frame, with the noise of a sensor."""
     width, height = size.frame
-    draw = np.random.default_rng(0)
-    blocks = np.kron(draw.integers(40, 200, (height // 16 + 1, width // 16 + 1), np.uint8), np.ones((16, 16), np.uint8))
     with av.open(str(path), "w") as container:
         options = {"preset": "ultrafast", "x265-params": "log-level=none"}
         stream = cast("VideoStream", container.add_stream(encoder, rate=25, options=options))
         stream.width, stream.height, stream.pix_fmt, stream.bit_rate = width, height, "yuv420p", BITS_A_SECOND
-        for number in range(size.clip_frames):
-            moved = np.roll(blocks, 2 * number, axis=1)[:height, :width]
-            noisy = moved + draw.integers(0, 4, moved.shape, np.uint8)
-            planes = np.concatenate([noisy, np.full((height // 2, width), 128, np.uint8)])
-            container.mux(stream.encode(VideoFrame.from_ndarray(planes, "yuv420p")))
+        for picture in islice(moving_blocks(width, height), size.clip_frames):
+            container.mux(stream.encode(picture))
         container.mux(stream.encode())
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.gpu_decoding import decoder_on
 from benchmarks.gpu_results import LiveLoad, Results, Size
 from benchmarks.idle_stages import idle_engine
 from benchmarks.live_streams import RATE_HZ, Pictures, sending, source_of
@@ -15,11 +16,11 @@ from pylfr import ops
 from pylfr._internal.steady_clock import steady_now
 from pylfr.engine.engine import Engine
 from pylfr.engine.observer import Observer
-from pylfr.errors import CudaError, MediaError
+from pylfr.errors import MediaError
 from pylfr.types import FrameBatch
 from pylfr.video.batching.batcher import Batcher
 from pylfr.video.decoding.backend import ON_CPU, Decoding
-from pylfr.video.decoding.nvdec import Nvdec, require_nvdec
+from pylfr.video.decoding.nvdec import Nvdec
 
 DETECT_HZ, CLOSER_HZ, BATCH = 8.0, 30.0, 64
 KILOBITS_A_SECOND = 4_000
@@ -30,15 +31,11 @@ HELD_MS, HELD_SHARE = 250.0, 0.98
 
 
 def measure_live(results: Results, stream: ops.Stream, size: Size) -> None:
-    """Cameras of 25 pictures a second, 8 of which are analysed, by networks that do nothing."""
-    decoding: Decoding = ON_CPU
-    if stream.device == "cuda":
-        try:
-            require_nvdec()
-        except CudaError as error:
-            results.leave_out(f"live cameras: {error}")
-            return
-        decoding = Nvdec()
+    """Cameras of 25 pictures per second, sampled at 8 Hz, with networks that do nothing."""
+    decode = decoder_on(stream, results, "live cameras")
+    if decode is None:
+        return
+    decoding: Decoding = Nvdec() if decode == "nvdec" else ON_CPU
     for cameras in size.cameras:
         try:
             results.add_live(_load(cameras, decoding, size))

@@ -88,8 +88,8 @@ def stages(record: Record | None) -> list[str]:
             "",
         ]
     lines += [
-        "Simulated cameras: 1080p25 as NV12 surfaces on the device, every frame analysed, ten faces a frame of which "
-        "one in fifteen is embedded, a detector of SCRFD-10G's size and IResNet-50 with random weights, int8 index of "
+        "Simulated cameras: 1080p25 as NV12 surfaces on the device, every frame analysed, ten faces per frame, one in "
+        "fifteen embedded, a detector of SCRFD-10G's size and IResNet-50 with random weights, int8 index of "
         "10,000. Held means that 99 % waited less than 250 ms.",
         "",
         "| cameras | frames per second | p50 ms | p99 ms | held | pylfr's launches per batch |",

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 from typing import Literal
@@ -47,34 +48,36 @@ class Pictures:
     kilobits_a_second: int = 250
 
 
-def pieces(pictures: Pictures) -> Iterator[bytes]:
-    """MPEG-TS without end, a piece per picture: blocks that move, with the noise of a sensor.
-
-    Somebody who joins can decode within a second.
-    """
+def moving_blocks(width: int, height: int) -> Iterator[VideoFrame]:
+    """Pictures without end: blocks that move a little each time, with the noise of a sensor."""
     draw = np.random.default_rng(0)
-    width, height = pictures.width, pictures.height
     coarse = draw.integers(40, 200, (height // 16 + 1, width // 16 + 1), np.uint8)
     blocks = np.kron(coarse, np.ones((16, 16), np.uint8))[:height, :width]
     noise = draw.integers(0, 7, (8, height, width), np.uint8)
     colour = np.full((height // 2, width), 128, np.uint8)
+    for number in count():
+        luma = np.roll(blocks, 2 * number % width, axis=1) + noise[number % len(noise)]
+        yield VideoFrame.from_ndarray(np.concatenate([luma, colour]), "yuv420p")
+
+
+def pieces(pictures: Pictures) -> Iterator[bytes]:
+    """MPEG-TS without end, a piece per picture; somebody who joins can decode within a second."""
     # Also key frames fit into what a socket holds.
     rate = f"vbv-maxrate={pictures.kilobits_a_second}:vbv-bufsize={pictures.kilobits_a_second // 12}"
     options = {"preset": "ultrafast", "tune": "zerolatency", "g": str(RATE_HZ), "x264-params": rate}
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mpegts") as container:
         stream = container.add_stream("libx264", rate=RATE_HZ, options=options)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = pictures.width, pictures.height, "yuv420p"
         stream.bit_rate = 1000 * pictures.kilobits_a_second
-        for number in range(1 << 30):
-            luma = np.roll(blocks, 2 * number % width, axis=1) + noise[number % len(noise)]
-            container.mux(stream.encode(VideoFrame.from_ndarray(np.concatenate([luma, colour]), "yuv420p")))
+        for picture in moving_blocks(pictures.width, pictures.height):
+            container.mux(stream.encode(picture))
             yield buffer.getvalue()
             buffer.seek(0)
             buffer.truncate()
 
 
-def send(cameras: int, sent: Sent, pictures: Pictures, count: Synchronized[int], is_over: Event) -> None:
+def send(cameras: int, sent: Sent, pictures: Pictures, done: Synchronized[int], is_over: Event) -> None:
     """Sends one stream to every port: a picture to one camera after the other, or to all of them at once."""
     out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     parent, began = os.getppid(), time.monotonic()
@@ -88,18 +91,18 @@ def send(cameras: int, sent: Sent, pictures: Pictures, count: Synchronized[int],
                 time.sleep(wait_s)
             for start in range(0, len(piece), _DATAGRAM):
                 out.sendto(piece[start : start + _DATAGRAM], ("127.0.0.1", FIRST_PORT + camera))
-        count.value += cameras
+        done.value += cameras
 
 
 @contextlib.contextmanager
 def sending(cameras: int, sent: Sent, pictures: Pictures) -> Iterator[Synchronized[int]]:
     """Another process sends meanwhile; how many pictures it has sent so far."""
     context = multiprocessing.get_context("spawn")
-    is_over, count = context.Event(), context.Value("q", 0)
-    sender = context.Process(target=send, args=(cameras, sent, pictures, count, is_over), daemon=True)
+    is_over, done = context.Event(), context.Value("q", 0)
+    sender = context.Process(target=send, args=(cameras, sent, pictures, done, is_over), daemon=True)
     sender.start()
     try:
-        yield count
+        yield done
     finally:
         is_over.set()
         sender.join()

@@ -80,6 +80,7 @@ class PacketReader:
         self._interruption = interruption
         self._core: UndueReader | None = None
         self._cores_packet: Packet[Stream] = Packet()
+        self._cores_address = 0
         self._pictures = 0
         self.passed = NOTHING_PASSED
 
@@ -91,7 +92,7 @@ class PacketReader:
         """
         if self._core is None or self._due is None:
             return self._read_by_pyav()
-        error = self._core.read(_address_of(self._cores_packet), self._due if may_pass else _NOW)
+        error = self._core.read(self._cores_address, self._due if may_pass else _NOW)
         self.passed = Passed(*self._core.take_passed())
         self._pictures += self.passed.pictures
         if error == _END_OF_FILE:
@@ -111,6 +112,8 @@ class PacketReader:
             self._core = _reader_of(self._container, self._stream, self._interruption)
             if self._core is None:
                 self._due = None
+            else:
+                self._cores_address = _address_of(self._cores_packet)
         return packet
 
 
