@@ -24,6 +24,7 @@ _MOST_CHALLENGES = 1000
 class Member:
     """A node under a lease. ``cameras`` are those that it may hold, ``number`` is that of its last beat.
 
+    It greets at ``greeted_s``; its lease counts from ``last_s``, when it joined or last beat.
     ``account`` is what its engine has counted, while that runs; one that ``is_idle`` has ended it and handed over all.
     """
 
@@ -32,6 +33,7 @@ class Member:
     capacity: int = 0
     has_joined: bool = False
     number: int = 0
+    greeted_s: float
     last_s: float = 0.0
     cameras: frozenset[str] = frozenset()
     ended: frozenset[str] = frozenset()
@@ -96,7 +98,7 @@ class Members:
         name, public = self._names[hello.node]
         welcome, session = answer(hello, key=self._key, node=public)
         old = self._members.get(hello.node)
-        member = Member(name=name, session=session)
+        member = Member(name=name, session=session, greeted_s=self._clock_s())
         if old is not None:
             # It may hold its cameras until its old lease ends, whatever it says now.
             member.cameras, member.last_s = old.cameras, old.last_s
@@ -135,13 +137,18 @@ class Members:
         return member, said, alerts
 
     def give_up(self, *, silent_s: float) -> Iterator[Member]:
-        """Forget those that have been silent for longer than ``silent_s``; yields those that had joined."""
+        """Forget those that have been silent for longer than ``silent_s``; yields those that had joined.
+
+        One that has greeted has as long to join; cameras that it had under an earlier lease are free when that ends.
+        """
         now_s = self._clock_s()
         for node, member in list(self._members.items()):
-            if now_s - member.last_s > silent_s:
+            if now_s - max(member.last_s, member.greeted_s) > silent_s:
                 del self._members[node]
                 if member.has_joined:
                     yield member
+            elif now_s - member.last_s > silent_s:
+                member.cameras = frozenset()
 
     def clear(self) -> None:
         """Forget all."""

@@ -31,6 +31,7 @@ from pylfr.governance.keys.vault import VaultKey
 log = logging.getLogger(__name__)
 
 BEAT_S = 0.3
+# A node that is under no head asks this often.
 _REJOIN_S = 1.0
 # An engine that could not be opened, or has failed, is tried again after this time.
 _REOPEN_S = 5.0
@@ -102,6 +103,7 @@ class ClusterNode:
         head = read_public_key(self._folder / "head.pub")
         with self._alone(), closing(self._open_log()) as audit:
             while not self._stopped.is_set():
+                asked_s = since_boot_s()
                 try:
                     side = NodeSide(identity, head=head, challenge=self._link.challenge())
                     session = side.establish(self._link.greet(side.hello))
@@ -109,7 +111,8 @@ class ClusterNode:
                 except (HeadAwayError, UnknownNodeError, AuthorisationError) as error:
                     log.warning("not under a head: %s", str(error) or type(error).__name__)
                 self._keep_lease()
-                self._stopped.wait(_REJOIN_S)
+                # A head that was started again is joined at once, while the lease of the old one still holds.
+                self._stopped.wait(max(0.0, asked_s + _REJOIN_S - since_boot_s()))
             self._end_engine("the node was stopped")
 
     def _obey(self, node: str, session: SealedChannel, audit: AuditLog) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -63,8 +64,9 @@ class SleepingEngine:
 class Link:
     """Straight into the head, or into nothing."""
 
-    def __init__(self, table: Table, name: str) -> None:
+    def __init__(self, table: Table, name: str, meanwhile: Callable[[ClusterHead], None]) -> None:
         self._table = table
+        self._meanwhile = meanwhile
         self.name = name
         self.is_cut = False
         # The revision that the node had confirmed with each of its beats, as the head saw it.
@@ -79,7 +81,9 @@ class Link:
         return self._head().challenge()
 
     def greet(self, hello: Hello) -> Welcome:
-        return self._head().greet(hello)
+        welcome = self._head().greet(hello)
+        self._meanwhile(self._head())
+        return welcome
 
     def join(self, node: str, joining: bytes) -> tuple[bytes, bytes, int]:
         return self._head().join(node, joining)
@@ -128,8 +132,16 @@ class Table:
         if self._resources is not None:
             self._resources.close()
 
-    def add(self, name: str, *, capacity: int, reads_watchlists: bool = True) -> None:
-        link = self.links[name] = Link(self, name)
+    def add(
+        self,
+        name: str,
+        *,
+        capacity: int,
+        reads_watchlists: bool = True,
+        meanwhile: Callable[[ClusterHead], None] = lambda _head: None,
+    ) -> None:
+        """``meanwhile`` is done to the head between the node's greeting and its joining."""
+        link = self.links[name] = Link(self, name, meanwhile)
         made = self.engines[name] = []
 
         def open_engine(*_: object, outbox: Outbox, **__: object) -> SleepingEngine:

@@ -1,0 +1,79 @@
+"""Who is a member: how long one has to join after its greeting, and when its cameras are free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pylfr.cluster.members import Members
+from pylfr.cluster.messages import Joining, LogPoint
+from pylfr.cluster.node import UnknownNodeError
+from pylfr.cluster.session import NodeSide, SealedChannel
+from pylfr.governance.keys.keys import SigningKey, make_key, read_signing_key
+
+LEASE_S = 3.0
+
+
+class Stage:
+    """A head's members on a clock that the test sets, and the one node that may join."""
+
+    def __init__(self, folder: Path) -> None:
+        self._head, self._node = _key(folder / "head.key"), _key(folder / "node.key")
+        self.now_s = 1000.0
+        self.node = self._node.public.fingerprint
+        self.members = Members({"a": self._node.public}, key=self._head, clock_s=lambda: self.now_s)
+
+    def greet(self) -> SealedChannel:
+        side = NodeSide(self._node, head=self._head.public, challenge=self.members.challenge())
+        return side.establish(self.members.greet(side.hello))
+
+    def join(self, session: SealedChannel, *holding: str) -> None:
+        joining = Joining(
+            capacity=6, log_key=self._node.public.text, log=LogPoint(sequence=0, digest=""), holding=holding
+        )
+        self.members.join(self.node, session.seal(joining.model_dump_json().encode(), "join", 0))
+
+    def given_up(self) -> list[str]:
+        return [each.name for each in self.members.give_up(silent_s=LEASE_S)]
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+def _key(path: Path) -> SigningKey:
+    make_key(path)
+    return read_signing_key(path)
+
+
+def test_a_node_has_a_lease_s_time_to_join_after_it_has_greeted(stage: Stage) -> None:
+    session = stage.greet()
+    stage.now_s += LEASE_S - 0.1
+    assert stage.given_up() == []
+    stage.join(session)
+    stage.now_s += LEASE_S + 0.1
+    assert stage.given_up() == ["a"]
+    with pytest.raises(UnknownNodeError, match="join again"):
+        stage.join(session)
+
+
+def test_one_that_greets_and_does_not_join_is_forgotten(stage: Stage) -> None:
+    stage.greet()
+    stage.now_s += LEASE_S + 0.1
+    assert stage.given_up() == []
+    assert list(stage.members.all()) == []
+
+
+def test_who_greets_again_holds_its_cameras_until_its_old_lease_ends_and_no_longer(stage: Stage) -> None:
+    stage.join(stage.greet(), "north", "south")
+    stage.now_s += LEASE_S - 0.1
+    session = stage.greet()
+    stage.given_up()
+    assert stage.members[stage.node].cameras == {"north", "south"}
+    stage.now_s += 0.2
+    stage.given_up()
+    assert stage.members[stage.node].cameras == frozenset()
+    stage.join(session)
+    assert stage.members[stage.node].has_joined
