@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from benchmarks.gpu_decoding import decoder_on
 from benchmarks.gpu_results import LiveLoad, Results, Size
-from benchmarks.idle_stages import idle_engine
+from benchmarks.idle_stages import idle_engine_running
 from benchmarks.live_streams import RATE_HZ, Pictures, sending, source_of
 from pylfr import ops
 from pylfr._internal.steady_clock import steady_now
@@ -74,7 +73,7 @@ def _load(cameras: int, decoding: Decoding, size: Size) -> LiveLoad:
     batcher = Batcher(sources, size=BATCH, detect_hz=DETECT_HZ, closer_hz=CLOSER_HZ)
     with (
         sending(cameras, "in turn", pictures) as sent,
-        idle_engine(batcher, faces_a_frame=1, observers=(waits,)) as engine,
+        idle_engine_running(batcher, faces_a_frame=1, observers=(waits,)) as engine,
     ):
 
         def seen() -> _Seen:
@@ -88,17 +87,11 @@ def _load(cameras: int, decoding: Decoding, size: Size) -> LiveLoad:
                 waits=len(waits.ms),
             )
 
-        reader = threading.Thread(target=lambda: list(engine.run()))
-        reader.start()
-        try:
-            _await_all(engine)
-            time.sleep(WARM_UP_S)
-            before = seen()
-            time.sleep(size.seconds)
-            after = seen()
-        finally:
-            engine.stop()
-            reader.join()
+        _await_all(engine)
+        time.sleep(WARM_UP_S)
+        before = seen()
+        time.sleep(size.seconds)
+        after = seen()
     return _load_between(before, after, waits.ms[before.waits : after.waits], cameras, decoding, pictures)
 
 

@@ -7,7 +7,9 @@ matches nobody on the watchlist. Everything else is what runs in a deployment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -139,3 +141,18 @@ def idle_engine(batches: Batcher, *, faces_a_frame: int, observers: Sequence[Obs
         observers=Observers(observers),
     )
     return Engine(stages, limits=EngineLimits(), detector_name="none", embedder_name="none", runtime_name="none")
+
+
+@contextmanager
+def idle_engine_running(
+    batches: Batcher, *, faces_a_frame: int, observers: Sequence[Observer] = ()
+) -> Iterator[Engine]:
+    """As ``idle_engine``, running in a thread that ends with the block."""
+    with idle_engine(batches, faces_a_frame=faces_a_frame, observers=observers) as engine:
+        reader = threading.Thread(target=lambda: list(engine.run()))
+        reader.start()
+        try:
+            yield engine
+        finally:
+            engine.stop()
+            reader.join()

@@ -27,7 +27,7 @@ from typing import get_args
 
 import av
 
-from benchmarks.idle_stages import idle_engine
+from benchmarks.idle_stages import idle_engine_running
 from benchmarks.live_streams import OPEN_S, OPTIONS, RATE_HZ, READ_S, Pictures, Sent, address_of, sending, source_of
 from benchmarks.measure import print_machine, this_machine, write_results
 from benchmarks.together import Together, processes_together
@@ -179,14 +179,8 @@ def engine_over(cameras: range, seconds: float, faces_a_frame: int) -> _Spent:
             batches=batches.ended,
         )
 
-    with idle_engine(batcher, faces_a_frame=faces_a_frame, observers=(batches,)) as engine:
-        reader = threading.Thread(target=lambda: list(engine.run()))
-        reader.start()
-        try:
-            return measured(read, lambda: [each.came for each in engine.cameras().values()], seconds)
-        finally:
-            engine.stop()
-            reader.join()
+    with idle_engine_running(batcher, faces_a_frame=faces_a_frame, observers=(batches,)) as engine:
+        return measured(read, lambda: [each.came for each in engine.cameras().values()], seconds)
 
 
 def in_processes(processes: int, cameras: int, sent: Sent, work: Callable[..., _Spent], *further: float) -> _Spent:
