@@ -16,23 +16,28 @@ class Lease:
     """Valid until a moment on a clock that nobody sets and that goes on while the process is frozen.
 
     It counts from when the engine *asked*, not from when it read the answer: an answer that is read late, after the
-    process was frozen or the network held it back, gives no more time than the head has counted.
+    process was frozen or the network held it back, gives no more time than the head has counted. One that has ended
+    is never valid again: another engine may have had the cameras meanwhile.
     """
 
     def __init__(self, *, clock_s: Callable[[], float] = since_boot_s) -> None:
         self._clock_s = clock_s
         self._lock = threading.Lock()
-        self._until_s = 0.0
+        # None before it was given.
+        self._until_s: float | None = None
 
-    def renew(self, *, asked_s: float, lease_s: float) -> None:
-        """The head has answered what was asked at ``asked_s``; a lease of 0 s ends it."""
+    def renew(self, *, asked_s: float, lease_s: float) -> bool:
+        """The head has answered what was asked at ``asked_s``; a lease of 0 s ends it. False: it had ended before."""
         with self._lock:
+            if self._until_s is not None and not self.left_s:
+                return False
             self._until_s = asked_s + lease_s if lease_s > 0 else 0.0
+            return True
 
     @property
     def left_s(self) -> float:
         """For how many more seconds it is valid; 0 where it is not."""
-        return max(0.0, self._until_s - self._clock_s())
+        return max(0.0, (self._until_s or 0.0) - self._clock_s())
 
     def require(self) -> None:
         """Raise ``AuthorisationError`` where it has ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hmac
 import logging
 import os
 import secrets
@@ -37,6 +38,7 @@ _REJOIN_S = 1.0
 _REOPEN_S = 5.0
 MOST_ALERTS = 4
 _MOST_CHECKPOINTS = 500
+_LEASE_ENDED = "the lease has ended: the head did not renew it"
 
 OpenRun = Callable[..., CameraEngine]
 
@@ -82,6 +84,8 @@ class ClusterNode:
         self._wake = threading.Event()
         self._lease = Lease()
         self._engine: CameraEngine | None = None
+        # Those under which the last engine was opened.
+        self._terms: tuple[Brief, VaultKey] | None = None
         self._reopen_at_s = 0.0
         self._trouble = ""
         self._run = ""
@@ -117,6 +121,7 @@ class ClusterNode:
 
     def _obey(self, node: str, session: SealedChannel, audit: AuditLog) -> None:
         """Join with this session and follow orders until the head does not know it any more."""
+        self._keep_lease()
         joining = Joining(
             capacity=self._capacity,
             log_key=read_public_key(self._folder / "engine.pub").text,
@@ -130,14 +135,19 @@ class ClusterNode:
             expires_at=brief.watchlist_key_expires_at,
             binds_deadline=brief.watchlist_key_binds_deadline,
         )
+        self._keep_terms(brief, key, audit)
         outbox = Outbox(self._folder / "outbox", key, wake=self._wake)
+        # Alerts that the head was given in this session and did not take: those behind them are not held up.
+        left: set[str] = set()
         number = 0
         while not self._stopped.is_set():
             number += 1
             self._wake.clear()
+            self._keep_lease()
             asked_s = since_boot_s()
-            alerts = [each.packed for each in outbox.waiting(MOST_ALERTS)]
-            beat = session.seal(put_in(self._beat(audit, outbox, received), alerts), "beat", number)
+            alerts = outbox.waiting(MOST_ALERTS, without=left)
+            content = put_in(self._beat(audit, outbox, received), [each.packed for each in alerts])
+            beat = session.seal(content, "beat", number)
             try:
                 answer = self._link.beat(node, number, beat)
                 orders, parts = take_out(Orders, session.open(answer, "orders", number))
@@ -145,7 +155,8 @@ class ClusterNode:
                 log.warning("the head is away: %s", error)
             else:
                 received = orders.received
-                self._lease.renew(asked_s=asked_s, lease_s=orders.lease_s)
+                left |= {each.id for each in alerts} - set(orders.taken)
+                self._renew_lease(asked_s=asked_s, lease_s=orders.lease_s)
                 self._take_watchlist(orders, b"".join(parts))
                 self._follow(orders, brief, key, audit, outbox)
             self._keep_lease()
@@ -166,17 +177,23 @@ class ClusterNode:
             self._trouble, self._reopen_at_s = engine.trouble, since_boot_s() + _REOPEN_S
             self._end_engine(engine.trouble)
             engine = None
-        if engine is None and orders.cameras and self._confirmed and since_boot_s() >= self._reopen_at_s:
+        may_open = self._lease.left_s and self._has_newest(orders) and since_boot_s() >= self._reopen_at_s
+        if engine is None and orders.cameras and may_open:
             try:
                 engine = self._engine = self._open_engine(
                     brief, sealed=self._sealed, key=key, audit=audit, lease=self._lease, outbox=outbox
                 )
+                self._terms = brief, key
                 self._run = secrets.token_hex(8)
                 self._trouble = ""
             except PylfrError as error:
                 self._trouble, self._reopen_at_s = str(error), since_boot_s() + _REOPEN_S
         if engine is not None:
             engine.assign(frozenset(orders.cameras))
+
+    def _has_newest(self, orders: Orders) -> bool:
+        """Whether the list on this node's disk is the one that the head would have it search."""
+        return bool(self._confirmed) and (orders.watchlist is None or orders.watchlist.sha256 == self._confirmed)
 
     def _finish_drafts(self, outbox: Outbox, audit: AuditLog) -> None:
         """Log and queue what a killed engine had drafted; no engine is opened until that is done."""
@@ -237,10 +254,33 @@ class ClusterNode:
         self._checkpoints = [line for line in self._checkpoints if parse_checkpoint(line).sequence > received]
         return tuple(line.decode() for line in self._checkpoints[:_MOST_CHECKPOINTS])
 
+    def _keep_terms(self, brief: Brief, key: VaultKey, audit: AuditLog) -> None:
+        """Stop an engine that was opened under other terms than the head names now: they were changed meanwhile."""
+        if self._terms is None:
+            return
+        before, sealed_by = self._terms
+        is_same = hmac.compare_digest(sealed_by.secret.view, key.secret.view) and sealed_by.expires_at == key.expires_at
+        if before == brief and is_same:
+            return
+        self._end_engine("the deployment was changed while its head was away")
+        # What that engine left is under the key of then.
+        self._terms = None
+        left = Outbox(self._folder / "outbox", sealed_by, wake=self._wake)
+        self._finish_drafts(left, audit)
+        if not is_same:
+            left.seal_under(key)
+
+    def _renew_lease(self, *, asked_s: float, lease_s: float) -> None:
+        """Where the lease had ended before, so has the engine under it: the next one has a lease of its own."""
+        if not self._lease.renew(asked_s=asked_s, lease_s=lease_s):
+            self._end_engine(_LEASE_ENDED)
+            self._lease = Lease()
+            self._lease.renew(asked_s=asked_s, lease_s=lease_s)
+
     def _keep_lease(self) -> None:
         """Stop an engine whose lease has ended: another may have its cameras."""
         if self._engine is not None and not self._lease.left_s:
-            self._end_engine("the lease has ended: the head did not renew it")
+            self._end_engine(_LEASE_ENDED)
 
     def _end_engine(self, because: str) -> None:
         if self._engine is not None:

@@ -94,10 +94,20 @@ class Outbox:
             except OSError as error:
                 raise AuditError(f"alert {alert.id} could not be queued for the head ({error.strerror})") from error
 
-    def waiting(self, most: int) -> tuple[Waiting, ...]:
-        """The oldest queued alerts, at most ``most``. One that was changed on the disk is set aside, and logged."""
-        opened = [self._opened(path) for path in sorted(self._folder.glob(f"*{_ALERT}"))[:most]]
+    def waiting(self, most: int, *, without: Collection[str] = ()) -> tuple[Waiting, ...]:
+        """The oldest queued alerts, at most ``most``, but for those with these ids.
+
+        One that was changed on the disk is set aside, and logged.
+        """
+        queued = [path for path in sorted(self._folder.glob(f"*{_ALERT}")) if _id_of(path) not in without]
+        opened = [self._opened(path) for path in queued[:most]]
         return tuple(each for each in opened if each is not None)
+
+    def seal_under(self, key: VaultKey) -> None:
+        """Seal all queued alerts anew, under the key that the outbox of this folder has from now on."""
+        for path in sorted(self._folder.glob(f"*{_ALERT}")):
+            if (waiting := self._opened(path)) is not None:
+                write_whole(path, key.seal(waiting.packed, _about(waiting.id)))
 
     def count(self) -> int:
         """How many alerts are queued."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -69,6 +70,8 @@ class Link:
         self._meanwhile = meanwhile
         self.name = name
         self.is_cut = False
+        # So long the answer to the next beat is on its way.
+        self.delay_s = 0.0
         # The revision that the node had confirmed with each of its beats, as the head saw it.
         self.revisions: list[int] = []
 
@@ -91,6 +94,8 @@ class Link:
     def beat(self, node: str, number: int, beat: bytes) -> bytes:
         head = self._head()
         orders = head.beat(node, number, beat)
+        delay_s, self.delay_s = self.delay_s, 0.0
+        time.sleep(delay_s)
         self.revisions += [each.watchlist_revision for each in head.status().nodes if each.name == self.name]
         return orders
 

@@ -10,9 +10,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from pylfr.cluster.metrics import ClusterCollector
+from pylfr.cluster.node import MOST_ALERTS
 from pylfr.cluster.packed_alert import unpack_alert
 from pylfr.deployment.config import read_deployment
+from pylfr.gallery.watchlist.sealed import seal_watchlist
 from pylfr.governance.audit.audit import read_audit
+from pylfr.governance.keys.vault import make_vault_key, read_vault_key
 from pylfr.types import Alert
 from tests.cluster.stage import wait_for
 from tests.cluster.table import Table, alert_of, counted, ended, has_newest, seal_again
@@ -34,19 +37,20 @@ def test_an_alert_that_the_head_cannot_read_stays_with_its_node_and_holds_up_no_
 ) -> None:
     def unpack(content: bytes) -> Alert:
         alert = unpack_alert(content)
-        if alert.id == "one":
+        if alert.id.startswith("unreadable"):
             raise ValueError("it is no packed alert")
         return alert
 
     monkeypatch.setattr("pylfr.cluster.record.unpack_alert", unpack)
     table.add("a", capacity=6)
     wait_for(lambda: table.held("a") == 6, "a has all")
-    for number, name in enumerate(("one", "two")):
+    for number, name in enumerate((*(f"unreadable-{number}" for number in range(MOST_ALERTS)), "two")):
         table.raise_alert("a", alert_of(name, at=datetime.now(UTC) + timedelta(hours=number)))
     wait_for(lambda: table.kinds().count("alert") == 1, "the other one is recorded")
+    wait_for(lambda: len(list((table.folder / "a" / "outbox").iterdir())) == MOST_ALERTS, "it does not wait any more")
     assert table.held("a") == 6
     assert not table.engines["a"][-1].stopped_because
-    assert len(list((table.folder / "a" / "outbox").iterdir())) >= 1
+    assert len(list((table.folder / "a" / "outbox").iterdir())) == MOST_ALERTS
     assert "stays in its queue: it is no packed alert" in caplog.text
 
 
@@ -82,6 +86,16 @@ def test_a_node_that_is_cut_off_stops_by_itself_and_what_has_no_room_is_said(tab
     table.links["a"].is_cut = False
     wait_for(lambda: table.held("a") + table.held("b") == 6, "all are placed again")
     assert "engine-lost" in table.kinds()
+
+
+def test_an_engine_whose_lease_ended_before_it_was_renewed_ends(table: Table) -> None:
+    table.add("a", capacity=6)
+    wait_for(lambda: table.held("a") == 6, "a has all")
+    # Asked under the lease, which is over when the answer comes; what the answer renews is not over yet.
+    table.links["a"].delay_s = 1.35
+    wait_for(lambda: len(table.engines["a"]) == 2, "another engine is opened")
+    assert "lease has ended" in table.engines["a"][0].stopped_because
+    wait_for(lambda: table.held("a") == 6, "a has all again")
 
 
 def test_a_node_whose_key_is_not_named_is_given_nothing(table: Table) -> None:
@@ -180,10 +194,32 @@ def test_a_list_that_is_older_than_before_stops_every_engine(table: Table) -> No
     wait_for(lambda: "is an older one" in table.engines["a"][-1].stopped_because, "a stops")
 
 
-def test_engines_outlive_their_head_and_nothing_is_recorded_twice(folder: Path) -> None:
-    # Long enough for a head to be started again by a machine that is busy.
+def test_an_engine_ends_where_its_head_comes_back_with_another_deployment(table: Table) -> None:
+    table.add("a", capacity=6)
+    wait_for(lambda: table.held("a") == 6, "a has all")
+    table.engines["a"][-1].outbox.draft(alert_of("one", at=datetime.now(UTC)))
+    table.stop_head()
+    make_vault_key(table.folder / "other.key", expires_at=datetime.now(UTC) + timedelta(hours=1))
+    key = read_vault_key(table.folder / "other.key", now=datetime.now(UTC))
+    seal_watchlist(table.folder / "plain", table.folder / "fresh", key)
+    (table.folder / "fresh").replace(table.folder / "sealed")
+    text = (table.folder / "deployment.toml").read_text()
+    (table.folder / "deployment.toml").write_text(text.replace("watchlist.key", "other.key"))
+    table.start_head()
+    wait_for(lambda: len(table.engines["a"]) == 2, "another engine is opened")
+    wait_for(lambda: table.held("a") == 6, "a has all again")
+    wait_for(lambda: table.kinds().count("alert") == 1, "what the first engine had drafted is recorded")
+    assert not list((table.folder / "a" / "outbox").iterdir())
+
+
+def _lengthen_lease(folder: Path) -> None:
+    """So that a head can be started again within it by a machine that is busy."""
     text = (folder / "deployment.toml").read_text()
     (folder / "deployment.toml").write_text(text.replace("lease_s = 1.5", "lease_s = 4"))
+
+
+def test_engines_outlive_their_head_and_nothing_is_recorded_twice(folder: Path) -> None:
+    _lengthen_lease(folder)
     with Table(folder) as table:
         table.add("a", capacity=6)
         wait_for(lambda: table.held("a") == 6, "a has all")

@@ -54,6 +54,17 @@ def test_a_lease_that_the_head_ends_is_over_at_once() -> None:
     assert lease.left_s == 0
 
 
+def test_a_lease_that_has_ended_is_not_valid_again() -> None:
+    clock = Clock()
+    lease = Lease(clock_s=clock)
+    assert lease.renew(asked_s=clock.s, lease_s=5)
+    clock.s += 4.9
+    asked_s = clock.s
+    clock.s += 0.2
+    assert not lease.renew(asked_s=asked_s, lease_s=5)
+    assert lease.left_s == 0
+
+
 def test_an_alert_that_was_decided_under_a_lease_and_comes_after_it_is_not_recorded(tmp_path: Path) -> None:
     clock = Clock()
     lease = Lease(clock_s=clock)
