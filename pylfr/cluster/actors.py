@@ -56,7 +56,9 @@ class HeadActor:
         start_logging("info", "text")
         self._resources = open_resources(Path(deployment))
         try:
-            self._head = open_head(self._resources)
+            # One that Ray started anew only goes on with what was begun.
+            is_anew = ray.get_runtime_context().was_current_actor_reconstructed
+            self._head = open_head(self._resources, may_begin=not is_anew)
         except BaseException:
             self._resources.close()
             raise
@@ -96,16 +98,21 @@ class HeadActor:
         self._head.stop(because)
 
     def close(self) -> None:
-        """Close the record, and end the engines' actors. ``status`` still reports how the run ended."""
+        """Close the record, and end the engines' actors. ``status`` still reports how the run ended.
+
+        Raises ``AuditError`` where the record cannot be closed: nothing has ended then, and it is tried again.
+        """
         with self._closing:
             if self._over.is_set():
                 return
-            self._over.set()
             self._head.close()
-            for engine in (each for several in self._engines.values() for each in several):
-                ray.kill(engine)
-            self._listening.close()
-            self._resources.close()
+            self._over.set()
+            try:
+                for engine in [each for several in list(self._engines.values()) for each in several]:
+                    ray.kill(engine)
+            finally:
+                self._listening.close()
+                self._resources.close()
 
     def _listen(self) -> None:
         """Give the head's numbers to Prometheus, where the deployment file names a port."""
@@ -120,16 +127,21 @@ class HeadActor:
     def _watch(self) -> None:
         while not self._over.wait(_LOOK_EVERY_S):
             try:
-                self._head.tick()
-                if self._head.has_settled:
-                    self.close()
-                    return
-                self._start_engines()
-            except PylfrError as error:
-                log.error("%s", error)
-                self._head.stop(str(error))
+                self._look()
             except Exception:
+                # What could not be written, on a full disk, is tried again.
                 log.exception("the head goes on")
+
+    def _look(self) -> None:
+        try:
+            self._head.tick()
+            if self._head.has_settled:
+                self.close()
+            else:
+                self._start_engines()
+        except PylfrError as error:
+            log.error("%s", error)
+            self._head.stop(str(error))
 
     def _start_engines(self) -> None:
         """An actor for every engine of a machine that offers to analyse cameras, and has none yet.

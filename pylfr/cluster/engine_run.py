@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from pylfr._internal.steady_clock import since_boot_s, steady_now
 from pylfr.cluster.lease import Lease, LeasedAudit, LeasedAuthority
 from pylfr.cluster.messages import Brief
 from pylfr.cluster.outbox import Outbox
@@ -19,7 +20,7 @@ from pylfr.deployment.recognition import settings_of
 from pylfr.engine.build import build_engine
 from pylfr.engine.engine import Engine
 from pylfr.engine.observer import Observer
-from pylfr.engine.summary import RunTotals
+from pylfr.engine.summary import RunTotals, camera_turned
 from pylfr.errors import AuthorisationError, PylfrError, WatchlistError
 from pylfr.gallery.index.reloading import open_gallery
 from pylfr.governance.adjudication.false_alert_limit import NoCeiling
@@ -30,10 +31,13 @@ from pylfr.protocols import Source
 from pylfr.sinks.prepared import PreparedAudit
 from pylfr.types import FrameBatch
 from pylfr.video.batching.camera_queue import CameraCounts
+from pylfr.video.sources.observer import CameraEvent
 
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.1
+# A camera that could not be opened is tried again after this time.
+_REOPEN_S = 5.0
 # By whom cameras are turned over, as the engine's log has it.
 _HEAD = "the head of the cluster"
 
@@ -91,8 +95,12 @@ class EngineRun:
         self._over: frozenset[str] = frozenset()
         self._open_camera = open_camera
         self._engine: Engine | None = None
+        # Held to change both: a camera is either wanted no more, or about to be taken in and said to be here.
+        self._lock = threading.Lock()
         self._wanted: frozenset[str] = frozenset()
         self._has: frozenset[str] = frozenset()
+        # Why a camera could not be opened, and when that is tried again.
+        self._unopened: dict[str, tuple[str, float]] = {}
         self._because = ""
         self._trouble = ""
         self._stopping = threading.Event()
@@ -101,7 +109,8 @@ class EngineRun:
 
     @property
     def cameras(self) -> frozenset[str]:
-        return self._has | self._wanted
+        with self._lock:
+            return self._has | self._wanted
 
     @property
     def ended(self) -> frozenset[str]:
@@ -117,7 +126,10 @@ class EngineRun:
     @property
     def failed(self) -> dict[str, str]:
         states = self._engine.cameras() if self._engine is not None else {}
-        return {name: each.error or "" for name, each in states.items() if each.state == "failed" and name in self._has}
+        failed = {
+            name: each.error or "" for name, each in states.items() if each.state == "failed" and name in self._has
+        }
+        return failed | {name: why for name, (why, _) in self._unopened.copy().items()}
 
     @property
     def totals(self) -> RunTotals | None:
@@ -132,7 +144,8 @@ class EngineRun:
         return self._trouble
 
     def assign(self, cameras: frozenset[str]) -> None:
-        self._wanted = cameras
+        with self._lock:
+            self._wanted = cameras
 
     def follow_watchlist(self) -> int | None:
         return self._engine.refresh()[0] if self._engine is not None else None
@@ -167,22 +180,50 @@ class EngineRun:
             log.exception("the engine of this node has failed")
             self._trouble = f"{type(error).__name__}: {error}"
         finally:
-            self._has = self._wanted = frozenset()
+            with self._lock:
+                self._has = self._wanted = frozenset()
 
     def _turn_cameras(self, engine: Engine) -> None:
         """Add and remove cameras as they are wanted. Apart from whoever asks: a silent camera's decoder ends late."""
         while not self._stopping.wait(_LOOK_EVERY_S):
-            wanted = self._wanted
+            if engine.state == "new":
+                # It writes down that it begins.
+                continue
             try:
-                for camera in sorted(self._has - wanted):
+                for camera in sorted(self._has - self._wanted):
                     engine.changes.take_out(camera, by=_HEAD, because="it is placed elsewhere")
-                    self._has -= {camera}
-                for camera in sorted(wanted - self._has):
-                    engine.changes.take_in(self._open_camera(camera), by=_HEAD, because="it is placed here")
-                    self._has |= {camera}
-            except (PylfrError, OSError) as error:
+                    with self._lock:
+                        self._has -= {camera}
+                for camera in sorted(self._wanted - self._has):
+                    self._take_in(engine, camera)
+                for camera in self._unopened.keys() - self._wanted:
+                    del self._unopened[camera]
+            except Exception as error:
+                log.exception("cameras are not turned over any more")
                 engine.stop(f"a camera could not be turned over: {error}")
                 return
+
+    def _take_in(self, engine: Engine, camera: str) -> None:
+        """Have a camera, if that is still wanted; where it cannot be opened, the others go on."""
+        before, reopen_at_s = self._unopened.get(camera, ("", 0.0))
+        if since_boot_s() < reopen_at_s:
+            return
+        with self._lock:
+            if camera not in self._wanted:
+                return
+            self._has |= {camera}
+        try:
+            source = self._open_camera(camera)
+        except (PylfrError, OSError) as error:
+            self._unopened[camera] = str(error), since_boot_s() + _REOPEN_S
+            if before != str(error):
+                event = CameraEvent(camera=camera, kind="failed", at=steady_now(), detail=str(error))
+                engine.note(camera_turned(event))
+            with self._lock:
+                self._has -= {camera}
+            return
+        engine.changes.take_in(source, by=_HEAD, because="it is placed here")
+        self._unopened.pop(camera, None)
 
 
 class _Progress(Observer):

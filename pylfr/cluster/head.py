@@ -13,6 +13,7 @@ from pathlib import Path
 from pylfr._internal.steady_clock import steady_now
 from pylfr.cluster.accounts import RunAccounts
 from pylfr.cluster.camera_places import CameraPlaces
+from pylfr.cluster.decided import NOTHING_DECIDED, Decided
 from pylfr.cluster.envelope import put_in
 from pylfr.cluster.incoming_list import part_after
 from pylfr.cluster.log_binding import LogBinding
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 # After a lease has ended on the node's clock: what the two clocks may differ by over a few seconds, many times over.
 _MARGIN_S = 0.5
+_BETWEEN_MOVES_S = 0.02
 # So long a head that was stopped waits for what the nodes have left; those that are silent it gives up before.
 _SETTLE_S = 30.0
 # Why a run ends whose recordings have all come to their end.
@@ -59,9 +61,13 @@ class ClusterHead:
         audit: AuditLog,
         record: ClusterRecord,
         accounts: RunAccounts,
+        decided: Decided = NOTHING_DECIDED,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``nodes`` are the public keys of those who may join, by name; ``ends_at`` is when the window does."""
+        """``nodes`` are the public keys of those who may join, by name; ``ends_at`` is when the window does.
+
+        ``decided`` is what a head that died in this run had decided.
+        """
         self._brief = brief
         self._lease_s = lease_s
         self._ends_at = ends_at
@@ -73,11 +79,13 @@ class ClusterHead:
         self._began_at = accounts.began_at or steady_now()
         self._clock_s = clock_s
         self._lock = threading.RLock()
-        self._members = Members(nodes, key=key, clock_s=clock_s)
-        self._places = CameraPlaces([each.name for each in brief.cameras], self._members, audit, clock_s=clock_s)
+        self._ticking = threading.Lock()
+        self._members = Members(nodes, key=key, silent_s=lease_s + _MARGIN_S, clock_s=clock_s)
+        names = [each.name for each in brief.cameras]
+        self._places = CameraPlaces(names, self._members, audit, decided=decided, clock_s=clock_s)
         self._logs = LogBinding(audit, folder, clock_s=clock_s)
-        self._stopped_because = ""
-        self._stopped_s = 0.0
+        self._stopped_because = decided.stopped_because
+        self._stopped_s = clock_s()
         self._last: ClusterStatus | None = None
         # Engines of a head that died may go on until their leases end: they are waited for before anything is placed.
         self._places_from_s = clock_s() + lease_s + _MARGIN_S
@@ -119,16 +127,10 @@ class ClusterHead:
 
     def tick(self) -> None:
         """Give up nodes whose lease has ended, place cameras, bind the engines' logs, and stop when all is over."""
-        with self._lock:
-            if self._last is not None:
-                return
-            for member in self._members.give_up(silent_s=self._lease_s + _MARGIN_S):
-                self._logs.lost(member)
-            for member in self._members.joined().values():
-                self._logs.grown(member)
-            self._stop_where_over()
-            if self._clock_s() >= self._places_from_s and not self._stopped_because:
-                self._places.place()
+        with self._ticking:
+            while self._tick():
+                # Nodes are answered in between: their leases run.
+                time.sleep(_BETWEEN_MOVES_S)
 
     @property
     def has_settled(self) -> bool:
@@ -137,12 +139,13 @@ class ClusterHead:
         Nodes that do not within half a minute are not waited for any longer.
         """
         with self._lock:
-            if not self._stopped_because:
+            # Nodes of a head that died before have as long to join as they may hold cameras.
+            if not self._stopped_because or self._clock_s() < self._places_from_s:
                 return False
             late = [
                 each.name
-                for each in self._members.joined().values()
-                if not each.is_idle or self._logs.checkpoints(each) < each.log.sequence
+                for _, each in self._members.all()
+                if not each.has_joined or not each.is_idle or self._logs.checkpoints(each) < each.log.sequence
             ]
             is_over = self._clock_s() - self._stopped_s > _SETTLE_S
             if late and is_over:
@@ -156,14 +159,14 @@ class ClusterHead:
         with self._lock:
             self._members.require_name(name)
             self._places.drain(name)
-            self.tick()
+        self.tick()
 
     def undrain(self, name: str) -> None:
         """Give a node cameras again. Raises ``ConfigError`` where no node has that name."""
         with self._lock:
             self._members.require_name(name)
             self._places.undrain(name)
-            self.tick()
+        self.tick()
 
     def status(self) -> ClusterStatus:
         """The whole, now."""
@@ -179,7 +182,7 @@ class ClusterHead:
                         name=each.name,
                         cameras=tuple(sorted(each.cameras)),
                         capacity=each.capacity,
-                        beat_s_ago=round(now_s - each.last_s, 2),
+                        beat_s_ago=round(now_s - each.heard_s, 2),
                         is_drained=self._places.is_drained(each.name),
                         has_newest_watchlist=each.watchlist == newest and each.revision == revision,
                         watchlist_revision=each.revision,
@@ -226,6 +229,20 @@ class ClusterHead:
             self._last = replace(self.status(), has_ended=True)
             self._members.clear()
 
+    def _tick(self) -> bool:
+        """As ``tick``; whether some cameras are still to be moved."""
+        with self._lock:
+            if self._last is not None:
+                return False
+            for member in self._members.give_up():
+                self._logs.lost(member)
+            for member in self._members.joined().values():
+                self._logs.grown(member)
+            self._stop_where_over()
+            if self._stopped_because or self._clock_s() < self._places_from_s:
+                return False
+            return self._places.place()
+
     def _require_open(self) -> None:
         if self._last is not None:
             raise UnknownNodeError("the run of this cluster has ended")
@@ -236,8 +253,9 @@ class ClusterHead:
             received = self._logs.add(member, said.checkpoints)
         except (ConflictError, ValueError, OSError) as error:
             # A node whose log contradicts itself may not go on.
-            log.error("checkpoints of node %s: %s", member.name, error)
-            return Orders(lease_s=0, stop=f"the engine's log is not what it was: {error}"), b""
+            because = f"the engine's log is not what it was: {error}"
+            self._members.note_trouble(member, because)
+            return Orders(lease_s=0, stop=because), b""
         answer = Orders(
             lease_s=0,
             received=received,
@@ -256,11 +274,13 @@ class ClusterHead:
         has_newest = (said.watchlist, said.revision) == (newest.sha256, newest.revision)
         member.told_s = None if has_newest else now_s if member.told_s is None else member.told_s
         # A node that cannot confirm the newest list has no lease any more: somebody may have been taken off it.
-        lease_s = 0.0 if member.told_s is not None and now_s - member.told_s > self._lease_s else self._lease_s
+        is_late = member.told_s is not None and now_s - member.told_s > self._lease_s
+        lease_s = 0.0 if is_late else self._lease_s
+        self._members.note_trouble(member, said.trouble or ("it has not taken the newest watchlist" if is_late else ""))
         if len(alerts) < MOST_ALERTS:
             # Every alert of theirs has come with this beat.
             self._places.finish(member.ended)
-        cameras = self._places.free_for(node)
+        cameras = frozenset[str]() if is_late else self._places.free_for(node)
         member.cameras |= cameras
         answer = answer.model_copy(update={"lease_s": lease_s, "cameras": tuple(sorted(cameras))})
         if has_newest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,9 @@ from pylfr.governance.keys.keys import PublicKey, SigningKey
 
 log = logging.getLogger(__name__)
 
-_TROUBLED_S = 10.0
+# So long a node in trouble is given no cameras, twice as long each time that it is in trouble again, and no longer than
+# the most; without trouble for that time, it starts anew.
+_TROUBLED_S, _MOST_TROUBLED_S = 10.0, 300.0
 _MOST_CHALLENGES = 1000
 
 
@@ -24,7 +27,7 @@ _MOST_CHALLENGES = 1000
 class Member:
     """A node under a lease. ``cameras`` are those that it may hold, ``number`` is that of its last beat.
 
-    It greets at ``greeted_s``; its lease counts from ``last_s``, when it joined or last beat.
+    It was last heard at ``heard_s``; its lease counts from ``leased_s``, when it beat, or joined holding cameras.
     ``account`` is what its engine has counted, while that runs; one that ``is_idle`` has ended it and handed over all.
     """
 
@@ -33,8 +36,8 @@ class Member:
     capacity: int = 0
     has_joined: bool = False
     number: int = 0
-    greeted_s: float
-    last_s: float = 0.0
+    heard_s: float
+    leased_s: float = -math.inf
     cameras: frozenset[str] = frozenset()
     ended: frozenset[str] = frozenset()
     failed: Mapping[str, str] = field(default_factory=dict)
@@ -45,7 +48,8 @@ class Member:
     revision: int = 0
     told_s: float | None = None
     trouble: str = ""
-    troubled_until_s: float = 0.0
+    troubles: int = 0
+    troubled_until_s: float = -math.inf
     log_key: PublicKey | None = None
     log: LogPoint = field(default_factory=lambda: LogPoint(sequence=0, digest=""))
     bound: int = 0
@@ -55,10 +59,16 @@ class Member:
 class Members:
     """Those whose keys are known, by the fingerprints of these keys. Whoever calls holds the head's lock."""
 
-    def __init__(self, nodes: Mapping[str, PublicKey], *, key: SigningKey, clock_s: Callable[[], float]) -> None:
-        """``nodes`` are the public keys of those who may join, by name; ``key`` is the record's."""
+    def __init__(
+        self, nodes: Mapping[str, PublicKey], *, key: SigningKey, silent_s: float, clock_s: Callable[[], float]
+    ) -> None:
+        """``nodes`` are the public keys of those who may join, by name; ``key`` is the record's.
+
+        A node that has been silent for longer than ``silent_s`` has no lease any more.
+        """
         self._names = {public.fingerprint: (name, public) for name, public in nodes.items()}
         self._key = key
+        self._silent_s = silent_s
         self._clock_s = clock_s
         # In the order in which they were made.
         self._challenges: dict[str, None] = {}
@@ -98,10 +108,12 @@ class Members:
         name, public = self._names[hello.node]
         welcome, session = answer(hello, key=self._key, node=public)
         old = self._members.get(hello.node)
-        member = Member(name=name, session=session, greeted_s=self._clock_s())
+        member = Member(name=name, session=session, heard_s=self._clock_s())
         if old is not None:
             # It may hold its cameras until its old lease ends, whatever it says now.
-            member.cameras, member.last_s = old.cameras, old.last_s
+            member.cameras, member.leased_s = old.cameras, old.leased_s
+            member.trouble, member.troubles = old.trouble, old.troubles
+            member.troubled_until_s = old.troubled_until_s
         self._members[hello.node] = member
         return welcome
 
@@ -111,8 +123,11 @@ class Members:
         said = Joining.model_validate_json(member.session.open(joining, "join", 0))
         member.capacity, member.log = said.capacity, said.log
         member.log_key = PublicKey.parse(said.log_key)
-        member.cameras |= frozenset(said.holding)
-        member.last_s, member.has_joined = self._clock_s(), True
+        member.heard_s, member.has_joined = self._clock_s(), True
+        if said.holding:
+            # Under the lease of a head that was there before.
+            member.cameras |= frozenset(said.holding)
+            member.leased_s = member.heard_s
         return member, said
 
     def beat(self, node: str, number: int, beat: bytes) -> tuple[Member, Beat, tuple[bytes, ...]]:
@@ -124,31 +139,46 @@ class Members:
         if not member.has_joined or number <= member.number:
             raise UnknownNodeError(f"node {node} must join first")
         said, alerts = take_out(Beat, member.session.open(beat, "beat", number))
-        member.number, member.last_s = number, self._clock_s()
+        member.number, member.heard_s = number, self._clock_s()
+        member.leased_s = member.heard_s
         member.cameras, member.ended, member.failed = frozenset(said.cameras), frozenset(said.ended), said.failed
         member.watchlist, member.revision, member.log = said.watchlist, said.revision, said.log
         member.waiting = said.waiting
         member.account = next((each for each in said.accounts if not each.has_ended), None)
-        if said.trouble and said.trouble != member.trouble:
-            log.warning("node %s: %s", member.name, said.trouble)
-        member.trouble = said.trouble
-        if said.trouble:
-            member.troubled_until_s = self._clock_s() + _TROUBLED_S
         return member, said, alerts
 
-    def give_up(self, *, silent_s: float) -> Iterator[Member]:
-        """Forget those that have been silent for longer than ``silent_s``; yields those that had joined.
+    def note_trouble(self, member: Member, why: str) -> None:
+        """Why the node is given no cameras for a while; "" where nothing is wrong with it now."""
+        now_s = self._clock_s()
+        if why and why != member.trouble:
+            log.warning("node %s: %s", member.name, why)
+        if why:
+            member.troubles += not member.trouble
+            longer_s = _TROUBLED_S * 2.0 ** min(member.troubles - 1, 10)
+            member.troubled_until_s = now_s + min(longer_s, _MOST_TROUBLED_S)
+        elif now_s - member.troubled_until_s > _MOST_TROUBLED_S:
+            member.troubles = 0
+        member.trouble = why
+
+    def may_have_cameras(self, member: Member) -> bool:
+        """Whether it has a lease, and has not been in trouble lately."""
+        return self._has_lease(member) and self._clock_s() >= member.troubled_until_s
+
+    def give_up(self) -> Iterator[Member]:
+        """Forget those that have been silent for too long; yields those that had joined.
 
         One that has greeted has as long to join; cameras that it had under an earlier lease are free when that ends.
         """
-        now_s = self._clock_s()
         for node, member in list(self._members.items()):
-            if now_s - max(member.last_s, member.greeted_s) > silent_s:
+            if self._clock_s() - member.heard_s > self._silent_s:
                 del self._members[node]
                 if member.has_joined:
                     yield member
-            elif now_s - member.last_s > silent_s:
+            elif not self._has_lease(member):
                 member.cameras = frozenset()
+
+    def _has_lease(self, member: Member) -> bool:
+        return self._clock_s() - member.leased_s <= self._silent_s
 
     def clear(self) -> None:
         """Forget all."""

@@ -47,7 +47,6 @@ class Brief(ConfigModel):
     calibrated: bool
     index: IndexName
     device_mib: int | None
-    grace_s: float
     tracing: TracingSection | None
     references: tuple[str, ...] | None
     watchlist_key_expires_at: Moment

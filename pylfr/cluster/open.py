@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pylfr.cluster.accounts import RunAccounts
+from pylfr.cluster.decided import DECISIONS, decided_since
 from pylfr.cluster.engine_logs import BINDING
 from pylfr.cluster.head import ClusterHead
 from pylfr.cluster.messages import Brief
@@ -14,17 +15,19 @@ from pylfr.deployment.sinks import false_alert_limit, open_sinks
 from pylfr.deployment.sweep import forget_expired
 from pylfr.deployment.whole_record import require_whole_record
 from pylfr.engine.summary import run_began
-from pylfr.errors import ConfigError
+from pylfr.errors import AuthorisationError, ConfigError
 from pylfr.governance.authorisation.authority import Authorisation, RecordingPermit
 from pylfr.governance.keys.keys import read_public_key
 from pylfr.governance.keys.memory import memory_state
 from pylfr.types import Event
 
 
-def open_head(resources: Resources) -> ClusterHead:
+def open_head(resources: Resources, *, may_begin: bool = True) -> ClusterHead:
     """The head of a deployment; what it opens is closed with ``resources``.
 
-    Raises ``AuthorisationError`` naming whatever was not authorised, ``ConfigError`` for a deployment that no cluster
+    A run that is under way by the log goes on. Unless a run ``may_begin``, nothing else does: whoever only starts a
+    head again that died does not decide to look for people. Raises ``AuthorisationError`` for that too, and naming
+    whatever was not authorised, ``ConfigError`` for a deployment that no cluster
     can run, and the error of whichever part cannot be had.
     """
     deployment = resources.deployment
@@ -41,14 +44,20 @@ def open_head(resources: Resources) -> ClusterHead:
     brief = _brief(resources, terms, watchlist)
     watchlist.now()
     audit = resources.audit
-    audit.note(deployed(resources, terms, memory=memory_state()))
-    record = ClusterRecord(audit, open_sinks(resources, terms), cooldown_s=deployment.recognition.cooldown_s)
     names = frozenset(camera.name for camera in deployment.cameras)
     began = run_began(
         terms.authority.reference, names, deployment_threshold(resources), decoding="on the nodes of a cluster"
     )
     accounts = RunAccounts(began)
     accounts.load(audit.entries("run-began", "run-ended", *BINDING))
+    if accounts.began_at is None and not may_begin:
+        raise AuthorisationError(
+            f"the run of {deployment.name!r} has ended, and its head was started again: `pylfr cluster run` begins "
+            "another run"
+        )
+    decided = decided_since(accounts.began_at, audit.entries(*DECISIONS))
+    audit.note(deployed(resources, terms, memory=memory_state()))
+    record = ClusterRecord(audit, open_sinks(resources, terms), cooldown_s=deployment.recognition.cooldown_s)
     record.load(since=accounts.began_at)
     audit.note(began if accounts.began_at is None else _resumed(terms))
     return ClusterHead(
@@ -63,6 +72,7 @@ def open_head(resources: Resources) -> ClusterHead:
         audit=audit,
         record=record,
         accounts=accounts,
+        decided=decided,
     )
 
 
@@ -87,7 +97,6 @@ def _brief(resources: Resources, terms: Terms, watchlist: SharedWatchlist) -> Br
         calibrated=terms.calibrated,
         index=deployment.watchlist.index,
         device_mib=deployment.watchlist.device_mib,
-        grace_s=deployment.watchlist.grace_s,
         tracing=deployment.tracing,
         references=None if terms.authorised is None else tuple(sorted(terms.authorised)),
         watchlist_key_expires_at=key.expires_at,

@@ -71,6 +71,6 @@ def unpack_alert(content: bytes) -> Alert:
 
 
 def _picture(name: str, array: npt.NDArray[np.generic]) -> UInt8:
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
-        raise ValueError(f"{name} must be uint8 [H, W, 3], got {array.dtype} {list(array.shape)}")
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
+        raise ValueError(f"{name} must be uint8 [H, W, 3] of at least one pixel, got {array.dtype} {list(array.shape)}")
     return array.astype(np.uint8, copy=False)

@@ -64,10 +64,14 @@ class ClusterRecord:
                 )
             )
             self.repeats += 1
+            self._known[alert.id] = True
         else:
-            self._record(alert)
+            recorded = self._audit.record(alert)
+            # From here on it is never recorded again, whatever its sinks do.
+            self._known[alert.id] = True
             self._times[who].append(alert.captured_at)
-        self._known[alert.id] = True
+            self.alerts += 1
+            self._give(recorded)
         return alert.id
 
     def close(self) -> None:
@@ -78,11 +82,6 @@ class ClusterRecord:
             except SinkError as error:
                 self.undelivered += error.undelivered
                 log.error("%s", error)
-
-    def _record(self, alert: Alert) -> None:
-        recorded = self._audit.record(alert)
-        self.alerts += 1
-        self._give(recorded)
 
     def _give_again(self, alert: Alert) -> None:
         """A head that died may have recorded an alert without giving it to the sinks; one that has it ignores it."""
@@ -98,3 +97,6 @@ class ClusterRecord:
             except SinkError as error:
                 self.undelivered += 1
                 log.error("alert %s is recorded and was not delivered: %s", recorded.value.id, error)
+            except Exception:
+                self.undelivered += 1
+                log.exception("alert %s is recorded and was not delivered", recorded.value.id)

@@ -46,3 +46,12 @@ def folder(tmp_path: Path) -> Path:
 def table(folder: Path) -> Iterator[Table]:
     with ExitStack() as stack:
         yield stack.enter_context(Table(folder))
+
+
+@pytest.fixture
+def lasting(folder: Path) -> Iterator[Table]:
+    """A table whose leases outlast a head that is started again, also on a busy machine."""
+    text = (folder / "deployment.toml").read_text()
+    (folder / "deployment.toml").write_text(text.replace("lease_s = 1.5", "lease_s = 4"))
+    with Table(folder) as table:
+        yield table

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,28 +75,34 @@ class Link:
         # The revision that the node had confirmed with each of its beats, as the head saw it.
         self.revisions: list[int] = []
 
-    def _head(self) -> ClusterHead:
-        if self.is_cut or self._table.head is None:
-            raise HeadAwayError("the cable is out")
-        return self._table.head
+    @contextmanager
+    def _head(self) -> Iterator[ClusterHead]:
+        with self._table.in_hand() as head:
+            if self.is_cut or head is None:
+                raise HeadAwayError("the cable is out")
+            yield head
 
     def challenge(self) -> str:
-        return self._head().challenge()
+        with self._head() as head:
+            return head.challenge()
 
     def greet(self, hello: Hello) -> Welcome:
-        welcome = self._head().greet(hello)
-        self._meanwhile(self._head())
-        return welcome
+        with self._head() as head:
+            welcome = head.greet(hello)
+            self._meanwhile(head)
+            return welcome
 
     def join(self, node: str, joining: bytes) -> tuple[bytes, bytes, int]:
-        return self._head().join(node, joining)
+        with self._head() as head:
+            return head.join(node, joining)
 
     def beat(self, node: str, number: int, beat: bytes) -> bytes:
-        head = self._head()
-        orders = head.beat(node, number, beat)
+        with self._head() as head:
+            orders = head.beat(node, number, beat)
+            self.revisions += [each.watchlist_revision for each in head.status().nodes if each.name == self.name]
         delay_s, self.delay_s = self.delay_s, 0.0
-        time.sleep(delay_s)
-        self.revisions += [each.watchlist_revision for each in head.status().nodes if each.name == self.name]
+        if delay_s:
+            time.sleep(delay_s)
         return orders
 
 
@@ -111,6 +117,7 @@ class Table:
         self._resources: Resources | None = None
         self._nodes: list[tuple[ClusterNode, threading.Thread]] = []
         self._over = threading.Event()
+        self._calls, self._changed = 0, threading.Condition()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
 
     def __enter__(self) -> Table:
@@ -133,9 +140,24 @@ class Table:
 
     def stop_head(self) -> None:
         """As a crash: nothing is said to the nodes."""
-        self.head = None
+        with self._changed:
+            self.head = None
+            self._changed.wait_for(lambda: not self._calls)
         if self._resources is not None:
             self._resources.close()
+
+    @contextmanager
+    def in_hand(self) -> Iterator[ClusterHead | None]:
+        """The head, which does not stop while it does something."""
+        with self._changed:
+            head = self.head
+            self._calls += 1
+        try:
+            yield head
+        finally:
+            with self._changed:
+                self._calls -= 1
+                self._changed.notify_all()
 
     def add(
         self,
@@ -150,6 +172,7 @@ class Table:
         made = self.engines[name] = []
 
         def open_engine(*_: object, outbox: Outbox, **__: object) -> SleepingEngine:
+            self.opened()
             made.append(SleepingEngine(outbox=outbox, reads_watchlists=reads_watchlists))
             return made[-1]
 
@@ -158,8 +181,19 @@ class Table:
         thread.start()
         self._nodes.append((node, thread))
 
+    def opened(self) -> None:
+        """A node opens an engine."""
+
     def held(self, name: str) -> int:
-        return sum(len(each.cameras) for each in (self.head.status().nodes if self.head else ()) if each.name == name)
+        """How many cameras the node may hold by the head, and has."""
+        nodes = self.head.status().nodes if self.head else ()
+        may_hold = sum(len(each.cameras) for each in nodes if each.name == name)
+        return min(may_hold, sum(len(each.cameras) for each in self.engines[name]))
+
+    def shared(self, *names: str) -> bool:
+        """Whether all cameras are held by these nodes, and each has some."""
+        held = [self.held(name) for name in names]
+        return sum(held) == len(CAMERAS) and min(held) >= 2
 
     def raise_alert(self, name: str, alert: Alert) -> None:
         outbox = self.engines[name][-1].outbox
@@ -171,9 +205,9 @@ class Table:
 
     def _tick(self) -> None:
         while not self._over.wait(0.1):
-            head = self.head
-            if head is not None:
-                head.tick()
+            with self.in_hand() as head:
+                if head is not None:
+                    head.tick()
 
 
 def seal_again(folder: Path, *, step: int) -> None:

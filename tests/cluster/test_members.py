@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pylfr.cluster.envelope import put_in
 from pylfr.cluster.members import Members
-from pylfr.cluster.messages import Joining, LogPoint
+from pylfr.cluster.messages import Beat, Joining, LogPoint
 from pylfr.cluster.node import UnknownNodeError
 from pylfr.cluster.session import NodeSide, SealedChannel
 from pylfr.governance.keys.keys import SigningKey, make_key, read_signing_key
@@ -22,7 +23,7 @@ class Stage:
         self._head, self._node = _key(folder / "head.key"), _key(folder / "node.key")
         self.now_s = 1000.0
         self.node = self._node.public.fingerprint
-        self.members = Members({"a": self._node.public}, key=self._head, clock_s=lambda: self.now_s)
+        self.members = Members({"a": self._node.public}, key=self._head, silent_s=LEASE_S, clock_s=lambda: self.now_s)
 
     def greet(self) -> SealedChannel:
         side = NodeSide(self._node, head=self._head.public, challenge=self.members.challenge())
@@ -34,8 +35,16 @@ class Stage:
         )
         self.members.join(self.node, session.seal(joining.model_dump_json().encode(), "join", 0))
 
+    def beat(self, session: SealedChannel, number: int) -> None:
+        said = put_in(Beat(cameras=(), log=LogPoint(sequence=0, digest="")), ())
+        self.members.beat(self.node, number, session.seal(said, "beat", number))
+
+    @property
+    def may_have_cameras(self) -> bool:
+        return self.members.may_have_cameras(self.members[self.node])
+
     def given_up(self) -> list[str]:
-        return [each.name for each in self.members.give_up(silent_s=LEASE_S)]
+        return [each.name for each in self.members.give_up()]
 
 
 @pytest.fixture
@@ -77,3 +86,44 @@ def test_who_greets_again_holds_its_cameras_until_its_old_lease_ends_and_no_long
     assert stage.members[stage.node].cameras == frozenset()
     stage.join(session)
     assert stage.members[stage.node].has_joined
+
+
+def test_a_node_that_dies_between_its_joining_and_its_first_beat_is_given_no_cameras(stage: Stage) -> None:
+    for _ in range(5):
+        stage.join(stage.greet())
+        assert not stage.may_have_cameras
+        stage.now_s += LEASE_S / 2
+        assert stage.given_up() == []
+    session = stage.greet()
+    stage.join(session)
+    stage.beat(session, 1)
+    assert stage.may_have_cameras
+
+
+def test_a_node_in_trouble_again_and_again_is_given_no_cameras_for_longer_and_longer(stage: Stage) -> None:
+    session, number, waits = stage.greet(), 0, []
+    stage.join(session)
+
+    def beat() -> None:
+        nonlocal number
+        number += 1
+        stage.beat(session, number)
+
+    for _ in range(7):
+        beat()
+        stage.members.note_trouble(stage.members[stage.node], "its disk is full")
+        stage.members.note_trouble(stage.members[stage.node], "")
+        troubled_s = stage.now_s
+        while not stage.may_have_cameras:
+            stage.now_s += 1.0
+            beat()
+            stage.members.note_trouble(stage.members[stage.node], "")
+        waits.append(stage.now_s - troubled_s)
+    assert waits == [10, 20, 40, 80, 160, 300, 300]
+    stage.now_s += 301
+    beat()
+    stage.members.note_trouble(stage.members[stage.node], "")
+    stage.members.note_trouble(stage.members[stage.node], "its disk is full")
+    stage.now_s += 10
+    beat()
+    assert stage.may_have_cameras
