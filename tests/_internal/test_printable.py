@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pylfr._internal.printable import one_line, printable
@@ -25,6 +25,7 @@ def test_a_message_is_one_line_and_keeps_its_words() -> None:
     assert one_line("one\n  two\tthree\x1b[1m") == "one two three\\x1b[1m"
 
 
+@settings(deadline=None)
 @given(st.text(st.characters()))
 def test_whatever_it_is_it_becomes_one_printable_line(text: str) -> None:
     assert printable(text).isprintable()

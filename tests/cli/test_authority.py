@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -61,28 +62,38 @@ pace = "as-fast-as-possible"
 """
 
 
-@pytest.fixture
-def folder(media_dir: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def signed(media_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A deployment whose authorisation is drafted from it and signed."""
-    references = save_references(media_dir, tmp_path)
+    folder = tmp_path_factory.mktemp("signed")
+    references = save_references(media_dir, folder)
     embedder = open_embedder("face_reid_0095")
-    with create_watchlist(tmp_path / "corridor.watchlist", embedder) as watchlist:
+    with create_watchlist(folder / "corridor.watchlist", embedder) as watchlist:
         watchlist.enrol("man", read_image(references["man"][0]), detector=open_detector("yunet_n"), embedder=embedder)
-    (tmp_path / "deployment.toml").write_text(deployment_text(media_dir))
+    (folder / "deployment.toml").write_text(deployment_text(media_dir))
     now = datetime.now(UTC)
     window = (
         f"starts_at = {(now - timedelta(hours=1)).isoformat()}\nends_at = {(now + timedelta(hours=1)).isoformat()}\n"
     )
-    (tmp_path / "case.toml").write_text(WORDS + window)
+    (folder / "case.toml").write_text(WORDS + window)
     for words in (
-        ("keygen", tmp_path / "officer.key"),
-        ("keygen", tmp_path / "record.key"),
-        ("draft", tmp_path / "deployment.toml", "--case", tmp_path / "case.toml", "--out", tmp_path / "draft.json"),
-        ("sign", tmp_path / "draft.json", "--key", tmp_path / "officer.key", "--out", tmp_path / "authorisation.json"),
+        ("keygen", folder / "officer.key"),
+        ("keygen", folder / "record.key"),
+        ("draft", folder / "deployment.toml", "--case", folder / "case.toml", "--out", folder / "draft.json"),
+        ("sign", folder / "draft.json", "--key", folder / "officer.key", "--out", folder / "authorisation.json"),
     ):
         done = pylfr("authority", *map(str, words))
         assert done.returncode == 0, done.stderr
-    return tmp_path
+    return folder
+
+
+@pytest.fixture
+def folder(signed: Path, tmp_path: Path) -> Iterator[Path]:
+    """The same, which the test may change: its paths are among what was authorised, so that it has to stay there."""
+    as_signed = shutil.copytree(signed, tmp_path / "as signed")
+    yield signed
+    shutil.rmtree(signed)
+    as_signed.rename(signed)
 
 
 def test_a_deployment_that_was_signed_for_checks_and_runs(folder: Path) -> None:

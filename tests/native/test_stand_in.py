@@ -152,7 +152,7 @@ def test_python_goes_on_while_an_object_that_waits_is_ended(device: ctypes.CDLL,
     counting.start()
     while turns[0] == 0:
         time.sleep(0.001)
-    device.stand_in_slow_waits(300)
+    device.stand_in_slow_waits(2000)
     before = turns[0]
     held.clear()
     during = turns[0] - before

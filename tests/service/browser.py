@@ -9,9 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Playwright, expect, sync_playwright
 
 from tests.service.stand import Stand
+
+# A machine that is busy answers late; what is expected is looked for all the time.
+expect.set_options(timeout=20_000)
 
 # Nothing of the browser's own may look for a network.
 ARGUMENTS = (

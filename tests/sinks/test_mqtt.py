@@ -154,7 +154,14 @@ def test_without_alerts_closing_is_quiet(broker: Broker) -> None:
         sink.send(alert_number(1))
 
 
+@pytest.fixture
+def slow_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever listens has subscribed before the alerts come."""
+    monkeypatch.setattr("pylfr.sinks.mqtt_client._RETRY_S", (5, 30))
+
+
 @needs_broker
+@pytest.mark.usefixtures("slow_retries")
 def test_alerts_wait_for_a_broker_that_comes_later(tmp_path: Path) -> None:
     late = Broker(tmp_path)
     sink = deliver_from_memory(broker_of("127.0.0.1", port=late.port), close_s=PATIENCE_S)
@@ -170,6 +177,7 @@ def test_alerts_wait_for_a_broker_that_comes_later(tmp_path: Path) -> None:
 
 
 @needs_broker
+@pytest.mark.usefixtures("slow_retries")
 def test_alerts_go_on_after_a_broker_was_restarted(broker: Broker) -> None:
     sink = deliver_from_memory(broker_of("127.0.0.1", port=broker.port), close_s=PATIENCE_S)
     listener = Listener(broker.port)
@@ -199,7 +207,7 @@ def test_the_password_opens_the_broker_and_is_never_shown(
     sink.close()
     monkeypatch.setenv("MQTT_PASSWORD", "hunter3")
     refused = deliver_from_memory(
-        broker_of("127.0.0.1", port=guarded.port, username="pylfr", password="${MQTT_PASSWORD}"), close_s=0.5
+        broker_of("127.0.0.1", port=guarded.port, username="pylfr", password="${MQTT_PASSWORD}"), close_s=3.0
     )
     refused.send(alert_number(2))
     with pytest.raises(SinkError, match=r"not delivered to mqtt://.* \(Not authorized\): 1, see") as caught:
@@ -265,7 +273,7 @@ def test_a_broker_with_the_certificate_of_another_host_gets_nothing(tmp_path: Pa
     made = certificates(tmp_path, host="broker.example")
     other = Broker(tmp_path, tls=[f"certfile {made.server}", f"keyfile {made.server_key}"])
     other.start()
-    sink = deliver_from_memory(broker_of("127.0.0.1", port=other.port, tls=MqttTls(ca=made.ca)), close_s=0.5)
+    sink = deliver_from_memory(broker_of("127.0.0.1", port=other.port, tls=MqttTls(ca=made.ca)), close_s=3.0)
     sink.send(alert_number(1))
     with pytest.raises(SinkError, match=r"not delivered to mqtts://.* \(.*certificate is not valid for '127"):
         sink.close()

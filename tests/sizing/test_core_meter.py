@@ -12,17 +12,13 @@ from pylfr.sizing.core_meter import CoreMeter, CoreSample, idle_cores
 
 
 def test_a_busy_thread_counts_for_its_kind_and_no_other() -> None:
-    over = threading.Event()
-
     def spin() -> None:
-        while not over.is_set():
+        while time.thread_time() < 0.2:
             pass
 
     worker = threading.Thread(target=spin, name="pylfr-decode-north")
     with CoreMeter() as meter:
         worker.start()
-        time.sleep(0.2)
-        over.set()
         worker.join()
     used = {kind: sum(each.cores[kind] * (each.until_s - each.since_s) for each in meter.samples)
             for kind in meter.samples[0].cores}  # fmt: skip

@@ -100,6 +100,7 @@ def test_a_recording_of_few_frames_a_second_is_not_taken_for_one_that_is_decoded
     setting: Setting, tmp_path: Path
 ) -> None:
     clip = write_clip(tmp_path / "slow.mp4", frames=20)
-    load = run_load(replace(setting, video=clip, rate_hz=RATE_HZ), 1, seconds=1.5, stagger_s=0.1, decode_floor_ms=1.0)
-    assert load.frames == pytest.approx(RATE_HZ * load.seconds, abs=2)
-    assert load.late < 0.15
+    load = run_load(replace(setting, video=clip, rate_hz=RATE_HZ), 1, seconds=3.0, stagger_s=0.1, decode_floor_ms=1.0)
+    # By the rate of the usual recordings, two thirds of its frames would be late.
+    assert 0.6 * RATE_HZ * load.seconds < load.frames < 1.4 * RATE_HZ * load.seconds
+    assert load.late < 0.5

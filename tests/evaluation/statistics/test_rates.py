@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pylfr.evaluation.statistics.rates import bootstrap_band, by_person, clopper_pearson, needed_trials, wilson
@@ -12,6 +12,7 @@ from pylfr.evaluation.statistics.rates import bootstrap_band, by_person, clopper
 statsmodels = pytest.importorskip("statsmodels.stats.proportion")
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials))))
 def test_intervals_agree_with_statsmodels(counts: tuple[int, int]) -> None:
     hits, trials = counts

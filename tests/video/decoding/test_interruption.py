@@ -53,8 +53,8 @@ def test_a_read_that_waits_ends_soon_after_the_camera_is_closed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
         closing = Closing()
-        threading.Timer(0.2, closing.set).start()
         began = time.monotonic()
+        threading.Timer(0.2, closing.set).start()
         with interrupted_by(closing), pytest.raises((av.error.FFmpegError, OSError)):
             av.open(address, format="mpegts", timeout=(LONG_S, LONG_S))
         assert 0.2 <= time.monotonic() - began < SOON_S

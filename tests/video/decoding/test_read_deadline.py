@@ -64,7 +64,7 @@ def test_a_camera_that_falls_silent_is_given_up_after_the_deadline() -> None:
 
 @needs_known_pyav
 def test_every_packet_begins_the_deadline_anew() -> None:
-    timeout_s = 2.0
+    timeout_s = 4.0
     with camera(clip()[: 20 * 1024 // 188 * 188], 0.3) as address:
         container, stream = opened(address, timeout_s=timeout_s)
         due = due_at(NEVER)
@@ -72,9 +72,9 @@ def test_every_packet_begins_the_deadline_anew() -> None:
             reader = reader_of(container, stream, due)
             assert reader.read(may_pass=True) is not None
             began = time.monotonic()
-            due.set(began + 2.5 * timeout_s)
+            due.set(began + 1.5 * timeout_s)
             assert reader.read(may_pass=True) is not None
-            assert 2.5 * timeout_s <= time.monotonic() - began < SOON_S
+            assert 1.5 * timeout_s <= time.monotonic() - began < SOON_S
 
 
 @needs_known_pyav
@@ -83,7 +83,7 @@ def test_what_waits_ends_soon_after_the_camera_is_closed() -> None:
     with camera(clip(), LONG_S) as address:
         container, stream = opened(address)
         with container, interrupted_by(closing):
-            threading.Timer(0.3, closing.set).start()
+            threading.Timer(2.0, closing.set).start()
             assert read_on(reader_of(container, stream, due_at(NEVER), closing)) < SOON_S
 
 
@@ -131,7 +131,7 @@ def test_a_camera_is_told_that_nobody_watches_it_any_more_however_long_it_was_re
     try:
         with Listening(server.port) as between:
             address = f"rtsp://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{between.port}/camera"
-            timeout_s = 1.0
+            timeout_s = 4.0
             container = av.open(address, options={"rtsp_transport": "tcp"}, timeout=(LONG_S, timeout_s))
             with container:
                 stream = container.streams.video[0]

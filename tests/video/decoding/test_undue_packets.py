@@ -121,8 +121,8 @@ def test_a_picture_that_is_wanted_sooner_than_was_said_is_given() -> None:
     with container:
         reader = reader_of(container, stream, due)
         assert reader.read(may_pass=True) is not None
-        threading.Timer(0.3, lambda: due.set(0.0)).start()
         began = time.monotonic()
+        threading.Timer(0.3, lambda: due.set(0.0)).start()
         packet = reader.read(may_pass=True)
         assert packet is not None
         assert 0.2 < time.monotonic() - began < 20.0

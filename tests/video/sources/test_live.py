@@ -76,8 +76,9 @@ class Reader:
 
     def kinds(self, camera: str) -> list[str]:
         self.events += self.batcher.take_events()
-        # The test server asks for its password in the clear, which is noted once.
-        return [event.kind for event in self.events if event.camera == camera and event.kind != "noted"]
+        # The test server asks for its password in the clear, which is noted once; a busy machine is late.
+        unremarkable = ("noted", "late")
+        return [event.kind for event in self.events if event.camera == camera and event.kind not in unremarkable]
 
     def wait(self, is_so: Callable[[], bool], what: str) -> None:
         until = time.monotonic() + PATIENCE_S
@@ -96,7 +97,7 @@ def test_a_killed_and_a_frozen_camera_come_back_while_the_other_goes_on(
     servers: tuple[Server, Server], ffmpeg_log: pytest.LogCaptureFixture
 ) -> None:
     troubled, steady = servers
-    patience = ReconnectPolicy(open_s=10.0, read_s=2.0, first_retry_s=0.1, longest_retry_s=0.5)
+    patience = ReconnectPolicy(open_s=10.0, read_s=5.0, first_retry_s=0.1, longest_retry_s=0.5)
     sources = [
         open_rtsp(troubled.url, camera="troubled", patience=patience),
         open_rtsp(steady.url, camera="steady", patience=ReconnectPolicy(open_s=20.0, read_s=20.0)),
