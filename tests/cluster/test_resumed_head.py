@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pylfr.cluster.head import ClusterHead
 from pylfr.cluster.open import open_head
 from pylfr.deployment.resources import open_resources
-from pylfr.errors import AuthorisationError
-from tests.cluster.stage import wait_for
+from pylfr.errors import AuthorisationError, ConfigError
+from pylfr.governance.audit.audit import read_audit
+from tests.cluster.stage import Stage, wait_for
 from tests.cluster.table import CAMERAS, Table, alert_of, ended
+
+if TYPE_CHECKING:
+    from pylfr.cluster.driver import RunningCluster
 
 
 def head_of(table: Table) -> ClusterHead:
     assert table.head is not None
     return table.head
+
+
+def why_away(cluster: RunningCluster) -> str:
+    """Why the head does not answer; "" where it does."""
+    try:
+        cluster.status()
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 def test_a_run_that_was_stopped_stays_stopped(lasting: Table) -> None:
@@ -94,3 +111,26 @@ def test_whoever_only_starts_a_head_again_begins_no_run(folder: Path) -> None:
         pytest.raises(AuthorisationError, match="has ended, and its head was started again"),
     ):
         open_head(resources, may_begin=False)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install pylfr[cluster]")
+def test_a_head_that_is_killed_after_its_run_begins_no_other(folder: Path) -> None:
+    with Stage(folder, "127.0.0.1") as stage:
+        from pylfr.cluster import driver
+
+        driver.connect(stage.address)
+        try:
+            cluster = driver.start(folder / "deployment.toml")
+            cluster.stop("it is over")
+            wait_for(lambda: cluster.status().has_ended, "the run has ended")
+            (head,) = stage.nodes["head"].actors("HeadActor")
+            os.kill(head, signal.SIGKILL)
+            wait_for(lambda: "begins another run" in why_away(cluster), "it says why it is not there")
+            wait_for(lambda: stage.nodes["head"].actors("HeadActor") == [], "its process ends")
+            # Whoever asks for a run gets one.
+            assert not driver.start(folder / "deployment.toml").status().has_ended
+        finally:
+            driver.disconnect()
+    kinds = [each.kind for each in read_audit(folder / "audit.log").entries]
+    assert kinds.count("run-began") == 2
