@@ -100,7 +100,7 @@ class HeadActor:
     def close(self) -> None:
         """Close the record, and end the engines' actors. ``status`` still reports how the run ended.
 
-        Raises ``AuditError`` where the record cannot be closed: nothing has ended then, and it is tried again.
+        Raises ``AuditError`` where the record cannot be closed: it goes on then, and is closed once there is room.
         """
         with self._closing:
             if self._over.is_set():

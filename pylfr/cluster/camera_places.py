@@ -18,7 +18,7 @@ _MOVES_S = 0.2
 
 
 class CameraPlaces:
-    """Places cameras on members that are neither drained nor in trouble, and notes every move."""
+    """Places cameras on members that have a lease and are neither drained nor in trouble, and notes every move."""
 
     def __init__(
         self,
@@ -59,14 +59,14 @@ class CameraPlaces:
         self._audit.note(Event(kind="node-undrained", details={"node": name}))
 
     def finish(self, cameras: Collection[str]) -> None:
-        """These need no node any more: every frame of theirs was analysed, and every alert is recorded."""
+        """These need no node any more: every frame was analysed, and every alert that can be recorded is."""
         for camera in sorted(set(cameras) - self._finished):
             self._audit.note(Event(kind="camera-finished", details={"camera": camera}))
             self._finished.add(camera)
 
     def keep(self, node: str, cameras: Collection[str]) -> None:
         """A node has these already: they stay where no other node was to have them."""
-        for camera in cameras:
+        for camera in set(cameras) & set(self._cameras):
             self._target.setdefault(camera, node)
 
     def free_for(self, node: str) -> frozenset[str]:

@@ -25,7 +25,7 @@ from pylfr.errors import ConfigError, PylfrError
 
 _CALLS = 8
 _LOOK_EVERY_S = 0.5
-# Longer than a head waits for what its nodes have left.
+# Longer than a head waits for what its nodes have left, unless it was started again a moment ago.
 _ENDING_S = 45.0
 
 

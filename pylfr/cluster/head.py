@@ -26,7 +26,7 @@ from pylfr.cluster.shared_watchlist import SharedWatchlist
 from pylfr.cluster.status import ClusterStatus, NodeStatus
 from pylfr.engine.summary import STOPPED_BY_OPERATOR, run_ended
 from pylfr.engine.window import window_over
-from pylfr.errors import PylfrError, WatchlistError
+from pylfr.errors import AuditError, PylfrError, WatchlistError
 from pylfr.governance.audit.audit import AuditLog
 from pylfr.governance.audit.receiver import ConflictError
 from pylfr.governance.keys.keys import PublicKey, SigningKey
@@ -85,6 +85,7 @@ class ClusterHead:
         self._places = CameraPlaces(names, self._members, audit, decided=decided, clock_s=clock_s)
         self._logs = LogBinding(audit, folder, clock_s=clock_s)
         self._stopped_because = decided.stopped_because
+        self._stop_is_noted = bool(decided.stopped_because)
         self._stopped_s = clock_s()
         self._last: ClusterStatus | None = None
         # Engines of a head that died may go on until their leases end: they are waited for before anything is placed.
@@ -140,7 +141,7 @@ class ClusterHead:
         """
         with self._lock:
             # Nodes of a head that died before have as long to join as they may hold cameras.
-            if not self._stopped_because or self._clock_s() < self._places_from_s:
+            if not self._stop_is_noted or self._clock_s() < self._places_from_s:
                 return False
             late = [
                 each.name
@@ -205,29 +206,47 @@ class ClusterHead:
     def stop(self, because: str) -> None:
         """End every engine's lease: each stops with its next beat."""
         with self._lock:
-            if not self._stopped_because:
-                self._stopped_because, self._stopped_s = because, self._clock_s()
-                self._audit.note(Event(kind="cluster-stopped", details={"because": because}))
+            if self._last is None:
+                self._stopped_because = self._stopped_because or because
+                self._note_stop()
 
     def close(self) -> None:
-        """Bind every engine's log a last time, deliver what waits, and record the totals of the run."""
+        """Bind every engine's log a last time, deliver what waits, and record the totals of the run.
+
+        Raises ``AuditError`` where that cannot be written. Nodes have half a minute again then.
+        """
         with self._lock:
             if self._last is not None:
                 return
-            for member in self._members.joined().values():
-                self._logs.left(member)
-            self._record.close()
-            because = self._stopped_because
-            totals = self._accounts.totals(
-                alerts=self._record.alerts,
-                repeats=self._record.repeats,
-                undelivered=self._record.undelivered,
-                seconds=(steady_now() - self._began_at).total_seconds(),
-                because="" if because == _ALL_ENDED else because or STOPPED_BY_OPERATOR,
-            )
-            self._audit.note(run_ended(totals))
-            self._last = replace(self.status(), has_ended=True)
-            self._members.clear()
+            try:
+                self._close()
+            except AuditError:
+                self._stopped_s = self._clock_s()
+                raise
+
+    def _close(self) -> None:
+        if self._stopped_because:
+            self._note_stop()
+        for member in self._members.joined().values():
+            self._logs.left(member)
+        self._record.close()
+        because = self._stopped_because
+        totals = self._accounts.totals(
+            alerts=self._record.alerts,
+            repeats=self._record.repeats,
+            undelivered=self._record.undelivered,
+            seconds=(steady_now() - self._began_at).total_seconds(),
+            because="" if because == _ALL_ENDED else because or STOPPED_BY_OPERATOR,
+        )
+        self._audit.note(run_ended(totals))
+        self._last = replace(self.status(), has_ended=True)
+        self._members.clear()
+
+    def _note_stop(self) -> None:
+        """Note why it was stopped, once; where that failed before, there is room now, and nodes hand over from now."""
+        if not self._stop_is_noted:
+            self._audit.note(Event(kind="cluster-stopped", details={"because": self._stopped_because}))
+            self._stop_is_noted, self._stopped_s = True, self._clock_s()
 
     def _tick(self) -> bool:
         """As ``tick``; whether some cameras are still to be moved."""
@@ -239,6 +258,8 @@ class ClusterHead:
             for member in self._members.joined().values():
                 self._logs.grown(member)
             self._stop_where_over()
+            if self._stopped_because:
+                self._note_stop()
             if self._stopped_because or self._clock_s() < self._places_from_s:
                 return False
             return self._places.place()
@@ -251,11 +272,14 @@ class ClusterHead:
         """The orders, and the part of the watchlist that goes with them."""
         try:
             received = self._logs.add(member, said.checkpoints)
-        except (ConflictError, ValueError, OSError) as error:
+        except OSError as error:
+            # Not the node's fault: it tries again, and its lease ends by itself.
+            raise AuditError(f"checkpoints of node {member.name} cannot be stored: {error}") from error
+        except (ConflictError, ValueError) as error:
             # A node whose log contradicts itself may not go on.
             because = f"the engine's log is not what it was: {error}"
             self._members.note_trouble(member, because)
-            return Orders(lease_s=0, stop=because), b""
+            return Orders(lease_s=0, stop=because, looked_at=False), b""
         answer = Orders(
             lease_s=0,
             received=received,
@@ -276,7 +300,12 @@ class ClusterHead:
         # A node that cannot confirm the newest list has no lease any more: somebody may have been taken off it.
         is_late = member.told_s is not None and now_s - member.told_s > self._lease_s
         lease_s = 0.0 if is_late else self._lease_s
-        self._members.note_trouble(member, said.trouble or ("it has not taken the newest watchlist" if is_late else ""))
+        # One to which more of it comes with every beat is not in trouble.
+        is_stuck = is_late and said.fetched == member.fetched
+        member.fetched = said.fetched
+        self._members.note_trouble(
+            member, said.trouble or ("it has not taken the newest watchlist" if is_stuck else "")
+        )
         if len(alerts) < MOST_ALERTS:
             # Every alert of theirs has come with this beat.
             self._places.finish(member.ended)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pylfr.cluster.envelope import take_out
-from pylfr.cluster.messages import Beat, EngineAccount, Joining, LogPoint
+from pylfr.cluster.messages import Beat, EngineAccount, Joining, ListPlace, LogPoint
 from pylfr.cluster.node import UnknownNodeError
 from pylfr.cluster.session import Hello, SealedChannel, Welcome, answer
 from pylfr.errors import AuthorisationError, ConfigError
@@ -45,6 +45,7 @@ class Member:
     waiting: int = 0
     is_idle: bool = False
     watchlist: str = ""
+    fetched: ListPlace = field(default_factory=ListPlace)
     revision: int = 0
     told_s: float | None = None
     trouble: str = ""

@@ -21,7 +21,7 @@ from pylfr.cluster.lease import Lease
 from pylfr.cluster.messages import Beat, Brief, EngineAccount, Joining, LogPoint, Orders
 from pylfr.cluster.outbox import Outbox
 from pylfr.cluster.session import Hello, NodeSide, SealedChannel, Welcome
-from pylfr.errors import AuthorisationError, PylfrError, WatchlistError
+from pylfr.errors import AuditError, AuthorisationError, PylfrError, WatchlistError
 from pylfr.gallery.watchlist.sealed import sealed_revision
 from pylfr.governance.audit.audit import AuditLog, open_audit
 from pylfr.governance.audit.chain import parse_checkpoint
@@ -115,6 +115,7 @@ class ClusterNode:
                 except (HeadAwayError, UnknownNodeError, AuthorisationError) as error:
                     log.warning("not under a head: %s", str(error) or type(error).__name__)
                 self._keep_lease()
+                self._forget_terms()
                 # A head that was started again is joined at once, while the lease of the old one still holds.
                 self._stopped.wait(max(0.0, asked_s + _REJOIN_S - since_boot_s()))
             self._end_engine("the node was stopped")
@@ -137,6 +138,9 @@ class ClusterNode:
         )
         self._keep_terms(brief, key, audit)
         outbox = Outbox(self._folder / "outbox", key, wake=self._wake)
+        if self._engine is None:
+            # A head that was stopped is told of these with the first beat.
+            self._finish_drafts(outbox, audit)
         # Alerts that the head was given in this session and did not take: those behind them are not held up.
         left: set[str] = set()
         number = 0
@@ -155,7 +159,8 @@ class ClusterNode:
                 log.warning("the head is away: %s", error)
             else:
                 received = orders.received
-                left |= {each.id for each in alerts} - set(orders.taken)
+                if orders.looked_at:
+                    left |= {each.id for each in alerts} - set(orders.taken)
                 self._renew_lease(asked_s=asked_s, lease_s=orders.lease_s)
                 self._take_watchlist(orders, b"".join(parts))
                 self._follow(orders, brief, key, audit, outbox)
@@ -264,11 +269,19 @@ class ClusterNode:
             return
         self._end_engine("the deployment was changed while its head was away")
         # What that engine left is under the key of then.
-        self._terms = None
         left = Outbox(self._folder / "outbox", sealed_by, wake=self._wake)
-        self._finish_drafts(left, audit)
-        if not is_same:
-            left.seal_under(key)
+        try:
+            left.finish_drafts(audit)
+            if not is_same:
+                left.seal_under(key)
+        except (AuditError, OSError) as error:
+            raise HeadAwayError(f"what the engine left cannot be sealed under the new key: {error}") from error
+        self._terms = None
+
+    def _forget_terms(self) -> None:
+        """Hold no key where there is no session, and nothing under it."""
+        if self._engine is None and Outbox.is_empty(self._folder / "outbox"):
+            self._terms = None
 
     def _renew_lease(self, *, asked_s: float, lease_s: float) -> None:
         """Where the lease had ended before, so has the engine under it: the next one has a lease of its own."""

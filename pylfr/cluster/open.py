@@ -25,10 +25,10 @@ from pylfr.types import Event
 def open_head(resources: Resources, *, may_begin: bool = True) -> ClusterHead:
     """The head of a deployment; what it opens is closed with ``resources``.
 
-    A run that is under way by the log goes on. Unless a run ``may_begin``, nothing else does: whoever only starts a
+    A run that is under way by the log goes on. Where none is, one begins only if it ``may_begin``: whoever starts a
     head again that died does not decide to look for people. Raises ``AuthorisationError`` for that too, and naming
-    whatever was not authorised, ``ConfigError`` for a deployment that no cluster
-    can run, and the error of whichever part cannot be had.
+    whatever was not authorised, ``ConfigError`` for a deployment that no cluster can run, and the error of whichever
+    part cannot be had.
     """
     deployment = resources.deployment
     section = deployment.cluster
@@ -52,8 +52,8 @@ def open_head(resources: Resources, *, may_begin: bool = True) -> ClusterHead:
     accounts.load(audit.entries("run-began", "run-ended", *BINDING))
     if accounts.began_at is None and not may_begin:
         raise AuthorisationError(
-            f"the run of {deployment.name!r} has ended, and its head was started again: `pylfr cluster run` begins "
-            "another run"
+            f"no run of {deployment.name!r} is under way by these terms, and its head was started again: the run has "
+            "ended, or the deployment was changed; `pylfr cluster run` begins another run"
         )
     decided = decided_since(accounts.began_at, audit.entries(*DECISIONS))
     audit.note(deployed(resources, terms, memory=memory_state()))

@@ -104,9 +104,13 @@ class Outbox:
         return tuple(each for each in opened if each is not None)
 
     def seal_under(self, key: VaultKey) -> None:
-        """Seal all queued alerts anew, under the key that the outbox of this folder has from now on."""
+        """Seal all queued alerts anew, under the key that the outbox of this folder has from now on.
+
+        Raises ``OSError`` where that fails; what was sealed anew until then is not sealed again.
+        """
+        anew = Outbox(self._folder, key, wake=self._wake)
         for path in sorted(self._folder.glob(f"*{_ALERT}")):
-            if (waiting := self._opened(path)) is not None:
+            if not anew._opens(path) and (waiting := self._opened(path)) is not None:
                 write_whole(path, key.seal(waiting.packed, _about(waiting.id)))
 
     def count(self) -> int:
@@ -134,6 +138,18 @@ class Outbox:
         except VaultError:
             self._set_aside(path, "was changed on the disk, or sealed under another key")
             return None
+
+    def _opens(self, path: Path) -> bool:
+        try:
+            self._key.open(path.read_bytes(), _about(_id_of(path)))
+        except VaultError:
+            return False
+        return True
+
+    @staticmethod
+    def is_empty(folder: Path) -> bool:
+        """Whether nothing waits in this folder."""
+        return not any(path.suffix in (_DRAFT, _ALERT) for path in folder.glob("*"))
 
     @staticmethod
     def _set_aside(path: Path, why: str) -> None:

@@ -37,7 +37,7 @@ from tests.service.stand import free_port
 
 RATE_HZ = 12
 # One for all clusters of a process: Ray reads it once.
-_TOKEN = secrets.token_hex(32)
+TOKEN = secrets.token_hex(32)
 # Longer than anybody is in view, and shorter than the time in which nobody is: one alert of each person and pass,
 # whichever frame of it decides.
 COOLDOWN_S, NOBODY_S = 6.0, 7.0
@@ -232,7 +232,7 @@ class Stage:
 
     def __enter__(self) -> Stage:
         # Only who has the token may submit work.
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _TOKEN}
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
         port = self.address.partition(":")[2]
         self.nodes["head"] = self._start(
             self.folder / "head",

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from pylfr.cluster.actors import HeadActor
 from pylfr.cluster.head import ClusterHead
 from pylfr.deployment.resources import Resources
 from pylfr.errors import AuditError
-from tests.cluster.stage import wait_for
+from tests.cluster.stage import TOKEN, wait_for
+
+if TYPE_CHECKING:
+    from pylfr.cluster.actors import HeadActor
 
 
 class FullDisk:
@@ -42,6 +44,12 @@ class FullDisk:
 
 
 def actor(head: FullDisk, resources: FullDisk, monkeypatch: pytest.MonkeyPatch) -> HeadActor:
+    # Ray is imported here, with the token that it reads once.
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+    pytest.importorskip("ray", reason="Ray is not installed: pip install pylfr[cluster]")
+    from pylfr.cluster.actors import HeadActor
+
     monkeypatch.setattr("pylfr.cluster.actors._LOOK_EVERY_S", 0.01)
     made = cast("Any", HeadActor.__new__(HeadActor))
     made._head, made._resources = cast("ClusterHead", head), cast("Resources", resources)

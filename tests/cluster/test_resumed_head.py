@@ -14,8 +14,9 @@ import pytest
 from pylfr.cluster.head import ClusterHead
 from pylfr.cluster.open import open_head
 from pylfr.deployment.resources import open_resources
-from pylfr.errors import AuthorisationError, ConfigError
-from pylfr.governance.audit.audit import read_audit
+from pylfr.errors import AuditError, AuthorisationError, ConfigError
+from pylfr.governance.audit.audit import AuditLog, read_audit
+from pylfr.types import Event
 from tests.cluster.stage import Stage, wait_for
 from tests.cluster.table import CAMERAS, Table, alert_of, ended
 
@@ -92,6 +93,45 @@ def test_a_run_that_is_stopped_before_its_nodes_are_back_waits_for_what_they_hav
     assert table.kinds().count("alert") == 1
 
 
+def test_a_stop_that_could_not_be_noted_is_noted_once_there_is_room(
+    lasting: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = lasting
+    table.add("a", capacity=6)
+    wait_for(lambda: table.held("a") == 6, "a has all")
+    note, is_full = AuditLog.note, True
+
+    def on_a_full_disk(log: AuditLog, event: Event) -> None:
+        if is_full and event.kind == "cluster-stopped":
+            raise AuditError("No space left on device")
+        note(log, event)
+
+    monkeypatch.setattr(AuditLog, "note", on_a_full_disk)
+    # The table's own thread has no patience with a full disk.
+    head = head_of(table)
+    monkeypatch.setattr(table, "head", None)
+    with pytest.raises(AuditError):
+        head.stop("stopped by the operator")
+    with pytest.raises(AuditError):
+        head.tick()
+    assert not head.has_settled
+    is_full = False
+    monkeypatch.setattr(table, "head", head)
+    wait_for(lambda: head.has_settled, "a has ended its engine")
+    assert table.kinds().count("cluster-stopped") == 1
+
+
+def test_a_camera_that_the_deployment_has_no_more_is_nobodys(lasting: Table) -> None:
+    table = lasting
+    table.add("a", capacity=6)
+    wait_for(lambda: table.held("a") == 6, "a has all")
+    table.engines["a"][-1].cameras |= {"of another deployment"}
+    table.stop_head()
+    table.start_head()
+    wait_for(lambda: table.held("a") == 6, "a has what there is")
+    assert table.engines["a"][-1].cameras == frozenset(CAMERAS)
+
+
 def test_whoever_only_starts_a_head_again_begins_no_run(folder: Path) -> None:
     deployment = folder / "deployment.toml"
     with (
@@ -108,7 +148,7 @@ def test_whoever_only_starts_a_head_again_begins_no_run(folder: Path) -> None:
         head.close()
     with (
         open_resources(deployment) as resources,
-        pytest.raises(AuthorisationError, match="has ended, and its head was started again"),
+        pytest.raises(AuthorisationError, match="its head was started again: the run has ended"),
     ):
         open_head(resources, may_begin=False)
 
