@@ -84,7 +84,7 @@ class ClusterNode:
         self._wake = threading.Event()
         self._lease = Lease()
         self._engine: CameraEngine | None = None
-        # Those under which the last engine was opened.
+        # The brief and the key under which the last engine was opened.
         self._terms: tuple[Brief, VaultKey] | None = None
         self._reopen_at_s = 0.0
         self._trouble = ""
