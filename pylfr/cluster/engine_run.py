@@ -95,7 +95,7 @@ class EngineRun:
         self._over: frozenset[str] = frozenset()
         self._open_camera = open_camera
         self._engine: Engine | None = None
-        # Held to change both: a camera is either wanted no more, or about to be taken in and said to be here.
+        # Held to change either set: a camera is reported from before it is taken in until it has been taken out.
         self._lock = threading.Lock()
         self._wanted: frozenset[str] = frozenset()
         self._has: frozenset[str] = frozenset()

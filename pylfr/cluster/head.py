@@ -279,7 +279,7 @@ class ClusterHead:
             # A node whose log contradicts itself may not go on.
             because = f"the engine's log is not what it was: {error}"
             self._members.note_trouble(member, because)
-            return Orders(lease_s=0, stop=because, looked_at=False), b""
+            return Orders(lease_s=0, stop=because, alerts_read=False), b""
         answer = Orders(
             lease_s=0,
             received=received,

@@ -172,9 +172,10 @@ class Members:
         """
         for node, member in list(self._members.items()):
             if self._clock_s() - member.heard_s > self._silent_s:
-                del self._members[node]
                 if member.has_joined:
+                    # Whoever cannot note it is given it again.
                     yield member
+                del self._members[node]
             elif not self._has_lease(member):
                 member.cameras = frozenset()
 

@@ -92,9 +92,9 @@ class Beat(ConfigModel):
 class Orders(ConfigModel):
     """What the head answers: for how long the engine may go on, with which cameras, and by which watchlist.
 
-    ``taken`` are ids of alerts that are in the deployment's record, out of those that it has ``looked_at``, and
-    ``noted`` runs of engines whose end is. Where the node's watchlist is another, ``watchlist`` is the newest, and the
-    bytes of it from ``offset`` on go with the orders, as many as go at once.
+    ``taken`` are ids of alerts that are in the deployment's record, and ``noted`` runs of engines whose end is; unless
+    ``alerts_read``, the alerts of the beat are to be sent again. Where the node's watchlist is another, ``watchlist``
+    is the newest, and the bytes of it from ``offset`` on go with the orders, as many as go at once.
     """
 
     lease_s: float
@@ -102,7 +102,7 @@ class Orders(ConfigModel):
     watchlist: ListPlace | None = None
     offset: int = 0
     received: int = 0
-    looked_at: bool = True
+    alerts_read: bool = True
     taken: tuple[str, ...] = ()
     noted: tuple[str, ...] = ()
     stop: str = ""

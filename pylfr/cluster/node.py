@@ -159,7 +159,7 @@ class ClusterNode:
                 log.warning("the head is away: %s", error)
             else:
                 received = orders.received
-                if orders.looked_at:
+                if orders.alerts_read:
                     left |= {each.id for each in alerts} - set(orders.taken)
                 self._renew_lease(asked_s=asked_s, lease_s=orders.lease_s)
                 self._take_watchlist(orders, b"".join(parts))

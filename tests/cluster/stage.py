@@ -242,6 +242,17 @@ class Stage:
         wait_for(self._answers, "Ray's head is up")
         return self
 
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """A connection of this process, which may start heads and ask them things."""
+        from pylfr.cluster import driver
+
+        driver.connect(self.address)
+        try:
+            yield
+        finally:
+            driver.disconnect()
+
     def _answers(self) -> bool:
         with closing(socket.socket()) as probe:
             return probe.connect_ex((self.host, int(self.address.partition(":")[2]))) == 0

@@ -35,12 +35,11 @@ def test_cameras_are_dealt_out_to_the_engines_that_have_a_gpu(
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install pylfr[cluster]")
 def test_two_engines_of_one_machine_have_a_gpu_and_an_identity_each(folder: Path) -> None:
-    with Stage(folder, "127.0.0.1") as stage:
+    with Stage(folder, "127.0.0.1") as stage, stage.connected():
         import ray
 
         from pylfr.cluster import driver
 
-        driver.connect(stage.address)
         try:
             # The machine names two GPUs that it has not: Ray takes its word for it.
             stage.add("a", "--also", folder / "b", "--num-gpus=2", cameras=7)
@@ -55,5 +54,4 @@ def test_two_engines_of_one_machine_have_a_gpu_and_an_identity_each(folder: Path
             gpus: list[list[str]] = ray.get([each.gpus.remote() for each in engines], timeout=60)
             assert sorted(gpus) == [["0"], ["1"]]
         finally:
-            driver.disconnect()
             stage.nodes["a"].folder = Path(f"{folder / 'a'}:{folder / 'b'}")

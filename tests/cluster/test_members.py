@@ -88,6 +88,17 @@ def test_who_greets_again_holds_its_cameras_until_its_old_lease_ends_and_no_long
     assert stage.members[stage.node].has_joined
 
 
+def test_a_node_whose_loss_could_not_be_noted_is_given_up_again(stage: Stage) -> None:
+    stage.join(stage.greet())
+    stage.now_s += LEASE_S + 0.1
+    lost = stage.members.give_up()
+    next(lost)
+    # As where the disk is full: whoever was to note it goes on no further.
+    del lost
+    assert stage.given_up() == ["a"]
+    assert stage.given_up() == []
+
+
 def test_a_node_that_dies_between_its_joining_and_its_first_beat_is_given_no_cameras(stage: Stage) -> None:
     for _ in range(5):
         stage.join(stage.greet())

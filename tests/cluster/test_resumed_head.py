@@ -156,21 +156,17 @@ def test_whoever_only_starts_a_head_again_begins_no_run(folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install pylfr[cluster]")
 def test_a_head_that_is_killed_after_its_run_begins_no_other(folder: Path) -> None:
-    with Stage(folder, "127.0.0.1") as stage:
+    with Stage(folder, "127.0.0.1") as stage, stage.connected():
         from pylfr.cluster import driver
 
-        driver.connect(stage.address)
-        try:
-            cluster = driver.start(folder / "deployment.toml")
-            cluster.stop("it is over")
-            wait_for(lambda: cluster.status().has_ended, "the run has ended")
-            (head,) = stage.nodes["head"].actors("HeadActor")
-            os.kill(head, signal.SIGKILL)
-            wait_for(lambda: "begins another run" in why_away(cluster), "it says why it is not there")
-            wait_for(lambda: stage.nodes["head"].actors("HeadActor") == [], "its process ends")
-            # Whoever asks for a run gets one.
-            assert not driver.start(folder / "deployment.toml").status().has_ended
-        finally:
-            driver.disconnect()
+        cluster = driver.start(folder / "deployment.toml")
+        cluster.stop("it is over")
+        wait_for(lambda: cluster.status().has_ended, "the run has ended")
+        (head,) = stage.nodes["head"].actors("HeadActor")
+        os.kill(head, signal.SIGKILL)
+        wait_for(lambda: "begins another run" in why_away(cluster), "it says why it is not there")
+        wait_for(lambda: stage.nodes["head"].actors("HeadActor") == [], "its process ends")
+        # Whoever asks for a run gets one.
+        assert not driver.start(folder / "deployment.toml").status().has_ended
     kinds = [each.kind for each in read_audit(folder / "audit.log").entries]
     assert kinds.count("run-began") == 2
